@@ -1,0 +1,102 @@
+//! What an administrator can set about backends.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One pool of backends.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The members; tried in order of weight and health.
+    pub members: Vec<MemberSettings>,
+    /// How the client's identity goes on.
+    pub identity: IdentityMethod,
+    /// The name that we say in EHLO.
+    pub helo: Arc<str>,
+    /// Waits for the backend.
+    pub timeouts: Timeouts,
+    /// Reuse of connections.
+    pub reuse: Reuse,
+    /// Between two health checks of an idle member.
+    pub probe_interval: Duration,
+}
+
+/// One member.
+#[derive(Clone, Debug)]
+pub struct MemberSettings {
+    /// `host:port` as written; a name is resolved at each connection attempt.
+    pub address: Address,
+    /// Connections at a time.
+    pub connections: usize,
+    /// TLS towards it.
+    pub tls: TlsMode,
+    /// Name in its certificate, if not the host of `address`.
+    pub tls_name: Option<String>,
+    /// PEM file of roots to trust instead of the system's.
+    pub tls_ca: Option<std::path::PathBuf>,
+}
+
+/// Where a member listens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// An address.
+    Socket(SocketAddr),
+    /// A host name and a port, resolved by the system.
+    Host(String, u16),
+}
+
+/// STARTTLS towards a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsMode {
+    /// Never.
+    Off,
+    /// If offered, without looking at the certificate.
+    Opportunistic,
+    /// Required, without looking at the certificate.
+    Required,
+    /// Required, with a certificate that we trust for its name.
+    Verify,
+}
+
+/// How the client's identity goes on (DECISIONS 29): required, never silently dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentityMethod {
+    /// Not at all.
+    None,
+    /// XCLIENT: the backend treats the client as its own.
+    Xclient,
+    /// XFORWARD: the backend logs it.
+    Xforward,
+    /// PROXY v2 header; one client per connection.
+    ProxyV2,
+}
+
+/// Waits for the backend.
+#[derive(Clone, Debug)]
+pub struct Timeouts {
+    /// For the TCP connection.
+    pub connect: Duration,
+    /// For the greeting and for replies to commands.
+    pub command: Duration,
+    /// For the backend to take a block of a message.
+    pub write: Duration,
+    /// For the reply after the final dot (RFC 5321 4.5.3.2.6: 10 minutes).
+    pub end_of_data: Duration,
+    /// For a free connection, when all are busy.
+    pub queue: Duration,
+}
+
+/// Reuse of connections (DECISIONS 23).
+#[derive(Clone, Debug)]
+pub struct Reuse {
+    /// Idle connections kept per member.
+    pub idle: usize,
+    /// A connection idle for longer is closed.
+    pub idle_time: Duration,
+    /// Transactions before a connection retires.
+    pub transactions: u32,
+    /// Refusals (Postfix counts errors per connection) before it retires.
+    pub refusals: u32,
+    /// Age at which it retires.
+    pub age: Duration,
+}

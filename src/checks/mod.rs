@@ -1,0 +1,116 @@
+//! Checks observe. One file per family; each holds its Settings, its `Check` and a pure `judge`.
+//!
+//! A check names the facts it reads (this fixes its stage) and the symbols it may emit (this bounds
+//! what it can do to the score). It knows no weight, no threshold, no reply and no socket.
+
+pub mod registry;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use crate::facts::{ClientFacts, HeloFacts, MailFacts, MessageFacts, RcptFacts, Stage};
+use crate::scoring::{Outcome, Spec};
+use crate::verdict::Verdict;
+pub use registry::{Registry, RegistryError};
+
+/// A source of findings.
+pub trait Check: Send + Sync + 'static {
+    /// What it reads; this is its stage.
+    type Facts: Facts;
+
+    /// Its name and every symbol it can emit.
+    fn spec(&self) -> &Spec;
+
+    /// Looks. Reads only: cancelled at any await, it leaves nothing behind.
+    fn run(&self, facts: &Self::Facts) -> impl Future<Output = Outcome> + Send;
+
+    /// How long it may take; `None` is the stage's own budget.
+    fn time_limit(&self) -> Option<std::time::Duration> {
+        None
+    }
+
+    /// Called once what became of the transaction is known: the only place where a check may write.
+    fn remember(&self, _facts: &Self::Facts, _fate: &Fate) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+}
+
+/// What became of a transaction (DECISIONS 22).
+#[derive(Clone, Debug)]
+pub struct Fate {
+    /// What we decided.
+    pub verdict: Verdict,
+    /// The last reply code that the client was sent; 0 if it left before.
+    pub reply_code: u16,
+    /// True if the client ended the transaction itself (RSET, QUIT, closed connection).
+    pub abandoned: bool,
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// The five facts types of this crate and nobody else's. Each knows its list in the registry.
+pub trait Facts: sealed::Sealed + Send + Sync + Sized + 'static {
+    /// The stage at which these facts appear.
+    const STAGE: Stage;
+    /// The checks that wait for them.
+    fn slot(registry: &Registry) -> &[Arc<dyn Runnable<Self>>];
+    /// The same, for registering.
+    fn slot_mut(registry: &mut Registry) -> &mut Vec<Arc<dyn Runnable<Self>>>;
+}
+
+/// The object-safe twin of [`Check`].
+pub trait Runnable<F>: Send + Sync + 'static {
+    /// See [`Check::spec`].
+    fn spec(&self) -> &Spec;
+    /// See [`Check::run`].
+    fn run_boxed(self: Arc<Self>, facts: Arc<F>) -> BoxFuture<'static, Outcome>;
+    /// See [`Check::time_limit`].
+    fn time_limit(&self) -> Option<std::time::Duration>;
+    /// See [`Check::remember`].
+    fn remember_boxed(self: Arc<Self>, facts: Arc<F>, fate: Arc<Fate>) -> BoxFuture<'static, ()>;
+}
+
+impl<C: Check> Runnable<C::Facts> for C {
+    fn spec(&self) -> &Spec {
+        Check::spec(self)
+    }
+
+    fn run_boxed(self: Arc<Self>, facts: Arc<C::Facts>) -> BoxFuture<'static, Outcome> {
+        Box::pin(async move { self.run(&facts).await })
+    }
+
+    fn time_limit(&self) -> Option<std::time::Duration> {
+        Check::time_limit(self)
+    }
+
+    fn remember_boxed(self: Arc<Self>, facts: Arc<C::Facts>, fate: Arc<Fate>) -> BoxFuture<'static, ()> {
+        Box::pin(async move { self.remember(&facts, &fate).await })
+    }
+}
+
+macro_rules! facts {
+    ($($facts:ident, $stage:ident, $slot:ident;)*) => {$(
+        impl sealed::Sealed for $facts {}
+        impl Facts for $facts {
+            const STAGE: Stage = Stage::$stage;
+            fn slot(registry: &Registry) -> &[Arc<dyn Runnable<Self>>] {
+                &registry.$slot
+            }
+            fn slot_mut(registry: &mut Registry) -> &mut Vec<Arc<dyn Runnable<Self>>> {
+                &mut registry.$slot
+            }
+        }
+    )*};
+}
+
+facts! {
+    ClientFacts, Connect, connect;
+    HeloFacts, Helo, helo;
+    MailFacts, Mail, mail;
+    RcptFacts, Rcpt, rcpt;
+    MessageFacts, Message, message;
+}

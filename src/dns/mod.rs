@@ -1,0 +1,74 @@
+//! Name lookups: the port that checks see. Adapters: the real resolver, and a table of fixed answers.
+//!
+//! A name without records is an answer; a failure to find out is [`LookupError`]. Names are absolute
+//! (no search domains), compared without regard to case, with or without a trailing dot.
+
+pub mod cache;
+pub mod fixed;
+pub mod hickory;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+/// An answer: the records (none: the name has none of that type), and whether the name exists at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer<T> {
+    /// The records, in the order received.
+    pub records: Arc<[T]>,
+    /// False for NXDOMAIN.
+    pub exists: bool,
+    /// True if it came from our own cache.
+    pub cached: bool,
+}
+
+/// Why a question has no answer. None of these ever counts against a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum LookupError {
+    /// No answer in time.
+    #[error("timeout")]
+    Timeout,
+    /// SERVFAIL, REFUSED and other error codes.
+    #[error("server failure")]
+    ServerFailure,
+    /// No server could be reached, or its answer was unreadable.
+    #[error("no usable answer")]
+    Unreachable,
+    /// The text is no name, or longer than DNS allows.
+    #[error("not a domain name")]
+    NotAName,
+    /// Our own bound on questions in flight.
+    #[error("too many questions in flight")]
+    Overloaded,
+}
+
+/// A mail exchanger: preference and host name.
+pub type Mx = (u16, Arc<str>);
+
+/// DNS as checks see it.
+pub trait Lookup: Send + Sync + 'static {
+    /// IPv4 addresses.
+    fn a<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Ipv4Addr>, LookupError>>;
+    /// IPv6 addresses.
+    fn aaaa<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Ipv6Addr>, LookupError>>;
+    /// Names of an address, lower case, without a trailing dot.
+    fn ptr(&self, addr: IpAddr) -> BoxFuture<'_, Result<Answer<Arc<str>>, LookupError>>;
+    /// Texts, the strings of one record joined.
+    fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Arc<str>>, LookupError>>;
+    /// Mail exchangers.
+    fn mx<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Mx>, LookupError>>;
+}
+
+impl LookupError {
+    /// The word for metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::ServerFailure => "server_failure",
+            Self::Unreachable => "unreachable",
+            Self::NotAName => "not_a_name",
+            Self::Overloaded => "overloaded",
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What an administrator can set about sessions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::smtp::NewlinePolicy;
+use crate::units::{ByteSize, CidrSet};
+
+/// Settings of all sessions; one value, swapped whole at reload.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Our own name: greeting, EHLO reply, Received, authserv-id.
+    pub hostname: Arc<str>,
+    /// Bounds of one session.
+    pub limits: Limits,
+    /// How long we wait for the client, by command (RFC 5321 4.5.3.2).
+    pub timeouts: Timeouts,
+    /// Protocol tests and what follows from them.
+    pub protocol: Protocol,
+    /// Whose mail is relayed whither.
+    pub relay: Relay,
+    /// Where refusals are spoken that are known before RCPT.
+    pub refuse_at: RefuseAt,
+    /// How long checks may keep the client waiting.
+    pub budgets: Budgets,
+    /// Fields added to forwarded mail.
+    pub add_spam_fields: bool,
+}
+
+/// Bounds of one session; each is counted when it bites.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Octets of a message: offered as SIZE, enforced on DATA and BDAT.
+    pub message_size: ByteSize,
+    /// Recipients of one transaction (RFC 5321 4.5.3.1.8 asks for 100 at least).
+    pub recipients: usize,
+    /// Refused commands before 421.
+    pub errors: u32,
+    /// Commands without effect (NOOP, RSET, VRFY, HELP) between two transactions before 421.
+    pub idle_commands: u32,
+    /// Transactions of one session before 421.
+    pub transactions: u32,
+    /// Received fields before 554 5.4.6 (RFC 5321 6.3).
+    pub hops: usize,
+    /// Whole length of a session; after that 421 at the next command.
+    pub session: Duration,
+}
+
+/// How long we wait for the client.
+#[derive(Clone, Debug)]
+pub struct Timeouts {
+    /// For the next command.
+    pub command: Duration,
+    /// For the first octet after 354.
+    pub data_start: Duration,
+    /// For the next octets of a message.
+    pub data_block: Duration,
+    /// For the TLS handshake.
+    pub tls_handshake: Duration,
+    /// For the PROXY header.
+    pub proxy_header: Duration,
+    /// For the client to take our reply.
+    pub write: Duration,
+    /// A message that is not in by then gives the backend connection back (DECISIONS 27).
+    pub hold_backend: Duration,
+}
+
+/// What follows from a protocol violation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// Counted, nothing else.
+    Ignore,
+    /// A finding with a weight.
+    Score,
+    /// Refused at once (521 or 5xx) and closed.
+    Refuse,
+}
+
+/// The protocol tests.
+#[derive(Clone, Debug)]
+pub struct Protocol {
+    /// How long the banner is held back to see who speaks first. Zero: no wait.
+    pub greet_delay: Duration,
+    /// Networks that are greeted at once.
+    pub greet_at_once: CidrSet,
+    /// Speaks before the banner.
+    pub pregreet: Response,
+    /// Pipelines where it must not: before EHLO's reply, before the reply to DATA, or without the offer.
+    pub pipelining: Response,
+    /// Sends header lines or HTTP where commands belong.
+    pub non_smtp_command: Response,
+    /// Ends command lines with a bare LF.
+    pub bare_newline_command: Response,
+    /// Bare CR or LF in messages.
+    pub newlines: NewlinePolicy,
+    /// Networks that are normalised where the policy is reject.
+    pub newline_exceptions: CidrSet,
+}
+
+/// Whose mail is relayed whither.
+#[derive(Clone, Debug, Default)]
+pub struct Relay {
+    /// Domains that we take mail for.
+    pub domains: Arc<DomainSet>,
+    /// Clients that may send anywhere.
+    pub networks: CidrSet,
+}
+
+/// Recipient domains: exact names and `.suffix` patterns (all subdomains), in A-label lower case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DomainSet {
+    names: std::collections::HashSet<Box<str>>,
+    suffixes: std::collections::HashSet<Box<str>>,
+}
+
+/// Where early refusals are spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefuseAt {
+    /// At RCPT, so that the log knows sender and recipient.
+    Rcpt,
+    /// At the first reply after they are known.
+    Earliest,
+}
+
+/// How long checks may keep the client waiting.
+#[derive(Clone, Debug)]
+pub struct Budgets {
+    /// At each RCPT.
+    pub rcpt: Duration,
+    /// After the final dot (DECISIONS 14).
+    pub message: Duration,
+}
+
+impl DomainSet {
+    /// Adds `example.org`, or `.example.org` / `*.example.org` for all its subdomains.
+    pub fn insert(&mut self, pattern: &str) -> Result<(), String> {
+        let (suffix, name) = match pattern.trim().strip_prefix("*.").or_else(|| pattern.trim().strip_prefix('.')) {
+            Some(name) => (true, name),
+            None => (false, pattern.trim()),
+        };
+        let name = idna::domain_to_ascii(name.trim_end_matches('.')).ok().filter(|name| !name.is_empty()).ok_or_else(
+            || format!("`{pattern}` is no domain: write example.org, or .example.org for its subdomains"),
+        )?;
+        if suffix {
+            self.suffixes.insert(name.into())
+        } else {
+            self.names.insert(name.into())
+        };
+        Ok(())
+    }
+
+    /// True if `domain` (A-labels, lower case, no trailing dot) is one of ours.
+    pub fn contains(&self, domain: &str) -> bool {
+        self.names.contains(domain)
+            || domain
+                .match_indices('.')
+                .any(|(at, _)| domain.get(at + 1..).is_some_and(|rest| self.suffixes.contains(rest)))
+    }
+
+    /// How many patterns it holds.
+    pub fn len(&self) -> usize {
+        self.names.len() + self.suffixes.len()
+    }
+
+    /// True if no domain is ours.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

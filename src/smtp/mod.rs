@@ -1,0 +1,33 @@
+//! SMTP as values: bytes in, values out. No I/O, no clock, no policy; nothing of ours is imported.
+//!
+//! Covers RFC 5321 (2.3.8, 4.1, 4.2, 4.5.2, 4.5.3), RFC 1870 (SIZE), RFC 2034 and 3463 (enhanced
+//! status codes), RFC 2920 (PIPELINING), RFC 3030 (CHUNKING), RFC 3207 (STARTTLS), RFC 3461 (DSN),
+//! RFC 6152 (8BITMIME), RFC 6531 (SMTPUTF8), and Postfix's XCLIENT and XFORWARD.
+
+pub mod command;
+pub mod data;
+pub mod extension;
+pub mod line;
+pub mod path;
+pub mod reply;
+
+pub use command::{Command, CommandError, HeloName, Params, XclientAttribute};
+pub use data::{DataDecoder, DataError, DataStep, NewlinePolicy, NewlineStats};
+pub use extension::{Extension, Extensions};
+pub use line::{Line, LineEnd, next_line};
+pub use path::{Domain, ForwardPath, Mailbox, PathError, ReversePath};
+pub use reply::{EnhancedStatus, Reply, ReplyError, parse_reply};
+
+/// What a parser over a growing buffer says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step<T> {
+    /// A value, and how many bytes of the buffer it took.
+    Ready {
+        /// What was read.
+        value: T,
+        /// Bytes to take off the buffer.
+        consumed: usize,
+    },
+    /// The buffer ends inside the value.
+    NeedMore,
+}

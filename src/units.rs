@@ -1,0 +1,211 @@
+//! Values with a unit or a rule of their own: sizes, percentages, networks.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use ipnet::IpNet;
+
+/// A share from 0 to 100 %.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Percent(u8);
+
+impl Percent {
+    /// All of it.
+    pub const FULL: Percent = Percent(100);
+
+    /// `value` per cent, at most 100.
+    pub fn new(value: u8) -> Self {
+        Self(value.min(100))
+    }
+
+    /// The number, 0 to 100.
+    pub fn get(self) -> u8 {
+        self.0
+    }
+}
+
+/// A number of bytes; written in files as `1234`, `"64 KiB"`, `"50 MiB"` or `"2 GB"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ByteSize(pub u64);
+
+impl ByteSize {
+    /// The size in memory terms; saturates on 32-bit machines.
+    pub fn as_usize(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+        for (unit, name) in UNITS {
+            if self.0 >= unit && self.0 % unit == 0 {
+                return write!(f, "{} {name}", self.0 / unit);
+            }
+        }
+        write!(f, "{}", self.0)
+    }
+}
+
+impl FromStr for ByteSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, unit) = text.split_at(digits);
+        let number: u64 = number.parse().map_err(|_| format!("`{text}` is not a size: write `64 KiB` or `50 MiB`"))?;
+        let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+            "" | "b" => 1,
+            "kb" => 1000,
+            "k" | "kib" => 1 << 10,
+            "mb" => 1_000_000,
+            "m" | "mib" => 1 << 20,
+            "gb" => 1_000_000_000,
+            "g" | "gib" => 1 << 30,
+            other => return Err(format!("`{other}` is not a unit of size: B, KiB, MiB, GiB, KB, MB or GB")),
+        };
+        number.checked_mul(factor).map(Self).ok_or_else(|| format!("`{text}` is too large"))
+    }
+}
+
+/// A set of networks. Addresses are canonical: IPv4-mapped IPv6 is IPv4 (DECISIONS: whose address).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CidrSet {
+    /// Sorted by first address, none contains another.
+    v4: Vec<(u32, u32)>,
+    v6: Vec<(u128, u128)>,
+}
+
+impl CidrSet {
+    /// True if no address is in the set.
+    pub fn is_empty(&self) -> bool {
+        self.v4.is_empty() && self.v6.is_empty()
+    }
+
+    /// True if `addr` lies in one of the networks. Logarithmic in their number.
+    pub fn contains(&self, addr: IpAddr) -> bool {
+        match canonical(addr) {
+            IpAddr::V4(v4) => within(&self.v4, u32::from(v4)),
+            IpAddr::V6(v6) => within(&self.v6, u128::from(v6)),
+        }
+    }
+
+    /// Parses `192.0.2.0/24`, `2001:db8::/32` or a bare address.
+    pub fn parse_network(text: &str) -> Result<IpNet, String> {
+        let text = text.trim();
+        if let Ok(addr) = text.parse::<IpAddr>() {
+            return Ok(IpNet::from(canonical(addr)));
+        }
+        text.parse::<IpNet>().map_err(|_| format!("`{text}` is neither a network such as 192.0.2.0/24 nor an address"))
+    }
+}
+
+impl FromIterator<IpNet> for CidrSet {
+    fn from_iter<I: IntoIterator<Item = IpNet>>(networks: I) -> Self {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for network in networks {
+            match network {
+                IpNet::V4(net) => v4.push((u32::from(net.network()), u32::from(net.broadcast()))),
+                IpNet::V6(net) => v6.push((u128::from(net.network()), u128::from(net.broadcast()))),
+            }
+        }
+        Self { v4: outermost(v4), v6: outermost(v6) }
+    }
+}
+
+/// The address as judgement sees it: `::ffff:192.0.2.1` is 192.0.2.1.
+pub fn canonical(addr: IpAddr) -> IpAddr {
+    addr.to_canonical()
+}
+
+/// Octets of `addr` in the order of `in-addr.arpa` and `ip6.arpa`, with a dot behind each.
+pub fn reversed_labels(addr: IpAddr) -> String {
+    use fmt::Write;
+    let mut out = String::with_capacity(72);
+    match canonical(addr) {
+        IpAddr::V4(v4) => reversed_v4(v4, &mut out),
+        IpAddr::V6(v6) => reversed_v6(v6, &mut out),
+    }
+    return out;
+
+    fn reversed_v4(addr: Ipv4Addr, out: &mut String) {
+        for octet in addr.octets().iter().rev() {
+            let _ = write!(out, "{octet}.");
+        }
+    }
+    fn reversed_v6(addr: Ipv6Addr, out: &mut String) {
+        for octet in addr.octets().iter().rev() {
+            let _ = write!(out, "{:x}.{:x}.", octet & 15, octet >> 4);
+        }
+    }
+}
+
+fn within<T: Ord + Copy>(ranges: &[(T, T)], value: T) -> bool {
+    let after = ranges.partition_point(|range| range.0 <= value);
+    after > 0 && ranges.get(after - 1).is_some_and(|range| value <= range.1)
+}
+
+fn outermost<T: Ord + Copy>(mut ranges: Vec<(T, T)>) -> Vec<(T, T)> {
+    ranges.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
+    let mut out: Vec<(T, T)> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        if out.last().is_none_or(|last| range.1 > last.1) {
+            out.push(range);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_and_printed_with_their_unit() {
+        for (text, bytes, shown) in [
+            ("0", 0, "0"),
+            ("1234", 1234, "1234"),
+            ("64 KiB", 65_536, "64 KiB"),
+            ("50MiB", 50 << 20, "50 MiB"),
+            ("2 GB", 2_000_000_000, "2000000000"),
+            ("1 g", 1 << 30, "1 GiB"),
+        ] {
+            let size: ByteSize = text.parse().expect(text);
+            assert_eq!((size.0, size.to_string().as_str()), (bytes, shown), "{text}");
+        }
+        for bad in ["", "KiB", "1 parsec", "99999999999 GiB", "-1"] {
+            assert!(bad.parse::<ByteSize>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn networks_hold_their_addresses_and_no_others() {
+        let set: CidrSet = ["10.0.0.0/8", "10.1.0.0/16", "192.0.2.7", "2001:db8::/32"]
+            .iter()
+            .map(|text| CidrSet::parse_network(text).expect(text))
+            .collect();
+        for (addr, inside) in [
+            ("10.0.0.0", true),
+            ("10.255.255.255", true),
+            ("10.2.0.1", true),
+            ("11.0.0.0", false),
+            ("192.0.2.7", true),
+            ("192.0.2.8", false),
+            ("::ffff:10.3.2.1", true),
+            ("2001:db8::1", true),
+            ("2001:db9::1", false),
+        ] {
+            assert_eq!(set.contains(addr.parse().expect(addr)), inside, "{addr}");
+        }
+        assert!(CidrSet::default().is_empty() && !CidrSet::default().contains("::1".parse().expect("loopback")));
+    }
+
+    #[test]
+    fn reversed_names_follow_rfc_5782() {
+        assert_eq!(reversed_labels("192.0.2.99".parse().expect("v4")), "99.2.0.192.");
+        assert!(reversed_labels("2001:db8::1".parse().expect("v6")).starts_with("1.0.0.0."));
+        assert!(reversed_labels("2001:db8::1".parse().expect("v6")).ends_with("8.b.d.0.1.0.0.2."));
+    }
+}
