@@ -45,14 +45,14 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let filter = filter.trim();
+    let refused = || LogError::Filter(filter.to_owned());
     let directives = match filter.to_ascii_lowercase().as_str() {
         "info" | "debug" | "trace" => format!("warn,gatepost={filter}"),
+        "off" | "error" | "warn" => filter.to_owned(),
+        // The library takes a lone word for the name of a crate, and logs nothing of it.
+        word if word.bytes().all(|byte| byte.is_ascii_alphanumeric()) => return Err(refused()),
         _ => filter.to_owned(),
     };
-    let refused = || LogError::Filter(filter.to_owned());
-    if filter.is_empty() {
-        return Err(refused());
-    }
     let filter = EnvFilter::try_new(&directives).map_err(|_| refused())?;
     // Colour belongs to a terminal; a log goes to a journal.
     let layer = fmt::layer().with_ansi(false).with_writer(writer);
