@@ -6,12 +6,18 @@
 pub mod cache;
 pub mod fixed;
 pub mod hickory;
+pub mod metrics;
+pub mod question;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+
+pub use fixed::FixedDns;
+pub use hickory::Resolver;
+pub use metrics::Metrics;
 
 /// How names are looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
