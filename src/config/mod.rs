@@ -11,6 +11,7 @@
 pub mod check;
 pub mod failures;
 mod files;
+mod judging;
 pub mod problem;
 pub mod raw;
 pub mod reload;
@@ -58,6 +59,8 @@ pub struct Config {
     pub drain: Duration,
     /// What judges, as written; [`rules::load`] makes a rule set of it.
     pub rules: Rules,
+    /// Names that are ours: our own, and the relay domains. A client that claims one lies.
+    pub own_names: Vec<String>,
 }
 
 /// Where messages are kept while they are judged.
@@ -138,6 +141,10 @@ fn parse(source: std::sync::Arc<Source>, mut files: Files) -> Result<Loaded, Pro
         return Err(problems);
     };
     let config = check::config(&raw, &document, &mut files, &mut problems);
+    if let Some(config) = &config {
+        // No name is asked: this only shows whether the rules make sense together.
+        rules::check(config, &mut problems);
+    }
     problems.sort();
     let (config, warnings) = problems.guard(config)?;
     Ok(Loaded { config, raw, document, files: files.into_paths(), warnings })

@@ -7,9 +7,11 @@ use serde::de::DeserializeOwned;
 
 use super::files::Files;
 use super::problem::Report;
-use super::{Document, Problems, Source, raw, shape};
+use super::{Config, Document, Problems, Source, judging, raw, shape};
+use crate::dns::{Lookup, fixed::FixedDns};
+use crate::pipeline::Ruleset;
 
-/// The three files as written. Whether they make sense together, [`super::judging`] says.
+/// The three files as written. Whether they make sense together, [`load`] says.
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// weights.toml.
@@ -27,6 +29,20 @@ const COMPILED_IN: [(&str, &str); 3] = [
     ("lists.toml", include_str!("../../rules/lists.toml")),
     ("policy.toml", include_str!("../../rules/policy.toml")),
 ];
+
+/// Makes a rule set: checks that ask `dns`, weights, policy. With `checks.enabled = false` no check
+/// is in it. What loaded as a [`Config`] loads here too.
+pub fn load(config: &Config, dns: &Arc<dyn Lookup>) -> Result<Ruleset, Problems> {
+    let mut problems = Problems::default();
+    let rules = judging::build(&config.rules, config.checks.enabled, &config.own_names, dns, &mut problems);
+    problems.guard(rules).map(|(rules, _warnings)| rules)
+}
+
+/// Whether the rules make sense together.
+pub(super) fn check(config: &Config, problems: &mut Problems) {
+    let silent: Arc<dyn Lookup> = Arc::new(FixedDns::new());
+    judging::build(&config.rules, true, &config.own_names, &silent, problems);
+}
 
 impl Rules {
     /// The rules compiled in.

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use super::problem::{Problem, Problems, nearest};
 use super::source::{Document, Place, Source, element, join};
@@ -214,6 +214,7 @@ impl Walk<'_> {
             }
         }
         for name in unfit {
+            self.places.remove(&join(path, &name));
             table.remove(name.as_str());
         }
     }
@@ -247,7 +248,7 @@ impl Walk<'_> {
                     }
                 }
                 // Cut, not closed up: what stays must keep its index, by which its place is known.
-                items.truncate(fitting);
+                *items = std::mem::replace(items, DeArray::new()).into_iter().take(fitting).collect();
                 true
             }
             (Shape::Choice(choices), DeValue::String(word)) => {

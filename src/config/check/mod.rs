@@ -44,6 +44,7 @@ pub(super) fn config(
         log: Log { format: raw.log.format, level: raw.log.level },
         drain: seconds(raw.shutdown.drain_seconds),
         rules,
+        own_names: session::own_names(raw),
     })
 }
 
@@ -70,6 +71,14 @@ fn spool(raw: &raw::File, message_size: ByteSize, files: &Files, report: &mut Re
         report.error("spool.total_disk", reason);
     }
     spool
+}
+
+/// The zone of a DNS list.
+pub(super) fn zone(written: &str) -> Result<(), String> {
+    let name = written.trim_end_matches('.');
+    // The longest question puts 64 octets of an IPv6 address before it (RFC 5782 2.4).
+    let fits = name.len() <= 253 - 64 && name.contains('.') && name.split('.').all(session::is_label);
+    if fits { Ok(()) } else { Err(format!("`{written}` is no zone, such as bl.example.net")) }
 }
 
 fn seconds(number: u64) -> Duration {

@@ -176,6 +176,12 @@ pub(super) fn checks(written: &raw::Checks, report: &mut Report<'_>) -> Checks {
     }
 }
 
+/// Our host name and the relay domains that are written as such.
+pub(super) fn own_names(file: &raw::File) -> Vec<String> {
+    let domains = file.relay.domains.iter().filter(|domain| !domain.starts_with(['.', '*']));
+    std::iter::once(&file.hostname).chain(domains).cloned().collect()
+}
+
 /// A host name with at least one dot.
 fn fully_qualified(name: &str) -> Result<(), String> {
     host_name(name)?;
