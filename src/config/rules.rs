@@ -38,6 +38,14 @@ pub fn load(config: &Config, dns: &Arc<dyn Lookup>) -> Result<Ruleset, Problems>
     problems.guard(rules).map(|(rules, _warnings)| rules)
 }
 
+/// The rule set compiled in.
+pub fn compiled_in(dns: &Arc<dyn Lookup>) -> Result<Ruleset, Problems> {
+    let mut problems = Problems::default();
+    let rules = Rules::compiled_in(&mut problems);
+    let rules = rules.and_then(|rules| judging::build(&rules, true, &[], dns, &mut problems));
+    problems.guard(rules).map(|(rules, _warnings)| rules)
+}
+
 /// Whether the rules make sense together.
 pub(super) fn check(config: &Config, problems: &mut Problems) {
     let silent: Arc<dyn Lookup> = Arc::new(FixedDns::new());

@@ -107,6 +107,11 @@ pub fn shown(value: &Value) -> String {
     }
 }
 
+/// The word that stands for a choice in the file.
+pub fn word<T: serde::Serialize>(choice: &T) -> String {
+    serde_json::to_value(choice).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
 /// `listen.0.address` is `listen[0].address`.
 fn canonical(key: &str) -> String {
     let mut out = String::new();
