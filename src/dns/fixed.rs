@@ -143,6 +143,8 @@ mod tests {
             .listed("list.example", [192, 0, 2, 9], [127, 0, 0, 2])
             .fail("broken.example", LookupError::ServerFailure)
             .delay("mail.example", Duration::from_secs(3));
+        // The builder's methods have the names of the port's.
+        let dns: &dyn Lookup = &dns;
         let begun = tokio::time::Instant::now();
         assert_eq!(dns.a("mail.example.").await.expect("known").records.len(), 2);
         assert_eq!(begun.elapsed(), Duration::from_secs(3));

@@ -160,3 +160,54 @@ impl fmt::Display for CodePattern {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_what_they_say() {
+        for (pattern, yes, no) in [
+            ("127.0.0.2", &["127.0.0.2"][..], &["127.0.0.3", "127.0.1.2", "10.0.0.2"][..]),
+            ("127.0.0.4-127.0.0.7", &["127.0.0.4", "127.0.0.7"], &["127.0.0.3", "127.0.0.8", "127.0.1.5"]),
+            ("127.0.0.[2,4..7]", &["127.0.0.2", "127.0.0.4", "127.0.0.7"], &["127.0.0.3", "127.0.0.8"]),
+            ("127.0.*.1", &["127.0.0.1", "127.0.15.1"], &["127.1.0.1", "127.0.0.2"]),
+            ("127.0.[2..20].[1..3]", &["127.0.2.1", "127.0.20.3"], &["127.0.1.1", "127.0.2.0", "127.0.21.1"]),
+            ("mask:0.0.0.4", &["127.0.0.4", "127.0.0.6", "127.0.0.255"], &["127.0.0.2", "127.0.0.3"]),
+            ("mask:0.0.1.2", &["127.0.1.2", "127.0.3.3"], &["127.0.0.2", "127.0.1.4"]),
+            ("*", &["127.0.0.2", "127.9.9.9"], &["128.0.0.2", "10.0.0.1"]),
+        ] {
+            let parsed: CodePattern = pattern.parse().expect(pattern);
+            assert_eq!(parsed.to_string(), pattern);
+            for (codes, matched) in [(yes, true), (no, false)] {
+                for code in codes {
+                    assert_eq!(parsed.matches(code.parse().expect(code)), matched, "{pattern} and {code}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_refused_with_the_reason() {
+        for (text, why) in [
+            ("", "an octet is a number"),
+            ("127.0.0", "write four octets"),
+            ("127.0.0.2.3", "behind the fourth octet"),
+            ("127.0.0.256", "an octet is a number"),
+            ("10.0.0.2", "the first octet is 127"),
+            ("*.0.0.2", "the first octet is 127"),
+            ("127.0.0.[2", "not closed"),
+            ("127.0.0.[]", "an octet is a number"),
+            ("127.0.0.[7..4]", "ends before it begins"),
+            ("127.0.0.7-127.0.0.4", "ends before it begins"),
+            ("127.0.0.4-7", "write a range as"),
+            ("10.0.0.1-10.0.0.2", "within 127.0.0.0/8"),
+            ("mask:4", "mask:0.0.0.4"),
+            ("mask:0.0.0.0", "at least one bit"),
+            ("mask:192.0.0.4", "begins with 127"),
+        ] {
+            let error = text.parse::<CodePattern>().expect_err(text).to_string();
+            assert!(error.contains(why) && error.contains(&format!("`{text}`")), "{error}");
+        }
+    }
+}
