@@ -15,6 +15,7 @@ pub mod machine;
 pub mod message;
 pub mod metrics;
 mod receive;
+pub mod recipients;
 pub mod refusal;
 pub mod relay;
 pub mod settings;
@@ -25,5 +26,6 @@ pub mod wire;
 
 pub use driver::{Incoming, serve};
 pub use metrics::Metrics;
+pub use recipients::RecipientMatcher;
 pub use settings::Settings;
 pub use shared::Shared;

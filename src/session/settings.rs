@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::smtp::{ForwardPath, NewlinePolicy};
+use super::RecipientMatcher;
+use crate::smtp::NewlinePolicy;
 use crate::units::{ByteSize, CidrSet};
 
 /// Settings of all sessions; one value, swapped whole at reload.
@@ -28,30 +29,7 @@ pub struct Settings {
     /// Clients that no check looks at.
     pub trusted: CidrSet,
     /// Recipients that hear no refusal by score or list (postmaster, abuse).
-    pub exempt: RecipientSet,
-}
-
-/// Recipients by local part (any of our domains) or by whole address; compared without regard to case.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RecipientSet(std::collections::HashSet<Box<str>>);
-
-impl RecipientSet {
-    /// Adds `postmaster`, or `abuse@example.org`.
-    pub fn insert(&mut self, pattern: &str) {
-        self.0.insert(pattern.to_lowercase().into());
-    }
-
-    /// True if `path` is one of them.
-    pub fn contains(&self, path: &ForwardPath) -> bool {
-        match path {
-            ForwardPath::Postmaster(_) => self.0.contains("postmaster"),
-            ForwardPath::Mailbox(mailbox) => {
-                let local = mailbox.unquoted_local().to_lowercase();
-                self.0.contains(local.as_str())
-                    || self.0.contains(format!("{local}@{}", mailbox.domain().to_ascii_lower()).as_str())
-            }
-        }
-    }
+    pub exempt: RecipientMatcher,
 }
 
 /// Bounds of one session; each is counted when it bites.
