@@ -213,7 +213,8 @@ mod tests {
     #[test]
     fn xclient_sends_what_the_server_takes_and_nothing_else() {
         let offered = offering("XCLIENT NAME ADDR PORT HELO");
-        let lines = identify(IdentityMethod::Xclient, &client("198.51.100.7:4711", "a b+c"), &offered).expect("offered");
+        let lines =
+            identify(IdentityMethod::Xclient, &client("198.51.100.7:4711", "a b+c"), &offered).expect("offered");
         assert_eq!(
             String::from_utf8(lines.concat()).expect("ascii"),
             "XCLIENT ADDR=198.51.100.7 PORT=4711 NAME=mail.sender.example HELO=a+20b+2Bc\r\n"

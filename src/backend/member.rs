@@ -253,10 +253,8 @@ impl Member {
             };
         }
         let stream = connection.into_stream()?;
-        let stream = timeout(settings.timeouts.connect, tls.connect(stream))
-            .await
-            .map_err(|_| BackendError::TimedOut)?
-            .map_err(|why| BackendError::Tls(why.to_string()))?;
+        let by = Instant::now() + settings.timeouts.connect;
+        let (stream, _) = tls.connect(stream, by).await.map_err(|why| BackendError::Tls(why.to_string()))?;
         let mut connection = Connection::new(stream);
         hello(&mut connection, &settings.helo, limit).await?;
         Ok(connection)

@@ -13,7 +13,7 @@ use super::machine::{Identity, Need};
 use super::member::{Dial, Member, TcpDial};
 use super::settings::{IdentityMethod, Settings, TlsMode};
 use super::{BackendError, Connection, Metrics};
-use crate::net::tls::{ClientTls, TlsError};
+use crate::net::tls::{ClientTls, TlsError, Trust};
 use crate::smtp::Extensions;
 
 /// A pool of one or more members.
@@ -68,10 +68,13 @@ impl Pool {
     pub fn with_dial(settings: Settings, metrics: Metrics, dial: Box<dyn Dial>) -> Result<Arc<Self>, TlsError> {
         let mut members = Vec::with_capacity(settings.members.len());
         for member in &settings.members {
-            let tls = match member.tls {
-                TlsMode::Off => None,
-                _ => Some(ClientTls::for_member(member)?),
+            let trust = match (member.tls, &member.tls_ca) {
+                (TlsMode::Off, _) => None,
+                (TlsMode::Opportunistic | TlsMode::Required, _) => Some(Trust::Anyone),
+                (TlsMode::Verify, None) => Some(Trust::System),
+                (TlsMode::Verify, Some(file)) => Some(Trust::File(file.clone())),
             };
+            let tls = trust.map(|trust| ClientTls::new(&member.server_name(), &trust)).transpose()?;
             members.push(Arc::new(Member::new(member.clone(), tls)));
         }
         let (next, offer) = (AtomicUsize::new(0), ArcSwapOption::empty());
@@ -114,12 +117,7 @@ impl Pool {
     ///
     /// # Errors
     /// The failure of the last member tried.
-    pub async fn lease(
-        self: &Arc<Self>,
-        client: &Identity,
-        need: &Need,
-        fresh: bool,
-    ) -> Result<Lease, BackendError> {
+    pub async fn lease(self: &Arc<Self>, client: &Identity, need: &Need, fresh: bool) -> Result<Lease, BackendError> {
         let mut last = BackendError::Down;
         for member in self.candidates(need)? {
             match self.lease_from(&member, client, fresh).await {

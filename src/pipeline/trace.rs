@@ -136,6 +136,21 @@ impl Trace {
         self.accounts.first().map_or(Score::ZERO, |account| account.score)
     }
 
+    /// The summary as one word for logs: `A=5.00,B=1.20`.
+    pub fn symbols_text(&self) -> String {
+        let mut text = String::new();
+        for (symbol, score) in self.findings_summary() {
+            let comma = if text.is_empty() { "" } else { "," };
+            let _ = write!(text, "{comma}{symbol}={score}");
+        }
+        text
+    }
+
+    /// Checks that had not answered when the verdict was due.
+    pub fn unfinished(&self) -> Vec<String> {
+        self.lines.iter().filter(|line| line.outcome == "timed_out").map(|line| line.check.clone()).collect()
+    }
+
     /// Every symbol that counts, composites included, with what it adds; heaviest first. Of several
     /// recipients, each symbol once.
     pub fn findings_summary(&self) -> Vec<(Symbol, Score)> {

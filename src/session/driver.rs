@@ -23,7 +23,7 @@ use crate::checks::Fate;
 use crate::facts::{ClientFacts, HeloFacts, MailFacts, Stage, TlsInfo, Violation};
 use crate::net::BoxIo;
 use crate::net::listener;
-use crate::net::tls::TlsAcceptorSource;
+use crate::net::tls::{TlsAcceptorSource, TlsError};
 use crate::pipeline::{Assessment, Decision};
 use crate::scoring::{Finding, Symbol};
 use crate::smtp::{
@@ -110,7 +110,7 @@ impl Session {
         let settings = shared.settings.load_full();
         let peer = SocketAddr::new(incoming.peer.ip().to_canonical(), incoming.peer.port());
         let client =
-            Arc::new(ClientFacts::new(peer.ip(), incoming.listener.name.clone(), settings.hostname.clone()));
+            Arc::new(ClientFacts::new(peer.ip(), incoming.listener.name.clone(), settings.hostname.clone(), None));
         let assessment = Assessment::new(rules_for(&shared, &settings, peer.ip()));
         Self {
             shared,
@@ -166,7 +166,8 @@ impl Session {
                     let action = self.machine.line(text, &self.settings.limits);
                     self.at += consumed;
                     if bare {
-                        self.violate(Violation::BareNewlineCommand, self.settings.protocol.bare_newline_command).await?;
+                        self.violate(Violation::BareNewlineCommand, self.settings.protocol.bare_newline_command)
+                            .await?;
                     }
                     if header || matches!(&action, Action::Close(reply) if *reply == refusal::NOT_HTTP) {
                         self.violate(Violation::NonSmtp, self.settings.protocol.non_smtp_command).await?;
@@ -262,7 +263,7 @@ impl Session {
         self.check_pipelining(Violation::Pipelining).await?;
         self.abandon();
         self.assessment.rewind(Stage::Connect);
-        let name = match self.vouched_helo.take().and_then(|vouched| HeloName::new(&vouched)) {
+        let name = match self.vouched_helo.take().and_then(|vouched| HeloName::parse(vouched.as_bytes()).ok()) {
             Some(vouched) => vouched,
             None => name,
         };
@@ -367,19 +368,17 @@ impl Session {
         self.input = Vec::new();
         self.at = 0;
         let plain = std::mem::replace(&mut self.io, Box::new(tokio::io::empty()));
-        let handshake = timeout(self.settings.timeouts.tls_handshake, acceptor.accept(plain)).await;
+        let by = Instant::now() + self.settings.timeouts.tls_handshake;
         let counted = |outcome: &str| self.shared.metrics.tls.with_label_values(&[outcome]).inc();
-        match handshake {
-            Ok(Ok((io, tls))) => {
+        match acceptor.accept(plain, by).await {
+            Ok((io, tls)) => {
                 counted("ok");
                 self.io = io;
                 self.tls = Some(tls);
             }
-            failed => {
-                counted(if failed.is_err() { "timed_out" } else { "failed" });
-                if let Ok(Err(why)) = failed {
-                    tracing::info!(client = %self.peer.ip(), error = %why, "session.tls_failed");
-                }
+            Err(why) => {
+                counted(if matches!(why, TlsError::TimedOut) { "timed_out" } else { "failed" });
+                tracing::info!(client = %self.peer.ip(), error = %why, "session.tls_failed");
                 self.shared.tls_failures.insert(self.peer.ip());
                 return Err(End::Closed);
             }
@@ -400,17 +399,17 @@ impl Session {
         let mut name = None;
         for attribute in attributes {
             match attribute {
-                XclientAttribute::Addr(Some(addr)) => self.peer = SocketAddr::new(addr.to_canonical(), self.peer.port()),
+                XclientAttribute::Addr(Some(addr)) => {
+                    self.peer = SocketAddr::new(addr.to_canonical(), self.peer.port())
+                }
                 XclientAttribute::Name(given) => name = given,
                 XclientAttribute::Helo(given) => self.vouched_helo = given,
                 XclientAttribute::Addr(None) | XclientAttribute::Other(_) => {}
             }
         }
         self.start_over(false);
-        let mut client =
-            ClientFacts::new(self.peer.ip(), self.listener.name.clone(), self.settings.hostname.clone());
-        client.vouched_name = name;
-        self.client = Arc::new(client);
+        let (listener, hostname) = (self.listener.name.clone(), self.settings.hostname.clone());
+        self.client = Arc::new(ClientFacts::new(self.peer.ip(), listener, hostname, name));
         self.assessment = Assessment::new(rules_for(&self.shared, &self.settings, self.peer.ip()));
         self.violations.clear();
         self.assessment.learn(&self.client);
@@ -461,7 +460,7 @@ impl Session {
         tracing::info!(
             %id, client = %self.peer.ip(), stage = "session", verdict = %decision.verdict,
             clause = decision.clause.as_deref().unwrap_or(""), score = %decision.score,
-            symbols = %self.assessment.trace().findings_summary(), reply = %reply.to_log(), "session.refused"
+            symbols = %self.assessment.trace().symbols_text(), reply = %reply.to_log(), "session.refused"
         );
         self.say(&reply);
         Err(End::Refused)
@@ -478,7 +477,7 @@ impl Session {
             tracing::info!(
                 id = %transaction.id, client = %self.peer.ip(), helo = %transaction.mail.helo.name,
                 reverse_path = %transaction.mail.reverse_path, recipients = transaction.accepted.len(),
-                refused_recipients = transaction.refused, symbols = %self.assessment.trace().findings_summary(),
+                refused_recipients = transaction.refused, symbols = %self.assessment.trace().symbols_text(),
                 end = "abandoned", total_ms = transaction.age().as_millis() as u64, "transaction.end"
             );
         }

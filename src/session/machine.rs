@@ -289,12 +289,8 @@ impl Machine {
             return Reply::new(250, None, hostname);
         }
         let mut text = format!("{hostname}\nPIPELINING\nSIZE {}", self.offer.size);
-        for extension in [
-            Extension::EightBitMime,
-            Extension::SmtpUtf8,
-            Extension::Dsn,
-            Extension::EnhancedStatusCodes,
-        ] {
+        for extension in [Extension::EightBitMime, Extension::SmtpUtf8, Extension::Dsn, Extension::EnhancedStatusCodes]
+        {
             if self.offer.backends.has(extension) {
                 text.push('\n');
                 text.push_str(extension.keyword());

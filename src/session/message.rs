@@ -12,7 +12,8 @@ use super::spool::{Draft, SpoolError, Spooled};
 use super::transaction::Transaction;
 use crate::checks::Fate;
 use crate::facts::{MessageFacts, Stage, Violation};
-use crate::message::{Message, fields};
+use crate::message::fields::{self, Protocol};
+use crate::message::{ClientLabel, Message};
 use crate::pipeline::{Assessment, Conclusion, Decision};
 use crate::scoring::{Finding, Symbol};
 use crate::smtp::{DataDecoder, DataError, DataStep, NewlinePolicy, NewlineStats, Reply, data::Framing};
@@ -154,7 +155,7 @@ async fn judge(
     if overflow.is_some() && message.body().is_empty() {
         return (refused(refusal::HEADER_TOO_LARGE), len, None);
     }
-    if fields::received_count(message.header_section()) > settings.limits.hops {
+    if fields::count_received(message.header_section(), &settings.hostname).total > settings.limits.hops {
         shared.metrics.limits.with_label_values(&["hops"]).inc();
         return (refused(refusal::LOOP), len, None);
     }
@@ -170,8 +171,7 @@ async fn judge(
         Agreed::Forward => {
             let prefix = prefix(settings, assessment, transaction, &conclusion);
             let cuts = fields::forged_ranges(message.header_section(), &settings.hostname);
-            let parcel =
-                Parcel { prefix: &prefix, message: &message, cuts: &cuts, overflow: overflow.as_mut() };
+            let parcel = Parcel { prefix: &prefix, message: &message, cuts: &cuts, overflow: overflow.as_mut() };
             forward(shared, transaction, parcel).await
         }
         Agreed::Refuse(decision) => refused(refusal::decision(decision, None, transaction.id)),
@@ -240,23 +240,21 @@ async fn forward(shared: &Shared, transaction: &mut Transaction, parcel: Parcel<
 }
 
 /// The fields that are put before the message.
-fn prefix(
-    settings: &Settings,
-    assessment: &Assessment,
-    transaction: &Transaction,
-    conclusion: &Conclusion,
-) -> Vec<u8> {
+fn prefix(settings: &Settings, assessment: &Assessment, transaction: &Transaction, conclusion: &Conclusion) -> Vec<u8> {
     let mail = &transaction.mail;
     let helo = &mail.helo;
     let mut out = Vec::with_capacity(512);
     let judged = !assessment.ruleset().registry.is_empty();
+    let id = transaction.id.to_string();
     if settings.add_spam_fields && judged {
-        let summary = assessment.trace().symbol_scores();
+        let trace = assessment.trace();
+        let tests = trace.findings_summary();
         fields::SpamFields {
             flagged: conclusion.tagged,
-            score: conclusion.score,
-            symbols: &summary,
-            id: &transaction.id.to_string(),
+            score: conclusion.score.to_string(),
+            tests: tests.iter().map(|(symbol, score)| (symbol.to_string(), score.to_string())).collect(),
+            unfinished: trace.unfinished(),
+            id: id.clone(),
         }
         .write(&mut out);
     }
@@ -264,13 +262,16 @@ fn prefix(
         [one] => Some(&one.path),
         _ => None,
     };
+    let client = ClientLabel {
+        helo: helo.name.as_str().to_owned(),
+        name: helo.client.confirmed_name().map(str::to_owned),
+        addr: helo.client.addr,
+    };
     fields::Received {
-        helo: helo.name.as_str(),
-        client_name: helo.client.confirmed_name(),
-        client_addr: helo.client.addr,
+        client: &client,
         hostname: &settings.hostname,
-        protocol: fields::protocol(helo.extended, helo.tls.is_some(), mail.params.get("SMTPUTF8").is_some()),
-        id: &transaction.id.to_string(),
+        protocol: Protocol::spoken(helo.extended, helo.tls.is_some(), mail.params.get("SMTPUTF8").is_some()),
+        id: &id,
         recipient: only,
         at: mail.at,
     }
@@ -316,7 +317,7 @@ fn account(
         shadow_verdict = shadow.map_or("", |(verdict, _)| verdict.as_str()),
         shadow_clause = shadow.map_or("", |(_, clause)| clause),
         score = %conclusion.map(|conclusion| conclusion.score).unwrap_or_default(),
-        symbols = %assessment.trace().findings_summary(),
+        symbols = %assessment.trace().symbols_text(),
         rules = %assessment.ruleset().version,
         reply = %outcome.reply.to_log(),
         after_data_ms = arrived.elapsed().as_millis() as u64,

@@ -47,8 +47,7 @@ impl Metrics {
     pub fn register(registry: &Registry) -> Result<Self> {
         let counter = |name: &str, help: &str, label: &str| IntCounterVec::new(Opts::new(name, help), &[label]);
         let transactions = counter("gatepost_transactions_total", "Transactions, by their end.", "end")?;
-        let recipients =
-            counter("gatepost_recipients_total", "Recipients: accepted, or refused by whom.", "outcome")?;
+        let recipients = counter("gatepost_recipients_total", "Recipients: accepted, or refused by whom.", "outcome")?;
         let metrics = Self {
             sessions: IntGauge::new("gatepost_sessions", "Sessions now.")?,
             sessions_total: IntCounter::new("gatepost_sessions_total", "Sessions so far.")?,

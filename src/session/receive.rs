@@ -4,8 +4,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::driver::{End, Session};
 use super::message::{self, Broken, Inbound};
-use super::wire::{is_gone, read_with};
 use super::refusal;
+use super::wire::{is_gone, read_with};
 use crate::facts::Violation;
 use crate::smtp::{DataStep, NewlinePolicy, Reply, data::Framing};
 

@@ -177,9 +177,10 @@ impl Relay {
     /// # Errors
     /// [`Failure`] says whether the backend may have it.
     pub async fn deliver(&mut self, envelope: &Envelope<'_>, parcel: Parcel<'_>) -> Result<Reply, Failure> {
-        let mut lease = match self.lease.take() {
-            Some(mut lease) if lease.connection().is_quiet() => lease,
-            _ => self.replay(envelope).await.map_err(Failure::Before)?,
+        let held = self.lease.take().and_then(|mut lease| lease.connection().is_quiet().then_some(lease));
+        let mut lease = match held {
+            Some(lease) => lease,
+            None => self.replay(envelope).await.map_err(Failure::Before)?,
         };
         let timer = self.pool.metrics.end_of_data.start_timer();
         let outcome = hand_over(&mut lease, parcel).await;

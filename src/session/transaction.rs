@@ -113,7 +113,7 @@ impl Transaction {
                 id = %self.id, client = %client.addr, helo = %self.mail.helo.name,
                 reverse_path = %self.mail.reverse_path, forward_path = %path, stage = "rcpt",
                 verdict = %decision.verdict, clause = decision.clause.as_deref().unwrap_or(""),
-                score = %decision.score, symbols = %assessment.trace().findings_summary(),
+                score = %decision.score, symbols = %assessment.trace().symbols_text(),
                 reply = %reply.to_log(), "recipient.refused"
             );
             let label = if decision.verdict == Verdict::Reject { "rejected" } else { "deferred" };
@@ -166,11 +166,8 @@ impl Transaction {
     }
 
     async fn hand_on(&mut self, new: &[(ForwardPath, Params)]) -> Vec<Reply> {
-        let envelope = Envelope {
-            reverse_path: &self.mail.reverse_path,
-            params: &self.mail.params,
-            accepted: &self.accepted,
-        };
+        let envelope =
+            Envelope { reverse_path: &self.mail.reverse_path, params: &self.mail.params, accepted: &self.accepted };
         self.relay.recipients(&envelope, new).await
     }
 
@@ -231,7 +228,8 @@ mod tests {
         }
         let networks = std::iter::once("192.0.2.0/24".parse().expect("network")).collect();
         let relay = settings::Relay { domains: Arc::new(domains), networks };
-        let client = |addr: &str| ClientFacts::new(addr.parse().expect(addr), "test".into(), "mx.ours.example".into());
+        let client =
+            |addr: &str| ClientFacts::new(addr.parse().expect(addr), "test".into(), "mx.ours.example".into(), None);
         for (text, ours) in [
             ("user@ours.example", true),
             ("User@OURS.example", true),
