@@ -36,6 +36,17 @@ pub struct MemberSettings {
     pub tls_ca: Option<std::path::PathBuf>,
 }
 
+impl MemberSettings {
+    /// The name that its certificate must be for.
+    pub fn server_name(&self) -> String {
+        match (&self.tls_name, &self.address) {
+            (Some(name), _) => name.clone(),
+            (None, Address::Host(host, _)) => host.clone(),
+            (None, Address::Socket(addr)) => addr.ip().to_string(),
+        }
+    }
+}
+
 /// Where a member listens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
