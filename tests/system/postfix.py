@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """Gatepost before a real Postfix: what arrives, what Postfix is told, and what its refusals become.
 
-    tests/system/postfix.py [--messages 500] [--all-ways]
-
-With --all-ways every message goes by DATA and BDAT, in clear and by TLS; otherwise the four ways take turns."""
+    tests/system/postfix.py [--messages 500]
+"""
 import argparse
 import concurrent.futures
 import contextlib
@@ -109,15 +108,14 @@ def added(through, expected):
     return fields
 
 
-def transparency(stage, count, all_ways):
+def transparency(stage, count):
     def test():
         """messages arrive exactly as by direct delivery, the fields in front aside: DATA and BDAT, clear and TLS"""
         messages, origin = corpus.sample(count)
         jobs, expected = [], {}
         for number, message in enumerate(messages):
             jobs.append((("127.0.0.1", stage.postfix.port), f"m{number}.direct@{DOMAIN}", message))
-            for way in range(4) if all_ways else [number % 4]:
-                verb, tls = WAYS[way]
+            for verb, tls in WAYS:
                 recipient = f"m{number}.{verb}{'.tls' if tls else ''}@{DOMAIN}"
                 jobs.append((stage.gate.address, recipient, message, verb, tls))
                 expected[recipient] = f"m{number}.direct@{DOMAIN}"
@@ -223,7 +221,6 @@ def differential(stage):
 def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--messages", type=int, default=500)
-    options.add_argument("--all-ways", action="store_true")
     given = options.parse_args()
     with Directory() as directory:
         stage = Stage(directory)
@@ -242,7 +239,7 @@ def main():
 
         try:
             verdicts.run("postfix: a real Postfix behind Gatepost", [started] + [behind(test) for test in (
-                transparency(stage, given.messages, given.all_ways), identity(stage), refusals(stage),
+                transparency(stage, given.messages), identity(stage), refusals(stage),
                 differential(stage))])
         finally:
             stage.__exit__()
