@@ -112,7 +112,7 @@ struct State {
 // === impl Server ===
 
 impl<D: Dialogue> Server<D> {
-    /// Opens all sockets and loads all certificates.
+    /// Opens all sockets and loads all certificates. Call it within a runtime.
     ///
     /// # Errors
     /// The first listener that cannot be; nothing is left open.
@@ -212,7 +212,8 @@ impl<D: Dialogue> Server<D> {
                 Order::Stop => return,
                 Order::Reload => {
                     manager::reloading();
-                    if self.reload(listeners).await {
+                    let watched_before = self.plan.watch.clone();
+                    if self.reload(listeners).await && self.plan.watch != watched_before {
                         watch = start_watch(&self.plan, &watch_in).or(watch);
                     }
                     manager::ready();

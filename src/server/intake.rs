@@ -90,7 +90,8 @@ impl<D: Dialogue> Intake<D> {
         self.take_io(current, Box::new(stream), canonical_socket(peer), canonical_socket(local));
     }
 
-    fn take_io(self: &Arc<Self>, current: Arc<Current>, io: BoxIo, peer: SocketAddr, local: SocketAddr) {
+    /// [`Intake::take`], whatever carries the connection.
+    pub(super) fn take_io(self: &Arc<Self>, current: Arc<Current>, io: BoxIo, peer: SocketAddr, local: SocketAddr) {
         let settings = &current.settings;
         if settings.proxy_protocol && !settings.proxy_networks.contains(peer.ip()) {
             self.net_metrics.proxy_header(HeaderOutcome::Untrusted);
