@@ -31,7 +31,7 @@ pub enum BindError {
         /// Its name.
         name: Arc<str>,
         /// What is wrong with it.
-        source: TlsError,
+        source: Box<TlsError>,
     },
 }
 
@@ -112,8 +112,10 @@ impl Current {
             (None, _) => None,
             (Some(files), Some(kept)) if kept.files() == files => Some(Arc::clone(kept)),
             (Some(files), _) => {
-                let source = TlsAcceptorSource::load(files.clone())
-                    .map_err(|source| BindError::Certificate { name: Arc::clone(&settings.name), source })?;
+                let source = TlsAcceptorSource::load(files.clone()).map_err(|source| BindError::Certificate {
+                    name: Arc::clone(&settings.name),
+                    source: Box::new(source),
+                })?;
                 Some(Arc::new(source))
             }
         };
