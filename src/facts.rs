@@ -2,9 +2,12 @@
 //!
 //! Each bundle holds the previous one. They are immutable once made and shared by `Arc`.
 
+use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
+
+use tokio::sync::OnceCell;
 
 use crate::message::Message;
 use crate::smtp::{ForwardPath, HeloName, Params, ReversePath};
@@ -51,6 +54,47 @@ pub struct ClientFacts {
     pub hostname: Arc<str>,
     /// The host name that a trusted front end vouched for (XCLIENT NAME=).
     pub vouched_name: Option<String>,
+    /// What reverse DNS says of the address; known once a check has asked.
+    pub name: Derived<ClientName>,
+}
+
+/// What reverse DNS says of a client's address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientName {
+    /// A name of the address leads back to it (lower case, no trailing dot).
+    Confirmed(Arc<str>),
+    /// The address has names, but none that was looked at leads back to it; here is the first.
+    Unconfirmed(Arc<str>),
+    /// The address has no name.
+    None,
+}
+
+/// A value computed from facts at most once and shared by all who ask.
+///
+/// Whoever asks first computes; the others wait. If the first is cancelled or fails, the next one
+/// takes over: a failure is never kept.
+#[derive(Debug)]
+pub struct Derived<T>(OnceCell<T>);
+
+/// A breach of manners that the session itself observes, because only it sees the timing and the octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Violation {
+    /// Spoke before the banner.
+    Pregreet,
+    /// Pipelined where it must not: before EHLO's reply, or without the offer.
+    Pipelining,
+    /// Sent header lines, HTTP or other things where commands belong.
+    NonSmtp,
+    /// Ended a command line with a bare LF.
+    BareNewlineCommand,
+    /// Bare LF in a message.
+    BareLf,
+    /// Bare CR in a message.
+    BareCr,
+    /// Began a TLS handshake that failed.
+    TlsFailed,
+    /// Sent the message before the 354 that asks for it.
+    EarlyData,
 }
 
 /// TLS as negotiated with the client.
@@ -108,4 +152,104 @@ pub struct MessageFacts {
     pub recipients: Vec<ForwardPath>,
     /// The message as received.
     pub message: Arc<Message>,
+}
+
+impl Violation {
+    /// All violations, in the order of their declaration.
+    pub const ALL: [Violation; 8] = [
+        Self::Pregreet,
+        Self::Pipelining,
+        Self::NonSmtp,
+        Self::BareNewlineCommand,
+        Self::BareLf,
+        Self::BareCr,
+        Self::TlsFailed,
+        Self::EarlyData,
+    ];
+
+    /// The name of the symbol that stands for it.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::Pregreet => "PROTOCOL_PREGREET",
+            Self::Pipelining => "PROTOCOL_PIPELINING",
+            Self::NonSmtp => "PROTOCOL_NON_SMTP",
+            Self::BareNewlineCommand => "PROTOCOL_BARE_NEWLINE_COMMAND",
+            Self::BareLf => "PROTOCOL_BARE_LF",
+            Self::BareCr => "PROTOCOL_BARE_CR",
+            Self::TlsFailed => "PROTOCOL_TLS_FAILED",
+            Self::EarlyData => "PROTOCOL_EARLY_DATA",
+        }
+    }
+
+    /// The word for logs and metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Pregreet => "pregreet",
+            Self::Pipelining => "pipelining",
+            Self::NonSmtp => "non_smtp",
+            Self::BareNewlineCommand => "bare_newline_command",
+            Self::BareLf => "bare_lf",
+            Self::BareCr => "bare_cr",
+            Self::TlsFailed => "tls_failed",
+            Self::EarlyData => "early_data",
+        }
+    }
+
+    /// The stage that its finding belongs to: what a client did wrong stays with the connection,
+    /// what is wrong with a message goes with the message.
+    pub fn stage(self) -> Stage {
+        match self {
+            Self::BareLf | Self::BareCr => Stage::Message,
+            Self::Pregreet
+            | Self::Pipelining
+            | Self::NonSmtp
+            | Self::BareNewlineCommand
+            | Self::TlsFailed
+            | Self::EarlyData => Stage::Connect,
+        }
+    }
+}
+
+impl ClientFacts {
+    /// Nothing derived yet. An IPv4-mapped `addr` becomes IPv4.
+    pub fn new(addr: IpAddr, listener: Arc<str>, hostname: Arc<str>, vouched_name: Option<String>) -> Self {
+        Self { addr: addr.to_canonical(), listener, hostname, vouched_name, name: Derived::default() }
+    }
+
+    /// The client name, if it is confirmed and already known: vouched for, or found by reverse DNS.
+    /// Never waits, so it may be called while a check is still asking.
+    pub fn confirmed_name(&self) -> Option<&str> {
+        self.vouched_name.as_deref().or_else(|| match self.name.get()? {
+            ClientName::Confirmed(name) => Some(&**name),
+            ClientName::Unconfirmed(_) | ClientName::None => None,
+        })
+    }
+}
+
+impl<T> Derived<T> {
+    /// The value, if somebody has computed it.
+    pub fn get(&self) -> Option<&T> {
+        self.0.get()
+    }
+
+    /// The value; computed by `derive` if nobody has done so. An error is the asker's alone.
+    pub async fn get_or_try_derive<E, F, Fut>(&self, derive: F) -> Result<&T, E>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        self.0.get_or_try_init(derive).await
+    }
+}
+
+impl<T> Default for Derived<T> {
+    fn default() -> Self {
+        Self(OnceCell::new())
+    }
+}
+
+impl<T> From<T> for Derived<T> {
+    fn from(value: T) -> Self {
+        Self(OnceCell::new_with(Some(value)))
+    }
 }

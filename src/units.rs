@@ -120,6 +120,26 @@ pub fn canonical(addr: IpAddr) -> IpAddr {
     addr.to_canonical()
 }
 
+/// True for addresses that mean something only on this machine or network (loopback, private, shared,
+/// link-local, unique local) or are no host's at all (unspecified, multicast, reserved): public lists
+/// and public reverse DNS say nothing about them. Documentation networks count as public.
+pub fn is_local_scope(addr: IpAddr) -> bool {
+    match canonical(addr) {
+        IpAddr::V4(v4) => {
+            let [first, second, ..] = v4.octets();
+            let shared = first == 100 && (64..128).contains(&second);
+            first == 0 || first >= 224 || v4.is_loopback() || v4.is_private() || v4.is_link_local() || shared
+        }
+        IpAddr::V6(v6) => {
+            v6.is_loopback()
+                || v6.is_unspecified()
+                || v6.is_multicast()
+                || v6.is_unique_local()
+                || v6.is_unicast_link_local()
+        }
+    }
+}
+
 /// Octets of `addr` in the order of `in-addr.arpa` and `ip6.arpa`, with a dot behind each.
 pub fn reversed_labels(addr: IpAddr) -> String {
     use fmt::Write;
@@ -200,6 +220,33 @@ mod tests {
             assert_eq!(set.contains(addr.parse().expect(addr)), inside, "{addr}");
         }
         assert!(CidrSet::default().is_empty() && !CidrSet::default().contains("::1".parse().expect("loopback")));
+    }
+
+    #[test]
+    fn addresses_of_local_scope_are_told_from_public_ones() {
+        for (addr, local) in [
+            ("127.0.0.2", true),
+            ("10.1.2.3", true),
+            ("172.31.0.1", true),
+            ("172.32.0.1", false),
+            ("192.168.7.7", true),
+            ("169.254.1.1", true),
+            ("100.64.0.1", true),
+            ("100.128.0.1", false),
+            ("0.0.0.0", true),
+            ("224.0.0.1", true),
+            ("255.255.255.255", true),
+            ("192.0.2.1", false),
+            ("198.51.100.7", false),
+            ("::1", true),
+            ("::ffff:10.0.0.1", true),
+            ("fd00::1", true),
+            ("fe80::1", true),
+            ("ff02::1", true),
+            ("2001:db8::1", false),
+        ] {
+            assert_eq!(is_local_scope(addr.parse().expect(addr)), local, "{addr}");
+        }
     }
 
     #[test]

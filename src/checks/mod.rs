@@ -3,6 +3,11 @@
 //! A check names the facts it reads (this fixes its stage) and the symbols it may emit (this bounds
 //! what it can do to the score). It knows no weight, no threshold, no reply and no socket.
 
+pub mod content;
+pub mod dnsbl;
+pub mod helo;
+pub mod protocol;
+pub mod rdns;
 pub mod registry;
 
 use std::future::Future;

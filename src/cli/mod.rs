@@ -1,1 +1,119 @@
-//! cli
+//! The command line. Each command is a file; errors lose their type here and become exit codes.
+
+pub mod check_config;
+pub mod demo;
+pub mod run;
+pub mod schema;
+pub mod symbols;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// An anti-spam filtering SMTP proxy: it judges every session and never owns a message.
+#[derive(Debug, Parser)]
+#[command(version, about, after_help = "Exit codes: 0 done, 1 failed (the reason is on standard error), 2 wrong usage.")]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the proxy.
+    Run(run::Arguments),
+    /// Show it at work on this machine: real sessions, an embedded backend, fixed DNS answers.
+    Demo(demo::Arguments),
+    /// Check a configuration and every file that it names; say what would run.
+    CheckConfig(check_config::Arguments),
+    /// Print the JSON schema of the configuration file, for editors.
+    Schema,
+    /// Print every symbol: the check that emits it, its stage and its weight.
+    Symbols(symbols::Arguments),
+}
+
+/// Why a command failed; its text goes to standard error.
+#[derive(Debug)]
+pub struct Failed(pub String);
+
+impl<E: std::error::Error> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Parses the arguments of the process, runs the command, says how it ended.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut out = std::io::stdout().lock();
+    let done = match &arguments.command {
+        Command::Run(arguments) => {
+            drop(out);
+            run::run(arguments)
+        }
+        Command::Demo(arguments) => {
+            drop(out);
+            demo::run(arguments)
+        }
+        Command::CheckConfig(arguments) => check_config::run(arguments, &mut out),
+        Command::Schema => schema::run(&mut out),
+        Command::Symbols(arguments) => symbols::run(arguments, &mut out),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failed(why)) => {
+            // Nobody is left to tell where standard error is closed.
+            let _ = writeln!(std::io::stderr(), "{}", why.trim_end());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// True if standard error is a terminal that wants colours (<https://no-color.org>).
+pub fn wants_colour() -> bool {
+    use std::io::IsTerminal;
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Columns side by side, each as wide as its widest cell; the last one is not padded.
+fn columns(rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = Vec::new();
+    for row in rows {
+        for (index, cell) in row.iter().enumerate() {
+            match widths.get_mut(index) {
+                Some(width) => *width = cell.chars().count().max(*width),
+                None => widths.push(cell.chars().count()),
+            }
+        }
+    }
+    let mut out = String::new();
+    for row in rows {
+        let line: String =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}  ", width = *width)).collect();
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+        assert!(Arguments::command().render_long_help().to_string().contains("Exit codes: 0"));
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [vec!["a".to_owned(), "b".to_owned()], vec!["long".to_owned(), "c".to_owned()]];
+        assert_eq!(columns(&rows), "a     b\nlong  c\n");
+    }
+}

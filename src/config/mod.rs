@@ -1,1 +1,151 @@
-//! config
+//! Text to typed settings; the only module that reads TOML.
+//!
+//! Two steps: what was written ([`raw`], held against its own JSON schema by [`shape`]), and what is
+//! meant ([`check`]: each module's Settings). A module gets its Settings and never the whole [`Config`].
+//!
+//! Promises: every file is read once, whole, and is parsed whole before anything of it counts. All
+//! problems of all files come at once. What judges ([`rules`]) is a value of its own.
+//!
+//! Failure: a configuration with an error does not exist; whoever reloads keeps the old one.
+
+pub mod check;
+pub mod failures;
+mod files;
+mod judging;
+pub mod problem;
+pub mod raw;
+pub mod reload;
+pub mod rules;
+pub mod shape;
+pub mod source;
+pub mod why;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use problem::{Problem, Problems, Severity};
+pub use rules::Rules;
+pub use source::{Document, Source};
+
+use crate::net::listener;
+use crate::session::RecipientMatcher;
+use crate::units::{ByteSize, CidrSet};
+use crate::{backend, dns, session};
+use files::Files;
+
+/// The validated options of the program.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where we listen; at least one.
+    pub listeners: Vec<listener::Settings>,
+    /// Bounds on accepting.
+    pub accept: listener::AcceptLimits,
+    /// For sessions.
+    pub session: session::Settings,
+    /// For the backend.
+    pub backend: backend::Settings,
+    /// For name lookups.
+    pub dns: dns::Settings,
+    /// Where messages are kept while they are judged.
+    pub spool: Spool,
+    /// Who is not checked.
+    pub checks: Checks,
+    /// Where metrics and health are served; `None`: nowhere.
+    pub admin: Option<SocketAddr>,
+    /// The log.
+    pub log: Log,
+    /// How long running transactions may go on when we stop.
+    pub drain: Duration,
+    /// What judges, as written; [`rules::load`] makes a rule set of it.
+    pub rules: Rules,
+    /// Names that are ours: our own, and the relay domains. A client that claims one lies.
+    pub own_names: Vec<String>,
+}
+
+/// Where messages are kept while they are judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spool {
+    /// Directory of unlinked temporary files.
+    pub directory: PathBuf,
+    /// A message up to this stays in memory.
+    pub message_memory: ByteSize,
+    /// Memory of all messages.
+    pub total_memory: ByteSize,
+    /// Files of all messages.
+    pub total_disk: ByteSize,
+}
+
+/// Who is not checked.
+#[derive(Clone, Debug)]
+pub struct Checks {
+    /// False: no check runs.
+    pub enabled: bool,
+    /// Clients that no check looks at.
+    pub trusted_networks: CidrSet,
+    /// Recipients that get their mail whatever checks find.
+    pub exempt_recipients: RecipientMatcher,
+}
+
+/// The log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// How a line looks.
+    pub format: raw::LogFormat,
+    /// From which level on.
+    pub level: raw::LogLevel,
+}
+
+/// A configuration with where it came from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What is meant.
+    pub config: Config,
+    /// What was written, defaults filled in.
+    pub raw: raw::File,
+    /// Where it was written.
+    pub document: Document,
+    /// Every file that was read, for a watch.
+    pub files: Vec<PathBuf>,
+    /// What runs, but probably not as meant.
+    pub warnings: Problems,
+}
+
+/// Reads a configuration and every file that it names. Paths in it are relative to it.
+pub fn load(path: &Path) -> Result<Loaded, Problems> {
+    let mut files = Files::beside(path);
+    let shown = path.display().to_string();
+    match files.read(path) {
+        Ok(text) => parse(Source::new(shown, text), files),
+        Err(why) => {
+            let mut problems = Problems::default();
+            problems.push(Problem::at(&Source::new(shown, ""), None, "", why));
+            Err(problems)
+        }
+    }
+}
+
+/// Reads a configuration from a text alone: no file that it names is looked at.
+pub fn parse_text(text: &str) -> Result<Loaded, Problems> {
+    parse(Source::new("gatepost.toml", text), Files::none())
+}
+
+/// The JSON schema of the configuration file.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(raw::File).to_value()
+}
+
+fn parse(source: std::sync::Arc<Source>, mut files: Files) -> Result<Loaded, Problems> {
+    let mut problems = Problems::default();
+    let Some((raw, document)) = shape::read::<raw::File>(&source, &mut problems) else {
+        return Err(problems);
+    };
+    let config = check::config(&raw, &document, &mut files, &mut problems);
+    if let Some(config) = &config {
+        // No name is asked: this only shows whether the rules make sense together.
+        rules::check(config, &mut problems);
+    }
+    problems.sort();
+    let (config, warnings) = problems.guard(config)?;
+    Ok(Loaded { config, raw, document, files: files.into_paths(), warnings })
+}

@@ -6,11 +6,51 @@
 pub mod cache;
 pub mod fixed;
 pub mod hickory;
+pub mod metrics;
+pub mod question;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+
+pub use fixed::FixedDns;
+pub use hickory::Resolver;
+pub use metrics::Metrics;
+
+/// How names are looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The resolvers to ask; empty: those of the system (`/etc/resolv.conf`).
+    pub servers: Vec<SocketAddr>,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// How often a question is sent before we give up.
+    pub attempts: usize,
+    /// Answers kept in memory, over all record types.
+    pub cache_entries: usize,
+    /// Questions on their way at one time; beyond that [`LookupError::Overloaded`].
+    pub in_flight: usize,
+    /// The longest that "there is no such record" is believed.
+    pub negative_ttl_max: Duration,
+    /// The longest that records are believed.
+    pub ttl_max: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            timeout: Duration::from_millis(1500),
+            attempts: 2,
+            cache_entries: 65_536,
+            in_flight: 2000,
+            negative_ttl_max: Duration::from_secs(900),
+            ttl_max: Duration::from_secs(86_400),
+        }
+    }
+}
 
 /// An answer: the records (none: the name has none of that type), and whether the name exists at all.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,19 +3,9 @@
 use std::sync::Arc;
 
 use crate::facts::Stage;
-use crate::scoring::{Score, Symbol};
+pub use crate::scoring::Tri;
+use crate::scoring::{Score, Symbol, View};
 use crate::verdict::Verdict;
-
-/// Three-valued truth: `Maybe` while lines that matter are open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Tri {
-    /// Holds in no completion.
-    No,
-    /// Depends on what is still open.
-    Maybe,
-    /// Holds in every completion.
-    Yes,
-}
 
 /// What must hold: all parts that are given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,4 +39,36 @@ pub struct Clause {
     pub shadow: bool,
     /// True: it acts on exempt recipients (postmaster, abuse) too.
     pub binds_exempt: bool,
+}
+
+impl Condition {
+    /// Every symbol that it reads.
+    pub fn reads(&self) -> impl Iterator<Item = &Symbol> {
+        self.asks_for().chain(&self.none_of)
+    }
+
+    /// The symbols whose presence makes it hold.
+    pub fn asks_for(&self) -> impl Iterator<Item = &Symbol> {
+        self.all_of.iter().chain(&self.any_of)
+    }
+
+    /// Whether it holds, as far as `view` can tell. All parts that are given must hold.
+    pub fn holds(&self, view: &View<'_>) -> Tri {
+        let has = |symbol: &Symbol| view.has(symbol);
+        let all = Tri::all(self.all_of.iter().map(has));
+        let any = if self.any_of.is_empty() { Tri::Yes } else { Tri::any(self.any_of.iter().map(has)) };
+        let none = !Tri::any(self.none_of.iter().map(has));
+        let reached = self.at_least.map_or(Tri::Yes, |limit| reaches(view, limit));
+        let stays_below = self.below.map_or(Tri::Yes, |limit| !reaches(view, limit));
+        Tri::all([all, any, none, reached, stays_below])
+    }
+}
+
+fn reaches(view: &View<'_>, limit: Score) -> Tri {
+    let span = view.score();
+    match (span.low >= limit, span.high >= limit) {
+        (true, _) => Tri::Yes,
+        (false, true) => Tri::Maybe,
+        (false, false) => Tri::No,
+    }
 }

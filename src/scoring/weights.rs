@@ -1,5 +1,267 @@
-//! Symbol -> score, checked against the catalogue; groups with caps; composites.
+//! Symbol -> score, checked against the catalogue; groups with caps; composites; shadow symbols.
+//!
+//! What leaves the builder is consistent: every symbol that is weighed, grouped or read exists, no
+//! symbol is in two groups, and no composite depends on itself.
 
-/// What each symbol weighs.
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::composite::{Composite, in_order};
+use super::score::Score;
+use super::symbol::Symbol;
+
+/// What each symbol weighs. A known symbol without a weight weighs nothing.
 #[derive(Clone, Debug, Default)]
-pub struct Weights {}
+pub struct Weights {
+    known: BTreeMap<Symbol, Weighed>,
+    groups: Vec<Group>,
+    /// Each after those that it reads.
+    composites: Vec<Composite>,
+    has_shadow: bool,
+}
+
+/// Symbols that together count no more than a cap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its name, in traces.
+    pub name: Arc<str>,
+    /// Its members; a symbol is in one group at most.
+    pub symbols: Vec<Symbol>,
+    /// The sum of its members stays between minus this and plus this.
+    pub cap: Score,
+}
+
+/// What is known about one symbol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Weighed {
+    /// At full strength.
+    pub weight: Score,
+    /// Counts in shadow only.
+    pub shadow: bool,
+    /// Index of its group.
+    pub group: Option<usize>,
+}
+
+/// Collects what the files say; `build` checks it.
+#[derive(Clone, Debug, Default)]
+pub struct WeightsBuilder {
+    weights: Vec<(Symbol, Score)>,
+    shadow: Vec<Symbol>,
+    groups: Vec<Group>,
+    composites: Vec<Composite>,
+}
+
+/// Where a symbol was named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Among the weights.
+    Weight,
+    /// Among the shadow symbols.
+    Shadow,
+    /// In the group of that name.
+    Group(Arc<str>),
+    /// In the condition of that composite.
+    Composite(Symbol),
+}
+
+/// Why a set of weights cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WeightsProblem {
+    /// No check emits it, no composite defines it.
+    #[error("no check emits `{symbol}` ({place})")]
+    Unknown {
+        /// The symbol.
+        symbol: Symbol,
+        /// Where it was named.
+        place: Place,
+    },
+    /// Two weights for one symbol.
+    #[error("`{0}` has two weights")]
+    TwoWeights(Symbol),
+    /// Two groups of one name.
+    #[error("two groups are named `{0}`")]
+    TwoGroups(Arc<str>),
+    /// One symbol in two groups.
+    #[error("`{symbol}` is in the groups `{first}` and `{second}`")]
+    InTwoGroups {
+        /// The symbol.
+        symbol: Symbol,
+        /// Who has it.
+        first: Arc<str>,
+        /// Who wants it too.
+        second: Arc<str>,
+    },
+    /// A composite has the name of another symbol.
+    #[error("the composite `{0}` has the name of another symbol")]
+    Taken(Symbol),
+    /// A composite without a condition.
+    #[error("the composite `{0}` has no condition")]
+    Empty(Symbol),
+    /// A composite wants more symbols than it lists.
+    #[error("the composite `{0}` asks for more symbols than it lists")]
+    TooMany(Symbol),
+    /// Composites that depend on themselves.
+    #[error("these composites depend on themselves: {}", .0.iter().map(Symbol::as_str).collect::<Vec<_>>().join(", "))]
+    Cycle(Vec<Symbol>),
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Weight => f.write_str("weights"),
+            Self::Shadow => f.write_str("shadow"),
+            Self::Group(name) => write!(f, "group `{name}`"),
+            Self::Composite(symbol) => write!(f, "composite `{symbol}`"),
+        }
+    }
+}
+
+impl Weights {
+    /// Begins an empty set.
+    pub fn builder() -> WeightsBuilder {
+        WeightsBuilder::default()
+    }
+
+    /// What is known about `symbol`; nothing weighs nothing.
+    pub fn of(&self, symbol: &Symbol) -> Weighed {
+        self.known.get(symbol).copied().unwrap_or_default()
+    }
+
+    /// True if a check can emit it or a composite defines it.
+    pub fn knows(&self, symbol: &Symbol) -> bool {
+        self.known.contains_key(symbol)
+    }
+
+    /// Every known symbol, composites included, in order.
+    pub fn symbols(&self) -> impl Iterator<Item = (&Symbol, Weighed)> {
+        self.known.iter().map(|(symbol, weighed)| (symbol, *weighed))
+    }
+
+    /// All groups; [`Weighed::group`] counts in them.
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// All composites, each after those that it reads.
+    pub fn composites(&self) -> &[Composite] {
+        &self.composites
+    }
+
+    /// True if any symbol counts in shadow only.
+    pub fn has_shadow(&self) -> bool {
+        self.has_shadow
+    }
+}
+
+impl WeightsBuilder {
+    /// Gives `symbol` a weight.
+    pub fn weight(mut self, symbol: Symbol, weight: Score) -> Self {
+        self.weights.push((symbol, weight));
+        self
+    }
+
+    /// Lets `symbol` count in shadow only.
+    pub fn shadow(mut self, symbol: Symbol) -> Self {
+        self.shadow.push(symbol);
+        self
+    }
+
+    /// Adds a group.
+    pub fn group(mut self, group: Group) -> Self {
+        self.groups.push(group);
+        self
+    }
+
+    /// Defines a symbol over others.
+    pub fn composite(mut self, composite: Composite) -> Self {
+        self.composites.push(composite);
+        self
+    }
+
+    /// Checks everything against the symbols that checks can emit; reports all problems at once.
+    pub fn build<S: Borrow<Symbol>>(
+        self,
+        catalogue: impl IntoIterator<Item = S>,
+    ) -> Result<Weights, Vec<WeightsProblem>> {
+        let mut problems = Vec::new();
+        let mut known: BTreeMap<Symbol, Weighed> =
+            catalogue.into_iter().map(|symbol| (symbol.borrow().clone(), Weighed::default())).collect();
+        for composite in &self.composites {
+            if known.insert(composite.symbol.clone(), Weighed::default()).is_some() {
+                problems.push(WeightsProblem::Taken(composite.symbol.clone()));
+            }
+        }
+        check_composites(&self.composites, &known, &mut problems);
+        weigh(self.weights, &mut known, &mut problems);
+        for symbol in &self.shadow {
+            match known.get_mut(symbol) {
+                Some(weighed) => weighed.shadow = true,
+                None => problems.push(unknown(symbol, Place::Shadow)),
+            }
+        }
+        assign_groups(&self.groups, &mut known, &mut problems);
+        let composites = in_order(self.composites).unwrap_or_else(|circle| {
+            problems.push(WeightsProblem::Cycle(circle));
+            Vec::new()
+        });
+        if problems.is_empty() {
+            Ok(Weights { known, groups: self.groups, composites, has_shadow: !self.shadow.is_empty() })
+        } else {
+            Err(problems)
+        }
+    }
+}
+
+fn unknown(symbol: &Symbol, place: Place) -> WeightsProblem {
+    WeightsProblem::Unknown { symbol: symbol.clone(), place }
+}
+
+fn check_composites(composites: &[Composite], known: &BTreeMap<Symbol, Weighed>, problems: &mut Vec<WeightsProblem>) {
+    for composite in composites {
+        let name = &composite.symbol;
+        if composite.is_empty() {
+            problems.push(WeightsProblem::Empty(name.clone()));
+        }
+        if composite.at_least.as_ref().is_some_and(|(wanted, symbols)| *wanted > symbols.len()) {
+            problems.push(WeightsProblem::TooMany(name.clone()));
+        }
+        let strangers = composite.reads().filter(|symbol| !known.contains_key(*symbol));
+        problems.extend(strangers.map(|symbol| unknown(symbol, Place::Composite(name.clone()))));
+    }
+}
+
+fn weigh(weights: Vec<(Symbol, Score)>, known: &mut BTreeMap<Symbol, Weighed>, problems: &mut Vec<WeightsProblem>) {
+    let mut weighed = BTreeSet::new();
+    for (symbol, weight) in weights {
+        if !weighed.insert(symbol.clone()) {
+            problems.push(WeightsProblem::TwoWeights(symbol));
+        } else if let Some(entry) = known.get_mut(&symbol) {
+            entry.weight = weight;
+        } else {
+            problems.push(unknown(&symbol, Place::Weight));
+        }
+    }
+}
+
+fn assign_groups(groups: &[Group], known: &mut BTreeMap<Symbol, Weighed>, problems: &mut Vec<WeightsProblem>) {
+    for (index, group) in groups.iter().enumerate() {
+        if groups.iter().take(index).any(|other| other.name == group.name) {
+            problems.push(WeightsProblem::TwoGroups(group.name.clone()));
+        }
+        for symbol in &group.symbols {
+            let Some(entry) = known.get_mut(symbol) else {
+                problems.push(unknown(symbol, Place::Group(group.name.clone())));
+                continue;
+            };
+            match entry.group.and_then(|first| groups.get(first)) {
+                Some(first) if first.name != group.name => problems.push(WeightsProblem::InTwoGroups {
+                    symbol: symbol.clone(),
+                    first: first.name.clone(),
+                    second: group.name.clone(),
+                }),
+                _ => entry.group = Some(index),
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! `gatepost check-config`: all that is wrong with a configuration, or what would run.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::{Failed, columns, wants_colour};
+use crate::backend::settings::Address;
+use crate::config::why::{self, Why};
+use crate::config::{self, Loaded, failures};
+
+/// Arguments of `check-config`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The configuration file.
+    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG")]
+    pub config: PathBuf,
+    /// Show what happens when something that we depend on fails.
+    #[arg(long)]
+    pub failures: bool,
+    /// Show which line sets KEY, such as limits.sessions or listen[0].address.
+    #[arg(long, value_name = "KEY")]
+    pub why: Option<String>,
+}
+
+/// Reads a configuration; the failure is all of its problems, with the lines that they are about.
+pub fn load(path: &Path) -> Result<Loaded, Failed> {
+    config::load(path).map_err(|problems| Failed(problems.render(wants_colour())))
+}
+
+/// Checks, and prints what was asked for.
+pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
+    let loaded = load(&arguments.config)?;
+    if let Some(key) = &arguments.why {
+        return Ok(writeln!(out, "{}", why_line(&loaded, key)?)?);
+    }
+    if !loaded.warnings.is_empty() {
+        // Warnings are for people; what stands on standard output may be read by programs.
+        let _ = write!(std::io::stderr(), "{}", loaded.warnings.render(wants_colour()));
+    }
+    let text = if arguments.failures { failures_table(&loaded) } else { summary(&loaded) };
+    Ok(write!(out, "{text}")?)
+}
+
+/// `file:line:column: what is written there`, or the default.
+pub fn why_line(loaded: &Loaded, key: &str) -> Result<String, Failed> {
+    match why::why(loaded, key) {
+        Why::Written { path, line, column, text } => Ok(format!("{path}:{line}:{column}: {text}")),
+        Why::Default(value) => Ok(format!("default: {value}")),
+        Why::Unknown(nearest) => {
+            let near = nearest.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            Err(Failed(format!("no such key: {key}{near}")))
+        }
+    }
+}
+
+/// Every dependency, how it fails, and what then becomes of mail.
+pub fn failures_table(loaded: &Loaded) -> String {
+    let mut rows = vec![["DEPENDENCY", "FAILS BY", "THEN"].map(str::to_owned).to_vec()];
+    rows.extend(failures::table(loaded).into_iter().map(|row| vec![row.dependency, row.failure, row.answer]));
+    columns(&rows)
+}
+
+/// What would run.
+pub fn summary(loaded: &Loaded) -> String {
+    let config = &loaded.config;
+    let mut rows = vec![vec!["hostname".to_owned(), config.session.hostname.to_string()]];
+    let mut row = |name: &str, text: String| rows.push(vec![name.to_owned(), text]);
+    for listener in &config.listeners {
+        let tls = if listener.tls.is_some() { ", STARTTLS" } else { "" };
+        let proxy = if listener.proxy_protocol { ", PROXY" } else { "" };
+        row("listener", format!("{} ({}){tls}{proxy}", listener.name, listener.address));
+    }
+    let relay = &config.session.relay;
+    let networks = loaded.raw.relay.networks.len();
+    row("relay", format!("{} domain patterns; {networks} networks may send anywhere", relay.domains.len()));
+    for (member, written) in config.backend.members.iter().zip(&loaded.raw.backend.member) {
+        let address = match &member.address {
+            Address::Socket(address) => address.to_string(),
+            Address::Host(host, port) => format!("{host}:{port}"),
+        };
+        let tls = config::why::word(&written.tls);
+        row("backend", format!("{address}, {} connections, tls {tls}", member.connections));
+    }
+    row("identity", config::why::word(&loaded.raw.backend.identity));
+    let rules = &config.rules;
+    if config.checks.enabled {
+        for list in rules.lists.0.dnsbl.iter().filter(|list| list.enabled) {
+            let shadow = if list.shadow { ", shadow" } else { "" };
+            row("list", format!("{} ({}), {} return codes{shadow}", list.name, list.zone, list.codes.len()));
+        }
+        let shadow = rules.policy.0.clause.iter().filter(|clause| clause.shadow).count();
+        let clauses = rules.policy.0.clause.len();
+        row("policy", format!("{clauses} clauses, {shadow} of them in shadow"));
+        row("weights", format!("{} symbols, {} groups", rules.weights.0.weights.len(), rules.weights.0.group.len()));
+        row("rules", rules.version.to_string());
+    } else {
+        row("checks", "off: mail is relayed unjudged".to_owned());
+    }
+    row("admin", config.admin.map_or("off".to_owned(), |address| address.to_string()));
+    columns(&rows)
+}

@@ -1,0 +1,151 @@
+//! The backend pool.
+
+use std::collections::BTreeSet;
+
+use super::super::files::Files;
+use super::super::problem::Report;
+use super::super::{raw, source};
+use super::{count, count32, seconds};
+use crate::backend::Settings;
+use crate::backend::settings::{Address, IdentityMethod, MemberSettings, Reuse, Timeouts, TlsMode};
+use crate::net::listener;
+
+pub(super) fn settings(
+    file: &raw::File,
+    listeners: &[listener::Settings],
+    files: &mut Files,
+    report: &mut Report<'_>,
+) -> Settings {
+    let written = &file.backend;
+    if written.member.is_empty() && report.document.has("backend.member") {
+        report.error("backend.member", "there must be at least one backend server");
+    }
+    if let Some(helo) = &written.helo {
+        report.take("backend.helo", super::session::host_name(helo));
+    }
+    if written.timeouts.end_of_data_seconds < 600 {
+        let reason = "is below the 10 minutes of RFC 5321 4.5.3.2.6: a slow backend then delivers twice";
+        report.warning("backend.timeouts.end_of_data_seconds", reason);
+    }
+    let mut seen = BTreeSet::new();
+    let mut members = Vec::new();
+    for (index, member) in written.member.iter().enumerate() {
+        let at = source::element("backend.member", index);
+        if report.document.has(&format!("{at}.address")) && !seen.insert(member.address.clone()) {
+            report.error(&format!("{at}.address"), format!("`{}` is a member already", member.address));
+        }
+        members.extend(self::member(member, &at, listeners, files, report));
+    }
+    Settings {
+        members,
+        identity: match written.identity {
+            raw::Identity::None => IdentityMethod::None,
+            raw::Identity::Xclient => IdentityMethod::Xclient,
+            raw::Identity::Xforward => IdentityMethod::Xforward,
+            raw::Identity::ProxyV2 => IdentityMethod::ProxyV2,
+        },
+        helo: written.helo.as_deref().unwrap_or(&file.hostname).into(),
+        timeouts: timeouts(&written.timeouts),
+        reuse: reuse(&written.reuse),
+        probe_interval: seconds(written.probe_interval_seconds),
+    }
+}
+
+fn member(
+    written: &raw::Member,
+    at: &str,
+    listeners: &[listener::Settings],
+    files: &mut Files,
+    report: &mut Report<'_>,
+) -> Option<MemberSettings> {
+    let key = |name: &str| format!("{at}.{name}");
+    if written.tls != raw::TlsMode::Verify {
+        for (name, value) in [("tls_name", &written.tls_name), ("tls_ca", &written.tls_ca)] {
+            if value.is_some() {
+                report.warning(&key(name), "has no effect without tls = \"verify\"");
+            }
+        }
+    }
+    let tls_ca = written.tls_ca.as_ref().map(|path| files.resolve(path));
+    if let (Some(path), true) = (&tls_ca, files.are_read()) {
+        report.take(&key("tls_ca"), files.read(path));
+    }
+    if !report.document.has(&key("address")) {
+        return None;
+    }
+    let address = report.take(&key("address"), address(&written.address))?;
+    if let Address::Socket(socket) = &address {
+        if listeners.iter().any(|listener| listener.address == *socket) {
+            report.error(&key("address"), "is one of our own listeners: mail would go in a circle");
+        }
+        if socket.port() == 0 || socket.ip().is_unspecified() {
+            report.error(&key("address"), "is an address to listen at, not one to connect to");
+        }
+    }
+    Some(MemberSettings {
+        address,
+        connections: count(written.connections),
+        tls: match written.tls {
+            raw::TlsMode::Off => TlsMode::Off,
+            raw::TlsMode::Opportunistic => TlsMode::Opportunistic,
+            raw::TlsMode::Required => TlsMode::Required,
+            raw::TlsMode::Verify => TlsMode::Verify,
+        },
+        tls_name: written.tls_name.clone(),
+        tls_ca,
+    })
+}
+
+fn address(written: &str) -> Result<Address, String> {
+    if let Ok(socket) = written.parse() {
+        return Ok(Address::Socket(socket));
+    }
+    let wanted = || format!("`{written}` is no host:port, such as 127.0.0.1:2525 or mail.example.org:25");
+    let (host, port) = written.rsplit_once(':').ok_or_else(wanted)?;
+    let port: u16 = port.parse().ok().filter(|port| *port != 0).ok_or_else(wanted)?;
+    let labels_fit = host.trim_end_matches('.').split('.').all(super::session::is_label);
+    if labels_fit && host.len() <= 253 { Ok(Address::Host(host.to_owned(), port)) } else { Err(wanted()) }
+}
+
+fn timeouts(written: &raw::BackendTimeouts) -> Timeouts {
+    Timeouts {
+        connect: seconds(written.connect_seconds),
+        command: seconds(written.command_seconds),
+        write: seconds(written.write_seconds),
+        end_of_data: seconds(written.end_of_data_seconds),
+        queue: seconds(written.queue_seconds),
+    }
+}
+
+fn reuse(written: &raw::Reuse) -> Reuse {
+    Reuse {
+        idle: count(written.idle),
+        idle_time: seconds(written.idle_seconds),
+        transactions: count32(written.transactions),
+        refusals: count32(written.refusals),
+        age: seconds(written.age_seconds),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_hosts_with_a_port() {
+        for (written, fits) in [
+            ("127.0.0.1:25", true),
+            ("[::1]:25", true),
+            ("mail.example.org:25", true),
+            ("mail_1:2525", true),
+            ("mail.example.org", false),
+            ("mail.example.org:0", false),
+            ("mail.example.org:smtp", false),
+            ("::1:25", false),
+            ("a..b:25", false),
+            (":25", false),
+        ] {
+            assert_eq!(address(written).is_ok(), fits, "{written}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Listeners, name lookups, admin.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use super::super::files::Files;
+use super::super::problem::Report;
+use super::super::{raw, source};
+use super::{count, millis, networks, refuse_everybody, socket};
+use crate::dns;
+use crate::net::listener::{AcceptLimits, Settings, TlsFiles};
+
+pub(super) fn listeners(written: &[raw::Listen], files: &mut Files, report: &mut Report<'_>) -> Vec<Settings> {
+    if written.is_empty() && report.document.has("listen") {
+        report.error("listen", "there must be at least one listener");
+    }
+    let (mut addresses, mut names) = (BTreeSet::new(), BTreeSet::new());
+    let mut listeners = Vec::new();
+    for (index, listen) in written.iter().enumerate() {
+        let at = source::element("listen", index);
+        let Some(settings) = listener(listen, &at, files, report) else { continue };
+        // Port 0 is a new port each time.
+        if settings.address.port() != 0 && !addresses.insert(settings.address) {
+            report.error(&format!("{at}.address"), format!("another listener has {} already", settings.address));
+        }
+        if !names.insert(settings.name.clone()) && listen.name.is_some() {
+            report.error(&format!("{at}.name"), format!("another listener is called `{}` already", settings.name));
+        }
+        listeners.push(settings);
+    }
+    listeners
+}
+
+fn listener(written: &raw::Listen, at: &str, files: &mut Files, report: &mut Report<'_>) -> Option<Settings> {
+    let key = |name: &str| format!("{at}.{name}");
+    let tls = written.tls.as_ref().map(|tls| tls_files(tls, &key("tls"), files, report));
+    let proxy_networks = networks(&written.proxy_networks, &key("proxy_networks"), report);
+    let xclient_networks = networks(&written.xclient_networks, &key("xclient_networks"), report);
+    let anybody = "any client could claim any address";
+    refuse_everybody(&written.proxy_networks, &key("proxy_networks"), anybody, report);
+    refuse_everybody(&written.xclient_networks, &key("xclient_networks"), anybody, report);
+    if written.proxy_protocol && written.proxy_networks.is_empty() {
+        report.error(&key("proxy_protocol"), "without proxy_networks nobody may connect: name the balancers");
+    }
+    if !written.proxy_protocol && !written.proxy_networks.is_empty() {
+        report.warning(&key("proxy_networks"), "has no effect without proxy_protocol = true");
+    }
+    if !report.document.has(&key("address")) {
+        return None;
+    }
+    let address = report.take(&key("address"), socket(&written.address, None))?;
+    let name = written.name.clone().unwrap_or_else(|| address.to_string());
+    if name.is_empty() || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        report.error(&key("name"), "must be a word");
+    }
+    Some(Settings {
+        name: name.into(),
+        address,
+        tls,
+        proxy_protocol: written.proxy_protocol,
+        proxy_networks,
+        xclient_networks,
+    })
+}
+
+fn tls_files(written: &raw::Tls, at: &str, files: &mut Files, report: &mut Report<'_>) -> TlsFiles {
+    let mut pem = |name: &str, path: &str, kind: &str| {
+        let key = format!("{at}.{name}");
+        let resolved = files.resolve(path);
+        if files.are_read() && report.document.has(&key) {
+            match files.read(&resolved) {
+                Ok(text) if has_pem(&text, kind) => {}
+                Ok(_) => report.error(&key, format!("{} holds no {kind} in PEM form", resolved.display())),
+                Err(why) => report.error(&key, why),
+            }
+        }
+        resolved
+    };
+    TlsFiles {
+        certificate: pem("certificate", &written.certificate, "CERTIFICATE"),
+        key: pem("key", &written.key, "PRIVATE KEY"),
+    }
+}
+
+/// True if there is a PEM block of that kind; `RSA PRIVATE KEY` is a `PRIVATE KEY`.
+fn has_pem(text: &str, kind: &str) -> bool {
+    text.lines().any(|line| {
+        let label = line.trim().strip_prefix("-----BEGIN ").and_then(|line| line.strip_suffix("-----"));
+        label.is_some_and(|label| label.ends_with(kind))
+    })
+}
+
+pub(super) fn accept_limits(written: &raw::Limits, report: &mut Report<'_>) -> AcceptLimits {
+    if written.sessions_per_client > written.sessions {
+        report.warning("limits.sessions_per_client", format!("is more than all sessions ({})", written.sessions));
+    }
+    AcceptLimits { sessions: count(written.sessions), sessions_per_client: count(written.sessions_per_client) }
+}
+
+pub(super) fn dns(written: &raw::Dns, report: &mut Report<'_>) -> dns::Settings {
+    let mut servers = Vec::new();
+    for (index, server) in written.servers.iter().enumerate() {
+        servers.extend(report.take(&source::element("dns.servers", index), socket(server, Some(53))));
+    }
+    dns::Settings {
+        servers,
+        timeout: millis(written.timeout_ms),
+        attempts: count(written.attempts),
+        cache_entries: count(written.cache_entries),
+        in_flight: count(written.in_flight),
+        ..dns::Settings::default()
+    }
+}
+
+pub(super) fn admin(written: &raw::Admin, listeners: &[Settings], report: &mut Report<'_>) -> Option<SocketAddr> {
+    let address = report.take("admin.address", socket(written.address.as_deref()?, None))?;
+    if address.port() != 0 && listeners.iter().any(|listener| listener.address == address) {
+        report.error("admin.address", "is the address of a listener");
+    }
+    if address.ip().is_unspecified() {
+        report.warning("admin.address", "metrics are open to every network that reaches this machine");
+    }
+    Some(address)
+}

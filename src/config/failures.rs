@@ -1,0 +1,192 @@
+//! What happens when something that we depend on fails (DECISIONS 15): made from the configuration in
+//! force, so that "does this fail open?" has an answer before it happens.
+
+use super::Loaded;
+use crate::backend::settings::{Address, TlsMode};
+
+/// One thing that we depend on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What it is.
+    pub dependency: String,
+    /// How it fails.
+    pub failure: String,
+    /// What then becomes of mail.
+    pub answer: String,
+}
+
+/// The table, in the order in which a session meets them.
+pub fn table(loaded: &Loaded) -> Vec<Failure> {
+    let mut rows = Vec::new();
+    clients(loaded, &mut rows);
+    names(loaded, &mut rows);
+    lists(loaded, &mut rows);
+    backends(loaded, &mut rows);
+    spool(loaded, &mut rows);
+    files(loaded, &mut rows);
+    rows
+}
+
+fn row(dependency: impl Into<String>, failure: impl Into<String>, answer: impl Into<String>) -> Failure {
+    Failure { dependency: dependency.into(), failure: failure.into(), answer: answer.into() }
+}
+
+fn clients(loaded: &Loaded, rows: &mut Vec<Failure>) {
+    let config = &loaded.config;
+    let limits = &config.session.limits;
+    let waits = &config.session.timeouts;
+    rows.push(row(
+        "client",
+        format!("silent for {} s (in a message: {} s)", waits.command.as_secs(), waits.data_block.as_secs()),
+        "421 4.4.2, closed; what was not answered with 250 is the client's still",
+    ));
+    rows.push(row(
+        "client",
+        "gone after the final dot",
+        format!(
+            "the backend's reply is awaited for {} s and logged; the client may send again",
+            config.backend.timeouts.end_of_data.as_secs()
+        ),
+    ));
+    rows.push(row(
+        "client",
+        format!("more than {} sessions, or {} of one network", config.accept.sessions, config.accept.sessions_per_client),
+        "421 4.3.2 (4.7.0), counted",
+    ));
+    rows.push(row("client", format!("message above {}", limits.message_size), "552 5.3.4"));
+    for listener in config.listeners.iter().filter(|listener| listener.proxy_protocol) {
+        rows.push(row(
+            format!("balancer before {}", listener.name),
+            format!("no PROXY header within {} s, or from elsewhere", waits.proxy_header.as_secs()),
+            "closed without a word; an address is never guessed",
+        ));
+    }
+}
+
+fn names(loaded: &Loaded, rows: &mut Vec<Failure>) {
+    let config = &loaded.config;
+    if !config.checks.enabled {
+        rows.push(row("checks", "switched off", "mail is relayed unjudged (relay protection stands)"));
+        return;
+    }
+    let servers = if config.dns.servers.is_empty() {
+        vec!["those of /etc/resolv.conf".to_owned()]
+    } else {
+        config.dns.servers.iter().map(ToString::to_string).collect()
+    };
+    for server in servers {
+        rows.push(row(
+            format!("DNS server {server}"),
+            format!("no answer within {} ms, {} attempts", config.dns.timeout.as_millis(), config.dns.attempts),
+            "open: checks that needed it count nothing; never 4xx, never 5xx",
+        ));
+    }
+    rows.push(row(
+        "DNS",
+        format!("more than {} questions under way", config.dns.in_flight),
+        "open: further questions fail at once and count nothing",
+    ));
+    rows.push(row(
+        "a check",
+        format!("not done {} ms after the final dot", config.session.budgets.message.as_millis()),
+        "open: it is TimedOut in the trace and counts nothing",
+    ));
+}
+
+fn lists(loaded: &Loaded, rows: &mut Vec<Failure>) {
+    let lists = loaded.config.rules.lists.0.dnsbl.iter();
+    for list in lists.filter(|list| list.enabled && loaded.config.checks.enabled) {
+        let shadow = if list.shadow { " (in shadow anyway)" } else { "" };
+        rows.push(row(
+            format!("list {} ({})", list.name, list.zone),
+            format!("no answer within {} ms, an error, or 127.255.255.x", list.deadline_ms),
+            format!("neutral: neither listed nor not listed{shadow}"),
+        ));
+    }
+}
+
+fn backends(loaded: &Loaded, rows: &mut Vec<Failure>) {
+    let backend = &loaded.config.backend;
+    let several = backend.members.len() > 1;
+    for member in &backend.members {
+        let name = match &member.address {
+            Address::Socket(address) => address.to_string(),
+            Address::Host(host, port) => format!("{host}:{port}"),
+        };
+        let down = if several { "the next member; 451 4.3.0 if there is none" } else { "451 4.3.0 at RCPT" };
+        rows.push(row(
+            format!("backend {name}"),
+            format!("no connection within {} s", backend.timeouts.connect.as_secs()),
+            down,
+        ));
+        rows.push(row(
+            format!("backend {name}"),
+            format!("{} connections busy for {} s", member.connections, backend.timeouts.queue.as_secs()),
+            "451 4.3.0",
+        ));
+        rows.push(row(
+            format!("backend {name}"),
+            "gone, or nonsense, before its 250 after the final dot",
+            "451 4.3.0: the client keeps the message",
+        ));
+        if matches!(member.tls, TlsMode::Required | TlsMode::Verify) {
+            rows.push(row(format!("backend {name}"), "no TLS, or not its certificate", "451 4.3.0, never in clear"));
+        }
+    }
+    if loaded.raw.backend.identity != super::raw::Identity::None {
+        rows.push(row(
+            "backend",
+            "does not offer the configured way to pass on the client's identity",
+            "the member is not ready, 451 4.3.0; our own address is never passed off as the client's",
+        ));
+    }
+}
+
+fn spool(loaded: &Loaded, rows: &mut Vec<Failure>) {
+    let spool = &loaded.config.spool;
+    rows.push(row(
+        "memory for messages",
+        format!("{} in use", spool.total_memory),
+        format!("messages go to files in {}", spool.directory.display()),
+    ));
+    rows.push(row(
+        format!("spool {}", spool.directory.display()),
+        format!("full, unwritable, or {} in use", spool.total_disk),
+        "452 4.3.1",
+    ));
+}
+
+fn files(loaded: &Loaded, rows: &mut Vec<Failure>) {
+    let config = &loaded.config;
+    rows.push(row(
+        "configuration file",
+        "wrong, half-written or unreadable at a reload",
+        "refused with all its problems in the log; the old one stays",
+    ));
+    let rules = match &loaded.raw.rules.directory {
+        Some(directory) => format!("rules in {directory}"),
+        None => "rules (compiled in)".to_owned(),
+    };
+    if loaded.raw.rules.directory.is_some() {
+        rows.push(row(rules, "wrong, half-written or unreadable at a reload", "refused; the old rule set stays"));
+    }
+    if let Some(file) = &loaded.raw.relay.domains_file {
+        rows.push(row(
+            format!("domains file {file}"),
+            "unreadable or wrong at a reload",
+            "refused; the old domains stay, no mail is refused for it",
+        ));
+    }
+    for listener in &config.listeners {
+        if let Some(tls) = &listener.tls {
+            rows.push(row(
+                format!("certificate of {}", listener.name),
+                format!("{} unreadable or wrong at a reload", tls.certificate.display()),
+                "the old one stays in use",
+            ));
+        }
+    }
+    if let Some(address) = config.admin {
+        rows.push(row(format!("admin {address}"), "cannot be bound at start", "refuses to start; mail is not affected later"));
+    }
+}

@@ -1,0 +1,54 @@
+//! The files that a configuration names: each is read once, whole.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// A configuration or rule file larger than this is a mistake.
+const LARGEST: u64 = 64 << 20;
+
+/// Reads files beside the configuration, or none at all.
+pub(super) struct Files {
+    base: Option<PathBuf>,
+    paths: Vec<PathBuf>,
+}
+
+impl Files {
+    /// Relative paths start at the directory of `config`.
+    pub(super) fn beside(config: &Path) -> Self {
+        let base = config.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Self { base: Some(base.to_owned()), paths: Vec::new() }
+    }
+
+    /// No file exists, and none is missed.
+    pub(super) fn none() -> Self {
+        Self { base: None, paths: Vec::new() }
+    }
+
+    /// True if files are read at all.
+    pub(super) fn are_read(&self) -> bool {
+        self.base.is_some()
+    }
+
+    /// Where a path written in the configuration leads.
+    pub(super) fn resolve(&self, written: &str) -> PathBuf {
+        self.base.as_deref().unwrap_or(Path::new("")).join(written)
+    }
+
+    /// The text of a file; the error says why there is none.
+    pub(super) fn read(&mut self, path: &Path) -> Result<String, String> {
+        let cannot = |why: String| format!("cannot read {}: {why}", path.display());
+        self.paths.push(path.to_owned());
+        let file = std::fs::File::open(path).map_err(|why| cannot(why.to_string()))?;
+        let mut text = String::new();
+        file.take(LARGEST + 1).read_to_string(&mut text).map_err(|why| cannot(why.to_string()))?;
+        if text.len() as u64 > LARGEST {
+            return Err(cannot("it is larger than 64 MiB".to_owned()));
+        }
+        Ok(text)
+    }
+
+    /// Every file that was read or looked for.
+    pub(super) fn into_paths(self) -> Vec<PathBuf> {
+        self.paths
+    }
+}

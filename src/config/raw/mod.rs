@@ -1,0 +1,297 @@
+//! The files as they are written: one struct per table, one field per key, each with its default.
+//!
+//! No behaviour, and no promise that what is written makes sense: that is [`super::check`]'s work.
+//! The doc comments are the descriptions of the JSON schema, and the schema is what
+//! [`super::shape`] holds a document against, so a key exists in one place only.
+
+mod macros;
+pub mod rules;
+mod sessions;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use macros::section;
+pub use macros::{Real, Size};
+pub use sessions::{BareNewlines, Checks, Limits, Protocol, RefuseAt, Response, Timeouts};
+
+section! {
+    /// Configuration of Gatepost: how it is wired. What judges mail stands in `rules/`.
+    #[schemars(extend("required" = ["hostname", "listen", "relay", "backend"]))]
+    pub struct File {
+        /// Our own name, fully qualified: in the greeting, the EHLO reply and trace fields.
+        hostname: String = String::new(),
+        /// Where we listen; at least one.
+        listen: Vec<Listen> = Vec::new(),
+        /// Whose mail is relayed whither. Everything else is refused with 550 5.7.1.
+        relay: Relay = Relay::default(),
+        /// The mail server behind us.
+        backend: Backend = Backend::default(),
+        /// Name lookups.
+        dns: Dns = Dns::default(),
+        /// Where messages are kept while they are judged.
+        spool: Spool = Spool::default(),
+        /// Bounds of sessions.
+        limits: Limits = Limits::default(),
+        /// How long we wait for clients.
+        timeouts: Timeouts = Timeouts::default(),
+        /// Protocol tests and what follows from them.
+        protocol: Protocol = Protocol::default(),
+        /// How checks run, and for whom they do not.
+        checks: Checks = Checks::default(),
+        /// What judges: lists, weights, policy.
+        rules: Rules = Rules::default(),
+        /// Metrics and health over HTTP.
+        admin: Admin = Admin::default(),
+        /// The log, on standard error.
+        log: Log = Log::default(),
+        /// How we stop.
+        shutdown: Shutdown = Shutdown::default(),
+    }
+}
+
+section! {
+    /// One listener.
+    #[schemars(extend("required" = ["address"]))]
+    pub struct Listen {
+        /// Its name in logs and metrics. Default: the address.
+        name: Option<String> = None,
+        /// Address and port, such as `0.0.0.0:25` or `[::]:25`.
+        address: String = String::new(),
+        /// Certificate and key; without them STARTTLS is not offered.
+        tls: Option<Tls> = None,
+        /// True: every connection must begin with a PROXY header (v1 or v2).
+        proxy_protocol: bool = false,
+        /// Networks whose PROXY header is believed.
+        proxy_networks: Vec<String> = Vec::new(),
+        /// Networks that may say XCLIENT, and so be anybody.
+        xclient_networks: Vec<String> = Vec::new(),
+    }
+}
+
+section! {
+    /// PEM files; read again when they change.
+    #[schemars(extend("required" = ["certificate", "key"]))]
+    pub struct Tls {
+        /// The certificate chain, leaf first.
+        certificate: String = String::new(),
+        /// The private key.
+        key: String = String::new(),
+    }
+}
+
+section! {
+    /// Whose mail is relayed whither.
+    pub struct Relay {
+        /// Domains that we take mail for; `.example.org` means all subdomains of example.org.
+        domains: Vec<String> = Vec::new(),
+        /// File of more domains, one per line, `#` begins a comment; read again when it changes.
+        domains_file: Option<String> = None,
+        /// Clients that may send anywhere. Never the whole Internet.
+        networks: Vec<String> = Vec::new(),
+    }
+}
+
+section! {
+    /// The mail server behind us.
+    #[schemars(extend("required" = ["identity", "member"]))]
+    pub struct Backend {
+        /// How the backend learns the client's identity. Must be written: a backend that takes us for
+        /// the client may take us for a friend.
+        identity: Identity = Identity::None,
+        /// The name that we say to it in EHLO. Default: the hostname.
+        helo: Option<String> = None,
+        /// Seconds between two health checks of an idle member.
+        #[schemars(range(min = 1, max = 3600))]
+        probe_interval_seconds: u64 = 30,
+        /// The members of the pool; at least one.
+        member: Vec<Member> = Vec::new(),
+        /// How long we wait for it.
+        timeouts: BackendTimeouts = BackendTimeouts::default(),
+        /// When a connection is used again.
+        reuse: Reuse = Reuse::default(),
+    }
+}
+
+/// How the client's identity goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Identity {
+    /// Not at all: the backend sees our address only.
+    None,
+    /// XCLIENT: the backend treats the client as its own.
+    Xclient,
+    /// XFORWARD: the backend logs it.
+    Xforward,
+    /// A PROXY v2 header; one client per connection, no reuse.
+    ProxyV2,
+}
+
+section! {
+    /// One backend server.
+    #[schemars(extend("required" = ["address"]))]
+    pub struct Member {
+        /// `host:port`; a name is resolved at each connection attempt.
+        address: String = String::new(),
+        /// Connections at a time.
+        #[schemars(range(min = 1, max = 10_000))]
+        connections: u64 = 20,
+        /// STARTTLS towards it.
+        tls: TlsMode = TlsMode::Off,
+        /// The name in its certificate. Default: the host of the address.
+        tls_name: Option<String> = None,
+        /// PEM file of roots to trust instead of the system's.
+        tls_ca: Option<String> = None,
+    }
+}
+
+/// STARTTLS towards a backend server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TlsMode {
+    /// Never.
+    Off,
+    /// If offered, whatever its certificate.
+    Opportunistic,
+    /// Required, whatever its certificate.
+    Required,
+    /// Required, with a certificate that we trust for its name.
+    Verify,
+}
+
+section! {
+    /// How long we wait for the backend.
+    pub struct BackendTimeouts {
+        /// For the TCP connection.
+        #[schemars(range(min = 1, max = 300))]
+        connect_seconds: u64 = 10,
+        /// For the greeting and for replies to commands.
+        #[schemars(range(min = 1, max = 600))]
+        command_seconds: u64 = 60,
+        /// For it to take a block of a message.
+        #[schemars(range(min = 1, max = 3600))]
+        write_seconds: u64 = 180,
+        /// For the reply after the final dot (RFC 5321 4.5.3.2.6: 10 minutes).
+        #[schemars(range(min = 1, max = 3600))]
+        end_of_data_seconds: u64 = 600,
+        /// For a free connection, when all are busy.
+        #[schemars(range(min = 0, max = 300))]
+        queue_seconds: u64 = 5,
+    }
+}
+
+section! {
+    /// When a backend connection is used again, and when it retires.
+    pub struct Reuse {
+        /// Idle connections kept per member; 0: no reuse.
+        #[schemars(range(min = 0, max = 10_000))]
+        idle: u64 = 8,
+        /// An idle connection is closed after that.
+        #[schemars(range(min = 1, max = 3600))]
+        idle_seconds: u64 = 20,
+        /// Transactions before it retires.
+        #[schemars(range(min = 1, max = 1_000_000))]
+        transactions: u64 = 100,
+        /// Refusals before it retires (Postfix slows down at 10, hangs up at 20).
+        #[schemars(range(min = 1, max = 1_000_000))]
+        refusals: u64 = 8,
+        /// Age at which it retires.
+        #[schemars(range(min = 1, max = 86_400))]
+        age_seconds: u64 = 300,
+    }
+}
+
+section! {
+    /// Name lookups.
+    pub struct Dns {
+        /// Resolvers, `address:port` or an address. Default: those of /etc/resolv.conf.
+        servers: Vec<String> = Vec::new(),
+        /// How long one question to one server may take.
+        #[schemars(range(min = 10, max = 60_000))]
+        timeout_ms: u64 = 1500,
+        /// Questions asked before we give up.
+        #[schemars(range(min = 1, max = 10))]
+        attempts: u64 = 2,
+        /// Answers kept.
+        #[schemars(range(min = 0, max = 100_000_000))]
+        cache_entries: u64 = 65_536,
+        /// Questions under way at a time.
+        #[schemars(range(min = 1, max = 1_000_000))]
+        in_flight: u64 = 2000,
+    }
+}
+
+section! {
+    /// Where messages are kept while they are judged. Nothing is kept after that.
+    pub struct Spool {
+        /// Directory of unlinked temporary files. Default: the system's.
+        directory: Option<String> = None,
+        /// A message up to this stays in memory, a larger one goes to a file.
+        message_memory: Size = Size::new("1 MiB"),
+        /// Memory of all messages; beyond that they go to files.
+        total_memory: Size = Size::new("256 MiB"),
+        /// Files of all messages; beyond that 452 4.3.1.
+        total_disk: Size = Size::new("4 GiB"),
+    }
+}
+
+section! {
+    /// What judges: lists, weights, policy.
+    pub struct Rules {
+        /// Directory of weights.toml, lists.toml and policy.toml. Default: the rules compiled in.
+        directory: Option<String> = None,
+    }
+}
+
+section! {
+    /// Metrics and health over HTTP, for the administrator's network only.
+    pub struct Admin {
+        /// Address and port of /metrics, /healthz and /readyz. Default: off.
+        address: Option<String> = None,
+    }
+}
+
+section! {
+    /// The log, on standard error.
+    pub struct Log {
+        /// How a line looks.
+        format: LogFormat = LogFormat::Text,
+        /// From which level on.
+        level: LogLevel = LogLevel::Info,
+    }
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// From which level on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogLevel {
+    /// What needs a person.
+    Error,
+    /// What may need one.
+    Warn,
+    /// One line per decision.
+    Info,
+    /// Each command and reply.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+section! {
+    /// How we stop.
+    pub struct Shutdown {
+        /// Running transactions may finish within this; then 421.
+        #[schemars(range(min = 0, max = 3600))]
+        drain_seconds: u64 = 30,
+    }
+}
