@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::id::TransactionId;
+use super::incoming::Incoming;
 use super::machine::{Action, Machine, Offer};
 use super::relay::Relay;
 use super::settings::{RefuseAt, Response, Settings};
@@ -21,31 +22,14 @@ use super::{refusal, wire};
 use crate::backend::{Identity, Need};
 use crate::checks::Fate;
 use crate::facts::{ClientFacts, HeloFacts, MailFacts, Stage, TlsInfo, Violation};
-use crate::net::BoxIo;
-use crate::net::listener;
 use crate::net::tls::{TlsAcceptorSource, TlsError};
+use crate::net::{BoxIo, Refused, listener};
 use crate::pipeline::{Assessment, Decision};
 use crate::scoring::{Finding, Symbol};
 use crate::smtp::{
     ForwardPath, HeloName, Line, LineEnd, Params, Reply, ReversePath, XclientAttribute, command, next_line,
 };
 use crate::verdict::Verdict;
-
-/// A connection that was accepted.
-pub struct Incoming {
-    /// Its stream, past the PROXY header.
-    pub io: BoxIo,
-    /// The effective client: from the PROXY header if there is one.
-    pub peer: SocketAddr,
-    /// The address that it came to.
-    pub local: SocketAddr,
-    /// The listener.
-    pub listener: Arc<listener::Settings>,
-    /// Its certificate.
-    pub tls: Option<Arc<TlsAcceptorSource>>,
-    /// Octets that came behind the PROXY header.
-    pub early: Vec<u8>,
-}
 
 /// How a session ended: a label of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +69,8 @@ pub(super) struct Session {
     local: SocketAddr,
     listener: Arc<listener::Settings>,
     acceptor: Option<Arc<TlsAcceptorSource>>,
+    /// A balancer asks whether we live: it gets a dialogue and no transaction.
+    health_check: bool,
     began: Instant,
     /// The rest of an overlong line is still to come.
     in_long_line: bool,
@@ -94,12 +80,28 @@ pub(super) struct Session {
 /// Holds one session with `incoming`, to its end. `drain` asks it to end as soon as no transaction is open.
 pub async fn serve(shared: Arc<Shared>, incoming: Incoming, drain: CancellationToken) {
     shared.metrics.sessions_total.inc();
+    let cut = incoming.cut.clone();
     let mut session = Session::new(shared, incoming, drain);
-    let end = match session.dialogue().await {
-        Ok(never) => match never {},
-        Err(end) => end,
+    let end = match cut.run_until_cancelled(session.dialogue()).await {
+        Some(Ok(never)) => match never {},
+        Some(Err(end)) => end,
+        None => End::Drained,
     };
     session.farewell(end).await;
+}
+
+/// Tells a connection that it gets no session, and why.
+pub async fn refuse(shared: Arc<Shared>, mut io: BoxIo, why: Refused) {
+    let reply = match why {
+        Refused::Full => refusal::TOO_BUSY,
+        Refused::PerClient => refusal::TOO_MANY_FROM_YOU,
+    };
+    let mut out = Vec::new();
+    reply.write(true, &mut out);
+    let limit = shared.settings.load().timeouts.write;
+    if write_batch(&mut io, &mut out, limit).await.is_ok() {
+        wire::close(&mut io).await;
+    }
 }
 
 /// What [`Session::dialogue`] never returns: it ends by an [`End`] only.
@@ -131,6 +133,7 @@ impl Session {
             local: incoming.local,
             listener: incoming.listener,
             acceptor: incoming.tls,
+            health_check: incoming.health_check,
             began: Instant::now(),
             in_long_line: false,
             drain,
@@ -283,7 +286,7 @@ impl Session {
 
     /// What this client is offered: our own extensions, and what all backends have.
     fn offer(&self) -> Offer {
-        let backends = self.shared.pool.offer();
+        let backends = self.shared.pool.load().offer();
         let ours = self.settings.limits.message_size.0;
         let theirs = backends.size_limit().map_or(ours, |limit| limit.saturating_sub(ROOM_FOR_FIELDS));
         let ip = self.peer.ip();
@@ -296,10 +299,13 @@ impl Session {
     }
 
     fn mail(&mut self, path: ReversePath, params: Params, size: Option<u64>) -> Result<(), End> {
-        let Some(helo) = self.helo.clone() else {
-            self.machine.end_transaction();
-            self.say(&refusal::NEED_HELLO);
-            return Ok(());
+        let helo = match self.helo.clone() {
+            Some(helo) if !self.health_check => helo,
+            _ => {
+                self.machine.end_transaction();
+                self.say(&refusal::HEALTH_CHECK);
+                return Ok(());
+            }
         };
         self.take_new_rules();
         let at = self.shared.clock.now();
@@ -312,7 +318,7 @@ impl Session {
             self.machine.end_transaction();
             return self.refuse_session(&decision);
         }
-        let relay = Relay::new(self.shared.pool.clone(), self.identity(&facts), need);
+        let relay = Relay::new(self.shared.pool.load_full(), self.identity(&facts), need);
         self.transaction = Some(Box::new(Transaction::new(TransactionId::new(at), facts, size, relay)));
         self.say(&refusal::SENDER_OK);
         Ok(())

@@ -213,7 +213,8 @@ fn observe_newlines(shared: &Shared, assessment: &mut Assessment, newlines: Newl
 async fn forward(shared: &Shared, transaction: &mut Transaction, parcel: Parcel<'_>) -> Outcome {
     let Transaction { mail, accepted, relay, id, .. } = transaction;
     let envelope = Envelope { reverse_path: &mail.reverse_path, params: &mail.params, accepted };
-    let counted = |class: &str| shared.pool.metrics.final_replies.with_label_values(&[class]).inc();
+    let relay_metrics = relay.metrics();
+    let counted = |class: &str| relay_metrics.final_replies.with_label_values(&[class]).inc();
     match relay.deliver(&envelope, parcel).await {
         Ok(reply) => {
             let end = match reply.class() {

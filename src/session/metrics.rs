@@ -1,14 +1,10 @@
 //! What we count about sessions. Children that every message touches are kept.
 
-use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, Result, core::Collector,
-};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry, Result, core::Collector};
 
 /// Families of this module.
 #[derive(Clone)]
 pub struct Metrics {
-    /// Sessions now.
-    pub sessions: IntGauge,
     /// Sessions so far.
     pub sessions_total: IntCounter,
     /// How sessions ended.
@@ -49,7 +45,6 @@ impl Metrics {
         let transactions = counter("gatepost_transactions_total", "Transactions, by their end.", "end")?;
         let recipients = counter("gatepost_recipients_total", "Recipients: accepted, or refused by whom.", "outcome")?;
         let metrics = Self {
-            sessions: IntGauge::new("gatepost_sessions", "Sessions now.")?,
             sessions_total: IntCounter::new("gatepost_sessions_total", "Sessions so far.")?,
             endings: counter("gatepost_session_ends_total", "Sessions, by how they ended.", "end")?,
             replies: counter("gatepost_refusals_total", "Refusing replies to clients, by code.", "code")?,
@@ -80,8 +75,7 @@ impl Metrics {
             transactions,
             recipients,
         };
-        let all: [Box<dyn Collector>; 13] = [
-            Box::new(metrics.sessions.clone()),
+        let all: [Box<dyn Collector>; 12] = [
             Box::new(metrics.sessions_total.clone()),
             Box::new(metrics.endings.clone()),
             Box::new(metrics.transactions.clone()),

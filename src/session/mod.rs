@@ -11,6 +11,7 @@
 
 pub mod driver;
 pub mod id;
+pub mod incoming;
 pub mod machine;
 pub mod message;
 pub mod metrics;
@@ -24,7 +25,8 @@ pub mod spool;
 pub mod transaction;
 pub mod wire;
 
-pub use driver::{Incoming, serve};
+pub use driver::{refuse, serve};
+pub use incoming::Incoming;
 pub use metrics::Metrics;
 pub use recipients::RecipientMatcher;
 pub use settings::Settings;

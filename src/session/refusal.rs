@@ -98,6 +98,8 @@ replies! {
     HEADER_TOO_LARGE = 552 5 3 4 "Header section too large";
     /// Recipients whose policies lead to different verdicts (DECISIONS 2).
     SPLIT = 451 4 5 3 "Recipients need separate transactions; try again";
+    /// MAIL from a balancer that said that it only asks whether we live.
+    HEALTH_CHECK = 550 5 7 0 "A health check carries no mail";
     /// HTTP.
     NOT_HTTP = 521 5 5 1 "This is an SMTP server";
     /// A protocol violation that is refused at once.

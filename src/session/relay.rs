@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::refusal;
 use super::spool::Overflow;
 use crate::backend::machine::{self, Identity, Need};
-use crate::backend::{BackendError, Lease, Pool};
+use crate::backend::{BackendError, Lease, Metrics, Pool};
 use crate::message::Message;
 use crate::smtp::{Extension, ForwardPath, Params, Reply, ReversePath, data};
 
@@ -68,6 +68,8 @@ pub enum Failure {
     Unknown(BackendError),
 }
 
+/// RCPT commands sent before their replies are read: neither side's buffers can fill up.
+const GROUP: usize = 100;
 /// Octets of a spool file sent at a time.
 const BLOCK: usize = 256 * 1024;
 
@@ -80,6 +82,11 @@ impl Relay {
     /// True while a backend connection is held.
     pub fn holds_backend(&self) -> bool {
         self.lease.is_some()
+    }
+
+    /// What is counted about backends.
+    pub fn metrics(&self) -> Metrics {
+        self.pool.metrics.clone()
     }
 
     /// The member that has it, for the log.
@@ -141,7 +148,7 @@ impl Relay {
 
     /// Further recipients of an open transaction.
     async fn more(&mut self, mut lease: Lease, new: &[(ForwardPath, Params)]) -> Result<Vec<Reply>, BackendError> {
-        let replies = name_recipients(&mut lease, new.iter().map(|(path, params)| (path, params))).await?;
+        let replies = name_recipients(&mut lease, &borrowed(new)).await?;
         self.lease = Some(lease);
         Ok(replies)
     }
@@ -156,8 +163,8 @@ impl Relay {
             lease.give_back();
             return Err(refusal::ENVELOPE_CHANGED);
         }
-        let again = envelope.accepted.iter().map(|recipient| (&recipient.path, &recipient.params));
-        let replies = name_recipients(&mut lease, again).await.map_err(failed)?;
+        let again: Vec<_> = envelope.accepted.iter().map(|recipient| (&recipient.path, &recipient.params)).collect();
+        let replies = name_recipients(&mut lease, &again).await.map_err(failed)?;
         if replies.iter().zip(envelope.accepted).any(|(reply, before)| reply.code() != before.code) {
             lease.reset();
             return Err(refusal::ENVELOPE_CHANGED);
@@ -218,7 +225,7 @@ async fn begin(
         if !mail.is_positive() {
             return Ok((mail.clone(), vec![mail; new.len()]));
         }
-        let replies = name_recipients(lease, new.iter().map(|(path, params)| (path, params))).await?;
+        let replies = name_recipients(lease, &borrowed(new)).await?;
         return Ok((mail, replies));
     }
     let mut replies = Vec::with_capacity(new.len());
@@ -233,30 +240,29 @@ async fn begin(
 }
 
 /// RCPT for each, pipelined where the backend does.
-async fn name_recipients<'r>(
+async fn name_recipients(
     lease: &mut Lease,
-    recipients: impl Iterator<Item = (&'r ForwardPath, &'r Params)> + Send,
+    recipients: &[(&ForwardPath, &Params)],
 ) -> Result<Vec<Reply>, BackendError> {
     let timeouts = lease.pool().settings().timeouts.clone();
     let pipelining = lease.extensions().has(Extension::Pipelining);
     let connection = lease.connection();
-    let mut replies = Vec::new();
-    let mut commands = Vec::new();
-    let mut waiting = 0usize;
-    let mut recipients = recipients.peekable();
-    while let Some((path, params)) = recipients.next() {
-        machine::rcpt(path, params, &mut commands);
-        waiting += 1;
-        if pipelining && waiting < 100 && recipients.peek().is_some() {
-            continue;
+    let mut replies = Vec::with_capacity(recipients.len());
+    for group in recipients.chunks(if pipelining { GROUP } else { 1 }) {
+        let mut commands = Vec::with_capacity(64 * group.len());
+        for (path, params) in group {
+            machine::rcpt(path, params, &mut commands);
         }
         connection.send(&commands, timeouts.write).await?;
-        commands.clear();
-        for _ in 0..std::mem::take(&mut waiting) {
+        for _ in group {
             replies.push(connection.reply(timeouts.command).await?);
         }
     }
     Ok(replies)
+}
+
+fn borrowed(new: &[(ForwardPath, Params)]) -> Vec<(&ForwardPath, &Params)> {
+    new.iter().map(|(path, params)| (path, params)).collect()
 }
 
 /// The message itself: one BDAT where the backend has CHUNKING, else DATA.

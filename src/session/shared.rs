@@ -24,8 +24,8 @@ pub struct Shared {
     pub ruleset: ArcSwap<Ruleset>,
     /// The rule set of clients that nothing is asked about.
     pub unjudged: Arc<Ruleset>,
-    /// The backends.
-    pub pool: Arc<Pool>,
+    /// The backends; swapped at reload, read at each MAIL.
+    pub pool: ArcSwap<Pool>,
     /// Where messages stay while they are judged.
     pub spool: Arc<Spool>,
     /// What is counted.
@@ -89,7 +89,7 @@ impl Shared {
             settings: ArcSwap::from_pointee(settings),
             ruleset: ArcSwap::new(ruleset),
             unjudged: Arc::new(Ruleset::empty()),
-            pool,
+            pool: ArcSwap::new(pool),
             spool,
             metrics,
             clock,
