@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import ssl
+import sys
 import threading
 import time
 import urllib.error
@@ -17,6 +18,13 @@ from gate import Directory, Gatepost, certificate, free_port, settings
 from names import Names
 from sink import Sink
 
+# Becomes the program in its arguments, with one inherited socket as systemd passes it.
+AS_SYSTEMD = """\
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 MESSAGE = b"Subject: operations\r\n\r\n" + b"line\r\n" * 200
 
 
@@ -259,8 +267,7 @@ def activation():
         # A connection made before the program runs waits in the socket and is served: nobody is turned away.
         early = Client(stage.gate.address)
         stage.gate.environment["NOTIFY_SOCKET"] = place
-        stage.gate.command = ["/bin/sh", "-c", f'exec 3<&{listener.fileno()} {listener.fileno()}<&-; '
-                              'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"', *stage.gate.command]
+        stage.gate.command = [sys.executable, "-c", AS_SYSTEMD, str(listener.fileno()), *stage.gate.command]
         stage.gate.start(pass_fds=[listener.fileno()])
         listener.close()
         said = b""
