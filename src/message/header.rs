@@ -82,3 +82,68 @@ fn name_of(line: &[u8]) -> Option<(&[u8], usize)> {
     let name = name.get(..end)?;
     name.iter().all(u8::is_ascii_graphic).then_some((name, colon + 1))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn names(section: &[u8]) -> Vec<&str> {
+        Fields::new(section).map(|field| std::str::from_utf8(field.name).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_header_section_ends_at_an_empty_line_or_at_what_is_no_field() {
+        let cases: [(&[u8], &[&str], &[u8]); 17] = [
+            (b"", &[], b""),
+            (b"\r\nbody", &[], b"body"),
+            (b"\nbody", &[], b"body"),
+            (b"A: b\r\n\r\nbody", &["A"], b"body"),
+            (b"A: b\n\nbody", &["A"], b"body"),
+            (b"A: b\r\n", &["A"], b""),
+            (b"A: b", &["A"], b""),
+            (b"A: b\r\nC:\r\n\tfolded\r\n more\r\n\r\nD: e\r\n", &["A", "C"], b"D: e\r\n"),
+            (b"A : b\r\nC\t:d\r\n\r\n", &["A", "C"], b""),
+            (b"A: b\r\n \r\n\r\nbody", &["A"], b"body"),
+            (b"A: \xff\r\n\r\nbody", &["A"], b"body"),
+            (b"A: b\r\njunk\r\nC: d\r\n\r\n", &["A"], b"junk\r\nC: d\r\n\r\n"),
+            (b"A: b\r\nC D: e\r\n\r\n", &["A"], b"C D: e\r\n\r\n"),
+            (
+                b"From user@example.org Mon Jan 1 00:00:00 2024\r\nA: b\r\n",
+                &[],
+                b"From user@example.org Mon Jan 1 00:00:00 2024\r\nA: b\r\n",
+            ),
+            (b" A: b\r\n\r\n", &[], b" A: b\r\n\r\n"),
+            (b": b\r\n\r\n", &[], b": b\r\n\r\n"),
+            (b"\xc3\xa4: b\r\n", &[], b"\xc3\xa4: b\r\n"),
+        ];
+        for (octets, expected, body) in cases {
+            assert_eq!(names(octets), expected, "{:?}", String::from_utf8_lossy(octets));
+            assert_eq!(&octets[body_offset(octets)..], body);
+        }
+    }
+
+    #[test]
+    fn a_field_knows_its_value_and_place() {
+        let fields: Vec<_> = Fields::new(b"Subject : a\r\n b\r\nX:\r\n\r\n").collect();
+        assert_eq!(fields[0], Field { name: b"Subject", value: b" a\r\n b", start: 0, end: 17 });
+        assert_eq!(fields[1], Field { name: b"X", value: b"", start: 17, end: 21 });
+        assert!(fields[0].is("SUBJECT") && !fields[0].is("Subjec"));
+    }
+
+    proptest! {
+        #[test]
+        fn fields_lie_side_by_side_up_to_the_border(octets in proptest::collection::vec(
+            prop_oneof![Just(b'\r'), Just(b'\n'), Just(b':'), Just(b' '), Just(b'a'), any::<u8>()], 0..80)) {
+            let mut end = 0;
+            for field in Fields::new(&octets) {
+                prop_assert_eq!(field.start, end);
+                prop_assert!(field.end > field.start);
+                end = field.end;
+            }
+            let border = body_offset(&octets);
+            prop_assert!((end..=end + 2).contains(&border) && border <= octets.len());
+        }
+    }
+}
