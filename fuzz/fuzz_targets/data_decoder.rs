@@ -43,7 +43,7 @@ fuzz_target!(|octets: &[u8]| {
         let mut wire = Vec::new();
         encode(&message, &mut wire);
         let lines: Vec<&[u8]> = wire.split(|&octet| octet == b'\n').collect();
-        let end = lines.iter().position(|line| matches!(line, b"." | b".\r"));
+        let end = lines.iter().position(|line| matches!(*line, b"." | b".\r"));
         assert_eq!(end, Some(lines.len() - 2));
         assert_eq!(decode(&wire, policy, wire.len()).0, Ok((message, Some(wire.len()))));
     }

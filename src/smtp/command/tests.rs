@@ -83,6 +83,9 @@ fn what_is_no_command_says_why() {
     }
     assert!(syntax(&[b"EHLO ", &[b'a'; 256][..]].concat()) && !syntax(&[b"EHLO ", &[b'a'; 255][..]].concat()));
 
+    // What is no UTF-8 takes three octets each as we keep it.
+    assert!(syntax(&[b"EHLO ", &[0xff; 86][..]].concat()) && !syntax(&[b"EHLO ", &[0xff; 85][..]].concat()));
+
     use CommandError::*;
     let cases: [(&[u8], CommandError); 39] = [
         (b"", Unknown),
