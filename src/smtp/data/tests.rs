@@ -66,7 +66,7 @@ fn message(octets: &[u8]) -> Told {
 
 #[test]
 fn data_ends_with_a_lone_dot_between_crlfs_and_nothing_else() {
-    let cases: [(&[u8], Told); 20] = [
+    let cases: [(&[u8], Told); 24] = [
         (b".\r\n", message(b"")),
         (b"..\r\n.\r\n", message(b".\r\n")),
         (b"...\r\n.\r\n", message(b"..\r\n")),
@@ -86,6 +86,11 @@ fn data_ends_with_a_lone_dot_between_crlfs_and_nothing_else() {
         (b"\r\nc\r\n\0.\r\n", Told::Refused(LoneDot)),
         (b"\r\nc\r\n.\0\r\n", Told::Refused(LoneDot)),
         (b"\r\nc\r\n\0\0.\0\n", Told::Refused(LoneDot)),
+        // Undone transparency must not leave what the next reader takes for a lone dot.
+        (b"\r\nc\r\n.\0.\r\n", Told::Refused(LoneDot)),
+        (b"\r\nc\r\n..\0\r\n", Told::Refused(LoneDot)),
+        (b"\r\nc\n.\0\0.\n", Told::Refused(LoneDot)),
+        (b"\r\n.\0.d\n..\n.\0..\r\n.\r\n", message(b"\r\n\0.d\r\n.\r\n\0..\r\n")),
         (b"\r\nc\r\r\n.\r\n", message(b"\r\nc \r\n")),
     ];
     for (input, expected) in cases {
