@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep};
 
 use super::*;
-use crate::checks::{Check, Fate};
-use crate::facts::{ClientFacts, HeloFacts, MailFacts, RcptFacts, Stage};
+use crate::checks::{Check, Facts, Fate};
+use crate::facts::{ClientFacts, HeloFacts, MailFacts, MessageFacts, RcptFacts, Stage};
 use crate::policy::{Clause, Condition};
 use crate::scoring::{CheckName, Finding, Group, Outcome, Score, Spec, Symbol};
 use crate::smtp::{ForwardPath, HeloName, Params, ReversePath};
@@ -75,14 +75,9 @@ impl<F: Facts> Check for Double<F> {
     }
 }
 
-use crate::checks::Facts;
-
 fn double<F>(symbol: &'static str, acts: Act<F>) -> Double<F> {
-    let spec = Spec {
-        name: CheckName::new(&symbol.to_lowercase()),
-        emits: [Symbol::known(symbol)].into(),
-        exclusive: true,
-    };
+    let spec =
+        Spec { name: CheckName::new(&symbol.to_lowercase()), emits: [Symbol::known(symbol)].into(), exclusive: true };
     Double { spec, limit: None, acts, remembered: Arc::default(), dropped: Arc::default() }
 }
 
@@ -120,7 +115,7 @@ fn client() -> Arc<ClientFacts> {
 }
 
 fn mail() -> Arc<MailFacts> {
-    let name = HELO_NAME();
+    let name = HeloName::parse(b"client.example").expect("a word");
     let helo = HeloFacts { client: client(), name, extended: true, tls: None };
     Arc::new(MailFacts {
         helo: Arc::new(helo),
@@ -165,7 +160,8 @@ async fn without_checks_nothing_runs_and_everything_is_forwarded() {
 #[tokio::test(start_paused = true)]
 async fn a_late_answer_is_no_answer() {
     let slow = double("SLOW", Act::<ClientFacts>::Finds(Duration::from_millis(500)));
-    let rules = ruleset(registry(|r| r.add(slow)), &[("SLOW", 900)], vec![rule("high", Some(900), &[], Verdict::Reject)]);
+    let rules =
+        ruleset(registry(|r| r.add(slow)), &[("SLOW", 900)], vec![rule("high", Some(900), &[], Verdict::Reject)]);
     let mut assessment = Assessment::new(rules);
     assessment.learn(&client());
     assessment.learn(&rcpt(0));
@@ -181,7 +177,8 @@ async fn a_late_answer_is_no_answer() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_missed_rcpt_still_helps_after_the_dot() {
     let slow = double("SLOW", Act::<ClientFacts>::Finds(Duration::from_millis(500)));
-    let rules = ruleset(registry(|r| r.add(slow)), &[("SLOW", 900)], vec![rule("high", Some(900), &[], Verdict::Reject)]);
+    let rules =
+        ruleset(registry(|r| r.add(slow)), &[("SLOW", 900)], vec![rule("high", Some(900), &[], Verdict::Reject)]);
     let mut assessment = Assessment::new(rules);
     assessment.learn(&client());
     assessment.learn(&rcpt(0));
@@ -200,7 +197,8 @@ async fn a_check_that_hangs_ends_at_its_own_limit_and_one_that_panics_fails() {
     hanging.limit = Some(Duration::from_millis(300));
     let panicking = double("PANICKING", Act::<ClientFacts>::Panics);
     let checks = registry(|r| r.add(hanging).and_then(|()| r.add(panicking)));
-    let rules = ruleset(checks, &[("HANGING", 500), ("PANICKING", 500)], vec![rule("any", Some(1), &[], Verdict::Reject)]);
+    let rules =
+        ruleset(checks, &[("HANGING", 500), ("PANICKING", 500)], vec![rule("any", Some(1), &[], Verdict::Reject)]);
     let mut assessment = Assessment::new(rules);
     assessment.learn(&client());
     assessment.learn(&rcpt(0));
@@ -216,7 +214,11 @@ async fn a_check_that_hangs_ends_at_its_own_limit_and_one_that_panics_fails() {
 async fn rewind_keeps_what_earlier_stages_found() {
     let early = double("EARLY", Act::<ClientFacts>::Finds(Duration::ZERO));
     let later = double("LATER", Act::<MailFacts>::Finds(Duration::ZERO));
-    let spec = Spec { name: CheckName::new("protocol"), emits: [Symbol::known("PREGREET"), Symbol::known("BARE")].into(), exclusive: false };
+    let spec = Spec {
+        name: CheckName::new("protocol"),
+        emits: [Symbol::known("PREGREET"), Symbol::known("BARE")].into(),
+        exclusive: false,
+    };
     let checks = registry(|r| {
         r.add(early)?;
         r.add(later)?;
@@ -261,14 +263,11 @@ async fn a_settled_refusal_starts_no_further_check() {
 
 #[tokio::test(start_paused = true)]
 async fn a_clause_of_the_rcpt_stage_refuses_whatever_later_checks_might_say() {
-    let listed = double("LISTED", Act::<ClientFacts>::Finds(Duration::from_millis(20)));
-    let good = double("GOOD", Act::<crate::facts::MessageFacts>::Clear);
     let checks = || {
         let listed = double("LISTED", Act::<ClientFacts>::Finds(Duration::from_millis(20)));
-        let good = double("GOOD", Act::<crate::facts::MessageFacts>::Clear);
+        let good = double("GOOD", Act::<MessageFacts>::Clear);
         registry(|r| r.add(listed).and_then(|()| r.add(good)))
     };
-    drop((listed, good));
     for (stage, certain) in [(None, false), (Some(Stage::Rcpt), true)] {
         let mut clause = rule("listed", Some(500), &[], Verdict::Reject);
         clause.stage = stage;
@@ -291,7 +290,10 @@ async fn findings_about_one_recipient_leave_the_other_alone() {
     assert_eq!(assessment.settle(1, within(1000)).await.map(|decision| decision.verdict), Some(Verdict::Defer));
     assessment.drop_recipient(1);
     let conclusion = assessment.conclude(within(1000)).await;
-    assert_eq!(conclusion.recipients.iter().map(|(index, d)| (*index, d.verdict)).collect::<Vec<_>>(), [(0, Verdict::Forward)]);
+    assert_eq!(
+        conclusion.recipients.iter().map(|(index, d)| (*index, d.verdict)).collect::<Vec<_>>(),
+        [(0, Verdict::Forward)]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -345,15 +347,22 @@ async fn a_group_counts_no_more_than_its_cap_and_the_trace_adds_up() {
     });
     let (a, b) = (Symbol::known("A"), Symbol::known("B"));
     let group = Group { name: "lists".into(), symbols: vec![a.clone(), b.clone()], cap: Score::hundredths(500) };
-    let builder = Weights::builder().weight(a.clone(), Score::hundredths(400)).weight(b.clone(), Score::hundredths(300));
+    let builder =
+        Weights::builder().weight(a.clone(), Score::hundredths(400)).weight(b.clone(), Score::hundredths(300));
     let weights = builder.group(group).build(checks.symbols().keys()).expect("known symbols");
-    let mut assessment = Assessment::new(Arc::new(Ruleset::new("test", checks, Arc::new(weights), Policy { clauses: Vec::new(), tag: Some(Score::hundredths(500)) })));
+    let mut assessment = Assessment::new(Arc::new(Ruleset::new(
+        "test",
+        checks,
+        Arc::new(weights),
+        Policy { clauses: Vec::new(), tag: Some(Score::hundredths(500)) },
+    )));
     assessment.learn(&client());
     assessment.add_recipient(0, false);
     let conclusion = assessment.conclude(within(1000)).await;
     assert_eq!((conclusion.score, conclusion.tagged), (Score::hundredths(500), true));
     let trace = assessment.trace();
-    let parts: Vec<(&str, i32)> = trace.accounts[0].parts.iter().map(|part| (part.name.as_str(), part.score.get())).collect();
+    let parts: Vec<(&str, i32)> =
+        trace.accounts[0].parts.iter().map(|part| (part.name.as_str(), part.score.get())).collect();
     assert_eq!(parts, [("A", 400), ("B", 300), ("lists", -200)]);
     assert_eq!(trace.findings_summary(), [(a, Score::hundredths(400)), (b, Score::hundredths(300))]);
     assert!(trace.to_text().contains("score 5.00\n"), "{}", trace.to_text());
@@ -378,7 +387,8 @@ async fn dropping_the_assessment_cancels_its_checks() {
 async fn every_check_that_ran_is_told_the_fate() {
     let (one, other) = (double("ONE", Act::<ClientFacts>::Clear), double("OTHER", Act::<RcptFacts>::Clear));
     let (once, twice) = (one.remembered.clone(), other.remembered.clone());
-    let mut assessment = Assessment::new(ruleset(registry(|r| r.add(one).and_then(|()| r.add(other))), &[], Vec::new()));
+    let mut assessment =
+        Assessment::new(ruleset(registry(|r| r.add(one).and_then(|()| r.add(other))), &[], Vec::new()));
     assessment.learn(&client());
     assessment.learn(&rcpt(0));
     assessment.learn(&rcpt(1));
