@@ -180,7 +180,7 @@ fn list(words: &[String]) -> String {
 
 impl Walk<'_> {
     fn table(&mut self, shape: &Shape, table: &mut DeTable<'_>, path: &str, at: &std::ops::Range<usize>) {
-        let mut unfit = Vec::new();
+        let (mut unfit, mut misspelt) = (Vec::new(), Vec::new());
         for (key, value) in table.iter_mut() {
             let name = key.get_ref().as_ref();
             let full = join(path, name);
@@ -192,7 +192,7 @@ impl Walk<'_> {
             let fits = match inner {
                 Some(inner) => self.value(inner, value, &full, key.span()),
                 None => {
-                    self.unknown(shape, name, &full, key.span());
+                    misspelt.extend(self.unknown(shape, name, &full, key.span()));
                     false
                 }
             };
@@ -201,7 +201,9 @@ impl Walk<'_> {
             }
         }
         if let Shape::Table { required, .. } = shape {
-            for missing in required.iter().filter(|name| !table.contains_key(name.as_str())) {
+            let missing = required.iter().filter(|name| !table.contains_key(name.as_str()));
+            // A slip of the keyboard is one mistake, not two.
+            for missing in missing.filter(|name| !misspelt.contains(name)) {
                 let full = join(path, missing);
                 self.problem(at.clone(), &full, "is missing, and has no default", None);
             }
@@ -212,14 +214,16 @@ impl Walk<'_> {
         }
     }
 
-    fn unknown(&mut self, shape: &Shape, name: &str, full: &str, at: std::ops::Range<usize>) {
-        let Shape::Table { keys, .. } = shape else { return };
+    /// Reports a key that does not exist; the key that was probably meant.
+    fn unknown(&mut self, shape: &Shape, name: &str, full: &str, at: std::ops::Range<usize>) -> Option<String> {
+        let Shape::Table { keys, .. } = shape else { return None };
         let near = nearest(name, keys.keys().map(String::as_str));
         let reason = match near {
             Some(_) => "no such key".to_owned(),
             None => format!("no such key; there are {}", list(&keys.keys().cloned().collect::<Vec<_>>())),
         };
         self.problem(at, full, reason, near);
+        near.map(str::to_owned)
     }
 
     /// True if `value` fits, its unfit parts taken out.

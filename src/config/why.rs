@@ -75,9 +75,9 @@ fn list(shape: &Shape, path: &str, out: &mut Vec<(String, Value, String)>) {
         Shape::Table { keys, .. } => {
             for (name, key) in keys {
                 let path = join(path, name);
-                match &key.shape {
-                    Shape::Table { .. } => {}
-                    _ => out.push((path.clone(), key.default.clone(), key.description.clone())),
+                // A table is only a way to its keys, unless it may be left out.
+                if !matches!(key.shape, Shape::Table { .. }) || key.default.is_null() {
+                    out.push((path.clone(), key.default.clone(), key.description.clone()));
                 }
                 list(&key.shape, &path, out);
             }
