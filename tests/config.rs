@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use gatepost::config::{self, Loaded, Problems};
 
 /// The least that loads; `{more}` is appended.
-pub fn minimal(more: &str) -> String {
+fn minimal(more: &str) -> String {
     format!(
         r#"hostname = "mx.example.org"
 [[listen]]
@@ -30,36 +30,36 @@ address = "127.0.0.1:2526"
 }
 
 /// A configuration in a directory of its own, with other files beside it.
-pub struct Site(tempfile::TempDir);
+struct Site(tempfile::TempDir);
 
 impl Site {
-    pub fn new(config: &str) -> Self {
+    fn new(config: &str) -> Self {
         let site = Self(tempfile::tempdir().expect("a temporary directory"));
         site.write("gatepost.toml", config);
         site
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().expect("a directory")).expect("directories");
         std::fs::write(path, text).expect("a file");
     }
 
-    pub fn load(&self) -> Result<Loaded, Problems> {
+    fn load(&self) -> Result<Loaded, Problems> {
         config::load(&self.path("gatepost.toml"))
     }
 }
 
-pub fn repository() -> &'static Path {
+fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// The problems as one line each, without the directory.
-pub fn lines(problems: &Problems) -> Vec<String> {
+fn lines(problems: &Problems) -> Vec<String> {
     let short = |problem: &config::Problem| {
         let directory = Path::new(problem.path()).parent().map(|dir| format!("{}/", dir.display())).unwrap_or_default();
         problem.to_string().strip_prefix(directory.as_str()).map_or(problem.to_string(), str::to_owned)

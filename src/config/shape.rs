@@ -4,7 +4,7 @@
 //! What does not fit is reported and taken out, so that the rest can be read and checked too.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -13,6 +13,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::problem::{Problem, Problems, nearest};
+use super::raw;
 use super::source::{Document, Place, Source, element, join};
 
 /// What may stand at a place.
@@ -59,15 +60,31 @@ struct Walk<'a> {
     problems: &'a mut Problems,
 }
 
-/// The shape of a file of type `T`.
-pub fn of<T: JsonSchema>() -> Shape {
-    let schema = schemars::schema_for!(T).to_value();
-    Shape::read(&schema, &schema)
+/// The type of a file.
+pub trait Mirror: JsonSchema + DeserializeOwned {
+    /// What may stand in it; made once.
+    fn shape() -> &'static Shape;
 }
+
+macro_rules! mirrors {
+    ($($file:ty),*) => {$(
+        impl Mirror for $file {
+            fn shape() -> &'static Shape {
+                static SHAPE: LazyLock<Shape> = LazyLock::new(|| {
+                    let schema = schemars::schema_for!($file).to_value();
+                    Shape::read(&schema, &schema)
+                });
+                &SHAPE
+            }
+        }
+    )*};
+}
+
+mirrors!(raw::File, raw::rules::WeightsFile, raw::rules::ListsFile, raw::rules::PolicyFile);
 
 /// Reads a file: what fits is in the value (defaults elsewhere), what does not is in `problems`.
 /// `None` if it is no TOML at all.
-pub fn read<T: JsonSchema + DeserializeOwned>(source: &Arc<Source>, problems: &mut Problems) -> Option<(T, Document)> {
+pub fn read<T: Mirror>(source: &Arc<Source>, problems: &mut Problems) -> Option<(T, Document)> {
     let (mut table, errors) = DeTable::parse_recoverable(&source.text);
     if !errors.is_empty() {
         for error in errors {
@@ -77,7 +94,7 @@ pub fn read<T: JsonSchema + DeserializeOwned>(source: &Arc<Source>, problems: &m
     }
     let mut walk = Walk { source, places: BTreeMap::new(), problems };
     let all = 0..source.text.len().min(1);
-    walk.table(&of::<T>(), table.get_mut(), "", &all);
+    walk.table(T::shape(), table.get_mut(), "", &all);
     let document = Document { source: source.clone(), places: walk.places };
     match T::deserialize(toml::Deserializer::from(table)) {
         Ok(value) => Some((value, document)),

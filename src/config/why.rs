@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::problem::nearest;
-use super::shape::Shape;
+use super::shape::{Mirror, Shape};
 use super::source::{Document, element, join};
-use super::{Loaded, raw, shape};
+use super::{Loaded, raw};
 
 /// The answer to `--why KEY`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub fn effective(file: &raw::File) -> BTreeMap<String, Value> {
 /// Every key of the configuration file with its default and its description; `[]` stands for an index.
 pub fn catalogue() -> Vec<(String, Value, String)> {
     let mut keys = Vec::new();
-    list(&shape::of::<raw::File>(), "", &mut keys);
+    list(raw::File::shape(), "", &mut keys);
     keys
 }
 
