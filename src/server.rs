@@ -1,1 +1,350 @@
-//! Wires everything.
+//! The running program: listeners that feed sessions, reloads, and an orderly end.
+//!
+//! Promises: a reload is made whole or not at all, and one that is refused changes nothing but a
+//! counter and the log. Stopping is a matter of stages: no more connections, no more transactions,
+//! after the configured time 421 to whoever is left, and soon after that the end.
+//!
+//! Failure: what cannot be bound or loaded at the start ends the start; nothing after it ends the
+//! server but an order to stop.
+
+mod intake;
+mod listeners;
+mod manager;
+mod metrics;
+pub mod proxy;
+pub mod signals;
+mod watch;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use prometheus::Registry;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+pub use intake::Dialogue;
+pub use listeners::BindError;
+
+use crate::net::listener::{self, AcceptLimits, Inherited};
+use crate::net::{self, Gate, accept};
+use crate::telemetry::admin::{self, Health, Readiness};
+use intake::Intake;
+use listeners::{Change, Listener};
+use metrics::Metrics;
+use watch::Watch;
+
+/// Between two looks at the certificate files.
+const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(60);
+/// How long sessions have to say 421 when draining has taken too long.
+const CUT_GRACE: Duration = Duration::from_secs(2);
+/// How long the admin pages have for their last answers.
+const ADMIN_GRACE: Duration = Duration::from_secs(3);
+
+/// What the server itself needs of a configuration.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where we listen.
+    pub listeners: Vec<listener::Settings>,
+    /// Bounds on accepting.
+    pub accept: AcceptLimits,
+    /// Where the admin pages are; a change needs a restart.
+    pub admin: Option<SocketAddr>,
+    /// How long transactions under way may take when we stop.
+    pub drain: Duration,
+    /// Files that a reload reads, to be watched.
+    pub watch: Vec<PathBuf>,
+}
+
+/// A configuration that was read again and found good.
+pub struct Candidate {
+    /// The server's part of it.
+    pub plan: Plan,
+    /// Puts the other parts in force. Cannot fail.
+    pub apply: Box<dyn FnOnce() + Send>,
+}
+
+/// Reads the configuration again; blocks. The error is all that is wrong with it, for the log.
+pub type Loader = Arc<dyn Fn() -> Result<Candidate, String> + Send + Sync>;
+
+/// How many backends take mail now.
+pub type BackendsReady = Arc<dyn Fn() -> usize + Send + Sync>;
+
+/// What the server can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Read the configuration again.
+    Reload,
+    /// Drain and end; said twice: do not wait for transactions.
+    Stop,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Sessions that were open when draining had taken too long.
+    pub cut: usize,
+}
+
+/// A server whose sockets are open and which does not accept yet.
+pub struct Server<D> {
+    plan: Plan,
+    intake: Arc<Intake<D>>,
+    listeners: Vec<(Arc<Listener>, TcpListener)>,
+    admin: Option<TcpListener>,
+    registry: Registry,
+    loader: Loader,
+    state: Arc<State>,
+}
+
+/// What the admin pages see.
+struct State {
+    listening: AtomicBool,
+    draining: AtomicBool,
+    backends_ready: BackendsReady,
+}
+
+// === impl Server ===
+
+impl<D: Dialogue> Server<D> {
+    /// Opens all sockets and loads all certificates. Call it within a runtime.
+    ///
+    /// # Errors
+    /// The first listener that cannot be; nothing is left open.
+    pub fn bind(
+        plan: Plan,
+        mut inherited: Inherited,
+        registry: Registry,
+        dialogue: Arc<D>,
+        loader: Loader,
+        backends_ready: BackendsReady,
+    ) -> Result<Self, StartError> {
+        let net_metrics = net::Metrics::new(&registry)?;
+        let gate = Gate::new(plan.accept.clone(), net_metrics.sessions.clone());
+        let intake = Intake::new(dialogue, gate, net_metrics, Metrics::new(&registry)?);
+        let mut listeners = Vec::new();
+        for settings in plan.listeners.clone() {
+            intake.net_metrics.add_listener(&settings.name);
+            listeners.push(Listener::open(settings, &mut inherited)?);
+        }
+        let admin = plan.admin.map(|address| open_admin(address, &mut inherited)).transpose()?;
+        for address in inherited.unused() {
+            warn!(%address, "the service manager opened a socket that no listener has the address of");
+        }
+        let state = State { listening: AtomicBool::new(false), draining: AtomicBool::new(false), backends_ready };
+        Ok(Self { plan, intake, listeners, admin, registry, loader, state: Arc::new(state) })
+    }
+
+    /// Where it listens, in the order of the plan.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().map(|(listener, _)| listener.bound).collect()
+    }
+
+    /// Where the admin pages are.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().and_then(|socket| socket.local_addr().ok())
+    }
+
+    /// Serves until it is told to stop, or until nobody is left who could tell it.
+    pub async fn run(mut self, mut orders: mpsc::Receiver<Order>) -> Ended {
+        let admin_stop = CancellationToken::new();
+        let admin_task = self.admin.take().map(|socket| {
+            let health: Arc<dyn Health> = self.state.clone();
+            tokio::spawn(admin::run(socket, self.registry.clone(), health, admin_stop.clone()))
+        });
+        let (acceptors, listeners) = self.start_accepting();
+        self.state.listening.store(true, Ordering::Relaxed);
+        manager::ready();
+        self.obey(&listeners, &mut orders).await;
+        self.state.draining.store(true, Ordering::Relaxed);
+        let ended = self.drain(&acceptors, &mut orders).await;
+        admin_stop.cancel();
+        if let Some(task) = admin_task {
+            let _ = timeout(ADMIN_GRACE, task).await;
+        }
+        info!(cut = ended.cut, "stopped");
+        ended
+    }
+
+    fn start_accepting(&mut self) -> (TaskTracker, Vec<Arc<Listener>>) {
+        let (acceptors, mut listeners) = (TaskTracker::new(), Vec::new());
+        for (listener, socket) in self.listeners.drain(..) {
+            listeners.push(Arc::clone(&listener));
+            let intake = Arc::clone(&self.intake);
+            acceptors.spawn(async move {
+                let name = Arc::clone(&listener.current().settings.name);
+                let take = |stream, peer| intake.take(&listener, stream, peer);
+                accept::run(&socket, &name, &intake.net_metrics, &intake.stop.accepting, take).await;
+            });
+        }
+        acceptors.close();
+        (acceptors, listeners)
+    }
+
+    /// Carries out orders until one says stop; renews certificates and lives visibly meanwhile.
+    async fn obey(&mut self, listeners: &[Arc<Listener>], orders: &mut mpsc::Receiver<Order>) {
+        // A watch that sees a change sends its order here; kept open so that it never reads as closed.
+        let (watch_in, mut watched) = mpsc::channel(1);
+        let mut watch = start_watch(&self.plan, &watch_in);
+        let mut certificates = interval(CERTIFICATE_INTERVAL);
+        certificates.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let heartbeat = manager::heartbeat();
+        let mut heart = interval(heartbeat.unwrap_or(CERTIFICATE_INTERVAL));
+        loop {
+            let order = tokio::select! {
+                order = orders.recv() => order.unwrap_or(Order::Stop),
+                Some(order) = watched.recv() => order,
+                _ = certificates.tick() => {
+                    self.renew_certificates(listeners).await;
+                    continue;
+                }
+                _ = heart.tick(), if heartbeat.is_some() => {
+                    manager::alive();
+                    continue;
+                }
+            };
+            match order {
+                Order::Stop => return,
+                Order::Reload => {
+                    manager::reloading();
+                    let watched_before = self.plan.watch.clone();
+                    if self.reload(listeners).await && self.plan.watch != watched_before {
+                        watch = start_watch(&self.plan, &watch_in).or(watch);
+                    }
+                    manager::ready();
+                }
+            }
+        }
+    }
+
+    /// True if there is a new configuration in force.
+    async fn reload(&mut self, listeners: &[Arc<Listener>]) -> bool {
+        let (loader, running) = (Arc::clone(&self.loader), listeners.to_vec());
+        let prepared = tokio::task::spawn_blocking(move || {
+            let mut candidate = loader()?;
+            let wanted = std::mem::take(&mut candidate.plan.listeners);
+            let change = Change::prepare(&running, wanted).map_err(|error| error.to_string())?;
+            Ok((candidate, change))
+        });
+        let prepared = prepared.await.unwrap_or_else(|panic| Err(format!("a mistake in this program: {panic}")));
+        let metrics = &self.intake.metrics;
+        match prepared {
+            Ok((candidate, change)) => {
+                (candidate.apply)();
+                change.apply();
+                self.intake.gate.set_limits(candidate.plan.accept.clone());
+                if candidate.plan.admin != self.plan.admin {
+                    warn!("the admin pages move only at a restart");
+                }
+                self.plan = candidate.plan;
+                metrics.reloads_applied.inc();
+                info!("configuration reloaded");
+                self.renew_certificates(listeners).await;
+                true
+            }
+            Err(problems) => {
+                metrics.reloads_refused.inc();
+                error!(%problems, "configuration refused: the old one stays in force");
+                false
+            }
+        }
+    }
+
+    async fn renew_certificates(&self, listeners: &[Arc<Listener>]) {
+        let (listeners, metrics) = (listeners.to_vec(), self.intake.metrics.clone());
+        let renewed = tokio::task::spawn_blocking(move || listeners.iter().for_each(|one| one.renew(&metrics)));
+        if renewed.await.is_err() {
+            error!("looking for new certificates ended by a mistake in this program");
+        }
+    }
+
+    async fn drain(&self, acceptors: &TaskTracker, orders: &mut mpsc::Receiver<Order>) -> Ended {
+        let (stop, sessions) = (&self.intake.stop, &self.intake.sessions);
+        info!(sessions = self.intake.gate.sessions(), "draining");
+        manager::stopping(self.plan.drain + CUT_GRACE + ADMIN_GRACE);
+        stop.accepting.cancel();
+        acceptors.wait().await;
+        stop.drain.cancel();
+        sessions.close();
+        let told_again = async {
+            loop {
+                match orders.recv().await {
+                    Some(Order::Stop) => return,
+                    Some(Order::Reload) => {}
+                    None => std::future::pending().await,
+                }
+            }
+        };
+        tokio::select! {
+            () = sessions.wait() => return Ended { cut: 0 },
+            () = tokio::time::sleep(self.plan.drain) => {}
+            () = told_again => {}
+        }
+        let cut = self.intake.gate.sessions();
+        warn!(sessions = cut, "draining took too long: closing what is open");
+        stop.cut.cancel();
+        if timeout(CUT_GRACE, sessions.wait()).await.is_err() {
+            stop.kill.cancel();
+            sessions.wait().await;
+        }
+        Ended { cut }
+    }
+}
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener.
+    #[error(transparent)]
+    Listener(#[from] BindError),
+    /// The admin pages.
+    #[error("admin pages: cannot listen at {address}: {source}")]
+    Admin {
+        /// Where they should be.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A metric is registered twice.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
+}
+
+fn open_admin(address: SocketAddr, inherited: &mut Inherited) -> Result<TcpListener, StartError> {
+    let socket = match inherited.take(address) {
+        Ok(None) => listener::bind(address, false),
+        Ok(Some(socket)) => Ok(socket),
+        Err(error) => Err(error),
+    };
+    socket.map_err(|source| StartError::Admin { address, source })
+}
+
+/// `None` if there is nothing to watch, or the system cannot: SIGHUP works all the same.
+fn start_watch(plan: &Plan, orders: &mpsc::Sender<Order>) -> Option<Watch> {
+    if plan.watch.is_empty() {
+        return None;
+    }
+    let watch = Watch::start(plan.watch.clone(), orders.clone());
+    watch.inspect_err(|error| warn!(%error, "cannot watch the configuration: reload by SIGHUP")).ok()
+}
+
+// === impl State ===
+
+impl Health for State {
+    fn readiness(&self) -> Readiness {
+        Readiness {
+            listening: self.listening.load(Ordering::Relaxed),
+            backends_ready: (self.backends_ready)(),
+            draining: self.draining.load(Ordering::Relaxed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -187,6 +187,19 @@ fn files_that_are_named_must_be_there() {
 }
 
 #[test]
+fn a_key_must_belong_to_its_certificate() {
+    let site = Site::new(&minimal(
+        "[[listen]]\naddress = \"[::1]:0\"\n[listen.tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n",
+    ));
+    let make = || generate_simple_self_signed(["mx.example.org".to_owned()]).expect("a certificate");
+    site.write("cert.pem", &make().cert.pem());
+    site.write("key.pem", &make().signing_key.serialize_pem());
+    let problems = site.load().expect_err("two pairs are mixed up");
+    let said = lines(&problems);
+    assert!(said.len() == 1 && said[0].starts_with("gatepost.toml:12:1: error: listen[1].tls: "), "{said:#?}");
+}
+
+#[test]
 fn what_is_no_toml_is_said_with_its_place() {
     for (text, place) in [("hostname = \n", "1:"), ("a = 1\na = 2\n", "2:1"), ("[x\n", "1:"), ("\u{0}", "1:1")] {
         let said = said(text);

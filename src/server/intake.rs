@@ -1,0 +1,205 @@
+//! From an accepted connection to a session: the gate, the PROXY header, and a task of its own.
+//!
+//! Failure: a session that panics ends alone, and is counted. A connection that may not have a
+//! session is told so in the session's words, if it listens; telling is bounded in number and time.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, error};
+
+use super::listeners::{Current, Listener};
+use super::metrics::Metrics;
+use crate::net::metrics::HeaderOutcome;
+use crate::net::proxy_protocol::{Header, read_header};
+use crate::net::{self, BoxIo, Gate, Permit, Refused};
+use crate::session::Incoming;
+use crate::units::canonical;
+
+/// Refusals being told at a time; beyond that the connection is just closed.
+const REFUSALS: usize = 256;
+/// A refusal is one line into an empty socket buffer; whoever does not take it is let go.
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What happens to connections: sessions, or a script in tests.
+pub trait Dialogue: Send + Sync + 'static {
+    /// Holds one session to its end. When `drain` is cancelled, the transaction under way is the last.
+    fn serve(self: Arc<Self>, incoming: Incoming, drain: CancellationToken) -> impl Future<Output = ()> + Send;
+
+    /// Tells a connection that it gets no session, and why.
+    fn refuse(self: Arc<Self>, io: BoxIo, why: Refused) -> impl Future<Output = ()> + Send;
+
+    /// How long a PROXY header may take.
+    fn header_patience(&self) -> Duration;
+}
+
+/// Stages of stopping, each for all sessions at once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stop {
+    /// No more connections.
+    pub(super) accepting: CancellationToken,
+    /// No more transactions.
+    pub(super) drain: CancellationToken,
+    /// 421, even in a transaction.
+    pub(super) cut: CancellationToken,
+    /// Closed without a word.
+    pub(super) kill: CancellationToken,
+}
+
+/// Turns connections into sessions.
+pub(super) struct Intake<D> {
+    pub(super) dialogue: Arc<D>,
+    pub(super) gate: Arc<Gate>,
+    pub(super) sessions: TaskTracker,
+    pub(super) stop: Stop,
+    pub(super) net_metrics: net::Metrics,
+    pub(super) metrics: Metrics,
+    refusals: Arc<Semaphore>,
+}
+
+impl<D: Dialogue> Intake<D> {
+    pub(super) fn new(dialogue: Arc<D>, gate: Arc<Gate>, net_metrics: net::Metrics, metrics: Metrics) -> Arc<Self> {
+        Arc::new(Self {
+            dialogue,
+            gate,
+            sessions: TaskTracker::new(),
+            stop: Stop::default(),
+            net_metrics,
+            metrics,
+            refusals: Arc::new(Semaphore::new(REFUSALS)),
+        })
+    }
+
+    /// Takes one connection. Never waits.
+    pub(super) fn take(self: &Arc<Self>, listener: &Listener, stream: TcpStream, peer: SocketAddr) {
+        let current = listener.current();
+        // Where the socket has an address of its own, it is the connection's: that saves a system call.
+        let local = match listener.bound.ip().is_unspecified() {
+            true => stream.local_addr().unwrap_or(listener.bound),
+            false => listener.bound,
+        };
+        self.take_io(current, Box::new(stream), canonical_socket(peer), canonical_socket(local));
+    }
+
+    /// [`Intake::take`], whatever carries the connection.
+    pub(super) fn take_io(self: &Arc<Self>, current: Arc<Current>, io: BoxIo, peer: SocketAddr, local: SocketAddr) {
+        let settings = &current.settings;
+        if settings.proxy_protocol && !settings.proxy_networks.contains(peer.ip()) {
+            self.net_metrics.proxy_header(HeaderOutcome::Untrusted);
+            debug!(listener = %settings.name, %peer, "not allowed to send a PROXY header: closed");
+            return;
+        }
+        let permit = match self.gate.admit() {
+            Ok(permit) => permit,
+            Err(why) => return self.refuse(io, why, peer),
+        };
+        let intake = Arc::clone(self);
+        let session = async move {
+            if current.settings.proxy_protocol {
+                intake.begin_behind_header(permit, &current, io, peer, local).await;
+            } else {
+                intake.begin(permit, intake.incoming(&current, io, peer, local)).await;
+            }
+        };
+        self.spawn(session);
+    }
+
+    /// Runs `session` until it ends, is killed, or panics.
+    fn spawn(self: &Arc<Self>, session: impl Future<Output = ()> + Send + 'static) {
+        let (kill, panics) = (self.stop.kill.clone(), self.metrics.panics.clone());
+        self.sessions.spawn(async move {
+            let ended = kill.run_until_cancelled(AssertUnwindSafe(session).catch_unwind()).await;
+            if let Some(Err(_panic)) = ended {
+                // The panic hook has told where.
+                panics.inc();
+                error!("a session ended by a mistake in this program");
+            }
+        });
+    }
+
+    async fn begin_behind_header(
+        self: &Arc<Self>,
+        permit: Permit,
+        current: &Current,
+        mut io: BoxIo,
+        balancer: SocketAddr,
+        local: SocketAddr,
+    ) {
+        let deadline = Instant::now() + self.dialogue.header_patience();
+        let read = tokio::select! {
+            read = read_header(&mut io, deadline) => read,
+            () = self.stop.drain.cancelled() => return,
+        };
+        match read {
+            Ok((Header::Client { client, local }, early)) => {
+                self.net_metrics.proxy_header(HeaderOutcome::Client);
+                self.begin(permit, Incoming { early, ..self.incoming(current, io, client, local) }).await;
+            }
+            Ok((Header::Local, early)) => {
+                self.net_metrics.proxy_header(HeaderOutcome::Local);
+                let incoming = self.incoming(current, io, balancer, local);
+                // Not counted per client: the balancer is no client, and must not be locked out.
+                self.serve(permit, Incoming { early, health_check: true, ..incoming }).await;
+            }
+            Err(why) => {
+                self.net_metrics.proxy_header(HeaderOutcome::Failed(why.label()));
+                debug!(listener = %current.settings.name, %balancer, %why, "closed");
+            }
+        }
+    }
+
+    /// Counts the client, and serves or refuses it.
+    async fn begin(self: &Arc<Self>, mut permit: Permit, incoming: Incoming) {
+        match permit.identify(incoming.peer.ip()) {
+            Ok(()) => self.serve(permit, incoming).await,
+            Err(why) => {
+                // The place is for somebody else, while this one is told.
+                drop(permit);
+                self.refuse(incoming.io, why, incoming.peer);
+            }
+        }
+    }
+
+    async fn serve(&self, permit: Permit, incoming: Incoming) {
+        Arc::clone(&self.dialogue).serve(incoming, self.stop.drain.clone()).await;
+        drop(permit);
+    }
+
+    fn refuse(self: &Arc<Self>, io: BoxIo, why: Refused, client: SocketAddr) {
+        self.net_metrics.refused(why);
+        debug!(%client, limit = why.label(), "refused");
+        let Ok(place) = Arc::clone(&self.refusals).try_acquire_owned() else { return };
+        let dialogue = Arc::clone(&self.dialogue);
+        self.spawn(async move {
+            // Late or told, the connection is closed.
+            let _ = timeout(REFUSAL_PATIENCE, dialogue.refuse(io, why)).await;
+            drop(place);
+        });
+    }
+
+    fn incoming(&self, current: &Current, io: BoxIo, peer: SocketAddr, local: SocketAddr) -> Incoming {
+        Incoming {
+            io,
+            peer,
+            local,
+            listener: Arc::clone(&current.settings),
+            tls: current.tls.clone(),
+            early: Vec::new(),
+            health_check: false,
+            cut: self.stop.cut.clone(),
+        }
+    }
+}
+
+fn canonical_socket(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(canonical(address.ip()), address.port())
+}

@@ -1,0 +1,38 @@
+//! What is counted about the server itself.
+
+use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
+
+/// Counters of the server.
+#[derive(Clone, Debug)]
+pub(super) struct Metrics {
+    pub(super) reloads_applied: IntCounter,
+    pub(super) reloads_refused: IntCounter,
+    pub(super) certificates_renewed: IntCounter,
+    pub(super) certificates_failed: IntCounter,
+    pub(super) panics: IntCounter,
+}
+
+impl Metrics {
+    pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let outcomes = |name: &str, help: &str| {
+            let family = IntCounterVec::new(Opts::new(name, help), &["outcome"])?;
+            registry.register(Box::new(family.clone()))?;
+            prometheus::Result::Ok(family)
+        };
+        let reloads = outcomes("gatepost_reloads_total", "Reloads of the configuration, by outcome.")?;
+        let certificates = outcomes(
+            "gatepost_certificate_reloads_total",
+            "New certificates found and taken, and files found unusable, by outcome.",
+        )?;
+        let panics =
+            IntCounter::new("gatepost_session_panics_total", "Sessions that ended by a mistake in this program.")?;
+        registry.register(Box::new(panics.clone()))?;
+        Ok(Self {
+            reloads_applied: reloads.with_label_values(&["applied"]),
+            reloads_refused: reloads.with_label_values(&["refused"]),
+            certificates_renewed: certificates.with_label_values(&["renewed"]),
+            certificates_failed: certificates.with_label_values(&["failed"]),
+            panics,
+        })
+    }
+}

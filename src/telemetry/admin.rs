@@ -1,0 +1,129 @@
+//! `/metrics`, `/healthz` and `/readyz` over HTTP.
+//!
+//! Meant for an address that only the monitoring reaches; still it cannot be knocked over from there:
+//! connections are bounded in number and in length of life, whatever they do or fail to do.
+//! It tells, and changes nothing.
+
+mod bounded;
+
+use std::future::IntoFuture;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+use axum::{Router, serve};
+use prometheus::Registry;
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use super::metrics;
+use bounded::Bounded;
+
+/// Connections at a time; others wait in the backlog.
+const CONNECTIONS: usize = 64;
+/// Longest life of a connection. A scraper that keeps its connection opens a new one from time to time.
+const LIFETIME: Duration = Duration::from_secs(30);
+/// How long answers under way may take at the end.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Whether mail should come to us now, and if not, why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Readiness {
+    /// All listeners are bound.
+    pub listening: bool,
+    /// Backends that take mail now.
+    pub backends_ready: usize,
+    /// We are stopping.
+    pub draining: bool,
+}
+
+/// Who knows about readiness.
+pub trait Health: Send + Sync + 'static {
+    /// How it is now; cheap.
+    fn readiness(&self) -> Readiness;
+}
+
+#[derive(Serialize)]
+struct ReadyPage {
+    ready: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(flatten)]
+    readiness: Readiness,
+}
+
+#[derive(Clone)]
+struct Pages {
+    registry: Registry,
+    health: Arc<dyn Health>,
+}
+
+/// Answers at `listener` until `stop` is cancelled, then for a moment what is under way.
+///
+/// # Errors
+/// None are known: accepting goes on through failures.
+pub async fn run(
+    listener: TcpListener,
+    registry: Registry,
+    health: Arc<dyn Health>,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let router = Router::new()
+        .route("/metrics", get(metrics_page))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready_page))
+        .with_state(Pages { registry, health });
+    let serving = serve(Bounded::new(listener, CONNECTIONS, LIFETIME), router)
+        .with_graceful_shutdown(stop.clone().cancelled_owned())
+        .into_future();
+    let overdue = async {
+        stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        ended = serving => ended,
+        () = overdue => Ok(()),
+    }
+}
+
+async fn metrics_page(State(pages): State<Pages>) -> Response {
+    match metrics::encode(&pages.registry) {
+        Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(error) => {
+            error!(%error, "cannot encode metrics");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+async fn ready_page(State(pages): State<Pages>) -> impl IntoResponse {
+    let readiness = pages.health.readiness();
+    let reason = readiness.obstacle();
+    let status = if reason.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(ReadyPage { ready: reason.is_none(), reason, readiness }))
+}
+
+impl Readiness {
+    /// Why mail should not come to us now.
+    pub fn obstacle(self) -> Option<&'static str> {
+        if self.draining {
+            Some("draining")
+        } else if !self.listening {
+            Some("listeners not bound")
+        } else if self.backends_ready == 0 {
+            Some("no backend ready")
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+use std::net::SocketAddr;
+use std::sync::Mutex;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::*;
+
+const READY: Readiness = Readiness { listening: true, backends_ready: 2, draining: false };
+
+struct Fixed(Mutex<Readiness>);
+
+impl Health for Fixed {
+    fn readiness(&self) -> Readiness {
+        *self.0.lock().expect("no panic")
+    }
+}
+
+struct Admin {
+    address: SocketAddr,
+    health: Arc<Fixed>,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<io::Result<()>>,
+}
+
+async fn admin() -> Admin {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let (address, stop) = (listener.local_addr().expect("bound"), CancellationToken::new());
+    let health = Arc::new(Fixed(Mutex::new(READY)));
+    let registry = metrics::registry().expect("constant names");
+    let task = tokio::spawn(run(listener, registry, health.clone(), stop.clone()));
+    Admin { address, health, stop, task }
+}
+
+async fn request(address: SocketAddr, line: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.expect("connect");
+    let request = format!("{line} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("write");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("read");
+    answer
+}
+
+#[tokio::test]
+async fn pages_answer_in_their_own_words() {
+    let admin = admin().await;
+    for (line, status, holds) in [
+        ("GET /metrics", 200, "gatepost_build_info"),
+        ("GET /metrics", 200, "content-type: text/plain; version=0.0.4"),
+        ("GET /healthz", 200, "ok\n"),
+        ("GET /readyz", 200, r#"{"ready":true,"listening":true,"backends_ready":2,"draining":false}"#),
+        ("GET /", 404, ""),
+        ("POST /readyz", 405, ""),
+        ("GET /metrics/../etc/passwd", 404, ""),
+    ] {
+        let answer = request(admin.address, line).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains(holds), "{line}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn readiness_names_the_first_obstacle() {
+    let admin = admin().await;
+    for (readiness, reason) in [
+        (Readiness { draining: true, ..READY }, "draining"),
+        (Readiness { listening: false, ..READY }, "listeners not bound"),
+        (Readiness { backends_ready: 0, ..READY }, "no backend ready"),
+    ] {
+        *admin.health.0.lock().expect("no panic") = readiness;
+        let answer = request(admin.address, "GET /readyz").await;
+        assert!(answer.starts_with("HTTP/1.1 503") && answer.contains(reason), "{reason}: {answer}");
+        assert!(request(admin.address, "GET /healthz").await.starts_with("HTTP/1.1 200"), "alive all the same");
+    }
+}
+
+#[tokio::test]
+async fn it_ends_when_told_even_with_a_connection_that_says_nothing() {
+    let admin = admin().await;
+    let silent = TcpStream::connect(admin.address).await.expect("connect");
+    assert!(request(admin.address, "GET /healthz").await.starts_with("HTTP/1.1 200"));
+    admin.stop.cancel();
+    admin.task.await.expect("no panic").expect("no error");
+    drop(silent);
+}
+
+#[tokio::test]
+async fn silent_connections_make_room_when_their_time_is_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let address = listener.local_addr().expect("bound");
+    let router = Router::new().route("/healthz", get(async || "ok\n"));
+    let bounded = Bounded::new(listener, 2, Duration::from_millis(50));
+    tokio::spawn(serve(bounded, router).into_future());
+    let mut silent = Vec::new();
+    for _ in 0..2 {
+        silent.push(TcpStream::connect(address).await.expect("connect"));
+    }
+    assert!(request(address, "GET /healthz").await.starts_with("HTTP/1.1 200"), "as soon as they are gone");
+}
