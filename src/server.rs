@@ -11,6 +11,7 @@ mod intake;
 mod listeners;
 mod manager;
 mod metrics;
+pub mod program;
 pub mod signals;
 mod watch;
 

@@ -13,7 +13,11 @@ use clap::{Parser, Subcommand};
 
 /// An anti-spam filtering SMTP proxy: it judges every session and never owns a message.
 #[derive(Debug, Parser)]
-#[command(version, about, after_help = "Exit codes: 0 done, 1 failed (the reason is on standard error), 2 wrong usage.")]
+#[command(
+    version,
+    about,
+    after_help = "Exit codes: 0 done, 1 failed (the reason is on standard error), 2 wrong usage."
+)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]

@@ -50,7 +50,10 @@ fn clients(loaded: &Loaded, rows: &mut Vec<Failure>) {
     ));
     rows.push(row(
         "client",
-        format!("more than {} sessions, or {} of one network", config.accept.sessions, config.accept.sessions_per_client),
+        format!(
+            "more than {} sessions, or {} of one network",
+            config.accept.sessions, config.accept.sessions_per_client
+        ),
         "421 4.3.2 (4.7.0), counted",
     ));
     rows.push(row("client", format!("message above {}", limits.message_size), "552 5.3.4"));
@@ -187,6 +190,10 @@ fn files(loaded: &Loaded, rows: &mut Vec<Failure>) {
         }
     }
     if let Some(address) = config.admin {
-        rows.push(row(format!("admin {address}"), "cannot be bound at start", "refuses to start; mail is not affected later"));
+        rows.push(row(
+            format!("admin {address}"),
+            "cannot be bound at start",
+            "refuses to start; mail is not affected later",
+        ));
     }
 }

@@ -57,8 +57,11 @@ fn by_address(loaded: &Loaded) -> BTreeMap<String, Value> {
     for (array, addresses) in [("listen", listeners), ("backend.member", members)] {
         for (index, address) in addresses.iter().enumerate() {
             let prefix = format!("{array}[{index}].");
-            let moved: Vec<(String, Value)> =
-                values.iter().filter(|(key, _)| key.starts_with(&prefix)).map(|(k, v)| (k.clone(), v.clone())).collect();
+            let moved: Vec<(String, Value)> = values
+                .iter()
+                .filter(|(key, _)| key.starts_with(&prefix))
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect();
             for (key, value) in moved {
                 values.remove(&key);
                 values.insert(key.replacen(&prefix, &format!("{array}[{address}]."), 1), value);

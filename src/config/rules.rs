@@ -88,10 +88,7 @@ impl Rules {
     }
 }
 
-fn file<T: JsonSchema + DeserializeOwned>(
-    source: &Arc<Source>,
-    problems: &mut Problems,
-) -> Option<(T, Document)> {
+fn file<T: JsonSchema + DeserializeOwned>(source: &Arc<Source>, problems: &mut Problems) -> Option<(T, Document)> {
     shape::read(source, problems)
 }
 

@@ -67,10 +67,7 @@ pub fn of<T: JsonSchema>() -> Shape {
 
 /// Reads a file: what fits is in the value (defaults elsewhere), what does not is in `problems`.
 /// `None` if it is no TOML at all.
-pub fn read<T: JsonSchema + DeserializeOwned>(
-    source: &Arc<Source>,
-    problems: &mut Problems,
-) -> Option<(T, Document)> {
+pub fn read<T: JsonSchema + DeserializeOwned>(source: &Arc<Source>, problems: &mut Problems) -> Option<(T, Document)> {
     let (mut table, errors) = DeTable::parse_recoverable(&source.text);
     if !errors.is_empty() {
         for error in errors {
@@ -230,7 +227,13 @@ impl Walk<'_> {
     }
 
     /// True if `value` fits, its unfit parts taken out.
-    fn value(&mut self, shape: &Shape, value: &mut Spanned<DeValue<'_>>, path: &str, key: std::ops::Range<usize>) -> bool {
+    fn value(
+        &mut self,
+        shape: &Shape,
+        value: &mut Spanned<DeValue<'_>>,
+        path: &str,
+        key: std::ops::Range<usize>,
+    ) -> bool {
         let span = value.span();
         self.places.insert(path.to_owned(), Place { key: key.clone(), value: span.clone() });
         let kind = value.get_ref().type_str();

@@ -88,11 +88,8 @@ pub fn element(array: &str, index: usize) -> String {
 }
 
 fn parent(path: &str) -> Option<&str> {
-    let end = if path.ends_with('"') {
-        path.strip_suffix('"')?.rfind('"')?.checked_sub(1)?
-    } else {
-        path.rfind(['.', '['])?
-    };
+    let end =
+        if path.ends_with('"') { path.strip_suffix('"')?.rfind('"')?.checked_sub(1)? } else { path.rfind(['.', '['])? };
     path.get(..end)
 }
 

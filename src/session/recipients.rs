@@ -14,7 +14,8 @@ pub struct RecipientMatcher {
 impl RecipientMatcher {
     /// Adds `postmaster`, or `sales@example.org`. The error says what is wrong with it.
     pub fn insert(&mut self, recipient: &str) -> Result<(), String> {
-        let wrong = || format!("`{recipient}` is neither a local part nor an address, such as abuse or abuse@example.org");
+        let wrong =
+            || format!("`{recipient}` is neither a local part nor an address, such as abuse or abuse@example.org");
         let fits = |local: &str| !local.is_empty() && !local.contains(|c: char| c.is_whitespace() || c.is_control());
         match recipient.rsplit_once('@') {
             Some((local, domain)) => {

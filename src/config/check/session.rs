@@ -28,10 +28,7 @@ pub(super) fn settings(file: &raw::File, files: &mut Files, report: &mut Report<
             raw::RefuseAt::Rcpt => RefuseAt::Rcpt,
             raw::RefuseAt::Earliest => RefuseAt::Earliest,
         },
-        budgets: Budgets {
-            rcpt: millis(file.checks.rcpt_budget_ms),
-            message: millis(file.checks.message_budget_ms),
-        },
+        budgets: Budgets { rcpt: millis(file.checks.rcpt_budget_ms), message: millis(file.checks.message_budget_ms) },
         add_spam_fields: file.checks.add_spam_fields,
     }
 }
