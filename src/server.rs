@@ -11,7 +11,7 @@ mod intake;
 mod listeners;
 mod manager;
 mod metrics;
-pub mod program;
+pub mod proxy;
 pub mod signals;
 mod watch;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// One pool of backends.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The members; tried in order of weight and health.
     pub members: Vec<MemberSettings>,
@@ -22,7 +22,7 @@ pub struct Settings {
 }
 
 /// One member.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberSettings {
     /// `host:port` as written; a name is resolved at each connection attempt.
     pub address: Address,
@@ -34,6 +34,17 @@ pub struct MemberSettings {
     pub tls_name: Option<String>,
     /// PEM file of roots to trust instead of the system's.
     pub tls_ca: Option<std::path::PathBuf>,
+}
+
+impl MemberSettings {
+    /// The name that its certificate must be for.
+    pub fn server_name(&self) -> String {
+        match (&self.tls_name, &self.address) {
+            (Some(name), _) => name.clone(),
+            (None, Address::Host(host, _)) => host.clone(),
+            (None, Address::Socket(addr)) => addr.ip().to_string(),
+        }
+    }
 }
 
 /// Where a member listens.
@@ -72,7 +83,7 @@ pub enum IdentityMethod {
 }
 
 /// Waits for the backend.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// For the TCP connection.
     pub connect: Duration,
@@ -87,7 +98,7 @@ pub struct Timeouts {
 }
 
 /// Reuse of connections (DECISIONS 23).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reuse {
     /// Idle connections kept per member.
     pub idle: usize,

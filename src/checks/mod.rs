@@ -65,6 +65,8 @@ pub trait Facts: sealed::Sealed + Send + Sync + Sized + 'static {
     fn slot(registry: &Registry) -> &[Arc<dyn Runnable<Self>>];
     /// The same, for registering.
     fn slot_mut(registry: &mut Registry) -> &mut Vec<Arc<dyn Runnable<Self>>>;
+    /// The recipient that they are about, by its index in the transaction; `None` if about all.
+    fn recipient(&self) -> Option<usize>;
 }
 
 /// The object-safe twin of [`Check`].
@@ -98,7 +100,7 @@ impl<C: Check> Runnable<C::Facts> for C {
 }
 
 macro_rules! facts {
-    ($($facts:ident, $stage:ident, $slot:ident;)*) => {$(
+    ($($facts:ident, $stage:ident, $slot:ident, $recipient:expr;)*) => {$(
         impl sealed::Sealed for $facts {}
         impl Facts for $facts {
             const STAGE: Stage = Stage::$stage;
@@ -108,14 +110,18 @@ macro_rules! facts {
             fn slot_mut(registry: &mut Registry) -> &mut Vec<Arc<dyn Runnable<Self>>> {
                 &mut registry.$slot
             }
+            fn recipient(&self) -> Option<usize> {
+                let recipient: fn(&Self) -> Option<usize> = $recipient;
+                recipient(self)
+            }
         }
     )*};
 }
 
 facts! {
-    ClientFacts, Connect, connect;
-    HeloFacts, Helo, helo;
-    MailFacts, Mail, mail;
-    RcptFacts, Rcpt, rcpt;
-    MessageFacts, Message, message;
+    ClientFacts, Connect, connect, |_| None;
+    HeloFacts, Helo, helo, |_| None;
+    MailFacts, Mail, mail, |_| None;
+    RcptFacts, Rcpt, rcpt, |facts| Some(facts.index);
+    MessageFacts, Message, message, |_| None;
 }

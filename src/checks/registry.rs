@@ -58,17 +58,17 @@ impl Registry {
         &self.observed
     }
 
-    /// Every check with its stage, observed ones included.
-    pub fn specs(&self) -> impl Iterator<Item = (Stage, &Spec)> {
+    /// Every check that runs, with its stage.
+    pub fn checks(&self) -> impl Iterator<Item = (Stage, &Spec)> {
         fn of<F: Facts>(list: &[Arc<dyn Runnable<F>>]) -> impl Iterator<Item = (Stage, &Spec)> {
             list.iter().map(|check| (F::STAGE, check.spec()))
         }
-        of(&self.connect)
-            .chain(of(&self.helo))
-            .chain(of(&self.mail))
-            .chain(of(&self.rcpt))
-            .chain(of(&self.message))
-            .chain(self.observed.iter().map(|(stage, spec)| (*stage, spec)))
+        of(&self.connect).chain(of(&self.helo)).chain(of(&self.mail)).chain(of(&self.rcpt)).chain(of(&self.message))
+    }
+
+    /// Every check with its stage, observed ones included.
+    pub fn specs(&self) -> impl Iterator<Item = (Stage, &Spec)> {
+        self.checks().chain(self.observed.iter().map(|(stage, spec)| (*stage, spec)))
     }
 
     /// Every symbol with the check that can emit it: the catalogue.

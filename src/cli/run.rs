@@ -1,20 +1,15 @@
 //! `gatepost run`: the proxy itself.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-use tokio::runtime::{Builder, Runtime};
 
 use super::Failed;
 use crate::config::Loaded;
 use crate::config::raw::LogFormat;
 use crate::net::listener::Inherited;
-use crate::server::program::{Program, log_level, plan};
+use crate::server::proxy::{Proxy, workers};
 use crate::server::{Server, signals};
 use crate::telemetry::{log, metrics};
-
-/// How long threads that are busy with files may hold up the end of the process.
-const THREADS_GRACE: Duration = Duration::from_secs(1);
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -24,41 +19,39 @@ pub struct Arguments {
     pub config: PathBuf,
 }
 
+/// How long threads that are busy with files may hold up the end of the process.
+const THREADS_GRACE: Duration = Duration::from_secs(1);
+
 /// Runs until it is told to stop.
 pub fn run(arguments: &Arguments) -> Result<(), Failed> {
     let loaded = super::check_config::load(&arguments.config)?;
-    let log = start_log(&loaded)?;
-    // Changes the environment, so before there are threads.
-    let inherited = Inherited::from_env();
-    let runtime = runtime()?;
-    let ended = runtime.block_on(serve(arguments.config.clone(), loaded, log, inherited));
-    runtime.shutdown_timeout(THREADS_GRACE);
-    ended
-}
-
-async fn serve(path: PathBuf, loaded: Loaded, log: log::Handle, inherited: Inherited) -> Result<(), Failed> {
-    let orders = signals::orders()?;
-    for problem in loaded.warnings.iter() {
-        tracing::warn!(%problem, "configuration");
-    }
-    let registry = metrics::registry()?;
-    let program = Program::build(&loaded, &registry)?;
-    let plan = plan(&loaded);
-    let loader = program.loader(path, loaded, log);
-    let server = Server::bind(plan, inherited, registry, program.dialogue(), loader, program.backends_ready())?;
-    server.run(orders).await;
-    Ok(())
-}
-
-fn start_log(loaded: &Loaded) -> Result<log::Handle, Failed> {
     let format = match loaded.config.log.format {
         LogFormat::Text => log::Format::Text,
         LogFormat::Json => log::Format::Json,
     };
-    Ok(log::start(format, log_level(loaded))?)
+    let log = log::start(format, loaded.config.log.level.as_str())?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %arguments.config.display(), "starting");
+    for warning in loaded.warnings.iter() {
+        tracing::warn!(%warning, "configuration");
+    }
+    // Changes the environment, so before there are threads.
+    let inherited = Inherited::from_env();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers().get()).enable_all().build()?;
+    let ended = runtime.block_on(serve(loaded, &arguments.config, log, inherited));
+    runtime.shutdown_timeout(THREADS_GRACE);
+    ended
 }
 
-/// One worker per core, which is what the kernel lets us use rather than what the machine has.
-fn runtime() -> Result<Runtime, Failed> {
-    Ok(Builder::new_multi_thread().enable_all().thread_name("gatepost").build()?)
+async fn serve(loaded: Loaded, path: &Path, log: log::Handle, inherited: Inherited) -> Result<(), Failed> {
+    let orders = signals::orders()?;
+    let registry = metrics::registry()?;
+    let plan = Proxy::plan(&loaded);
+    let proxy = Proxy::new(loaded, None, &registry)?;
+    let (loader, ready) = (proxy.loader(path.to_owned(), log), proxy.backends_ready());
+    let server = Server::bind(plan, inherited, registry, proxy, loader, ready)?;
+    let ended = server.run(orders).await;
+    match ended.cut {
+        0 => Ok(()),
+        cut => Err(Failed(format!("{cut} sessions were cut off: they did not end within shutdown.drain_seconds"))),
+    }
 }

@@ -44,7 +44,7 @@ pub(super) fn build(
         }
     }
     let registry = if enabled { registry } else { Registry::default() };
-    Some(Ruleset { version: rules.version.clone(), registry, weights: Arc::new(weights), policy })
+    Some(Ruleset::new(rules.version.clone(), registry, Arc::new(weights), policy))
 }
 
 // === lists ===

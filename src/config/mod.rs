@@ -30,7 +30,7 @@ pub use source::{Document, Source};
 
 use crate::net::listener;
 use crate::session::RecipientMatcher;
-use crate::units::{ByteSize, CidrSet};
+use crate::units::CidrSet;
 use crate::{backend, dns, session};
 use files::Files;
 
@@ -48,7 +48,7 @@ pub struct Config {
     /// For name lookups.
     pub dns: dns::Settings,
     /// Where messages are kept while they are judged.
-    pub spool: Spool,
+    pub spool: session::spool::Settings,
     /// Who is not checked.
     pub checks: Checks,
     /// Where metrics and health are served; `None`: nowhere.
@@ -61,19 +61,6 @@ pub struct Config {
     pub rules: Rules,
     /// Names that are ours: our own, and the relay domains. A client that claims one lies.
     pub own_names: Vec<String>,
-}
-
-/// Where messages are kept while they are judged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spool {
-    /// Directory of unlinked temporary files.
-    pub directory: PathBuf,
-    /// A message up to this stays in memory.
-    pub message_memory: ByteSize,
-    /// Memory of all messages.
-    pub total_memory: ByteSize,
-    /// Files of all messages.
-    pub total_disk: ByteSize,
 }
 
 /// Who is not checked.

@@ -3,55 +3,62 @@
 //! Start early (`learn` starts a check the moment its facts exist), join late (`peek` never waits,
 //! `settle` waits a little at RCPT, `conclude` waits for the rest after the final dot). A late
 //! answer is no answer. Dropping the assessment cancels its tasks.
+//!
+//! Without checks nothing is allocated, nothing is started, and every verdict is what the policy
+//! says of an empty scorecard. Checks start only when their verdict is still open: once a refusal
+//! is certain for everybody whom they could concern, their lines stay unstarted.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::time::Instant;
+use futures_util::FutureExt;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout, timeout_at};
 
+use super::decision::{Conclusion, Decision, decide};
+use super::runs::Runs;
 use super::{Ruleset, Trace};
 use crate::checks::{Facts, Fate};
 use crate::facts::Stage;
-use crate::scoring::{Finding, Score};
+use crate::policy::Question;
+use crate::scoring::{Finding, Lens, Scope, Scorecard};
 use crate::verdict::Verdict;
 
-/// One verdict with what led to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// The clause that won; `None` if none held.
-    pub clause: Option<Arc<str>>,
-    /// The clause's own words for the client, if it has any.
-    pub text: Option<Arc<str>>,
-    /// Findings that led to it, heaviest first: those that the clause names, else those with weight.
-    pub because: Vec<Finding>,
-    /// The score that the policy saw.
-    pub score: Score,
-    /// What it would have been with the shadow clauses and shadow symbols in force, if that differs.
-    pub shadow: Option<(Verdict, Arc<str>)>,
-}
+/// Transactions whose checks may be remembering at one time, over all sessions; beyond that they
+/// forget, because mail must not wait for memory.
+const REMEMBERING_AT_ONCE: usize = 256;
 
-/// Decisions after the final dot, one per accepted recipient.
-#[derive(Clone, Debug)]
-pub struct Conclusion {
-    /// By recipient index, in order.
-    pub recipients: Vec<(usize, Decision)>,
-    /// True if the score reaches the tag threshold.
-    pub tagged: bool,
-    /// The transaction's score (findings of single recipients aside).
-    pub score: Score,
-}
+/// How long one check may take to remember.
+const REMEMBER_LIMIT: Duration = Duration::from_secs(5);
+
+static REMEMBERING: Semaphore = Semaphore::const_new(REMEMBERING_AT_ONCE);
 
 /// The running assessment of one session.
 pub struct Assessment {
     ruleset: Arc<Ruleset>,
+    recipients: Vec<Recipient>,
+    /// Made by the first fact that a check waits for.
+    runs: Option<Box<Runs>>,
 }
 
-#[allow(unused_variables)]
+/// A recipient that is not refused yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Recipient {
+    pub(super) index: usize,
+    pub(super) exempt: bool,
+}
+
+impl Recipient {
+    fn question(self) -> Question {
+        Question { exempt: self.exempt, ..Question::about(Scope::Recipient(self.index)) }
+    }
+}
+
 impl Assessment {
     /// Begins with nothing known. Starts no task.
     pub fn new(ruleset: Arc<Ruleset>) -> Self {
-        Self { ruleset }
+        Self { ruleset, recipients: Vec::new(), runs: None }
     }
 
     /// The rule set that this session's current transaction is judged by.
@@ -59,54 +66,252 @@ impl Assessment {
         &self.ruleset
     }
 
-    /// Starts every check that was waiting for `facts`.
+    /// Starts every check that was waiting for `facts`. Facts of a recipient make it known, not exempt.
     pub fn learn<F: Facts>(&mut self, facts: &Arc<F>) {
-        todo!()
+        let index = facts.recipient();
+        if let Some(index) = index
+            && !self.recipients.iter().any(|known| known.index == index)
+        {
+            self.add_recipient(index, false);
+        }
+        let ruleset = self.ruleset.clone();
+        let Some(runs) = self.runs() else { return };
+        runs.stage = F::STAGE;
+        runs.collect(ruleset.meter.as_ref());
+        if F::STAGE == Stage::Message {
+            runs.no_more_recipients(&ruleset.registry);
+        }
+        let checks = F::slot(&ruleset.registry);
+        if checks.is_empty() || self.is_refused_for_good(F::STAGE, index) {
+            return;
+        }
+        let scope = index.map_or(Scope::Transaction, Scope::Recipient);
+        if let Some(runs) = &mut self.runs {
+            checks.iter().for_each(|check| runs.start(check, facts, scope));
+        }
     }
 
-    /// Takes a finding of the session itself (a protocol violation).
+    /// Takes a finding of the session itself (a protocol violation). One that no spec claims is not
+    /// scored: the rule set does not want to know.
     pub fn observe(&mut self, stage: Stage, finding: Finding) {
-        todo!()
+        let ruleset = self.ruleset.clone();
+        let Some(runs) = self.runs() else { return };
+        let symbol = finding.symbol.clone();
+        if runs.card.observe(stage, finding)
+            && let Some(meter) = &ruleset.meter
+        {
+            meter.count_finding(&symbol);
+        }
     }
 
     /// Says whether recipient `index` is exempt from refusals (postmaster, abuse). Call before `settle`.
     pub fn add_recipient(&mut self, index: usize, exempt: bool) {
-        todo!()
+        match self.recipients.iter_mut().find(|known| known.index == index) {
+            Some(known) => known.exempt = exempt,
+            None => self.recipients.push(Recipient { index, exempt }),
+        }
+        if let Some(runs) = &mut self.runs {
+            runs.add_recipient(&self.ruleset.registry, index);
+        }
     }
 
-    /// Forgets a recipient that the backend (or we) refused.
+    /// Forgets a recipient that the backend (or we) refused. Its checks are still told what became of it.
     pub fn drop_recipient(&mut self, index: usize) {
-        todo!()
+        self.recipients.retain(|known| known.index != index);
+        if let Some(runs) = &mut self.runs {
+            runs.drop_recipient(index);
+        }
     }
 
     /// Collects what is done; never waits. `Some` if a refusal of the whole session or transaction is already certain.
     pub fn peek(&mut self) -> Option<Decision> {
-        todo!()
+        let runs = self.runs.as_mut()?;
+        runs.collect(self.ruleset.meter.as_ref());
+        let runs = self.runs.as_ref()?;
+        let exempt = self.recipients.iter().any(|known| known.exempt);
+        let question = Question { exempt, ..Question::about(Scope::Transaction) };
+        let everybody = self.recipients.iter().all(|known| self.refusal(&runs.card, known.question()).is_some());
+        if !everybody {
+            return None;
+        }
+        self.refusal(&runs.card, question)?;
+        Some(decide(&self.ruleset, &runs.card, question))
     }
 
     /// Waits until the verdict on recipient `index` is certain or `by` has come; gives up on nothing.
-    /// `Some` only if it is certain and a refusal.
+    /// `Some` only if it is certain and a refusal. May be cancelled at any time.
     pub async fn settle(&mut self, index: usize, by: Instant) -> Option<Decision> {
-        todo!()
+        let ruleset = self.ruleset.clone();
+        let exempt = self.recipients.iter().any(|known| known.index == index && known.exempt);
+        let question = Recipient { index, exempt }.question();
+        let runs = self.runs.as_mut()?;
+        loop {
+            runs.collect(ruleset.meter.as_ref());
+            let reachable = ruleset.policy.reachable(&runs.card, question);
+            match reachable.settled() {
+                Some(Verdict::Forward) => return None,
+                Some(_refusal) => break,
+                None if !runs.is_running(Some(index)) => return None,
+                None => {}
+            }
+            timeout_at(by, runs.next(ruleset.meter.as_ref())).await.ok()?;
+        }
+        let decision = decide(&ruleset, &runs.card, question);
+        if let Some(meter) = &ruleset.meter {
+            meter.count_decision(Stage::Rcpt, &decision);
+        }
+        Some(decision)
     }
 
     /// Waits until the verdicts are certain or `by` has come, closes whatever is open, decides.
+    ///
+    /// A verdict to forward is certain only when the tag and the shadow verdict are, too.
     pub async fn conclude(&mut self, by: Instant) -> Conclusion {
-        todo!()
+        let ruleset = self.ruleset.clone();
+        let meter = ruleset.meter.as_ref();
+        if let Some(runs) = &mut self.runs {
+            runs.no_more_recipients(&ruleset.registry);
+        }
+        loop {
+            let Some(runs) = &mut self.runs else { break };
+            runs.collect(meter);
+            let certain = self.is_certain();
+            let Some(runs) = &mut self.runs else { break };
+            if certain {
+                runs.stop_settled(meter);
+                break;
+            }
+            if !runs.is_running(None) || timeout_at(by, runs.next(meter)).await.is_err() {
+                // What became ready in the same instant as the deadline is still in time.
+                runs.collect(meter);
+                runs.give_up(meter);
+                break;
+            }
+        }
+        let conclusion = self.conclusion();
+        if let Some(meter) = meter {
+            conclusion.recipients.iter().for_each(|(_, decision)| meter.count_decision(Stage::Message, decision));
+        }
+        conclusion
     }
 
     /// Forgets all findings and tasks of stages after `keep` (RSET and MAIL keep Helo; EHLO and STARTTLS keep Connect).
     pub fn rewind(&mut self, keep: Stage) {
-        todo!()
+        if keep < Stage::Rcpt {
+            self.recipients.clear();
+        }
+        if let Some(runs) = &mut self.runs {
+            runs.rewind(&self.ruleset.registry, keep);
+            for recipient in &self.recipients {
+                runs.add_recipient(&self.ruleset.registry, recipient.index);
+            }
+        }
     }
 
     /// The decision trace of the current transaction as it stands.
     pub fn trace(&self) -> Trace {
-        todo!()
+        let recipients = self.recipients.iter().map(|known| (known.index, known.exempt));
+        match &self.runs {
+            Some(runs) => Trace::new(&self.ruleset, &runs.card, recipients),
+            None => Trace::new(&self.ruleset, &self.empty_card(), recipients),
+        }
     }
 
     /// Tells every check that ran what became of the transaction. Runs apart from the session, bounded in number and time.
     pub fn remember(&mut self, fate: Fate) {
-        todo!()
+        let Some(runs) = &self.runs else { return };
+        let memories = runs.memories(&Arc::new(fate));
+        if memories.is_empty() {
+            return;
+        }
+        let Ok(permit) = REMEMBERING.try_acquire() else {
+            tracing::debug!("too many transactions are being remembered: one is forgotten");
+            return;
+        };
+        tokio::spawn(async move {
+            let _held = permit;
+            for memory in memories {
+                match timeout(REMEMBER_LIMIT, AssertUnwindSafe(memory).catch_unwind()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_panic)) => tracing::error!("a check panicked while remembering"),
+                    Err(_elapsed) => tracing::warn!("a check took too long to remember"),
+                }
+            }
+        });
+    }
+
+    /// The runs, made now if there is anything to run or to observe.
+    fn runs(&mut self) -> Option<&mut Runs> {
+        if self.runs.is_none() && !self.ruleset.registry.is_empty() {
+            let registry = &self.ruleset.registry;
+            let mut runs = Runs::new(registry, &self.ruleset.weights);
+            self.recipients.iter().for_each(|known| runs.add_recipient(registry, known.index));
+            self.runs = Some(Box::new(runs));
+        }
+        self.runs.as_deref_mut()
+    }
+
+    fn empty_card(&self) -> Scorecard {
+        Scorecard::new(self.ruleset.weights.clone())
+    }
+
+    fn refusal(&self, card: &Scorecard, question: Question) -> Option<Verdict> {
+        let settled = self.ruleset.policy.reachable(card, question).settled();
+        settled.filter(|verdict| *verdict != Verdict::Forward)
+    }
+
+    /// True if nothing that a check of `stage` finds can still save anybody.
+    fn is_refused_for_good(&self, stage: Stage, index: Option<usize>) -> bool {
+        let Some(runs) = &self.runs else { return false };
+        if stage >= Stage::Rcpt {
+            let mut concerned = self.recipients.iter().filter(|known| index.is_none_or(|index| known.index == index));
+            return !self.recipients.is_empty()
+                && concerned.all(|known| self.refusal(&runs.card, known.question()).is_some());
+        }
+        // Whether an exempt recipient will be named is not known yet, so both kinds must be settled.
+        let anybody = Question::about(Scope::Transaction);
+        let exempt = self.ruleset.policy.reachable(&runs.card, Question { exempt: true, ..anybody });
+        self.refusal(&runs.card, anybody).is_some() && exempt.settled().is_some()
+    }
+
+    /// True if nothing that is still open can change what `conclude` will say.
+    fn is_certain(&self) -> bool {
+        let Some(runs) = &self.runs else { return true };
+        let policy = &self.ruleset.policy;
+        let mut questions: Vec<Question> = self.recipients.iter().map(|known| known.question()).collect();
+        if questions.is_empty() {
+            questions.push(Question::about(Scope::Transaction));
+        }
+        if questions.iter().all(|question| self.refusal(&runs.card, *question).is_some()) {
+            return true;
+        }
+        let span = runs.card.outlook(Scope::Transaction);
+        let tag_is_known = policy.tag.is_none_or(|tag| (span.low >= tag) == (span.high >= tag));
+        let is_settled = |question| policy.reachable(&runs.card, question).settled().is_some();
+        tag_is_known
+            && questions.iter().all(|question| is_settled(*question))
+            && (!self.ruleset.has_shadow()
+                || questions.iter().all(|question| is_settled(Question { shadow: true, ..*question })))
+    }
+
+    fn conclusion(&self) -> Conclusion {
+        let empty;
+        let card = match &self.runs {
+            Some(runs) => &runs.card,
+            None if self.ruleset.policy.clauses.is_empty() => return Conclusion::nothing(&self.recipients),
+            None => {
+                empty = self.empty_card();
+                &empty
+            }
+        };
+        let decided = self.recipients.iter().map(|known| {
+            let question = Question { closed_only: true, ..known.question() };
+            (known.index, decide(&self.ruleset, card, question))
+        });
+        let score = card.view(Lens::new(Scope::Transaction).closed_only()).score().high;
+        let tagged = self.ruleset.policy.tag.is_some_and(|tag| score >= tag);
+        let mut recipients: Vec<_> = decided.collect();
+        recipients.sort_by_key(|(index, _)| *index);
+        Conclusion { recipients, tagged, score }
     }
 }

@@ -1,11 +1,16 @@
 //! Runs whatever the registry holds, and names no check.
 
 pub mod assessment;
+pub mod decision;
+pub mod metrics;
+mod runs;
 pub mod trace;
 
 use std::sync::Arc;
 
-pub use assessment::{Assessment, Conclusion, Decision};
+pub use assessment::Assessment;
+pub use decision::{Conclusion, Decision};
+pub use metrics::{Meter, Metrics};
 pub use trace::Trace;
 
 use crate::checks::Registry;
@@ -23,4 +28,29 @@ pub struct Ruleset {
     pub weights: Arc<Weights>,
     /// What follows from the score.
     pub policy: Policy,
+    /// Where its assessments are counted; [`Ruleset::with_metrics`] sets it.
+    pub meter: Option<Meter>,
+}
+
+impl Ruleset {
+    /// Puts the parts together, not counted anywhere.
+    pub fn new(version: impl Into<Arc<str>>, registry: Registry, weights: Arc<Weights>, policy: Policy) -> Self {
+        Self { version: version.into(), registry, weights, policy, meter: None }
+    }
+
+    /// No checks, no weights, no clauses: everything is forwarded.
+    pub fn empty() -> Self {
+        Self::new("empty", Registry::default(), Arc::default(), Policy::default())
+    }
+
+    /// The same, counted in `metrics`.
+    pub fn with_metrics(mut self, metrics: &Metrics) -> Self {
+        self.meter = Some(metrics.meter(&self.registry, &self.weights, &self.policy));
+        self
+    }
+
+    /// True if any of it counts in shadow only.
+    pub fn has_shadow(&self) -> bool {
+        self.weights.has_shadow() || self.policy.has_shadow()
+    }
 }

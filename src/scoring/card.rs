@@ -182,6 +182,17 @@ impl Scorecard {
         View::new(self, lens)
     }
 
+    /// The findings that count through `lens`, in the order of the lines.
+    pub fn findings(&self, lens: Lens) -> impl Iterator<Item = &Finding> {
+        let lines = self.lines().filter(move |(scope, line)| lens.sees_line(*scope, line));
+        let found =
+            lines.flat_map(|(scope, line)| line.findings().map(move |(stage, finding)| (scope, stage, finding)));
+        found
+            .filter(move |(scope, stage, finding)| lens.sees_finding(*scope, *stage, finding.transaction))
+            .map(|(_, _, finding)| finding)
+            .filter(move |finding| lens.shadow || !self.weights.of(&finding.symbol).shadow)
+    }
+
     /// Scores still possible for `scope`: what is known, plus the worst and the best that open lines could add.
     pub fn outlook(&self, scope: Scope) -> Span {
         self.view(Lens::new(scope)).score()

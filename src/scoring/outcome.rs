@@ -28,6 +28,8 @@ pub enum Skip {
     NeverStarted,
     /// What it asks is suspended, such as a sick blocklist.
     Suspended,
+    /// The verdict was certain without it.
+    Settled,
 }
 
 /// Why a check could not look: a label of metrics, with words for the trace.
@@ -69,6 +71,19 @@ impl Outcome {
         match self {
             Self::Found(findings) => findings,
             _ => &[],
+        }
+    }
+}
+
+impl Skip {
+    /// The word for traces.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::NotApplicable => "not_applicable",
+            Self::Trusted => "trusted",
+            Self::NeverStarted => "never_started",
+            Self::Suspended => "suspended",
+            Self::Settled => "settled",
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::card::{Line, Scope, Scorecard};
+use super::card::{Line, LineState, Scope, Scorecard};
 use super::score::{Score, Span};
 use super::symbol::Symbol;
 use super::tri::Tri;
@@ -92,11 +92,12 @@ impl Lens {
     }
 
     /// True if a line of `scope` can be seen at all.
-    fn sees_line(self, scope: Scope, line: &Line) -> bool {
+    pub(super) fn sees_line(self, scope: Scope, line: &Line) -> bool {
         if self.up_to.is_some_and(|stage| line.stage > stage) {
             return false;
         }
-        line.stage != Stage::Rcpt || scope == self.scope || !self.before_the_dot()
+        let observed = matches!(line.state, LineState::Observed(_));
+        observed || line.stage != Stage::Rcpt || scope == self.scope || !self.before_the_dot()
     }
 
     /// True if a finding of a line of `scope` concerns us.

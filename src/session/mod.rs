@@ -1,11 +1,33 @@
 //! One client connection: the dialogue, from greeting to close.
+//!
+//! [`machine`] says what a command means in the state that the dialogue is in (no I/O, no waiting);
+//! [`driver`] awaits the client; [`transaction`] and [`message`] carry one transaction from MAIL to
+//! the verdict; [`relay`] speaks with the backend; [`refusal`] has all wording of replies.
+//!
+//! Promises: every command has exactly one reply, in order; a 250 for a message is the backend's own.
+//!
+//! Failure: a client that leaves, stalls or breaks the protocol ends its own session only; a backend
+//! that fails is a 4xx; a failure of ours is a 4xx.
 
+pub mod driver;
+pub mod id;
 pub mod incoming;
+pub mod machine;
+pub mod message;
+pub mod metrics;
+mod receive;
 pub mod recipients;
-pub mod serve;
+pub mod refusal;
+pub mod relay;
 pub mod settings;
+pub mod shared;
+pub mod spool;
+pub mod transaction;
+pub mod wire;
 
+pub use driver::{refuse, serve};
 pub use incoming::Incoming;
+pub use metrics::Metrics;
 pub use recipients::RecipientMatcher;
-pub use serve::{Shared, refuse, serve};
 pub use settings::Settings;
+pub use shared::Shared;

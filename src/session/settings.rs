@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::RecipientMatcher;
 use crate::smtp::NewlinePolicy;
 use crate::units::{ByteSize, CidrSet};
 
@@ -25,6 +26,10 @@ pub struct Settings {
     pub budgets: Budgets,
     /// Fields added to forwarded mail.
     pub add_spam_fields: bool,
+    /// Clients that no check looks at.
+    pub trusted: CidrSet,
+    /// Recipients that hear no refusal by score or list (postmaster, abuse).
+    pub exempt: RecipientMatcher,
 }
 
 /// Bounds of one session; each is counted when it bites.

@@ -1,15 +1,36 @@
 //! Commands of the client: one line in, one value out (RFC 5321 4.1).
 
 use std::fmt;
-use std::net::IpAddr;
 
 use super::path::{ForwardPath, PathError, ReversePath};
+
+mod params;
+mod xclient;
+
+pub use params::Params;
+pub use xclient::XclientAttribute;
 
 /// The argument of HELO or EHLO: kept as it came, judged by checks, refused only if it is no word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeloName(String);
 
+/// Octets of a HELO argument (RFC 5321 4.5.3.1.2).
+const MAX_HELO: usize = 255;
+
 impl HeloName {
+    /// Takes one word without control characters, of at most 255 octets.
+    pub fn parse(text: &[u8]) -> Result<Self, CommandError> {
+        let name = String::from_utf8_lossy(text);
+        match () {
+            () if name.is_empty() => Err(CommandError::Syntax("a host name must follow")),
+            () if text.len() > MAX_HELO => Err(CommandError::Syntax("host name too long")),
+            () if name.contains(|c: char| c == ' ' || c.is_control()) => {
+                Err(CommandError::Syntax("the host name must be one word"))
+            }
+            () => Ok(Self(name.into_owned())),
+        }
+    }
+
     /// The text as the client wrote it (lossy UTF-8, no control characters).
     pub fn as_str(&self) -> &str {
         &self.0
@@ -20,35 +41,6 @@ impl fmt::Display for HeloName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// ESMTP parameters of MAIL or RCPT, in order, unknown ones included (RFC 5321 4.1.1.11).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Params(Vec<(String, Option<String>)>);
-
-impl Params {
-    /// The value of `keyword` (any case): `None` if absent, `Some(None)` if it has no value.
-    pub fn get(&self, keyword: &str) -> Option<Option<&str>> {
-        self.0.iter().find(|(name, _)| name.eq_ignore_ascii_case(keyword)).map(|(_, value)| value.as_deref())
-    }
-
-    /// All of them, spelled as they came.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_deref()))
-    }
-}
-
-/// One attribute of XCLIENT (Postfix XCLIENT_README), decoded from xtext.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum XclientAttribute {
-    /// ADDR=; `None` for [UNAVAILABLE] or [TEMPUNAVAIL].
-    Addr(Option<IpAddr>),
-    /// NAME=.
-    Name(Option<String>),
-    /// HELO=.
-    Helo(Option<String>),
-    /// PROTO=, PORT=, LOGIN=, DESTADDR=, DESTPORT= and the like: known, without effect here.
-    Other(String),
 }
 
 /// A command of the client.
@@ -136,7 +128,101 @@ pub enum CommandError {
 /// the extensions add (RFC 1870, 3461, 6152, 6531, and room for those we do not know).
 pub const LINE_LIMIT: usize = 4096;
 
+/// What opens an HTTP request: these words are no SMTP verbs, and a browser or a proxy says them.
+const HTTP_METHODS: [&[u8]; 10] =
+    [b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"DELETE", b"PATCH", b"TRACE", b"PRI"];
+
+/// Verbs of old (RFC 821, RFC 1985, RFC 2645), known and refused.
+const OBSOLETE: [&str; 6] = ["SEND", "SOML", "SAML", "TURN", "ATRN", "ETRN"];
+
 /// Parses one line without its line end.
-pub fn parse(_line: &[u8]) -> Result<Command, CommandError> {
-    todo!()
+pub fn parse(line: &[u8]) -> Result<Command, CommandError> {
+    if line.iter().any(u8::is_ascii_control) {
+        return Err(CommandError::Control);
+    }
+    let line = line.trim_ascii_end();
+    let (verb, rest) = match line.iter().position(|&octet| octet == b' ') {
+        Some(space) => line.split_at(space),
+        None => (line, Default::default()),
+    };
+    if !rest.is_empty() && HTTP_METHODS.contains(&verb) {
+        return Err(CommandError::Http);
+    }
+    let argument = rest.trim_ascii_start();
+    let mut upper = [0; 8];
+    let Some(upper) = upper.get_mut(..verb.len()) else { return Err(CommandError::Unknown) };
+    upper.copy_from_slice(verb);
+    upper.make_ascii_uppercase();
+    match &*upper {
+        b"EHLO" => HeloName::parse(argument).map(Command::Ehlo),
+        b"HELO" => HeloName::parse(argument).map(Command::Helo),
+        b"MAIL" => parse_mail(argument),
+        b"RCPT" => parse_rcpt(argument),
+        b"DATA" => without_argument(argument, Command::Data),
+        b"BDAT" => parse_bdat(argument),
+        b"RSET" => without_argument(argument, Command::Rset),
+        b"NOOP" => Ok(Command::Noop),
+        b"QUIT" => without_argument(argument, Command::Quit),
+        b"VRFY" => Ok(Command::Vrfy),
+        b"EXPN" => Ok(Command::Expn),
+        b"HELP" => Ok(Command::Help),
+        b"STARTTLS" => without_argument(argument, Command::StartTls),
+        b"AUTH" => Ok(Command::Auth),
+        b"XCLIENT" => {
+            let text = std::str::from_utf8(argument).map_err(|_| CommandError::Parameter)?;
+            xclient::parse(text).map(Command::Xclient)
+        }
+        other => {
+            let known = OBSOLETE.into_iter().find(|verb| verb.as_bytes() == other);
+            known.map(Command::Obsolete).ok_or(CommandError::Unknown)
+        }
+    }
 }
+
+/// True if the line looks like a field of a message or of an HTTP request (`Subject: x`, `Host: y`): what
+/// is said by software that pours a request or a message into the port without waiting for replies.
+pub fn looks_like_header(line: &[u8]) -> bool {
+    let Some(colon) = line.iter().position(|&octet| octet == b':') else { return false };
+    let name = line.get(..colon).unwrap_or_default().trim_ascii_end();
+    let is_name = |&octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
+    !name.is_empty() && name.iter().all(is_name)
+}
+
+fn without_argument(argument: &[u8], command: Command) -> Result<Command, CommandError> {
+    if argument.is_empty() { Ok(command) } else { Err(CommandError::Syntax("no argument may follow")) }
+}
+
+fn parse_mail(argument: &[u8]) -> Result<Command, CommandError> {
+    let text = after_keyword(argument, b"FROM:").ok_or(CommandError::Syntax("MAIL FROM:<address> expected"))?;
+    let text = std::str::from_utf8(text).map_err(|_| CommandError::ReversePath(PathError::NotAscii))?;
+    let (path, rest) = ReversePath::parse_bracketed(text).map_err(CommandError::ReversePath)?;
+    Ok(Command::Mail { path, params: Params::parse(rest)? })
+}
+
+fn parse_rcpt(argument: &[u8]) -> Result<Command, CommandError> {
+    let text = after_keyword(argument, b"TO:").ok_or(CommandError::Syntax("RCPT TO:<address> expected"))?;
+    let text = std::str::from_utf8(text).map_err(|_| CommandError::ForwardPath(PathError::NotAscii))?;
+    let (path, rest) = ForwardPath::parse_bracketed(text).map_err(CommandError::ForwardPath)?;
+    Ok(Command::Rcpt { path, params: Params::parse(rest)? })
+}
+
+/// What follows `keyword`. Spaces behind the colon are wrong and common, and harm nobody.
+fn after_keyword<'a>(argument: &'a [u8], keyword: &[u8]) -> Option<&'a [u8]> {
+    let (head, rest) = argument.split_at_checked(keyword.len())?;
+    head.eq_ignore_ascii_case(keyword).then(|| rest.trim_ascii_start())
+}
+
+fn parse_bdat(argument: &[u8]) -> Result<Command, CommandError> {
+    let mut words = argument.split(|&octet| octet == b' ').filter(|word| !word.is_empty());
+    let digits = words.next().filter(|word| word.iter().all(u8::is_ascii_digit)).ok_or(CommandError::ChunkSize)?;
+    let size = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+    let size = size.ok_or(CommandError::ChunkSize)?;
+    let last = words.next().map(|word| word.eq_ignore_ascii_case(b"LAST"));
+    match (last, words.next()) {
+        (None | Some(true), None) => Ok(Command::Bdat { size, last: last.is_some() }),
+        _ => Err(CommandError::ChunkSize),
+    }
+}
+
+#[cfg(test)]
+mod tests;

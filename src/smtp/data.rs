@@ -3,7 +3,11 @@
 //! End of data is CRLF.CRLF and nothing else. What other readers might take for it - a lone dot
 //! between line ends of which one is bare, with or without NULs around it - is refused at once.
 
-use std::ops::Range;
+use memchr::{memchr2, memchr3};
+
+mod encode;
+
+pub use encode::{DataEncoder, Piece, encode, encode_pieces, stuffing_points};
 
 /// What to do with a bare CR or a bare LF in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +16,8 @@ pub enum NewlinePolicy {
     Normalize,
     /// Refuse the message.
     Reject,
-    /// Leave alone: BDAT with BODY=BINARYMIME only.
+    /// Leave alone: BDAT with BODY=BINARYMIME only. Counted octets are not looked at beyond the header
+    /// section, where a bare CR or a NUL is refused as ever.
     Keep,
 }
 
@@ -61,54 +66,263 @@ pub enum DataStep {
 }
 
 /// Turns the octets after DATA (or inside BDAT) into the message. Any split of the input gives the same result.
+///
+/// An offence against the policy is spoken only when the line behind it has shown that it is no lone dot:
+/// the worse of the two is what the log should name.
 #[derive(Clone, Debug)]
 pub struct DataDecoder {
-    _todo: (),
+    framing: Framing,
+    policy: NewlinePolicy,
+    at: At,
+    in_header: bool,
+    /// Found, and spoken unless the line turns out to be a lone dot.
+    offence: Option<DataError>,
+    stats: NewlineStats,
+}
+
+/// A line end of any kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Break {
+    CrLf,
+    Lf,
+    Cr,
+}
+
+/// Where the decoder stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    /// Inside a line that is no lone dot.
+    Text,
+    /// The same, behind a CR that may begin a line end.
+    TextCr,
+    /// In a line that may yet be a lone dot, or empty.
+    Line(Candidate),
+    /// The same, behind a CR that may begin a line end.
+    LineCr(Candidate),
+    /// Behind the end of data.
+    End,
+}
+
+/// A line of NULs and at most one dot, as far as it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Candidate {
+    /// The line end before it; CRLF at the beginning of a message.
+    after: Break,
+    nul: bool,
+    dot: bool,
+}
+
+impl Candidate {
+    const fn after(after: Break) -> Self {
+        Self { after, nul: false, dot: false }
+    }
 }
 
 impl DataDecoder {
     /// Starts at the first octet of a message.
-    pub fn new(_framing: Framing, _policy: NewlinePolicy) -> Self {
-        todo!()
+    pub fn new(framing: Framing, policy: NewlinePolicy) -> Self {
+        let at = At::Line(Candidate::after(Break::CrLf));
+        Self { framing, policy, at, in_header: true, offence: None, stats: NewlineStats::default() }
     }
 
-    /// Decodes `input`, appending message octets to `out`.
-    pub fn decode(&mut self, _input: &[u8], _out: &mut Vec<u8>) -> Result<DataStep, DataError> {
-        todo!()
+    /// Decodes `input`, appending message octets to `out`. After an error the decoder is of no more use.
+    pub fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<DataStep, DataError> {
+        let mut position = 0;
+        while let Some(&octet) = input.get(position) {
+            match self.at {
+                At::End => return Ok(DataStep::End { consumed: position }),
+                At::Text => position = self.run(input, position, out)?,
+                _ => {
+                    self.step(octet, out)?;
+                    position += 1;
+                }
+            }
+        }
+        match self.at {
+            At::End => Ok(DataStep::End { consumed: position }),
+            _ => Ok(DataStep::More),
+        }
     }
 
     /// For counted framing: no more octets come. Flushes what was held back (a CR at the very end).
-    pub fn finish(&mut self, _out: &mut Vec<u8>) -> Result<(), DataError> {
-        todo!()
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), DataError> {
+        match self.at {
+            At::TextCr => self.bare_cr(out)?,
+            At::LineCr(line) => self.line_ends_bare(line).and_then(|()| self.bare_cr(out))?,
+            // Sent on with DATA this line would be closed by a CRLF.
+            At::Line(line) if self.framing == Framing::Counted => self.check_dot_line(line)?,
+            At::Line(_) | At::Text | At::End => {}
+        }
+        self.speak_offence()
     }
 
     /// What was met so far.
     pub fn stats(&self) -> NewlineStats {
-        todo!()
+        self.stats
+    }
+
+    /// Takes text in bulk, over line ends of which nothing is to be said; returns the position behind it.
+    fn run(&mut self, input: &[u8], start: usize, out: &mut Vec<u8>) -> Result<usize, DataError> {
+        let mut position = start;
+        loop {
+            let rest = input.get(position..).unwrap_or_default();
+            let found = if self.in_header { memchr3(b'\r', b'\n', 0, rest) } else { memchr2(b'\r', b'\n', rest) };
+            let Some(found) = found else {
+                position = input.len();
+                break;
+            };
+            position += found;
+            match input.get(position..).unwrap_or_default() {
+                [b'\r', b'\n', next, ..] if !matches!(next, b'.' | b'\r' | b'\n' | 0) => position += 3,
+                [b'\r', b'\n', ..] => {
+                    position += 2;
+                    self.at = At::Line(Candidate::after(Break::CrLf));
+                    break;
+                }
+                [octet, ..] => {
+                    out.extend_from_slice(input.get(start..position).unwrap_or_default());
+                    self.step(*octet, out)?;
+                    return Ok(position + 1);
+                }
+                [] => break,
+            }
+        }
+        out.extend_from_slice(input.get(start..position).unwrap_or_default());
+        Ok(position)
+    }
+
+    /// The table: every state, every octet.
+    fn step(&mut self, octet: u8, out: &mut Vec<u8>) -> Result<(), DataError> {
+        match (self.at, octet) {
+            (At::End, _) => {}
+            (At::Text, b'\r') => self.at = At::TextCr,
+            (At::Text, b'\n') => self.bare_lf(out)?,
+            (At::Text, _) => self.text(octet, out)?,
+            (At::TextCr, b'\n') => self.crlf(out)?,
+            (At::TextCr, _) => {
+                self.bare_cr(out)?;
+                self.step(octet, out)?;
+            }
+            (At::Line(line), b'\r') => self.at = At::LineCr(line),
+            (At::Line(line), b'\n') => {
+                self.line_ends_bare(line)?;
+                self.empty_line(line);
+                self.bare_lf(out)?;
+            }
+            (At::Line(line), 0) => {
+                if self.in_header {
+                    self.offence.get_or_insert(DataError::HeaderControl);
+                }
+                out.push(0);
+                self.at = At::Line(Candidate { nul: true, ..line });
+            }
+            (At::Line(line), b'.') if !line.dot => {
+                if !self.unstuffs(line) {
+                    out.push(b'.');
+                }
+                self.at = At::Line(Candidate { dot: true, ..line });
+            }
+            (At::Line(_), _) => self.text(octet, out)?,
+            (At::LineCr(line), b'\n') => self.line_ends(line, out)?,
+            (At::LineCr(line), _) => {
+                self.line_ends_bare(line)?;
+                self.bare_cr(out)?;
+                self.step(octet, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A candidate ends with CRLF.
+    fn line_ends(&mut self, line: Candidate, out: &mut Vec<u8>) -> Result<(), DataError> {
+        self.check_dot_line(line)?;
+        if line.dot && self.framing == Framing::Dot {
+            self.at = At::End;
+            return Ok(());
+        }
+        self.empty_line(line);
+        self.crlf(out)
+    }
+
+    /// A line of NULs and one dot that ends with CRLF is the end of data, or in counted framing plain text,
+    /// only if it has no NUL and stands behind a CRLF.
+    fn check_dot_line(&self, line: Candidate) -> Result<(), DataError> {
+        let plain = line.after == Break::CrLf && !line.nul;
+        if line.dot && !plain && self.looks_for_dots() { Err(DataError::LoneDot) } else { Ok(()) }
+    }
+
+    /// A candidate ends with a bare CR or LF.
+    fn line_ends_bare(&self, line: Candidate) -> Result<(), DataError> {
+        if line.dot && self.looks_for_dots() { Err(DataError::LoneDot) } else { Ok(()) }
+    }
+
+    /// In a counted binary body a lone dot means nothing.
+    fn looks_for_dots(&self) -> bool {
+        self.framing == Framing::Dot || self.policy != NewlinePolicy::Keep
+    }
+
+    /// True if a dot at the beginning of `line` was added for transparency: behind what we take for a line end.
+    fn unstuffs(&self, line: Candidate) -> bool {
+        let begins_line = match line.after {
+            Break::CrLf => true,
+            Break::Lf => self.policy == NewlinePolicy::Normalize,
+            Break::Cr => false,
+        };
+        self.framing == Framing::Dot && begins_line && !line.nul
+    }
+
+    fn empty_line(&mut self, line: Candidate) {
+        if !line.dot && !line.nul {
+            self.in_header = false;
+        }
+    }
+
+    fn text(&mut self, octet: u8, out: &mut Vec<u8>) -> Result<(), DataError> {
+        if octet == 0 && self.in_header {
+            self.offence.get_or_insert(DataError::HeaderControl);
+        }
+        self.speak_offence()?;
+        out.push(octet);
+        self.at = At::Text;
+        Ok(())
+    }
+
+    fn crlf(&mut self, out: &mut Vec<u8>) -> Result<(), DataError> {
+        self.speak_offence()?;
+        out.extend_from_slice(b"\r\n");
+        self.at = At::Line(Candidate::after(Break::CrLf));
+        Ok(())
+    }
+
+    fn bare_lf(&mut self, out: &mut Vec<u8>) -> Result<(), DataError> {
+        self.speak_offence()?;
+        self.stats.bare_lf += 1;
+        match self.policy {
+            NewlinePolicy::Normalize => out.extend_from_slice(b"\r\n"),
+            NewlinePolicy::Keep => out.push(b'\n'),
+            NewlinePolicy::Reject => self.offence = Some(DataError::BareNewline),
+        }
+        self.at = At::Line(Candidate::after(Break::Lf));
+        Ok(())
+    }
+
+    fn bare_cr(&mut self, out: &mut Vec<u8>) -> Result<(), DataError> {
+        self.speak_offence()?;
+        self.stats.bare_cr += 1;
+        match self.policy {
+            _ if self.in_header => self.offence = Some(DataError::HeaderControl),
+            NewlinePolicy::Normalize => out.push(b' '),
+            NewlinePolicy::Keep => out.push(b'\r'),
+            NewlinePolicy::Reject => self.offence = Some(DataError::BareNewline),
+        }
+        self.at = At::Line(Candidate::after(Break::Cr));
+        Ok(())
+    }
+
+    fn speak_offence(&self) -> Result<(), DataError> {
+        self.offence.map_or(Ok(()), Err)
     }
 }
 
-/// Where dots have to be added when `message` is sent with DATA: the positions of the dots that begin a line
-/// (`at_line_start` says whether the first octet does).
-pub fn stuffing_points(_message: &[u8], _at_line_start: bool) -> impl Iterator<Item = usize> + '_ {
-    std::iter::empty()
-}
-
-/// Appends `message` dot-stuffed, with CRLF if its last line lacks it, and the end-of-data mark.
-pub fn encode(_message: &[u8], _out: &mut Vec<u8>) {
-    todo!()
-}
-
-/// Piecewise [`encode`]: slices of the original with the added octets between, so that nothing is copied.
-pub fn encode_pieces(_message: &[u8]) -> Vec<Piece> {
-    todo!()
-}
-
-/// A part of an encoded message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
-    /// Octets of the original.
-    Original(Range<usize>),
-    /// Octets that transparency and framing add.
-    Added(&'static [u8]),
-}
+#[cfg(test)]
+mod tests;

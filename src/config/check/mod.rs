@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use super::files::Files;
 use super::problem::Report;
-use super::{Config, Document, Log, Problems, Rules, Spool, raw, source};
+use super::{Config, Document, Log, Problems, Rules, raw, source};
+use crate::session::spool;
 use crate::units::{ByteSize, CidrSet};
 
 /// What the tables mean; `None` if there is no saying. Whether it may be used, the problems say.
@@ -24,13 +25,13 @@ pub(super) fn config(
 ) -> Option<Config> {
     let mut report = Report { document, problems };
     let report = &mut report;
-    let session = session::settings(raw, files, report);
+    let checks = session::checks(&raw.checks, report);
+    let session = session::settings(raw, &checks, files, report);
     let listeners = network::listeners(&raw.listen, files, report);
     let backend = backend::settings(raw, &listeners, files, report);
     let dns = network::dns(&raw.dns, report);
     let admin = network::admin(&raw.admin, &listeners, report);
     let spool = spool(raw, session.limits.message_size, files, report);
-    let checks = session::checks(&raw.checks, report);
     let rules = Rules::read(raw, files, report)?;
     Some(Config {
         listeners,
@@ -48,7 +49,7 @@ pub(super) fn config(
     })
 }
 
-fn spool(raw: &raw::File, message_size: ByteSize, files: &Files, report: &mut Report<'_>) -> Spool {
+fn spool(raw: &raw::File, message_size: ByteSize, files: &Files, report: &mut Report<'_>) -> spool::Settings {
     let written = &raw.spool;
     let directory = match &written.directory {
         Some(directory) => files.resolve(directory),
@@ -57,7 +58,7 @@ fn spool(raw: &raw::File, message_size: ByteSize, files: &Files, report: &mut Re
     if files.are_read() && !directory.is_dir() {
         report.error("spool.directory", format!("{} is no directory", directory.display()));
     }
-    let spool = Spool {
+    let spool = spool::Settings {
         directory,
         message_memory: size(&written.message_memory, "spool.message_memory", report),
         total_memory: size(&written.total_memory, "spool.total_memory", report),

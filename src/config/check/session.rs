@@ -14,7 +14,7 @@ use crate::units::ByteSize;
 /// RFC 5321 4.5.3.1.7: a server must take messages of at least 64 KiB.
 const SMALLEST_MESSAGE: ByteSize = ByteSize(64 << 10);
 
-pub(super) fn settings(file: &raw::File, files: &mut Files, report: &mut Report<'_>) -> Settings {
+pub(super) fn settings(file: &raw::File, checks: &Checks, files: &mut Files, report: &mut Report<'_>) -> Settings {
     if report.document.has("hostname") {
         report.take("hostname", fully_qualified(&file.hostname));
     }
@@ -30,6 +30,8 @@ pub(super) fn settings(file: &raw::File, files: &mut Files, report: &mut Report<
         },
         budgets: Budgets { rcpt: millis(file.checks.rcpt_budget_ms), message: millis(file.checks.message_budget_ms) },
         add_spam_fields: file.checks.add_spam_fields,
+        trusted: checks.trusted_networks.clone(),
+        exempt: checks.exempt_recipients.clone(),
     }
 }
 

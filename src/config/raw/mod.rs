@@ -287,6 +287,19 @@ pub enum LogLevel {
     Trace,
 }
 
+impl LogLevel {
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
 section! {
     /// How we stop.
     pub struct Shutdown {

@@ -1,0 +1,243 @@
+//! The client side of SMTP without I/O: which octets we send, and what a message needs of a member.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::settings::IdentityMethod;
+use crate::smtp::{Extension, Extensions, ForwardPath, Params, ReversePath};
+
+/// The client, as the backend shall see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Effective address and port.
+    pub addr: SocketAddr,
+    /// The address that it came to.
+    pub local: SocketAddr,
+    /// Confirmed client name.
+    pub name: Option<String>,
+    /// What it said in HELO or EHLO.
+    pub helo: String,
+    /// True for EHLO.
+    pub extended: bool,
+}
+
+/// What a message asks of the member that takes it (DECISIONS 25).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Need {
+    /// MAIL has SMTPUTF8.
+    pub smtputf8: bool,
+    /// MAIL has BODY=8BITMIME.
+    pub eight_bit: bool,
+    /// MAIL has BODY=BINARYMIME.
+    pub binary: bool,
+    /// MAIL or RCPT have DSN parameters.
+    pub dsn: bool,
+    /// Declared size in octets.
+    pub size: Option<u64>,
+}
+
+impl Need {
+    /// Reads it off the parameters of MAIL.
+    pub fn of_mail(params: &Params, size: Option<u64>) -> Self {
+        let body = params.get("BODY").flatten().unwrap_or("");
+        Self {
+            smtputf8: params.get("SMTPUTF8").is_some(),
+            eight_bit: body.eq_ignore_ascii_case("8BITMIME"),
+            binary: body.eq_ignore_ascii_case("BINARYMIME"),
+            dsn: params.get("RET").is_some() || params.get("ENVID").is_some(),
+            size,
+        }
+    }
+
+    /// True if a member with these extensions can carry the message unconverted.
+    pub fn met_by(&self, offered: &Extensions) -> bool {
+        (!self.smtputf8 || offered.has(Extension::SmtpUtf8))
+            && (!self.eight_bit || offered.has(Extension::EightBitMime) || self.smtputf8)
+            && (!self.binary || (offered.has(Extension::BinaryMime) && offered.has(Extension::Chunking)))
+            && (!self.dsn || offered.has(Extension::Dsn))
+    }
+}
+
+/// `EHLO name`.
+pub fn ehlo(name: &str) -> Vec<u8> {
+    format!("EHLO {}\r\n", sane_helo(name).unwrap_or("[127.0.0.1]")).into_bytes()
+}
+
+/// Appends MAIL.
+pub fn mail(path: &ReversePath, params: &Params, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("MAIL FROM:<{path}>{params}\r\n").as_bytes());
+}
+
+/// Appends RCPT.
+pub fn rcpt(path: &ForwardPath, params: &Params, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("RCPT TO:<{path}>{params}\r\n").as_bytes());
+}
+
+/// The client's name if it can stand as the argument of EHLO.
+pub fn sane_helo(name: &str) -> Option<&str> {
+    let fits = !name.is_empty() && name.len() <= 255 && name.bytes().all(|b| b.is_ascii_graphic());
+    fits.then_some(name)
+}
+
+/// The commands that tell `method` about the client, each with the code that accepts it;
+/// `None` if the server does not offer what we need.
+pub fn identify(method: IdentityMethod, client: &Identity, offered: &Extensions) -> Option<Vec<Vec<u8>>> {
+    match method {
+        IdentityMethod::None | IdentityMethod::ProxyV2 => Some(Vec::new()),
+        IdentityMethod::Xclient => xclient(client, offered.xclient_attributes()),
+        IdentityMethod::Xforward => xforward(client, offered.xforward_attributes()),
+    }
+}
+
+/// XCLIENT with every attribute that the server takes; all are sent anew for each client (DECISIONS 23).
+fn xclient(client: &Identity, taken: &[String]) -> Option<Vec<Vec<u8>>> {
+    let has = |name: &str| taken.iter().any(|attribute| attribute == name);
+    if !has("ADDR") {
+        return None;
+    }
+    let values = [
+        ("ADDR", Some(xclient_addr(client.addr.ip()))),
+        ("PORT", Some(client.addr.port().to_string())),
+        ("NAME", Some(client.name.as_deref().map_or_else(|| "[UNAVAILABLE]".to_owned(), xtext))),
+        ("HELO", (!client.helo.is_empty()).then(|| xtext(&client.helo))),
+        ("PROTO", Some(if client.extended { "ESMTP" } else { "SMTP" }.to_owned())),
+        ("DESTADDR", Some(xclient_addr(client.local.ip()))),
+        ("DESTPORT", Some(client.local.port().to_string())),
+    ];
+    Some(attribute_lines("XCLIENT", &values, &has))
+}
+
+/// XFORWARD, for backends that only log the client.
+fn xforward(client: &Identity, taken: &[String]) -> Option<Vec<Vec<u8>>> {
+    let has = |name: &str| taken.iter().any(|attribute| attribute == name);
+    if !has("ADDR") {
+        return None;
+    }
+    let values = [
+        ("ADDR", Some(xclient_addr(client.addr.ip()))),
+        ("PORT", Some(client.addr.port().to_string())),
+        ("NAME", Some(client.name.as_deref().map_or_else(|| "[UNAVAILABLE]".to_owned(), xtext))),
+        ("HELO", (!client.helo.is_empty()).then(|| xtext(&client.helo))),
+        ("PROTO", Some(if client.extended { "ESMTP" } else { "SMTP" }.to_owned())),
+        ("SOURCE", Some("REMOTE".to_owned())),
+    ];
+    Some(attribute_lines("XFORWARD", &values, &has))
+}
+
+/// Spreads attributes over command lines of at most 512 octets.
+fn attribute_lines(verb: &str, values: &[(&str, Option<String>)], taken: &dyn Fn(&str) -> bool) -> Vec<Vec<u8>> {
+    let mut lines: Vec<String> = Vec::new();
+    for (name, value) in values {
+        let Some(value) = value.as_ref().filter(|_| taken(name)) else { continue };
+        let attribute = format!(" {name}={value}");
+        match lines.last_mut() {
+            Some(line) if line.len() + attribute.len() <= 510 => line.push_str(&attribute),
+            _ => lines.push(format!("{verb}{attribute}")),
+        }
+    }
+    lines.into_iter().map(|line| format!("{line}\r\n").into_bytes()).collect()
+}
+
+fn xclient_addr(addr: IpAddr) -> String {
+    match addr {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("IPV6:{v6}"),
+    }
+}
+
+/// xtext of RFC 3461 4: what could end the attribute or the line is `+XX`. At most 255 octets.
+fn xtext(text: &str) -> String {
+    use std::fmt::Write;
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes().take(255) {
+        if matches!(byte, b'!'..=b'~') && !matches!(byte, b'+' | b'=') {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "+{byte:02X}");
+        }
+    }
+    out
+}
+
+/// The PROXY v2 header for `client`, or a LOCAL one for a connection of our own.
+pub fn proxy_v2(client: Option<&Identity>) -> Vec<u8> {
+    let mut out = b"\r\n\r\n\0\r\nQUIT\n".to_vec();
+    match client.map(|c| (c.addr, c.local)) {
+        None => out.extend_from_slice(&[0x20, 0, 0, 0]),
+        Some((SocketAddr::V4(source), SocketAddr::V4(target))) => {
+            out.extend_from_slice(&[0x21, 0x11, 0, 12]);
+            out.extend_from_slice(&source.ip().octets());
+            out.extend_from_slice(&target.ip().octets());
+            out.extend_from_slice(&source.port().to_be_bytes());
+            out.extend_from_slice(&target.port().to_be_bytes());
+        }
+        Some((source, target)) => {
+            out.extend_from_slice(&[0x21, 0x21, 0, 36]);
+            out.extend_from_slice(&as_v6(source.ip()).octets());
+            out.extend_from_slice(&as_v6(target.ip()).octets());
+            out.extend_from_slice(&source.port().to_be_bytes());
+            out.extend_from_slice(&target.port().to_be_bytes());
+        }
+    }
+    out
+}
+
+fn as_v6(addr: IpAddr) -> std::net::Ipv6Addr {
+    match addr {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(addr: &str, helo: &str) -> Identity {
+        Identity {
+            addr: addr.parse().expect("socket address"),
+            local: "192.0.2.25:25".parse().expect("socket address"),
+            name: Some("mail.sender.example".into()),
+            helo: helo.into(),
+            extended: true,
+        }
+    }
+
+    fn offering(line: &str) -> Extensions {
+        let reply = format!("250-backend\r\n250 {line}\r\n");
+        match crate::smtp::parse_reply(reply.as_bytes()).expect("reply") {
+            crate::smtp::Step::Ready { value, .. } => Extensions::from_reply(&value),
+            crate::smtp::Step::NeedMore => panic!("incomplete"),
+        }
+    }
+
+    #[test]
+    fn xclient_sends_what_the_server_takes_and_nothing_else() {
+        let offered = offering("XCLIENT NAME ADDR PORT HELO");
+        let lines =
+            identify(IdentityMethod::Xclient, &client("198.51.100.7:4711", "a b+c"), &offered).expect("offered");
+        assert_eq!(
+            String::from_utf8(lines.concat()).expect("ascii"),
+            "XCLIENT ADDR=198.51.100.7 PORT=4711 NAME=mail.sender.example HELO=a+20b+2Bc\r\n"
+        );
+        let lines = identify(IdentityMethod::Xclient, &client("[2001:db8::7]:25", ""), &offered).expect("offered");
+        assert!(String::from_utf8(lines.concat()).expect("ascii").contains("ADDR=IPV6:2001:db8::7 "));
+        assert_eq!(identify(IdentityMethod::Xclient, &client("198.51.100.7:1", "x"), &offering("PIPELINING")), None);
+    }
+
+    #[test]
+    fn long_attributes_go_on_lines_of_their_own() {
+        let offered = offering("XFORWARD NAME ADDR HELO PROTO SOURCE");
+        let mut long = client("198.51.100.7:4711", &"h".repeat(255));
+        long.name = Some("n".repeat(255));
+        let lines = identify(IdentityMethod::Xforward, &long, &offered).expect("offered");
+        assert!(lines.len() > 1 && lines.iter().all(|line| line.len() <= 512), "{lines:?}");
+    }
+
+    #[test]
+    fn a_proxy_header_carries_both_ends() {
+        let v4 = proxy_v2(Some(&client("198.51.100.7:258", "x")));
+        assert_eq!(&v4[12..], [0x21, 0x11, 0, 12, 198, 51, 100, 7, 192, 0, 2, 25, 1, 2, 0, 25]);
+        assert_eq!(proxy_v2(Some(&client("[2001:db8::7]:1", "x"))).len(), 16 + 36);
+        assert_eq!(&proxy_v2(None)[12..], [0x20, 0, 0, 0]);
+    }
+}

@@ -1,0 +1,295 @@
+//! The pool: which member takes a message, connections across sessions, and what all members offer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::machine::{Identity, Need};
+use super::member::{Dial, Member, TcpDial};
+use super::settings::{IdentityMethod, Settings, TlsMode};
+use super::{BackendError, Connection, Metrics};
+use crate::net::tls::{ClientTls, TlsError, Trust};
+use crate::smtp::Extensions;
+
+/// A pool of one or more members.
+pub struct Pool {
+    settings: Settings,
+    members: Vec<Arc<Member>>,
+    next: AtomicUsize,
+    dial: Box<dyn Dial>,
+    offer: ArcSwapOption<Extensions>,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+/// A connection of one's own, until it is given back or dropped (which closes it).
+pub struct Lease {
+    connection: Connection,
+    member: Arc<Member>,
+    pool: Arc<Pool>,
+    _slot: OwnedSemaphorePermit,
+    _busy: Busy,
+    /// True if it had been idle: the backend may have closed it in this very moment.
+    pub reused: bool,
+}
+
+/// Counts a lease for as long as it lives.
+struct Busy(prometheus::IntGauge);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// How often idle connections are looked at.
+const SWEEP: Duration = Duration::from_millis(200);
+/// How long RSET may take before a connection is closed instead.
+const RESET_LIMIT: Duration = Duration::from_secs(5);
+
+impl Pool {
+    /// A pool whose members are reached over TCP.
+    ///
+    /// # Errors
+    /// If the roots or the name for a verified member cannot be used.
+    pub fn new(settings: Settings, metrics: Metrics) -> Result<Arc<Self>, TlsError> {
+        Self::with_dial(settings, metrics, Box::new(TcpDial))
+    }
+
+    /// A pool whose members are reached by `dial`.
+    ///
+    /// # Errors
+    /// If the roots or the name for a verified member cannot be used.
+    pub fn with_dial(settings: Settings, metrics: Metrics, dial: Box<dyn Dial>) -> Result<Arc<Self>, TlsError> {
+        let mut members = Vec::with_capacity(settings.members.len());
+        for member in &settings.members {
+            let trust = match (member.tls, &member.tls_ca) {
+                (TlsMode::Off, _) => None,
+                (TlsMode::Opportunistic | TlsMode::Required, _) => Some(Trust::Anyone),
+                (TlsMode::Verify, None) => Some(Trust::System),
+                (TlsMode::Verify, Some(file)) => Some(Trust::File(file.clone())),
+            };
+            let tls = trust.map(|trust| ClientTls::new(&member.server_name(), &trust)).transpose()?;
+            members.push(Arc::new(Member::new(member.clone(), tls)));
+        }
+        let (next, offer) = (AtomicUsize::new(0), ArcSwapOption::empty());
+        Ok(Arc::new(Self { settings, members, next, dial, offer, metrics }))
+    }
+
+    /// The settings that it was made of.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What every member that was ever reached offers (DECISIONS 3, 25).
+    pub fn offer(&self) -> Arc<Extensions> {
+        if let Some(offer) = self.offer.load_full() {
+            return offer;
+        }
+        let common = self
+            .members
+            .iter()
+            .filter_map(|member| member.offered())
+            .map(|offered| (*offered).clone())
+            .reduce(|a, b| a.intersection(&b));
+        let offer = Arc::new(common.unwrap_or_default());
+        self.offer.store(Some(offer.clone()));
+        offer
+    }
+
+    /// True if a member is up.
+    pub fn is_ready(&self) -> bool {
+        self.members.iter().any(|member| member.is_up())
+    }
+
+    /// The members with their state, for readiness and metrics.
+    pub fn members(&self) -> &[Arc<Member>] {
+        &self.members
+    }
+
+    /// A connection on which `client` is known and which can carry what is needed. `fresh` never reuses
+    /// an idle one. Members that are up come first; nothing was transacted when this fails.
+    ///
+    /// # Errors
+    /// The failure of the last member tried.
+    pub async fn lease(self: &Arc<Self>, client: &Identity, need: &Need, fresh: bool) -> Result<Lease, BackendError> {
+        let mut last = BackendError::Down;
+        for member in self.candidates(need)? {
+            match self.lease_from(&member, client, fresh).await {
+                Ok(lease) if need.met_by(&lease.connection.extensions) => return Ok(lease),
+                Ok(lease) => {
+                    lease.give_back();
+                    last = BackendError::CannotCarry { permanent: self.members.len() == 1 };
+                }
+                Err(why) => {
+                    self.metrics.failures.with_label_values(&[why.label()]).inc();
+                    tracing::warn!(member = %member.label, error = %why, "backend.failure");
+                    last = why;
+                }
+            }
+        }
+        Err(last)
+    }
+
+    /// Members worth trying, in order.
+    fn candidates(&self, need: &Need) -> Result<Vec<Arc<Member>>, BackendError> {
+        let now = Instant::now();
+        let able = |member: &Arc<Member>| member.offered().is_none_or(|offered| need.met_by(&offered));
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        let count = self.members.len();
+        let turn = (0..count).filter_map(|step| self.members.get((first + step) % count));
+        let mut candidates: Vec<_> = turn.filter(|member| able(member) && member.may_try(now)).cloned().collect();
+        candidates.sort_by_key(|member| (!member.is_up(), member.slots.available_permits() == 0));
+        if candidates.is_empty() {
+            if self.members.iter().any(able) {
+                return Err(BackendError::Down);
+            }
+            return Err(BackendError::CannotCarry { permanent: true });
+        }
+        Ok(candidates)
+    }
+
+    async fn lease_from(
+        self: &Arc<Self>,
+        member: &Arc<Member>,
+        client: &Identity,
+        fresh: bool,
+    ) -> Result<Lease, BackendError> {
+        let slot = match member.slots.clone().try_acquire_owned() {
+            Ok(slot) => slot,
+            Err(_full) => timeout(self.settings.timeouts.queue, member.slots.clone().acquire_owned())
+                .await
+                .map_err(|_| BackendError::Busy)?
+                .map_err(|_| BackendError::Busy)?,
+        };
+        while let Some(mut connection) = member.pop_idle(&self.settings) {
+            if fresh {
+                connection.quit();
+                continue;
+            }
+            if member.introduce(&mut connection, &self.settings, client).await.is_ok() {
+                self.metrics.reused.inc();
+                return Ok(self.lease_of(connection, member, slot, true));
+            }
+        }
+        let connection = self.open(member, Some(client)).await?;
+        let mut connection = connection;
+        member.introduce(&mut connection, &self.settings, client).await.inspect_err(|_| member.mark_down())?;
+        Ok(self.lease_of(connection, member, slot, false))
+    }
+
+    fn lease_of(
+        self: &Arc<Self>,
+        connection: Connection,
+        member: &Arc<Member>,
+        slot: OwnedSemaphorePermit,
+        reused: bool,
+    ) -> Lease {
+        self.metrics.busy.inc();
+        let busy = Busy(self.metrics.busy.clone());
+        Lease { connection, member: member.clone(), pool: self.clone(), _slot: slot, _busy: busy, reused }
+    }
+
+    async fn open(&self, member: &Member, client: Option<&Identity>) -> Result<Connection, BackendError> {
+        let before = member.offered();
+        let opened = member.open(&*self.dial, &self.settings, client).await;
+        let outcome = opened.as_ref().map_or_else(BackendError::label, |_| "ok");
+        self.metrics.connections.with_label_values(&[outcome]).inc();
+        if member.offered() != before {
+            self.offer.store(None);
+        }
+        opened
+    }
+
+    /// Looks after idle connections and health until `stop`.
+    pub async fn watch(self: Arc<Self>, stop: CancellationToken) {
+        let mut tick = interval(SWEEP);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = tick.tick() => {}
+            }
+            for member in &self.members {
+                member.sweep(&self.settings);
+                if member.is_probe_due(Instant::now()) {
+                    member.probe_again_in(self.settings.probe_interval);
+                    tokio::spawn(self.clone().probe(member.clone()));
+                }
+                self.metrics.idle.with_label_values(&[&member.label]).set(member.idle_count() as i64);
+                self.metrics.up.with_label_values(&[&member.label]).set(i64::from(member.is_up()));
+            }
+        }
+    }
+
+    /// Asks a member what it offers; the connection stays for the next message.
+    pub async fn probe(self: Arc<Self>, member: Arc<Member>) {
+        let was_up = member.is_up();
+        let Ok(_slot) = member.slots.clone().try_acquire_owned() else { return };
+        match self.open(&member, None).await {
+            Ok(connection) => {
+                if !was_up {
+                    tracing::info!(member = %member.label, "backend.up");
+                }
+                member.give_back(connection, &self.settings);
+            }
+            Err(why) => {
+                if was_up {
+                    tracing::warn!(member = %member.label, error = %why, "backend.down");
+                }
+                self.metrics.failures.with_label_values(&[why.label()]).inc();
+            }
+        }
+    }
+}
+
+impl Lease {
+    /// The connection.
+    pub fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    /// What this member offers.
+    pub fn extensions(&self) -> &Extensions {
+        &self.connection.extensions
+    }
+
+    /// The member's address, for logs.
+    pub fn member(&self) -> &Arc<str> {
+        &self.member.label
+    }
+
+    /// The pool that it came from.
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    /// No transaction is open: the next session may have it.
+    pub fn give_back(self) {
+        let Lease { connection, member, pool, _slot: slot, _busy, reused: _ } = self;
+        // The slot is freed first, so that the connection is back before anyone could wait for it in vain.
+        drop(slot);
+        member.give_back(connection, &pool.settings);
+    }
+
+    /// A transaction is open: end it with RSET, apart from the session, then give back.
+    pub fn reset(self) {
+        if self.pool.settings.identity == IdentityMethod::ProxyV2 || !self.connection.is_healthy() {
+            return;
+        }
+        tokio::spawn(async move {
+            let mut lease = self;
+            let connection = &mut lease.connection;
+            if connection.send(b"RSET\r\n", RESET_LIMIT).await.is_ok()
+                && connection.reply(RESET_LIMIT).await.is_ok_and(|reply| reply.is_positive())
+            {
+                lease.give_back();
+            }
+        });
+    }
+}

@@ -1,0 +1,115 @@
+//! From a scorecard and a policy to one decision with its reasons.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::Ruleset;
+use super::assessment::Recipient;
+use crate::policy::{Clause, Question};
+use crate::scoring::{Finding, Lens, Score, Scorecard, Symbol, Weights};
+use crate::verdict::Verdict;
+
+/// One verdict with what led to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The clause that won; `None` if none held.
+    pub clause: Option<Arc<str>>,
+    /// The clause's own words for the client, if it has any.
+    pub text: Option<Arc<str>>,
+    /// Findings that led to it, heaviest first: those that the clause names, else those with weight.
+    pub because: Vec<Finding>,
+    /// The score that the policy saw.
+    pub score: Score,
+    /// What it would have been with the shadow clauses and shadow symbols in force, if that differs.
+    /// The name is that of the clause, or `none`.
+    pub shadow: Option<(Verdict, Arc<str>)>,
+}
+
+/// Decisions after the final dot, one per accepted recipient.
+#[derive(Clone, Debug)]
+pub struct Conclusion {
+    /// By recipient index, in order.
+    pub recipients: Vec<(usize, Decision)>,
+    /// True if the score reaches the tag threshold.
+    pub tagged: bool,
+    /// The transaction's score (findings of single recipients aside).
+    pub score: Score,
+}
+
+impl Decision {
+    /// To forward, because nothing speaks against it.
+    fn forward() -> Self {
+        let (clause, text, shadow) = (None, None, None);
+        Self { verdict: Verdict::Forward, clause, text, because: Vec::new(), score: Score::ZERO, shadow }
+    }
+}
+
+impl Conclusion {
+    /// Everything is forwarded: nobody looked, and no clause speaks.
+    pub(super) fn nothing(recipients: &[Recipient]) -> Self {
+        let mut recipients: Vec<_> = recipients.iter().map(|known| (known.index, Decision::forward())).collect();
+        recipients.sort_by_key(|(index, _)| *index);
+        Self { recipients, tagged: false, score: Score::ZERO }
+    }
+}
+
+/// What the policy says if none of its undecided clauses comes to hold.
+pub(super) fn decide(ruleset: &Ruleset, card: &Scorecard, question: Question) -> Decision {
+    let policy = &ruleset.policy;
+    let (verdict, index) = policy.reachable(card, question).last();
+    let clause = index.and_then(|index| policy.clauses.get(index));
+    let lens = question.lens(clause.and_then(|clause| clause.stage)).closed_only();
+    Decision {
+        verdict,
+        clause: clause.map(|clause| clause.name.clone()),
+        text: clause.and_then(|clause| clause.text.clone()),
+        because: because(card, lens, clause),
+        score: card.view(lens).score().high,
+        shadow: shadow(ruleset, card, question).filter(|(shadow, _)| *shadow != verdict),
+    }
+}
+
+/// The verdict with everything in force that is only shadow, if that is certain.
+fn shadow(ruleset: &Ruleset, card: &Scorecard, question: Question) -> Option<(Verdict, Arc<str>)> {
+    if !ruleset.has_shadow() {
+        return None;
+    }
+    let reachable = ruleset.policy.reachable(card, Question { shadow: true, ..question });
+    let (_, index) = reachable.last();
+    let clause = index.and_then(|index| ruleset.policy.clauses.get(index));
+    let name = clause.map_or_else(|| Arc::from("none"), |clause| clause.name.clone());
+    reachable.settled().map(|verdict| (verdict, name))
+}
+
+/// The findings that led to a decision, heaviest first, each symbol once at its greatest strength.
+fn because(card: &Scorecard, lens: Lens, clause: Option<&Clause>) -> Vec<Finding> {
+    let named = clause.map(|clause| named_by(clause, card.weights())).unwrap_or_default();
+    let mut chosen: BTreeMap<&Symbol, &Finding> = BTreeMap::new();
+    for finding in card.findings(lens) {
+        let symbol = &finding.symbol;
+        let counts =
+            if named.is_empty() { card.weights().of(symbol).weight != Score::ZERO } else { named.contains(symbol) };
+        let stronger = chosen.get(symbol).is_none_or(|other| other.strength < finding.strength);
+        if counts && stronger {
+            chosen.insert(symbol, finding);
+        }
+    }
+    let view = card.view(lens);
+    let mut because: Vec<Finding> = chosen.into_values().cloned().collect();
+    because.sort_by_key(|finding| -view.contribution(&finding.symbol));
+    because
+}
+
+/// The symbols that a clause asks for, composites resolved into what they ask for.
+fn named_by<'a>(clause: &'a Clause, weights: &'a Weights) -> BTreeSet<&'a Symbol> {
+    let mut named: BTreeSet<&Symbol> = clause.when.asks_for().collect();
+    // Composites stand after those that they read: backwards, each is resolved before its parts.
+    for composite in weights.composites().iter().rev() {
+        if named.contains(&composite.symbol) {
+            named.extend(composite.asks_for());
+        }
+    }
+    named
+}

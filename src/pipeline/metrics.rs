@@ -1,0 +1,131 @@
+//! What is counted about checks and decisions. Label values come from names in the rule set, never from mail.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts};
+
+use super::decision::Decision;
+use crate::checks::Registry;
+use crate::facts::Stage;
+use crate::policy::Policy;
+use crate::scoring::{CheckName, Line, LineState, Symbol, Weights};
+
+/// Seconds: from a cached answer to the end of all patience.
+const BUCKETS: &[f64] = &[0.000_1, 0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+const OUTCOMES: [&str; 5] = ["found", "clear", "skipped", "failed", "timed_out"];
+
+/// The metric families of the pipeline; one per process, over all rule sets.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    outcomes: IntCounterVec,
+    durations: HistogramVec,
+    findings: IntCounterVec,
+    decisions: IntCounterVec,
+    shadow: IntCounterVec,
+}
+
+/// The counters of one rule set, looked up once.
+#[derive(Clone, Debug)]
+pub struct Meter {
+    checks: BTreeMap<CheckName, CheckMeter>,
+    findings: BTreeMap<Symbol, IntCounter>,
+    /// By clause name (`none` for no clause) and stage; Rcpt and Message are where decisions are made.
+    decisions: BTreeMap<Arc<str>, [IntCounter; 2]>,
+    shadow: IntCounterVec,
+}
+
+#[derive(Clone, Debug)]
+struct CheckMeter {
+    outcomes: [IntCounter; 5],
+    duration: Histogram,
+}
+
+impl Metrics {
+    /// Makes the families and registers them.
+    pub fn register(registry: &prometheus::Registry) -> prometheus::Result<Self> {
+        let counter = |name: &str, help: &str, labels: &[&str]| -> prometheus::Result<IntCounterVec> {
+            let family = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(family.clone()))?;
+            Ok(family)
+        };
+        let duration = HistogramOpts::new("gatepost_check_duration_seconds", "How long checks took that ran.");
+        let durations = HistogramVec::new(duration.buckets(BUCKETS.to_vec()), &["check"])?;
+        registry.register(Box::new(durations.clone()))?;
+        Ok(Self {
+            outcomes: counter("gatepost_check_outcomes_total", "How checks ended.", &["check", "outcome"])?,
+            durations,
+            findings: counter("gatepost_findings_total", "Symbols found, by whether they count.", &["symbol", "mode"])?,
+            decisions: counter(
+                "gatepost_decisions_total",
+                "Verdicts on recipients, by the stage at which they fell and the clause that won.",
+                &["verdict", "stage", "clause"],
+            )?,
+            shadow: counter(
+                "gatepost_shadow_decisions_total",
+                "Verdicts that would have been others with everything in shadow in force.",
+                &["verdict", "shadow", "clause"],
+            )?,
+        })
+    }
+
+    /// The counters of one rule set.
+    pub fn meter(&self, registry: &Registry, weights: &Weights, policy: &Policy) -> Meter {
+        let checks = registry.checks().map(|(_, spec)| (spec.name.clone(), self.check_meter(&spec.name)));
+        let finding = |symbol: &Symbol| {
+            let mode = if weights.of(symbol).shadow { "shadow" } else { "enforced" };
+            self.findings.with_label_values(&[symbol.as_str(), mode])
+        };
+        let findings = registry.symbols().keys().map(|symbol| (symbol.clone(), finding(symbol)));
+        let decision = |verdict: &str, clause: &str| {
+            [Stage::Rcpt, Stage::Message]
+                .map(|stage| self.decisions.with_label_values(&[verdict, stage.as_str(), clause]))
+        };
+        let enforced = policy.clauses.iter().filter(|clause| !clause.shadow);
+        let mut decisions: BTreeMap<Arc<str>, _> =
+            enforced.map(|clause| (clause.name.clone(), decision(clause.verdict.as_str(), &clause.name))).collect();
+        decisions.insert("none".into(), decision("forward", "none"));
+        Meter { checks: checks.collect(), findings: findings.collect(), decisions, shadow: self.shadow.clone() }
+    }
+
+    fn check_meter(&self, check: &CheckName) -> CheckMeter {
+        let outcomes = OUTCOMES.map(|outcome| self.outcomes.with_label_values(&[check.as_str(), outcome]));
+        CheckMeter { outcomes, duration: self.durations.with_label_values(&[check.as_str()]) }
+    }
+}
+
+impl Meter {
+    /// Counts a line that has just closed.
+    pub(super) fn count_line(&self, line: &Line) {
+        let (LineState::Closed { outcome, took }, Some(check)) = (&line.state, self.checks.get(&line.spec.name)) else {
+            return;
+        };
+        let position = OUTCOMES.iter().position(|label| *label == outcome.label());
+        if let Some(counter) = position.and_then(|position| check.outcomes.get(position)) {
+            counter.inc();
+        }
+        if outcome.label() != "skipped" {
+            check.duration.observe(took.as_secs_f64());
+        }
+        line.findings().for_each(|(_, finding)| self.count_finding(&finding.symbol));
+    }
+
+    /// Counts one finding.
+    pub(super) fn count_finding(&self, symbol: &Symbol) {
+        if let Some(counter) = self.findings.get(symbol) {
+            counter.inc();
+        }
+    }
+
+    /// Counts a decision that fell at Rcpt or Message.
+    pub(super) fn count_decision(&self, stage: Stage, decision: &Decision) {
+        let clause = decision.clause.as_deref().unwrap_or("none");
+        if let Some([rcpt, message]) = self.decisions.get(clause) {
+            if stage == Stage::Rcpt { rcpt.inc() } else { message.inc() }
+        }
+        if let Some((verdict, clause)) = &decision.shadow {
+            self.shadow.with_label_values(&[decision.verdict.as_str(), verdict.as_str(), clause]).inc();
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The parts of one running proxy, put together from a configuration and exchanged at a reload.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus::Registry;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{BackendsReady, Candidate, Dialogue, Loader, Plan};
+use crate::backend::{self, Pool};
+use crate::clock;
+use crate::config::{self, Loaded, Problems, reload, rules};
+use crate::dns::{self, Lookup};
+use crate::net::tls::TlsError;
+use crate::net::{BoxIo, Refused};
+use crate::pipeline;
+use crate::session::spool::Spool;
+use crate::session::{self, Incoming, Shared};
+use crate::telemetry::log;
+
+/// One running proxy.
+pub struct Proxy {
+    shared: Arc<Shared>,
+    dns: Arc<dyn Lookup>,
+    pipeline_metrics: pipeline::Metrics,
+    running: Mutex<Running>,
+}
+
+/// What is in force now.
+struct Running {
+    loaded: Loaded,
+    /// Ends the watch over the pool.
+    watch: CancellationToken,
+}
+
+/// Why a proxy cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    /// The rules.
+    #[error("{0}")]
+    Rules(String),
+    /// TLS towards a backend.
+    #[error("backend TLS: {0}")]
+    Tls(#[from] TlsError),
+    /// Name servers.
+    #[error("dns: {0}")]
+    Dns(String),
+    /// A metric is registered twice.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
+}
+
+impl Proxy {
+    /// Puts a proxy together; call it within a runtime. `dns` replaces the configured name servers.
+    ///
+    /// # Errors
+    /// What a configuration can be found good with, and still not work here.
+    pub fn new(loaded: Loaded, dns: Option<Arc<dyn Lookup>>, registry: &Registry) -> Result<Arc<Self>, ProxyError> {
+        let config = &loaded.config;
+        let dns = match dns {
+            Some(dns) => dns,
+            None => resolver(&config.dns, registry)?,
+        };
+        let pipeline_metrics = pipeline::Metrics::register(registry)?;
+        let ruleset = rules::load(config, &dns).map_err(|problems| ProxyError::Rules(plain(&problems)))?;
+        let pool = Pool::new(config.backend.clone(), backend::Metrics::register(registry)?)?;
+        let watch = CancellationToken::new();
+        tokio::spawn(pool.clone().watch(watch.clone()));
+        let shared = Shared::new(
+            config.session.clone(),
+            Arc::new(ruleset.with_metrics(&pipeline_metrics)),
+            pool,
+            Spool::new(config.spool.clone()),
+            session::Metrics::register(registry)?,
+            clock::system(),
+        );
+        Ok(Arc::new(Self { shared, dns, pipeline_metrics, running: Mutex::new(Running { loaded, watch }) }))
+    }
+
+    /// The server's part of a configuration.
+    pub fn plan(loaded: &Loaded) -> Plan {
+        Plan {
+            listeners: loaded.config.listeners.clone(),
+            accept: loaded.config.accept.clone(),
+            admin: loaded.config.admin,
+            drain: loaded.config.drain,
+            watch: loaded.files.clone(),
+        }
+    }
+
+    /// Reads `path` again when asked to; `log` follows the configured level.
+    pub fn loader(self: &Arc<Self>, path: PathBuf, log: log::Handle) -> Loader {
+        let proxy = Arc::clone(self);
+        Arc::new(move || proxy.candidate(&path, log.clone()))
+    }
+
+    fn candidate(self: &Arc<Self>, path: &std::path::Path, log: log::Handle) -> Result<Candidate, String> {
+        let loaded = config::load(path).map_err(|problems| plain(&problems))?;
+        let ruleset = rules::load(&loaded.config, &self.dns).map_err(|problems| plain(&problems))?;
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = reload::diff(&running.loaded, &loaded);
+        let pool = match loaded.config.backend == running.loaded.config.backend {
+            true => None,
+            false => Some(
+                Pool::new(loaded.config.backend.clone(), self.shared.pool.load().metrics.clone())
+                    .map_err(|why| why.to_string())?,
+            ),
+        };
+        drop(running);
+        for key in &changed.restart {
+            warn!(key, "changes only at a restart");
+        }
+        let proxy = Arc::clone(self);
+        let runtime = tokio::runtime::Handle::current();
+        let plan = Self::plan(&loaded);
+        let apply = move || {
+            let ruleset = Arc::new(ruleset.with_metrics(&proxy.pipeline_metrics));
+            let mut running = proxy.running.lock().unwrap_or_else(PoisonError::into_inner);
+            if changed.rules || loaded.config.checks.enabled != running.loaded.config.checks.enabled {
+                info!(rules = %ruleset.version, "rules.loaded");
+            }
+            log.set_level(loaded.config.log.level.as_str());
+            proxy.shared.ruleset.store(ruleset);
+            proxy.shared.settings.store(Arc::new(loaded.config.session.clone()));
+            if let Some(pool) = pool {
+                running.watch.cancel();
+                running.watch = CancellationToken::new();
+                runtime.spawn(pool.clone().watch(running.watch.clone()));
+                proxy.shared.pool.store(pool);
+            }
+            running.loaded = loaded;
+        };
+        Ok(Candidate { plan, apply: Box::new(apply) })
+    }
+
+    /// How many backends take mail now.
+    pub fn backends_ready(self: &Arc<Self>) -> BackendsReady {
+        let shared = Arc::clone(&self.shared);
+        Arc::new(move || shared.pool.load().members().iter().filter(|member| member.is_up()).count())
+    }
+}
+
+impl Dialogue for Proxy {
+    async fn serve(self: Arc<Self>, incoming: Incoming, drain: CancellationToken) {
+        session::serve(Arc::clone(&self.shared), incoming, drain).await;
+    }
+
+    async fn refuse(self: Arc<Self>, io: BoxIo, why: Refused) {
+        session::refuse(Arc::clone(&self.shared), io, why).await;
+    }
+
+    fn header_patience(&self) -> Duration {
+        self.shared.settings.load().timeouts.proxy_header
+    }
+}
+
+fn resolver(settings: &dns::Settings, registry: &Registry) -> Result<Arc<dyn Lookup>, ProxyError> {
+    let metrics = Arc::new(dns::Metrics::new());
+    metrics.register(registry)?;
+    let resolver =
+        dns::hickory::Resolver::over_servers(settings, metrics).map_err(|why| ProxyError::Dns(why.to_string()))?;
+    Ok(Arc::new(resolver))
+}
+
+fn plain(problems: &Problems) -> String {
+    problems.render(false)
+}
+
+/// Worker threads of the runtime: one per core that we may use.
+pub fn workers() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}

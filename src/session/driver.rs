@@ -1,0 +1,603 @@
+//! Awaits the client: reads commands, lets the machine say what they mean, enacts it, writes replies.
+//!
+//! Replies are collected and written in one go when the client's input is used up (RFC 2920 3.2).
+//! A session that waits holds neither a read nor a write buffer.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::id::TransactionId;
+use super::incoming::Incoming;
+use super::machine::{Action, Machine, Offer};
+use super::relay::Relay;
+use super::settings::{RefuseAt, Response, Settings};
+use super::shared::Shared;
+use super::transaction::Transaction;
+use super::wire::{read_with, write_batch};
+use super::{refusal, wire};
+use crate::backend::{Identity, Need};
+use crate::checks::Fate;
+use crate::facts::{ClientFacts, HeloFacts, MailFacts, Stage, TlsInfo, Violation};
+use crate::net::tls::{TlsAcceptorSource, TlsError};
+use crate::net::{BoxIo, Refused, listener};
+use crate::pipeline::{Assessment, Decision};
+use crate::scoring::{Finding, Symbol};
+use crate::smtp::{
+    ForwardPath, HeloName, Line, LineEnd, Params, Reply, ReversePath, XclientAttribute, command, next_line,
+};
+use crate::verdict::Verdict;
+
+/// How a session ended: a label of metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The client said QUIT.
+    Quit,
+    /// The client closed the connection, or it broke.
+    Closed,
+    /// The client was silent for too long.
+    TimedOut,
+    /// We refused to go on.
+    Refused,
+    /// We are going down.
+    Drained,
+}
+
+/// One session.
+pub(super) struct Session {
+    pub(super) shared: Arc<Shared>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) io: BoxIo,
+    /// Octets read; those before `at` are done with.
+    pub(super) input: Vec<u8>,
+    pub(super) at: usize,
+    /// Replies not written yet.
+    pub(super) out: Vec<u8>,
+    pub(super) machine: Machine,
+    pub(super) transaction: Option<Box<Transaction>>,
+    pub(super) assessment: Assessment,
+    client: Arc<ClientFacts>,
+    helo: Option<Arc<HeloFacts>>,
+    tls: Option<TlsInfo>,
+    /// What a trusted front end said the client's HELO was.
+    vouched_helo: Option<String>,
+    violations: Vec<Violation>,
+    peer: SocketAddr,
+    local: SocketAddr,
+    listener: Arc<listener::Settings>,
+    acceptor: Option<Arc<TlsAcceptorSource>>,
+    /// A balancer asks whether we live: it gets a dialogue and no transaction.
+    health_check: bool,
+    began: Instant,
+    /// The rest of an overlong line is still to come.
+    in_long_line: bool,
+    drain: CancellationToken,
+}
+
+/// Holds one session with `incoming`, to its end. `drain` asks it to end as soon as no transaction is open.
+pub async fn serve(shared: Arc<Shared>, incoming: Incoming, drain: CancellationToken) {
+    shared.metrics.sessions_total.inc();
+    let cut = incoming.cut.clone();
+    let mut session = Session::new(shared, incoming, drain);
+    let end = match cut.run_until_cancelled(session.dialogue()).await {
+        Some(Ok(never)) => match never {},
+        Some(Err(end)) => end,
+        None => End::Drained,
+    };
+    session.farewell(end).await;
+}
+
+/// Tells a connection that it gets no session, and why.
+pub async fn refuse(shared: Arc<Shared>, mut io: BoxIo, why: Refused) {
+    let reply = match why {
+        Refused::Full => refusal::TOO_BUSY,
+        Refused::PerClient => refusal::TOO_MANY_FROM_YOU,
+    };
+    let mut out = Vec::new();
+    reply.write(true, &mut out);
+    let limit = shared.settings.load().timeouts.write;
+    if write_batch(&mut io, &mut out, limit).await.is_ok() {
+        wire::close(&mut io).await;
+    }
+}
+
+/// What [`Session::dialogue`] never returns: it ends by an [`End`] only.
+enum Never {}
+
+impl Session {
+    fn new(shared: Arc<Shared>, incoming: Incoming, drain: CancellationToken) -> Self {
+        let settings = shared.settings.load_full();
+        let peer = SocketAddr::new(incoming.peer.ip().to_canonical(), incoming.peer.port());
+        let client =
+            Arc::new(ClientFacts::new(peer.ip(), incoming.listener.name.clone(), settings.hostname.clone(), None));
+        let assessment = Assessment::new(rules_for(&shared, &settings, peer.ip()));
+        Self {
+            shared,
+            settings,
+            io: incoming.io,
+            input: incoming.early,
+            at: 0,
+            out: Vec::new(),
+            machine: Machine::new(),
+            transaction: None,
+            assessment,
+            client,
+            helo: None,
+            tls: None,
+            vouched_helo: None,
+            violations: Vec::new(),
+            peer,
+            local: incoming.local,
+            listener: incoming.listener,
+            acceptor: incoming.tls,
+            health_check: incoming.health_check,
+            began: Instant::now(),
+            in_long_line: false,
+            drain,
+        }
+    }
+
+    async fn dialogue(&mut self) -> Result<Never, End> {
+        self.greet().await?;
+        loop {
+            self.answer_before_next_line().await?;
+            let rest = self.input.get(self.at..).unwrap_or_default();
+            let action = match next_line(rest, command::LINE_LIMIT) {
+                Line::NeedMore => {
+                    self.flush().await?;
+                    self.wait_for_command().await?;
+                    continue;
+                }
+                Line::TooLong { consumed, complete } => {
+                    self.at += consumed;
+                    let first_part = !std::mem::replace(&mut self.in_long_line, !complete);
+                    if !complete || !first_part {
+                        continue;
+                    }
+                    self.machine.line_too_long(&self.settings.limits)
+                }
+                Line::Complete { consumed, .. } if self.in_long_line => {
+                    self.at += consumed;
+                    self.in_long_line = false;
+                    self.machine.line_too_long(&self.settings.limits)
+                }
+                Line::Complete { text, consumed, end } => {
+                    let (header, bare) = (command::looks_like_header(text), end == LineEnd::BareLf);
+                    let action = self.machine.line(text, &self.settings.limits);
+                    self.at += consumed;
+                    if bare {
+                        self.violate(Violation::BareNewlineCommand, self.settings.protocol.bare_newline_command)
+                            .await?;
+                    }
+                    if header || matches!(&action, Action::Close(reply) if *reply == refusal::NOT_HTTP) {
+                        self.violate(Violation::NonSmtp, self.settings.protocol.non_smtp_command).await?;
+                    }
+                    action
+                }
+            };
+            self.enact(action).await?;
+        }
+    }
+
+    /// Owed RCPT replies come before anything but a further RCPT is looked at.
+    async fn answer_before_next_line(&mut self) -> Result<(), End> {
+        let Some(transaction) = &self.transaction else { return Ok(()) };
+        if !transaction.owes_replies() {
+            return Ok(());
+        }
+        let rest = self.input.get(self.at..).unwrap_or_default();
+        let another = rest.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"RCPT")) && rest.contains(&b'\n');
+        if another && !transaction.is_batch_full(self.settings.limits.recipients) {
+            return Ok(());
+        }
+        Box::pin(self.answer_recipients()).await
+    }
+
+    async fn answer_recipients(&mut self) -> Result<(), End> {
+        let Some(transaction) = &mut self.transaction else { return Ok(()) };
+        let accepted = transaction.accepted.len();
+        let replies = transaction.answer_batch(&self.shared, &mut self.assessment).await;
+        for _ in accepted..transaction.accepted.len() {
+            self.machine.recipient_accepted();
+        }
+        for reply in replies {
+            let close = reply.code() == 421;
+            self.say(&reply);
+            if close {
+                return Err(End::Refused);
+            }
+        }
+        Ok(())
+    }
+
+    async fn enact(&mut self, action: Action) -> Result<(), End> {
+        match action {
+            Action::Reply(reply) => self.say(&reply),
+            Action::Close(reply) => {
+                self.say(&reply);
+                return Err(End::Refused);
+            }
+            Action::Hello { name, extended } => self.hello(name, extended).await?,
+            Action::Mail { path, params, size } => self.mail(path, params, size)?,
+            Action::Rcpt { path, params } => Box::pin(self.rcpt(path, params)).await,
+            Action::Data => Box::pin(self.data()).await?,
+            Action::Bdat { size, last } => Box::pin(self.bdat(size, last)).await?,
+            Action::Discard { size, reply } => Box::pin(self.discard(size, &reply)).await?,
+            Action::Reset => {
+                self.abandon();
+                self.say(&refusal::OK);
+            }
+            Action::StartTls => Box::pin(self.start_tls()).await?,
+            Action::Xclient(attributes) => self.xclient(attributes),
+            Action::Quit => {
+                self.say(&refusal::BYE);
+                return Err(End::Quit);
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds the banner back for a while to see who speaks first, then greets.
+    async fn greet(&mut self) -> Result<(), End> {
+        self.assessment.learn(&self.client);
+        if self.shared.tls_failures.contains(&self.peer.ip()) {
+            self.violate(Violation::TlsFailed, Response::Score).await?;
+        }
+        let protocol = &self.settings.protocol;
+        let delay = protocol.greet_delay;
+        if self.input.is_empty() && !delay.is_zero() && !protocol.greet_at_once.contains(self.peer.ip()) {
+            let Self { io, input, .. } = self;
+            if let Ok(read) = timeout(delay, read_with(io, |octets| input.extend_from_slice(octets))).await {
+                read.ok().flatten().ok_or(End::Closed)?;
+            }
+        }
+        if !self.input.is_empty() {
+            self.violate(Violation::Pregreet, self.settings.protocol.pregreet).await?;
+        }
+        let greeting = refusal::greeting(&self.settings.hostname);
+        self.say(&greeting);
+        self.flush().await
+    }
+
+    async fn hello(&mut self, name: HeloName, extended: bool) -> Result<(), End> {
+        self.check_pipelining(Violation::Pipelining).await?;
+        self.abandon();
+        self.assessment.rewind(Stage::Connect);
+        let name = match self.vouched_helo.take().and_then(|vouched| HeloName::parse(vouched.as_bytes()).ok()) {
+            Some(vouched) => vouched,
+            None => name,
+        };
+        let facts = Arc::new(HeloFacts { client: self.client.clone(), name, extended, tls: self.tls.clone() });
+        self.assessment.learn(&facts);
+        self.helo = Some(facts);
+        if self.settings.refuse_at == RefuseAt::Earliest
+            && let Some(decision) = self.assessment.peek()
+        {
+            return self.refuse_session(&decision);
+        }
+        let offer = self.offer();
+        let reply = self.machine.hello_reply(&self.settings.hostname, extended, offer);
+        self.say(&reply);
+        Ok(())
+    }
+
+    /// What this client is offered: our own extensions, and what all backends have.
+    fn offer(&self) -> Offer {
+        let backends = self.shared.pool.load().offer();
+        let ours = self.settings.limits.message_size.0;
+        let theirs = backends.size_limit().map_or(ours, |limit| limit.saturating_sub(ROOM_FOR_FIELDS));
+        let ip = self.peer.ip();
+        Offer {
+            tls: self.acceptor.is_some() && self.tls.is_none() && !self.shared.tls_failures.contains(&ip),
+            xclient: self.listener.xclient_networks.contains(ip),
+            size: ours.min(theirs),
+            backends,
+        }
+    }
+
+    fn mail(&mut self, path: ReversePath, params: Params, size: Option<u64>) -> Result<(), End> {
+        let helo = match self.helo.clone() {
+            Some(helo) if !self.health_check => helo,
+            _ => {
+                self.machine.end_transaction();
+                self.say(&refusal::HEALTH_CHECK);
+                return Ok(());
+            }
+        };
+        self.take_new_rules();
+        let at = self.shared.clock.now();
+        let need = Need::of_mail(&params, size);
+        let facts = Arc::new(MailFacts { helo, reverse_path: path, params, at });
+        self.assessment.learn(&facts);
+        if self.settings.refuse_at == RefuseAt::Earliest
+            && let Some(decision) = self.assessment.peek()
+        {
+            self.machine.end_transaction();
+            return self.refuse_session(&decision);
+        }
+        let relay = Relay::new(self.shared.pool.load_full(), self.identity(&facts), need);
+        self.transaction = Some(Box::new(Transaction::new(TransactionId::new(at), facts, size, relay)));
+        self.say(&refusal::SENDER_OK);
+        Ok(())
+    }
+
+    fn identity(&self, mail: &MailFacts) -> Identity {
+        Identity {
+            addr: self.peer,
+            local: self.local,
+            name: self.client.confirmed_name().map(str::to_owned),
+            helo: mail.helo.name.as_str().to_owned(),
+            extended: mail.helo.extended,
+        }
+    }
+
+    /// A reload since this session began: the next transaction is judged by the new rules, from the start.
+    fn take_new_rules(&mut self) {
+        let settings = self.shared.settings.load();
+        let rules = rules_for(&self.shared, &settings, self.peer.ip());
+        if Arc::ptr_eq(&rules, self.assessment.ruleset()) {
+            return;
+        }
+        self.assessment = Assessment::new(rules);
+        self.assessment.learn(&self.client);
+        for violation in self.violations.clone() {
+            self.observe(violation);
+        }
+        if let Some(helo) = &self.helo {
+            self.assessment.learn(helo);
+        }
+    }
+
+    async fn rcpt(&mut self, path: ForwardPath, params: Params) {
+        let needs_utf8 = matches!(&path, ForwardPath::Mailbox(mailbox) if mailbox.needs_smtputf8());
+        let Some(transaction) = &mut self.transaction else {
+            return self.say(&refusal::NEED_MAIL);
+        };
+        if needs_utf8 && transaction.mail.params.get("SMTPUTF8").is_none() {
+            return transaction.refuse(&self.shared, "syntax", refusal::NEEDS_SMTPUTF8);
+        }
+        transaction.rcpt(&self.shared, &self.settings, &mut self.assessment, path, params).await;
+    }
+
+    async fn start_tls(&mut self) -> Result<(), End> {
+        let Some(acceptor) = self.acceptor.clone() else {
+            self.say(&refusal::NO_TLS_NOW);
+            return Ok(());
+        };
+        self.check_pipelining(Violation::Pipelining).await?;
+        self.say(&refusal::READY_FOR_TLS);
+        self.flush().await?;
+        // What came in clear behind STARTTLS is not part of the encrypted session (RFC 3207 4.2).
+        self.input = Vec::new();
+        self.at = 0;
+        let plain = std::mem::replace(&mut self.io, Box::new(tokio::io::empty()));
+        let by = Instant::now() + self.settings.timeouts.tls_handshake;
+        let counted = |outcome: &str| self.shared.metrics.tls.with_label_values(&[outcome]).inc();
+        match acceptor.accept(plain, by).await {
+            Ok((io, tls)) => {
+                counted("ok");
+                self.io = io;
+                self.tls = Some(tls);
+            }
+            Err(why) => {
+                counted(if matches!(why, TlsError::TimedOut) { "timed_out" } else { "failed" });
+                tracing::info!(client = %self.peer.ip(), error = %why, "session.tls_failed");
+                self.shared.tls_failures.insert(self.peer.ip());
+                return Err(End::Closed);
+            }
+        }
+        self.start_over(true);
+        Ok(())
+    }
+
+    fn start_over(&mut self, encrypted: bool) {
+        self.abandon();
+        self.machine.start_over(encrypted);
+        self.helo = None;
+        self.assessment.rewind(Stage::Connect);
+    }
+
+    /// A trusted front end says who the client is. Everything starts over (Postfix XCLIENT_README).
+    fn xclient(&mut self, attributes: Vec<XclientAttribute>) {
+        let mut name = None;
+        for attribute in attributes {
+            match attribute {
+                XclientAttribute::Addr(Some(addr)) => {
+                    self.peer = SocketAddr::new(addr.to_canonical(), self.peer.port())
+                }
+                XclientAttribute::Name(given) => name = given,
+                XclientAttribute::Helo(given) => self.vouched_helo = given,
+                XclientAttribute::Addr(None) | XclientAttribute::Other(_) => {}
+            }
+        }
+        self.start_over(false);
+        let (listener, hostname) = (self.listener.name.clone(), self.settings.hostname.clone());
+        self.client = Arc::new(ClientFacts::new(self.peer.ip(), listener, hostname, name));
+        self.assessment = Assessment::new(rules_for(&self.shared, &self.settings, self.peer.ip()));
+        self.violations.clear();
+        self.assessment.learn(&self.client);
+        let greeting = refusal::greeting(&self.settings.hostname);
+        self.say(&greeting);
+    }
+
+    /// More input where the client had to wait for our reply.
+    pub(super) async fn check_pipelining(&mut self, violation: Violation) -> Result<(), End> {
+        if self.at < self.input.len() {
+            self.violate(violation, self.settings.protocol.pipelining).await?;
+        }
+        Ok(())
+    }
+
+    /// Counts a violation and does with it what is configured.
+    async fn violate(&mut self, violation: Violation, response: Response) -> Result<(), End> {
+        let label = match response {
+            Response::Ignore => "ignore",
+            Response::Score => "score",
+            Response::Refuse => "refuse",
+        };
+        self.shared.metrics.violations.with_label_values(&[violation.label(), label]).inc();
+        match response {
+            Response::Ignore => {}
+            Response::Score if self.violations.contains(&violation) => {}
+            Response::Score => {
+                self.violations.push(violation);
+                self.observe(violation);
+            }
+            Response::Refuse => {
+                tracing::info!(client = %self.peer.ip(), violation = violation.label(), "session.refused");
+                self.say(&refusal::violation(violation));
+                return Err(End::Refused);
+            }
+        }
+        Ok(())
+    }
+
+    fn observe(&mut self, violation: Violation) {
+        let finding = Finding::new(Symbol::known(violation.symbol()), violation.label());
+        self.assessment.observe(violation.stage(), finding);
+    }
+
+    fn refuse_session(&mut self, decision: &Decision) -> Result<(), End> {
+        let id = TransactionId::new(self.shared.clock.now());
+        let reply = refusal::decision(decision, None, id);
+        tracing::info!(
+            %id, client = %self.peer.ip(), stage = "session", verdict = %decision.verdict,
+            clause = decision.clause.as_deref().unwrap_or(""), score = %decision.score,
+            symbols = %self.assessment.trace().symbols_text(), reply = %reply.to_log(), "session.refused"
+        );
+        self.say(&reply);
+        Err(End::Refused)
+    }
+
+    /// Forgets the open transaction, if there is one; nothing of it was delivered.
+    pub(super) fn abandon(&mut self) {
+        self.machine.end_transaction();
+        if let Some(mut transaction) = self.transaction.take() {
+            transaction.relay.release();
+            self.shared.metrics.transactions.with_label_values(&["abandoned"]).inc();
+            let fate = Fate { verdict: Verdict::Forward, reply_code: 0, abandoned: true };
+            self.assessment.remember(fate);
+            tracing::info!(
+                id = %transaction.id, client = %self.peer.ip(), helo = %transaction.mail.helo.name,
+                reverse_path = %transaction.mail.reverse_path, recipients = transaction.accepted.len(),
+                refused_recipients = transaction.refused, symbols = %self.assessment.trace().symbols_text(),
+                end = "abandoned", total_ms = transaction.age().as_millis() as u64, "transaction.end"
+            );
+        }
+        self.assessment.rewind(Stage::Helo);
+    }
+
+    /// The transaction ended with a reply to its message.
+    pub(super) fn end_transaction(&mut self) {
+        self.machine.end_transaction();
+        if let Some(mut transaction) = self.transaction.take() {
+            transaction.relay.release();
+        }
+        self.assessment.rewind(Stage::Helo);
+    }
+
+    /// Queues a reply.
+    pub(super) fn say(&mut self, reply: &Reply) {
+        if reply.class() >= 4 {
+            self.shared.metrics.replies.with_label_values(&[&reply.code().to_string()]).inc();
+        }
+        reply.write(self.machine.enhanced(), &mut self.out);
+    }
+
+    /// Writes what is queued.
+    pub(super) async fn flush(&mut self) -> Result<(), End> {
+        let limit = self.settings.timeouts.write;
+        write_batch(&mut self.io, &mut self.out, limit).await.map_err(|_| End::Closed)
+    }
+
+    /// Waits for more commands, within all limits of time.
+    async fn wait_for_command(&mut self) -> Result<(), End> {
+        self.input.drain(..self.at);
+        self.at = 0;
+        if self.input.is_empty() {
+            self.input = Vec::new();
+        }
+        let limit = self.settings.timeouts.command;
+        if self.transaction.is_some() {
+            return self.read_more(limit).await;
+        }
+        if self.began.elapsed() > self.settings.limits.session {
+            self.say(&refusal::SESSION_TOO_LONG);
+            return Err(End::Refused);
+        }
+        let drain = self.drain.clone();
+        tokio::select! {
+            biased;
+            () = drain.cancelled() => Err(End::Drained),
+            read = self.read_more(limit) => read,
+        }
+    }
+
+    async fn read_more(&mut self, limit: Duration) -> Result<(), End> {
+        let since = Instant::now();
+        let by = since + limit;
+        loop {
+            let until = self.hold_until(since).map_or(by, |hold| hold.min(by));
+            let Self { io, input, .. } = self;
+            match timeout_at(until, read_with(io, |octets| input.extend_from_slice(octets))).await {
+                Ok(Ok(Some(()))) => return Ok(()),
+                Ok(_) => return Err(End::Closed),
+                Err(_elapsed) if until < by => self.release_backend(),
+                Err(_elapsed) => return Err(End::TimedOut),
+            }
+        }
+    }
+
+    /// Until when a client that began to wait (or to send) at `since` may hold a backend connection (DECISIONS 27).
+    pub(super) fn hold_until(&self, since: Instant) -> Option<Instant> {
+        let transaction = self.transaction.as_ref()?;
+        transaction.relay.holds_backend().then(|| since + self.settings.timeouts.hold_backend)
+    }
+
+    /// The effective client address.
+    pub(super) fn client_addr(&self) -> IpAddr {
+        self.peer.ip()
+    }
+
+    pub(super) fn release_backend(&mut self) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.relay.release();
+        }
+    }
+
+    /// Says the last words and closes.
+    async fn farewell(mut self, end: End) {
+        match end {
+            End::TimedOut => {
+                self.shared.metrics.limits.with_label_values(&["silence"]).inc();
+                self.say(&refusal::TIMED_OUT);
+            }
+            End::Drained => self.say(&refusal::SHUTTING_DOWN),
+            End::Quit | End::Closed | End::Refused => {}
+        }
+        self.abandon();
+        let label = match end {
+            End::Quit => "quit",
+            End::Closed => "closed",
+            End::TimedOut => "timed_out",
+            End::Refused => "refused",
+            End::Drained => "drained",
+        };
+        self.shared.metrics.endings.with_label_values(&[label]).inc();
+        if end != End::Closed && self.flush().await.is_ok() {
+            wire::close(&mut self.io).await;
+        }
+        tracing::debug!(client = %self.peer.ip(), end = label, seconds = self.began.elapsed().as_secs_f64(), "session.end");
+    }
+}
+
+/// Octets left of the backend's SIZE for the fields that we put before a message.
+const ROOM_FOR_FIELDS: u64 = 4096;
+
+/// The rules that `client` is judged by.
+fn rules_for(shared: &Shared, settings: &Settings, client: IpAddr) -> Arc<crate::pipeline::Ruleset> {
+    if settings.trusted.contains(client) { shared.unjudged.clone() } else { shared.ruleset.load_full() }
+}

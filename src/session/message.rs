@@ -1,0 +1,328 @@
+//! A message on its way through: received, judged, handed over, accounted for.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::refusal;
+use super::relay::{Envelope, Failure, Parcel};
+use super::settings::Settings;
+use super::shared::Shared;
+use super::spool::{Draft, SpoolError, Spooled};
+use super::transaction::Transaction;
+use crate::checks::Fate;
+use crate::facts::{MessageFacts, Stage, Violation};
+use crate::message::fields::{self, Protocol};
+use crate::message::{ClientLabel, Message};
+use crate::pipeline::{Assessment, Conclusion, Decision};
+use crate::scoring::{Finding, Symbol};
+use crate::smtp::{DataDecoder, DataError, DataStep, NewlinePolicy, NewlineStats, Reply, data::Framing};
+use crate::verdict::Verdict;
+
+/// A message while it arrives.
+pub struct Inbound {
+    decoder: DataDecoder,
+    draft: Draft,
+    limit: u64,
+    /// Set when the message cannot be taken any more; the rest of it is read and thrown away.
+    refused: Option<Reply>,
+    dropped: u64,
+    /// When the first octet was asked for.
+    pub began: Instant,
+}
+
+/// What ended a message's reception early.
+pub enum Broken {
+    /// Its end cannot be agreed upon: refuse and close.
+    Data(DataError),
+    /// It goes on and on beyond its limit: refuse and close.
+    Endless,
+}
+
+/// A message together with what decided it, for the log.
+struct Outcome {
+    reply: Reply,
+    verdict: Verdict,
+    end: &'static str,
+    close: bool,
+}
+
+impl Inbound {
+    /// Ready for the first octet.
+    pub fn new(framing: Framing, policy: NewlinePolicy, draft: Draft, limit: u64) -> Self {
+        let decoder = DataDecoder::new(framing, policy);
+        Self { decoder, draft, limit, refused: None, dropped: 0, began: Instant::now() }
+    }
+
+    /// Takes octets as they came.
+    ///
+    /// # Errors
+    /// [`Broken`] ends the session.
+    pub fn take(&mut self, octets: &[u8]) -> Result<DataStep, Broken> {
+        let before = self.draft.memory.len();
+        let step = self.decoder.decode(octets, &mut self.draft.memory).map_err(Broken::Data)?;
+        if self.refused.is_some() {
+            self.dropped += (self.draft.memory.len() - before) as u64;
+            self.draft.memory.truncate(before);
+            if self.dropped > self.limit {
+                return Err(Broken::Endless);
+            }
+        } else if self.draft.len() > self.limit {
+            self.refused = Some(refusal::TOO_BIG);
+        }
+        Ok(step)
+    }
+
+    /// Ends counted framing.
+    ///
+    /// # Errors
+    /// As [`Inbound::take`].
+    pub fn finish_chunks(&mut self) -> Result<(), Broken> {
+        self.decoder.finish(&mut self.draft.memory).map_err(Broken::Data)
+    }
+
+    /// Moves what is too much for memory to the file.
+    pub async fn settle(&mut self) {
+        if self.refused.is_none()
+            && self.draft.wants_settling()
+            && let Err(why) = self.draft.settle().await
+        {
+            self.refused = Some(spool_refusal(&why));
+        }
+    }
+
+    /// True before the first octet.
+    pub fn is_empty(&self) -> bool {
+        self.draft.is_empty()
+    }
+
+    /// The refusal that is already certain.
+    pub fn refused(&self) -> Option<&Reply> {
+        self.refused.as_ref()
+    }
+}
+
+fn spool_refusal(why: &SpoolError) -> Reply {
+    tracing::error!(error = %why, "spool.failed");
+    refusal::SPOOL_FULL
+}
+
+/// Judges a whole message, hands it over if it may pass, and accounts for it. The reply, and whether to close.
+pub async fn decide(
+    shared: &Shared,
+    settings: &Settings,
+    assessment: &mut Assessment,
+    transaction: &mut Transaction,
+    inbound: Inbound,
+) -> (Reply, bool) {
+    let newlines = inbound.decoder.stats();
+    let arrived = Instant::now();
+    let (outcome, size, conclusion) = match take_in(inbound).await {
+        Err(reply) => (refused(reply), 0, None),
+        Ok(spooled) => judge(shared, settings, assessment, transaction, spooled, newlines, arrived).await,
+    };
+    account(shared, assessment, transaction, &outcome, size, conclusion.as_ref(), arrived);
+    let fate = Fate { verdict: outcome.verdict, reply_code: outcome.reply.code(), abandoned: false };
+    assessment.remember(fate);
+    (outcome.reply, outcome.close)
+}
+
+async fn take_in(inbound: Inbound) -> Result<Spooled, Reply> {
+    match inbound.refused {
+        Some(reply) => Err(reply),
+        None => inbound.draft.finish().await.map_err(|why| spool_refusal(&why)),
+    }
+}
+
+fn refused(reply: Reply) -> Outcome {
+    let verdict = if reply.class() == 5 { Verdict::Reject } else { Verdict::Defer };
+    let end = if verdict == Verdict::Reject { "rejected" } else { "deferred" };
+    Outcome { reply, verdict, end, close: false }
+}
+
+async fn judge(
+    shared: &Shared,
+    settings: &Settings,
+    assessment: &mut Assessment,
+    transaction: &mut Transaction,
+    spooled: Spooled,
+    newlines: NewlineStats,
+    arrived: Instant,
+) -> (Outcome, u64, Option<Conclusion>) {
+    let Spooled { len, memory, held: _held, mut overflow } = spooled;
+    shared.metrics.message_bytes.observe(len as f64);
+    let message = Arc::new(Message::new(memory, len));
+    if overflow.is_some() && message.body().is_empty() {
+        return (refused(refusal::HEADER_TOO_LARGE), len, None);
+    }
+    if fields::count_received(message.header_section(), &settings.hostname).total > settings.limits.hops {
+        shared.metrics.limits.with_label_values(&["hops"]).inc();
+        return (refused(refusal::LOOP), len, None);
+    }
+    observe_newlines(shared, assessment, newlines);
+    assessment.learn(&Arc::new(MessageFacts {
+        mail: transaction.mail.clone(),
+        recipients: transaction.accepted.iter().map(|recipient| recipient.path.clone()).collect(),
+        message: message.clone(),
+    }));
+    let conclusion = assessment.conclude(arrived + settings.budgets.message).await;
+    shared.metrics.verdict_seconds.observe(arrived.elapsed().as_secs_f64());
+    let outcome = match agreed(&conclusion) {
+        Agreed::Forward => {
+            let prefix = prefix(settings, assessment, transaction, &conclusion);
+            let cuts = fields::forged_ranges(message.header_section(), &settings.hostname);
+            let parcel = Parcel { prefix: &prefix, message: &message, cuts: &cuts, overflow: overflow.as_mut() };
+            forward(shared, transaction, parcel).await
+        }
+        Agreed::Refuse(decision) => refused(refusal::decision(decision, None, transaction.id)),
+        Agreed::Split => {
+            transaction.remember_split(shared);
+            refused(refusal::SPLIT)
+        }
+    };
+    (outcome, len, Some(conclusion))
+}
+
+/// One reply serves all recipients, so their verdicts must agree (DECISIONS 2).
+enum Agreed<'a> {
+    Forward,
+    Refuse(&'a Decision),
+    Split,
+}
+
+fn agreed(conclusion: &Conclusion) -> Agreed<'_> {
+    let mut decisions = conclusion.recipients.iter().map(|(_, decision)| decision);
+    match decisions.next() {
+        None => Agreed::Forward,
+        Some(first) if decisions.any(|other| other.verdict != first.verdict) => Agreed::Split,
+        Some(first) if first.verdict == Verdict::Forward => Agreed::Forward,
+        Some(first) => Agreed::Refuse(first),
+    }
+}
+
+fn observe_newlines(shared: &Shared, assessment: &mut Assessment, newlines: NewlineStats) {
+    for (count, violation) in [(newlines.bare_lf, Violation::BareLf), (newlines.bare_cr, Violation::BareCr)] {
+        if count > 0 {
+            shared.metrics.violations.with_label_values(&[violation.label(), "normalize"]).inc();
+            let finding = Finding::new(Symbol::known(violation.symbol()), format!("{count} in the message"));
+            assessment.observe(Stage::Message, finding);
+        }
+    }
+}
+
+async fn forward(shared: &Shared, transaction: &mut Transaction, parcel: Parcel<'_>) -> Outcome {
+    let Transaction { mail, accepted, relay, id, .. } = transaction;
+    let envelope = Envelope { reverse_path: &mail.reverse_path, params: &mail.params, accepted };
+    let relay_metrics = relay.metrics();
+    let counted = |class: &str| relay_metrics.final_replies.with_label_values(&[class]).inc();
+    match relay.deliver(&envelope, parcel).await {
+        Ok(reply) => {
+            let end = match reply.class() {
+                2 => "forwarded",
+                4 => "deferred_by_backend",
+                _ => "rejected_by_backend",
+            };
+            counted(["2xx", "4xx", "5xx"][usize::from(reply.class() / 2).saturating_sub(1).min(2)]);
+            let close = reply.code() == 421;
+            Outcome { reply, verdict: Verdict::Forward, end, close }
+        }
+        Err(Failure::Before(reply)) => {
+            counted("none");
+            Outcome { reply, verdict: Verdict::Forward, end: "deferred_backend_failure", close: false }
+        }
+        Err(Failure::Unknown(why)) => {
+            counted("unknown");
+            shared.metrics.unknown.inc();
+            tracing::error!(%id, error = %why, "transaction.unknown_outcome");
+            let reply = refusal::BACKEND_LOST;
+            Outcome { reply, verdict: Verdict::Forward, end: "unknown_outcome", close: false }
+        }
+    }
+}
+
+/// The fields that are put before the message.
+fn prefix(settings: &Settings, assessment: &Assessment, transaction: &Transaction, conclusion: &Conclusion) -> Vec<u8> {
+    let mail = &transaction.mail;
+    let helo = &mail.helo;
+    let mut out = Vec::with_capacity(512);
+    let judged = !assessment.ruleset().registry.is_empty();
+    let id = transaction.id.to_string();
+    if settings.add_spam_fields && judged {
+        let trace = assessment.trace();
+        let tests = trace.findings_summary();
+        fields::SpamFields {
+            flagged: conclusion.tagged,
+            score: conclusion.score.to_string(),
+            tests: tests.iter().map(|(symbol, score)| (symbol.to_string(), score.to_string())).collect(),
+            unfinished: trace.unfinished(),
+            id: id.clone(),
+        }
+        .write(&mut out);
+    }
+    let only = match transaction.accepted.as_slice() {
+        [one] => Some(&one.path),
+        _ => None,
+    };
+    let client = ClientLabel {
+        helo: helo.name.as_str().to_owned(),
+        name: helo.client.confirmed_name().map(str::to_owned),
+        addr: helo.client.addr,
+    };
+    fields::Received {
+        client: &client,
+        hostname: &settings.hostname,
+        protocol: Protocol::spoken(helo.extended, helo.tls.is_some(), mail.params.get("SMTPUTF8").is_some()),
+        id: &id,
+        recipient: only,
+        at: mail.at,
+    }
+    .write(&mut out);
+    out
+}
+
+/// One line per decision, and the counters.
+fn account(
+    shared: &Shared,
+    assessment: &Assessment,
+    transaction: &Transaction,
+    outcome: &Outcome,
+    size: u64,
+    conclusion: Option<&Conclusion>,
+    arrived: Instant,
+) {
+    if outcome.end == "forwarded" {
+        shared.metrics.forwarded.inc();
+    } else {
+        shared.metrics.transactions.with_label_values(&[outcome.end]).inc();
+    }
+    if !tracing::enabled!(tracing::Level::INFO) {
+        return;
+    }
+    let helo = &transaction.mail.helo;
+    let decision = conclusion.and_then(|conclusion| conclusion.recipients.first()).map(|(_, decision)| decision);
+    let shadow = decision.and_then(|decision| decision.shadow.as_ref());
+    tracing::info!(
+        id = %transaction.id,
+        client = %helo.client.addr,
+        client_name = helo.client.confirmed_name().unwrap_or(""),
+        helo = %helo.name,
+        tls = helo.tls.as_ref().map_or("", |tls| tls.version),
+        reverse_path = %transaction.mail.reverse_path,
+        recipients = transaction.accepted.len(),
+        refused_recipients = transaction.refused,
+        size,
+        stage = "message",
+        verdict = %outcome.verdict,
+        end = outcome.end,
+        clause = decision.and_then(|decision| decision.clause.as_deref()).unwrap_or(""),
+        shadow_verdict = shadow.map_or("", |(verdict, _)| verdict.as_str()),
+        shadow_clause = shadow.map_or("", |(_, clause)| clause),
+        score = %conclusion.map(|conclusion| conclusion.score).unwrap_or_default(),
+        symbols = %assessment.trace().symbols_text(),
+        rules = %assessment.ruleset().version,
+        reply = %outcome.reply.to_log(),
+        after_data_ms = arrived.elapsed().as_millis() as u64,
+        total_ms = transaction.age().as_millis() as u64,
+        "transaction.end"
+    );
+}

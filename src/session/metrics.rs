@@ -1,0 +1,95 @@
+//! What we count about sessions. Children that every message touches are kept.
+
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry, Result, core::Collector};
+
+/// Families of this module.
+#[derive(Clone)]
+pub struct Metrics {
+    /// Sessions so far.
+    pub sessions_total: IntCounter,
+    /// How sessions ended.
+    pub endings: IntCounterVec,
+    /// Transactions by their end: forwarded, rejected, deferred, abandoned.
+    pub transactions: IntCounterVec,
+    /// Our replies by code.
+    pub replies: IntCounterVec,
+    /// Recipients: accepted, or refused by whom.
+    pub recipients: IntCounterVec,
+    /// Protocol violations by kind and response.
+    pub violations: IntCounterVec,
+    /// Limits that bit.
+    pub limits: IntCounterVec,
+    /// TLS handshakes by outcome.
+    pub tls: IntCounterVec,
+    /// Octets of forwarded messages.
+    pub message_bytes: Histogram,
+    /// From end of data to our verdict.
+    pub verdict_seconds: Histogram,
+    /// Messages that the backend took while the client was not there to hear it: it may send them again.
+    pub unheard: IntCounter,
+    /// Messages that the backend may have taken, its reply lost: the client was told 4xx.
+    pub unknown: IntCounter,
+    /// [`Metrics::transactions`] for `forwarded`.
+    pub forwarded: IntCounter,
+    /// [`Metrics::recipients`] for `accepted`.
+    pub accepted: IntCounter,
+}
+
+impl Metrics {
+    /// Registers the families.
+    ///
+    /// # Errors
+    /// If one of the names is taken.
+    pub fn register(registry: &Registry) -> Result<Self> {
+        let counter = |name: &str, help: &str, label: &str| IntCounterVec::new(Opts::new(name, help), &[label]);
+        let transactions = counter("gatepost_transactions_total", "Transactions, by their end.", "end")?;
+        let recipients = counter("gatepost_recipients_total", "Recipients: accepted, or refused by whom.", "outcome")?;
+        let metrics = Self {
+            sessions_total: IntCounter::new("gatepost_sessions_total", "Sessions so far.")?,
+            endings: counter("gatepost_session_ends_total", "Sessions, by how they ended.", "end")?,
+            replies: counter("gatepost_refusals_total", "Refusing replies to clients, by code.", "code")?,
+            violations: IntCounterVec::new(
+                Opts::new("gatepost_protocol_violations_total", "Protocol violations, by kind and response."),
+                &["violation", "response"],
+            )?,
+            limits: counter("gatepost_limits_total", "Limits of sessions that were reached.", "limit")?,
+            tls: counter("gatepost_tls_handshakes_total", "TLS handshakes with clients, by outcome.", "outcome")?,
+            message_bytes: Histogram::with_opts(
+                HistogramOpts::new("gatepost_message_bytes", "Sizes of messages received.")
+                    .buckets(prometheus::exponential_buckets(1024.0, 4.0, 10)?),
+            )?,
+            verdict_seconds: Histogram::with_opts(
+                HistogramOpts::new("gatepost_verdict_seconds", "From the end of data to our own verdict.")
+                    .buckets(vec![0.0001, 0.001, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0]),
+            )?,
+            unheard: IntCounter::new(
+                "gatepost_unheard_acceptances_total",
+                "Messages that the backend took while the client was gone before it could hear so: it may send them again.",
+            )?,
+            unknown: IntCounter::new(
+                "gatepost_unknown_outcomes_total",
+                "Messages handed over whose final reply never came: the client was told 4xx, the backend may have stored them.",
+            )?,
+            forwarded: transactions.with_label_values(&["forwarded"]),
+            accepted: recipients.with_label_values(&["accepted"]),
+            transactions,
+            recipients,
+        };
+        let all: [Box<dyn Collector>; 12] = [
+            Box::new(metrics.sessions_total.clone()),
+            Box::new(metrics.endings.clone()),
+            Box::new(metrics.transactions.clone()),
+            Box::new(metrics.replies.clone()),
+            Box::new(metrics.recipients.clone()),
+            Box::new(metrics.violations.clone()),
+            Box::new(metrics.limits.clone()),
+            Box::new(metrics.tls.clone()),
+            Box::new(metrics.message_bytes.clone()),
+            Box::new(metrics.verdict_seconds.clone()),
+            Box::new(metrics.unheard.clone()),
+            Box::new(metrics.unknown.clone()),
+        ];
+        all.into_iter().try_for_each(|family| registry.register(family))?;
+        Ok(metrics)
+    }
+}

@@ -1,0 +1,423 @@
+//! One transaction as the backend sees it: which backend reply becomes which client reply.
+//!
+//! The backend is connected at the first recipient that our own checks let pass (DECISIONS 3); a slow
+//! client gives the connection back and takes one again (DECISIONS 27). Until the message is handed
+//! over nothing is lost by starting anew, so a connection that proves stale is replaced once.
+
+use std::io::IoSlice;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::refusal;
+use super::spool::Overflow;
+use crate::backend::machine::{self, Identity, Need};
+use crate::backend::{BackendError, Lease, Metrics, Pool};
+use crate::message::Message;
+use crate::smtp::{Extension, ForwardPath, Params, Reply, ReversePath, data};
+
+/// The envelope so far, as it is handed on.
+pub struct Envelope<'a> {
+    /// The sender.
+    pub reverse_path: &'a ReversePath,
+    /// Its parameters.
+    pub params: &'a Params,
+    /// Recipients that the backend accepted, with its replies.
+    pub accepted: &'a [Recipient],
+}
+
+/// A recipient that the backend accepted.
+#[derive(Debug)]
+pub struct Recipient {
+    /// The recipient.
+    pub path: ForwardPath,
+    /// Its parameters.
+    pub params: Params,
+    /// Its place in the transaction.
+    pub index: usize,
+    /// The code that accepted it.
+    pub code: u16,
+}
+
+/// The message with what is put before it and what is cut out of it.
+pub struct Parcel<'a> {
+    /// Our fields.
+    pub prefix: &'a [u8],
+    /// The octets in memory.
+    pub message: &'a Message,
+    /// Ranges of the memory part that are left out, in order.
+    pub cuts: &'a [Range<usize>],
+    /// The rest.
+    pub overflow: Option<&'a mut Overflow>,
+}
+
+/// One transaction with a backend.
+pub struct Relay {
+    pool: Arc<Pool>,
+    identity: Identity,
+    need: Need,
+    lease: Option<Lease>,
+    /// MAIL was refused: every recipient hears it.
+    mail_refused: Option<Reply>,
+}
+
+/// Why a message was not handed over.
+pub enum Failure {
+    /// Nothing of it left us: 4xx, and the backend has nothing.
+    Before(Reply),
+    /// It was on its way: 4xx, and the backend may have it.
+    Unknown(BackendError),
+}
+
+/// RCPT commands sent before their replies are read: neither side's buffers can fill up.
+const GROUP: usize = 100;
+/// Octets of a spool file sent at a time.
+const BLOCK: usize = 256 * 1024;
+
+impl Relay {
+    /// Nothing is connected yet.
+    pub fn new(pool: Arc<Pool>, identity: Identity, need: Need) -> Self {
+        Self { pool, identity, need, lease: None, mail_refused: None }
+    }
+
+    /// True while a backend connection is held.
+    pub fn holds_backend(&self) -> bool {
+        self.lease.is_some()
+    }
+
+    /// What is counted about backends.
+    pub fn metrics(&self) -> Metrics {
+        self.pool.metrics.clone()
+    }
+
+    /// The member that has it, for the log.
+    pub fn member(&self) -> Option<&Arc<str>> {
+        self.lease.as_ref().map(Lease::member)
+    }
+
+    /// Hands `new` recipients on (and MAIL before the first); one reply each.
+    pub async fn recipients(&mut self, envelope: &Envelope<'_>, new: &[(ForwardPath, Params)]) -> Vec<Reply> {
+        if let Some(refused) = &self.mail_refused {
+            return vec![refused.clone(); new.len()];
+        }
+        let outcome = match self.lease.take() {
+            Some(lease) => self.more(lease, new).await,
+            None if envelope.accepted.is_empty() => self.first(envelope, new).await,
+            None => match self.replay(envelope).await {
+                Ok(lease) => self.more(lease, new).await,
+                Err(reply) => return vec![reply; new.len()],
+            },
+        };
+        outcome.unwrap_or_else(|why| vec![refusal::backend_failure(&why, self.need.smtputf8); new.len()])
+    }
+
+    /// MAIL and the first recipients.
+    async fn first(
+        &mut self,
+        envelope: &Envelope<'_>,
+        new: &[(ForwardPath, Params)],
+    ) -> Result<Vec<Reply>, BackendError> {
+        let mut lease = self.pool.lease(&self.identity, &self.need, false).await?;
+        match begin(&mut lease, envelope, new).await {
+            Err(_) if lease.reused => {
+                drop(lease);
+                lease = self.pool.lease(&self.identity, &self.need, true).await?;
+                let (mail, replies) = begin(&mut lease, envelope, new).await?;
+                Ok(self.begun(lease, mail, replies))
+            }
+            Ok((mail, _)) if mail.code() == 421 && lease.reused => {
+                drop(lease);
+                lease = self.pool.lease(&self.identity, &self.need, true).await?;
+                let (mail, replies) = begin(&mut lease, envelope, new).await?;
+                Ok(self.begun(lease, mail, replies))
+            }
+            Ok((mail, replies)) => Ok(self.begun(lease, mail, replies)),
+            Err(why) => Err(why),
+        }
+    }
+
+    fn begun(&mut self, lease: Lease, mail: Reply, replies: Vec<Reply>) -> Vec<Reply> {
+        if mail.is_positive() {
+            self.lease = Some(lease);
+            return replies;
+        }
+        lease.give_back();
+        let count = replies.len();
+        self.mail_refused = Some(mail.clone());
+        vec![mail; count]
+    }
+
+    /// Further recipients of an open transaction.
+    async fn more(&mut self, mut lease: Lease, new: &[(ForwardPath, Params)]) -> Result<Vec<Reply>, BackendError> {
+        let replies = name_recipients(&mut lease, &borrowed(new)).await?;
+        self.lease = Some(lease);
+        Ok(replies)
+    }
+
+    /// Opens the transaction again on a new connection. The answers must be what they were.
+    async fn replay(&mut self, envelope: &Envelope<'_>) -> Result<Lease, Reply> {
+        let failed = |why: BackendError| refusal::backend_failure(&why, self.need.smtputf8);
+        let mut lease = self.pool.lease(&self.identity, &self.need, true).await.map_err(failed)?;
+        let none: [(ForwardPath, Params); 0] = [];
+        let (mail, _) = begin(&mut lease, envelope, &none).await.map_err(failed)?;
+        if !mail.is_positive() {
+            lease.give_back();
+            return Err(refusal::ENVELOPE_CHANGED);
+        }
+        let again: Vec<_> = envelope.accepted.iter().map(|recipient| (&recipient.path, &recipient.params)).collect();
+        let replies = name_recipients(&mut lease, &again).await.map_err(failed)?;
+        if replies.iter().zip(envelope.accepted).any(|(reply, before)| reply.code() != before.code) {
+            lease.reset();
+            return Err(refusal::ENVELOPE_CHANGED);
+        }
+        Ok(lease)
+    }
+
+    /// Gives the connection back for now: the client is slow.
+    pub fn release(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.reset();
+        }
+    }
+
+    /// Hands the message over and waits for the backend's word on it, however long that takes.
+    ///
+    /// # Errors
+    /// [`Failure`] says whether the backend may have it.
+    pub async fn deliver(&mut self, envelope: &Envelope<'_>, parcel: Parcel<'_>) -> Result<Reply, Failure> {
+        let held = self.lease.take().and_then(|mut lease| lease.connection().is_quiet().then_some(lease));
+        let mut lease = match held {
+            Some(lease) => lease,
+            None => self.replay(envelope).await.map_err(Failure::Before)?,
+        };
+        let timer = self.pool.metrics.end_of_data.start_timer();
+        let outcome = hand_over(&mut lease, parcel).await;
+        timer.observe_duration();
+        match outcome {
+            Ok(reply) => {
+                lease.connection().transactions += 1;
+                lease.give_back();
+                Ok(reply)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+/// MAIL and `new` recipients in one go where the backend pipelines; the reply to MAIL and one for each recipient.
+async fn begin(
+    lease: &mut Lease,
+    envelope: &Envelope<'_>,
+    new: &[(ForwardPath, Params)],
+) -> Result<(Reply, Vec<Reply>), BackendError> {
+    let timeouts = lease.pool().settings().timeouts.clone();
+    let pipelining = lease.extensions().has(Extension::Pipelining);
+    let mut commands = Vec::with_capacity(256);
+    machine::mail(envelope.reverse_path, envelope.params, &mut commands);
+    if pipelining {
+        for (path, params) in new {
+            machine::rcpt(path, params, &mut commands);
+        }
+    }
+    let connection = lease.connection();
+    connection.send(&commands, timeouts.write).await?;
+    let mail = connection.reply(timeouts.command).await?;
+    if !pipelining {
+        if !mail.is_positive() {
+            return Ok((mail.clone(), vec![mail; new.len()]));
+        }
+        let replies = name_recipients(lease, &borrowed(new)).await?;
+        return Ok((mail, replies));
+    }
+    let mut replies = Vec::with_capacity(new.len());
+    for _ in new {
+        match connection.reply(timeouts.command).await {
+            Ok(reply) => replies.push(reply),
+            Err(_) if !mail.is_positive() => replies.push(mail.clone()),
+            Err(why) => return Err(why),
+        }
+    }
+    Ok((mail, replies))
+}
+
+/// RCPT for each, pipelined where the backend does.
+async fn name_recipients(
+    lease: &mut Lease,
+    recipients: &[(&ForwardPath, &Params)],
+) -> Result<Vec<Reply>, BackendError> {
+    let timeouts = lease.pool().settings().timeouts.clone();
+    let pipelining = lease.extensions().has(Extension::Pipelining);
+    let connection = lease.connection();
+    let mut replies = Vec::with_capacity(recipients.len());
+    for group in recipients.chunks(if pipelining { GROUP } else { 1 }) {
+        let mut commands = Vec::with_capacity(64 * group.len());
+        for (path, params) in group {
+            machine::rcpt(path, params, &mut commands);
+        }
+        connection.send(&commands, timeouts.write).await?;
+        for _ in group {
+            replies.push(connection.reply(timeouts.command).await?);
+        }
+    }
+    Ok(replies)
+}
+
+fn borrowed(new: &[(ForwardPath, Params)]) -> Vec<(&ForwardPath, &Params)> {
+    new.iter().map(|(path, params)| (path, params)).collect()
+}
+
+/// The message itself: one BDAT where the backend has CHUNKING, else DATA.
+async fn hand_over(lease: &mut Lease, parcel: Parcel<'_>) -> Result<Reply, Failure> {
+    if lease.extensions().has(Extension::Chunking) {
+        hand_over_counted(lease, parcel).await
+    } else {
+        hand_over_dotted(lease, parcel).await
+    }
+}
+
+async fn hand_over_counted(lease: &mut Lease, parcel: Parcel<'_>) -> Result<Reply, Failure> {
+    let timeouts = lease.pool().settings().timeouts.clone();
+    let cut: usize = parcel.cuts.iter().map(ExactSizeIterator::len).sum();
+    let total = parcel.prefix.len() as u64 + parcel.message.len() - cut as u64;
+    let mut head = format!("BDAT {total} LAST\r\n").into_bytes();
+    head.extend_from_slice(parcel.prefix);
+    let mut parts = vec![IoSlice::new(&head)];
+    parts.extend(kept(parcel.message.octets(), parcel.cuts).map(IoSlice::new));
+    let connection = lease.connection();
+    connection.send_parts(&mut parts, timeouts.write).await.map_err(broke_off)?;
+    if let Some(overflow) = parcel.overflow {
+        let mut buffer = vec![0; BLOCK];
+        overflow.rewind().await.map_err(disk)?;
+        loop {
+            let count = overflow.read(&mut buffer).await.map_err(disk)?;
+            let Some(block) = buffer.get(..count).filter(|block| !block.is_empty()) else { break };
+            connection.send_more(block, timeouts.write).await.map_err(broke_off)?;
+        }
+    }
+    final_reply(lease).await
+}
+
+async fn hand_over_dotted(lease: &mut Lease, parcel: Parcel<'_>) -> Result<Reply, Failure> {
+    let timeouts = lease.pool().settings().timeouts.clone();
+    let connection = lease.connection();
+    let not_yet = |_: BackendError| Failure::Before(refusal::BACKEND_DOWN);
+    connection.send(b"DATA\r\n", timeouts.write).await.map_err(not_yet)?;
+    let go = connection.reply(timeouts.command).await.map_err(not_yet)?;
+    if go.code() != 354 {
+        // A refusal of DATA is the final reply; anything else is nonsense.
+        return if go.class() >= 4 { Ok(go) } else { Err(Failure::Before(refusal::BACKEND_DOWN)) };
+    }
+    let mut parts = vec![IoSlice::new(parcel.prefix)];
+    for piece in kept(parcel.message.octets(), parcel.cuts) {
+        stuff(piece, true, &mut parts);
+    }
+    let open = !parcel.message.octets().ends_with(b"\r\n") && !parcel.message.octets().is_empty();
+    if parcel.overflow.is_none() {
+        parts.push(IoSlice::new(if open { b"\r\n.\r\n" } else { b".\r\n" }));
+    }
+    connection.send_parts(&mut parts, timeouts.write).await.map_err(broke_off)?;
+    if let Some(overflow) = parcel.overflow {
+        send_overflow_dotted(lease, overflow, parcel.message.octets()).await?;
+    }
+    final_reply(lease).await
+}
+
+/// The rest of a message from its file, dot-stuffed. `before` is what went before it.
+async fn send_overflow_dotted(lease: &mut Lease, overflow: &mut Overflow, before: &[u8]) -> Result<(), Failure> {
+    let limit = lease.pool().settings().timeouts.write;
+    overflow.rewind().await.map_err(disk)?;
+    let mut buffer = vec![0; BLOCK];
+    let mut last_two = [0u8; 2];
+    for (slot, octet) in last_two.iter_mut().rev().zip(before.iter().rev()) {
+        *slot = *octet;
+    }
+    loop {
+        let count = overflow.read(&mut buffer).await.map_err(disk)?;
+        let Some(block) = buffer.get(..count).filter(|block| !block.is_empty()) else { break };
+        let mut out = Vec::with_capacity(block.len() + block.len() / 64);
+        // A CRLF may lie across the border of two blocks: the dot then follows the LF that begins this one.
+        let rest = match block {
+            [b'\n', b'.', ..] if last_two[1] == b'\r' => {
+                out.extend_from_slice(b"\n.");
+                block.get(1..).unwrap_or_default()
+            }
+            _ => block,
+        };
+        let at_line_start = out.is_empty() && last_two == *b"\r\n";
+        let mut from = 0;
+        for point in data::stuffing_points(rest, at_line_start) {
+            out.extend_from_slice(rest.get(from..point).unwrap_or_default());
+            out.push(b'.');
+            from = point;
+        }
+        out.extend_from_slice(rest.get(from..).unwrap_or_default());
+        lease.connection().send_more(&out, limit).await.map_err(broke_off)?;
+        last_two = match block {
+            [.., a, b] => [*a, *b],
+            [b] => [last_two[1], *b],
+            [] => last_two,
+        };
+    }
+    let end: &[u8] = if last_two == *b"\r\n" { b".\r\n" } else { b"\r\n.\r\n" };
+    lease.connection().send_more(end, limit).await.map_err(broke_off)
+}
+
+async fn final_reply(lease: &mut Lease) -> Result<Reply, Failure> {
+    let limit = lease.pool().settings().timeouts.end_of_data;
+    let reply = lease.connection().reply(limit).await.map_err(Failure::Unknown)?;
+    match reply.class() {
+        2 | 4 | 5 => Ok(reply),
+        _ => Err(Failure::Unknown(BackendError::Unsolicited)),
+    }
+}
+
+/// The backend did not take all of the message, so it cannot have it.
+fn broke_off(_: BackendError) -> Failure {
+    Failure::Before(refusal::BACKEND_LOST)
+}
+
+fn disk(why: std::io::Error) -> Failure {
+    tracing::error!(error = %why, "spool.read_failed");
+    // The backend saw no end of data, so it cannot have the message.
+    Failure::Before(refusal::SPOOL_FULL)
+}
+
+/// The octets outside the cuts.
+fn kept<'a>(octets: &'a [u8], cuts: &'a [Range<usize>]) -> impl Iterator<Item = &'a [u8]> {
+    let starts = std::iter::once(0).chain(cuts.iter().map(|cut| cut.end));
+    let ends = cuts.iter().map(|cut| cut.start).chain(std::iter::once(octets.len()));
+    starts.zip(ends).filter_map(|(start, end)| octets.get(start..end)).filter(|piece| !piece.is_empty())
+}
+
+/// Appends `piece` with a dot before each dot that begins a line.
+fn stuff<'a>(piece: &'a [u8], at_line_start: bool, parts: &mut Vec<IoSlice<'a>>) {
+    let mut from = 0;
+    for point in data::stuffing_points(piece, at_line_start) {
+        if let Some(before) = piece.get(from..point).filter(|before| !before.is_empty()) {
+            parts.push(IoSlice::new(before));
+        }
+        parts.push(IoSlice::new(b"."));
+        from = point;
+    }
+    if let Some(rest) = piece.get(from..).filter(|rest| !rest.is_empty()) {
+        parts.push(IoSlice::new(rest));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_cut_is_gone_and_nothing_else() {
+        for (cuts, left) in [
+            (vec![], "0123456789"),
+            (vec![0..3], "3456789"),
+            (vec![2..4, 8..10], "014567"),
+            (vec![0..10], ""),
+            (vec![0..1, 1..2, 9..10], "2345678"),
+        ] {
+            let pieces: Vec<u8> = kept(b"0123456789", &cuts).flatten().copied().collect();
+            assert_eq!(String::from_utf8(pieces).expect("ascii"), left, "{cuts:?}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What all sessions share, built once by the server.
+
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use lru::LruCache;
+use tokio::time::Instant;
+
+use super::spool::Spool;
+use super::{Metrics, Settings};
+use crate::backend::Pool;
+use crate::clock::Clock;
+use crate::pipeline::Ruleset;
+
+/// What all sessions share.
+pub struct Shared {
+    /// Settings; swapped at reload, read at the beginning of a session.
+    pub settings: ArcSwap<Settings>,
+    /// What judges; swapped at reload, read at each MAIL.
+    pub ruleset: ArcSwap<Ruleset>,
+    /// The rule set of clients that nothing is asked about.
+    pub unjudged: Arc<Ruleset>,
+    /// The backends; swapped at reload, read at each MAIL.
+    pub pool: ArcSwap<Pool>,
+    /// Where messages stay while they are judged.
+    pub spool: Arc<Spool>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Wall-clock time.
+    pub clock: Arc<dyn Clock>,
+    /// Clients whose TLS handshake failed a while ago (DECISIONS 30).
+    pub tls_failures: Recent<IpAddr>,
+    /// Envelopes that must be split at RCPT when they come again (DECISIONS 2).
+    pub splits: Recent<u64>,
+}
+
+/// A bounded set whose members are forgotten after a while.
+pub struct Recent<K: Hash + Eq> {
+    seen: Mutex<LruCache<K, Instant>>,
+    lifetime: Duration,
+}
+
+impl<K: Hash + Eq> Recent<K> {
+    /// Holds at most `capacity` members, each for `lifetime`.
+    pub fn new(capacity: NonZeroUsize, lifetime: Duration) -> Self {
+        Self { seen: Mutex::new(LruCache::new(capacity)), lifetime }
+    }
+
+    /// Remembers `key`.
+    pub fn insert(&self, key: K) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).put(key, Instant::now() + self.lifetime);
+    }
+
+    /// True if `key` was remembered a short while ago.
+    pub fn contains(&self, key: &K) -> bool {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.is_empty() {
+            return false;
+        }
+        match seen.get(key) {
+            Some(until) if *until > Instant::now() => true,
+            Some(_) => {
+                seen.pop(key);
+                false
+            }
+            None => false,
+        }
+    }
+}
+
+/// How many clients with failed handshakes, and split envelopes, are remembered.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(16 * 1024).expect("not zero");
+
+impl Shared {
+    /// Puts it together.
+    pub fn new(
+        settings: Settings,
+        ruleset: Arc<Ruleset>,
+        pool: Arc<Pool>,
+        spool: Arc<Spool>,
+        metrics: Metrics,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            settings: ArcSwap::from_pointee(settings),
+            ruleset: ArcSwap::new(ruleset),
+            unjudged: Arc::new(Ruleset::empty()),
+            pool: ArcSwap::new(pool),
+            spool,
+            metrics,
+            clock,
+            tls_failures: Recent::new(REMEMBERED, Duration::from_secs(3600)),
+            splits: Recent::new(REMEMBERED, Duration::from_secs(4 * 3600)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_seen_is_forgotten_after_a_while() {
+        let recent = Recent::new(NonZeroUsize::new(2).expect("two"), Duration::from_secs(60));
+        recent.insert(1);
+        recent.insert(2);
+        assert!(recent.contains(&1) && recent.contains(&2) && !recent.contains(&3));
+        recent.insert(3);
+        assert!(!recent.contains(&1), "the bound pushes the oldest out");
+        tokio::time::advance(Duration::from_secs(61)).await;
+        assert!(!recent.contains(&2) && !recent.contains(&3));
+    }
+}

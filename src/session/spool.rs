@@ -1,0 +1,305 @@
+//! Where a message stays while it is judged: memory up to a bound, then an unlinked temporary file.
+//!
+//! Both are bounded per message and over all sessions; nothing survives the process. The file is
+//! written and read by the blocking pool, never on a reactor thread.
+
+use std::io::{self, SeekFrom};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+
+use crate::units::ByteSize;
+
+/// What an administrator can set about the spool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where temporary files are made; they have no name.
+    pub directory: PathBuf,
+    /// Octets of one message in memory.
+    pub message_memory: ByteSize,
+    /// Octets of all messages in memory.
+    pub total_memory: ByteSize,
+    /// Octets of all temporary files.
+    pub total_disk: ByteSize,
+}
+
+/// The bounds that all sessions share.
+#[derive(Debug)]
+pub struct Spool {
+    settings: Settings,
+    memory: Arc<AtomicU64>,
+    disk: Arc<AtomicU64>,
+}
+
+/// One message on its way in.
+#[derive(Debug)]
+pub struct Draft {
+    spool: Arc<Spool>,
+    /// What is in memory; new octets are appended by the decoder, then [`Draft::settle`] accounts for them.
+    pub memory: Vec<u8>,
+    held: Share,
+    overflow: Option<Overflow>,
+    len: u64,
+}
+
+/// The part of a message that is in a file.
+#[derive(Debug)]
+pub struct Overflow {
+    file: File,
+    len: u64,
+    _held: Share,
+}
+
+/// A share of a bound, given back on drop.
+#[derive(Debug)]
+struct Share {
+    total: Arc<AtomicU64>,
+    octets: u64,
+}
+
+/// Why a message cannot be taken for now (452 4.3.1).
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// The bounds are reached.
+    #[error("spool full")]
+    Full,
+    /// The disk failed us.
+    #[error("spool: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Kept in memory however full it is, so that a message always has room for its header section.
+const MINIMUM: u64 = 64 * 1024;
+
+impl Spool {
+    /// With these bounds; nothing is made before a message needs it.
+    pub fn new(settings: Settings) -> Arc<Self> {
+        Arc::new(Self { settings, memory: Arc::default(), disk: Arc::default() })
+    }
+
+    /// Octets of messages in memory now.
+    pub fn memory_used(&self) -> u64 {
+        self.memory.load(Ordering::Relaxed)
+    }
+
+    /// Octets in temporary files now.
+    pub fn disk_used(&self) -> u64 {
+        self.disk.load(Ordering::Relaxed)
+    }
+
+    /// A new message; `expected` octets if the client declared its size.
+    pub fn draft(self: &Arc<Self>, expected: Option<u64>) -> Draft {
+        let room = expected.unwrap_or(4096).clamp(1024, self.settings.message_memory.0.max(1024));
+        Draft {
+            spool: self.clone(),
+            memory: Vec::with_capacity(usize::try_from(room.min(1 << 20)).unwrap_or(4096)),
+            held: Share { total: self.memory.clone(), octets: 0 },
+            overflow: None,
+            len: 0,
+        }
+    }
+}
+
+impl Draft {
+    /// Octets so far.
+    pub fn len(&self) -> u64 {
+        self.len + self.unsettled()
+    }
+
+    /// True if there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn in_memory(&self) -> u64 {
+        self.len - self.overflow.as_ref().map_or(0, |overflow| overflow.len)
+    }
+
+    fn unsettled(&self) -> u64 {
+        self.memory.len() as u64 - self.in_memory()
+    }
+
+    /// True if [`Draft::settle`] has work to do: call it then before appending more.
+    pub fn wants_settling(&self) -> bool {
+        self.overflow.is_some() || self.unsettled() >= 16 * 1024
+    }
+
+    /// Accounts for what was appended, and moves what is over the bounds to the file.
+    ///
+    /// # Errors
+    /// If the bounds or the disk are exhausted; the draft is of no use then.
+    pub async fn settle(&mut self) -> Result<(), SpoolError> {
+        let new = self.unsettled();
+        if new == 0 {
+            return Ok(());
+        }
+        let settled = self.in_memory();
+        self.len += new;
+        if self.overflow.is_none() {
+            let total = self.memory.len() as u64;
+            let bound = self.spool.settings.message_memory.0.max(MINIMUM);
+            if total <= bound && self.held.grow(new, self.spool.settings.total_memory.0, total <= MINIMUM) {
+                return Ok(());
+            }
+            let file = tempfile::tempfile_in(&self.spool.settings.directory)?;
+            let held = Share { total: self.spool.disk.clone(), octets: 0 };
+            self.overflow = Some(Overflow { file: File::from_std(file), len: 0, _held: held });
+        }
+        let Some(overflow) = &mut self.overflow else { return Ok(()) };
+        let at = usize::try_from(settled).unwrap_or(usize::MAX).min(self.memory.len());
+        if !overflow._held.grow(new, self.spool.settings.total_disk.0, false) {
+            return Err(SpoolError::Full);
+        }
+        overflow.file.write_all(self.memory.get(at..).unwrap_or_default()).await?;
+        overflow.len += new;
+        self.memory.truncate(at);
+        Ok(())
+    }
+
+    /// Ends the message.
+    ///
+    /// # Errors
+    /// As [`Draft::settle`].
+    pub async fn finish(mut self) -> Result<Spooled, SpoolError> {
+        self.settle().await?;
+        if let Some(overflow) = &mut self.overflow {
+            overflow.file.flush().await?;
+        }
+        Ok(Spooled { len: self.len, memory: self.memory, held: Held(self.held), overflow: self.overflow })
+    }
+}
+
+/// A whole message.
+#[derive(Debug)]
+pub struct Spooled {
+    /// Length in octets.
+    pub len: u64,
+    /// Its beginning, or all of it.
+    pub memory: Vec<u8>,
+    /// The claim on memory: keep it as long as the octets.
+    pub held: Held,
+    /// The rest.
+    pub overflow: Option<Overflow>,
+}
+
+/// A claim on the shared memory bound.
+#[derive(Debug)]
+pub struct Held(#[allow(dead_code, reason = "held for its Drop")] Share);
+
+impl Overflow {
+    /// Octets in the file.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// True if there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Back to the first octet.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub async fn rewind(&mut self) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(0)).await.map(|_| ())
+    }
+
+    /// The next octets, at most `buffer.len()`; 0 at the end.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.read(buffer).await
+    }
+}
+
+impl Share {
+    /// Claims `more` octets of the bound; with `anyway` even where it is exceeded.
+    fn grow(&mut self, more: u64, bound: u64, anyway: bool) -> bool {
+        let before = self.total.fetch_add(more, Ordering::Relaxed);
+        if before + more > bound && !anyway {
+            self.total.fetch_sub(more, Ordering::Relaxed);
+            return false;
+        }
+        self.octets += more;
+        true
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.total.fetch_sub(self.octets, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spool(message: u64, memory: u64, disk: u64) -> Arc<Spool> {
+        Spool::new(Settings {
+            directory: std::env::temp_dir(),
+            message_memory: ByteSize(message),
+            total_memory: ByteSize(memory),
+            total_disk: ByteSize(disk),
+        })
+    }
+
+    async fn fill(draft: &mut Draft, octets: usize) -> Result<(), SpoolError> {
+        for piece in vec![b'x'; octets].chunks(10_000) {
+            draft.memory.extend_from_slice(piece);
+            if draft.wants_settling() {
+                draft.settle().await?;
+            }
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_message_is_the_same_wherever_it_lies() {
+        for (octets, in_file) in [(0, 0), (65_536, 0), (300_000, 200_000), (1_000_000, 900_000)] {
+            let spool = spool(100_000, 1 << 20, 1 << 30);
+            let mut draft = spool.draft(None);
+            fill(&mut draft, octets).await.expect("room");
+            assert_eq!(draft.len(), octets as u64);
+            let mut spooled = draft.finish().await.expect("room");
+            let mut all = spooled.memory.clone();
+            let mut filed = 0;
+            if let Some(overflow) = &mut spooled.overflow {
+                overflow.rewind().await.expect("disk");
+                let mut buffer = vec![0; 7000];
+                loop {
+                    let count = overflow.read(&mut buffer).await.expect("disk");
+                    if count == 0 {
+                        break;
+                    }
+                    filed += count;
+                    all.extend_from_slice(&buffer[..count]);
+                }
+            }
+            assert_eq!(all.len(), octets);
+            assert!(filed >= in_file, "{filed} of {octets} octets in the file");
+            drop(spooled);
+            assert_eq!((spool.memory_used(), spool.disk_used()), (0, 0), "everything is given back");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_memory_spills_and_a_full_disk_refuses() {
+        let spool = spool(1 << 20, 100_000, 500_000);
+        let mut first = spool.draft(Some(90_000));
+        fill(&mut first, 90_000).await.expect("memory");
+        first.settle().await.expect("memory");
+        let mut second = spool.draft(None);
+        fill(&mut second, 300_000).await.expect("disk");
+        assert!(spool.disk_used() > 200_000);
+        let mut third = spool.draft(None);
+        assert!(matches!(fill(&mut third, 400_000).await, Err(SpoolError::Full)));
+        drop((first, second, third));
+        assert_eq!((spool.memory_used(), spool.disk_used()), (0, 0));
+    }
+}

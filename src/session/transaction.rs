@@ -1,0 +1,254 @@
+//! One transaction, from MAIL to the verdict: its facts, its recipients, and what becomes of it.
+
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::id::TransactionId;
+use super::message::Inbound;
+use super::relay::{Envelope, Recipient, Relay};
+use super::settings::Settings;
+use super::shared::Shared;
+use super::{refusal, settings};
+use crate::facts::{ClientFacts, MailFacts, RcptFacts};
+use crate::pipeline::Assessment;
+use crate::smtp::{Domain, ForwardPath, Params, Reply};
+use crate::verdict::Verdict;
+
+/// One transaction.
+pub struct Transaction {
+    /// Its name.
+    pub id: TransactionId,
+    /// Its envelope so far.
+    pub mail: Arc<MailFacts>,
+    /// The declared size.
+    pub size: Option<u64>,
+    /// Recipients that the backend accepted.
+    pub accepted: Vec<Recipient>,
+    /// Which of them are exempt from refusals, by index.
+    exempt: Vec<bool>,
+    /// Recipients waiting to be handed on together, and refusals that must be spoken in their turn.
+    batch: Vec<Turn>,
+    /// When RCPT stops waiting for checks.
+    settle_by: Option<Instant>,
+    /// The backend's side.
+    pub relay: Relay,
+    /// The message, once it began to arrive.
+    pub inbound: Option<Inbound>,
+    /// When MAIL came.
+    pub began: Instant,
+    /// Refused recipients.
+    pub refused: usize,
+}
+
+/// One RCPT whose reply has its turn.
+enum Turn {
+    Say(Reply),
+    HandOn { path: ForwardPath, params: Params, index: usize },
+}
+
+/// RCPT commands handed on in one go.
+const BATCH: usize = 100;
+
+impl Transaction {
+    /// Begins with MAIL.
+    pub fn new(id: TransactionId, mail: Arc<MailFacts>, size: Option<u64>, relay: Relay) -> Self {
+        Self {
+            id,
+            mail,
+            size,
+            accepted: Vec::new(),
+            exempt: Vec::new(),
+            batch: Vec::new(),
+            settle_by: None,
+            relay,
+            inbound: None,
+            began: Instant::now(),
+            refused: 0,
+        }
+    }
+
+    /// True if RCPT replies are still owed.
+    pub fn owes_replies(&self) -> bool {
+        !self.batch.is_empty()
+    }
+
+    /// True if so many are owed that they should be given before more is read.
+    pub fn is_batch_full(&self, limit: usize) -> bool {
+        self.batch.len() >= BATCH || self.accepted.len() + self.batch.len() >= limit
+    }
+
+    /// Judges one RCPT; its reply comes with [`Transaction::answer_batch`].
+    pub async fn rcpt(
+        &mut self,
+        shared: &Shared,
+        settings: &Settings,
+        assessment: &mut Assessment,
+        path: ForwardPath,
+        params: Params,
+    ) {
+        let client = &self.mail.helo.client;
+        if !may_relay(&settings.relay, client, &path) {
+            return self.refuse(shared, "relaying_denied", refusal::RELAYING_DENIED);
+        }
+        let exempt = settings.exempt.contains(&path);
+        if let Some(first) = self.exempt.first().copied()
+            && first != exempt
+            && shared.splits.contains(&self.split_key())
+        {
+            return self.refuse(shared, "split", refusal::OTHER_TRANSACTION);
+        }
+        let index = self.exempt.len();
+        self.exempt.push(exempt);
+        assessment.add_recipient(index, exempt);
+        assessment.learn(&Arc::new(RcptFacts { mail: self.mail.clone(), forward_path: path.clone(), index }));
+        let by = *self.settle_by.get_or_insert_with(|| Instant::now() + settings.budgets.rcpt);
+        if let Some(decision) = assessment.settle(index, by).await {
+            assessment.drop_recipient(index);
+            let reply = refusal::decision(&decision, Some(&path), self.id);
+            tracing::info!(
+                id = %self.id, client = %client.addr, helo = %self.mail.helo.name,
+                reverse_path = %self.mail.reverse_path, forward_path = %path, stage = "rcpt",
+                verdict = %decision.verdict, clause = decision.clause.as_deref().unwrap_or(""),
+                score = %decision.score, symbols = %assessment.trace().symbols_text(),
+                reply = %reply.to_log(), "recipient.refused"
+            );
+            let label = if decision.verdict == Verdict::Reject { "rejected" } else { "deferred" };
+            return self.refuse(shared, label, reply);
+        }
+        self.batch.push(Turn::HandOn { path, params, index });
+    }
+
+    /// Queues a refusal of our own, counted as `label`.
+    pub fn refuse(&mut self, shared: &Shared, label: &str, reply: Reply) {
+        shared.metrics.recipients.with_label_values(&[label]).inc();
+        self.refused += 1;
+        self.batch.push(Turn::Say(reply));
+    }
+
+    /// Hands the waiting recipients on; one reply for each RCPT since the last time, in order.
+    pub async fn answer_batch(&mut self, shared: &Shared, assessment: &mut Assessment) -> Vec<Reply> {
+        let mut turns = std::mem::take(&mut self.batch);
+        let mut new = Vec::new();
+        for turn in &mut turns {
+            if let Turn::HandOn { path, params, .. } = turn {
+                new.push((path.clone(), std::mem::take(params)));
+            }
+        }
+        let answers = if new.is_empty() { Vec::new() } else { self.hand_on(&new).await };
+        let mut answers = answers.into_iter();
+        let mut new = new.into_iter();
+        let mut replies = Vec::with_capacity(turns.len());
+        for turn in turns {
+            let (path, index) = match turn {
+                Turn::Say(reply) => {
+                    replies.push(reply);
+                    continue;
+                }
+                Turn::HandOn { path, index, .. } => (path, index),
+            };
+            let params = new.next().map(|(_, params)| params).unwrap_or_default();
+            let reply = answers.next().unwrap_or(refusal::BACKEND_DOWN);
+            if reply.is_positive() {
+                shared.metrics.accepted.inc();
+                self.accepted.push(Recipient { path, params, index, code: reply.code() });
+            } else {
+                assessment.drop_recipient(index);
+                shared.metrics.recipients.with_label_values(&["backend"]).inc();
+                self.refused += 1;
+            }
+            replies.push(reply);
+        }
+        replies
+    }
+
+    async fn hand_on(&mut self, new: &[(ForwardPath, Params)]) -> Vec<Reply> {
+        let envelope =
+            Envelope { reverse_path: &self.mail.reverse_path, params: &self.mail.params, accepted: &self.accepted };
+        self.relay.recipients(&envelope, new).await
+    }
+
+    /// Remembers that this envelope is to be split when it comes again (DECISIONS 2).
+    pub fn remember_split(&self, shared: &Shared) {
+        shared.splits.insert(self.split_key());
+    }
+
+    fn split_key(&self) -> u64 {
+        let mut hasher = Xxh3::new();
+        self.mail.helo.client.addr.hash(&mut hasher);
+        self.mail.reverse_path.to_string().hash(&mut hasher);
+        hasher.digest()
+    }
+
+    /// How long it has been going on.
+    pub fn age(&self) -> Duration {
+        self.began.elapsed()
+    }
+}
+
+/// Whether mail from `client` may go to `path`: our domains, or a client that may relay. Addresses that
+/// smuggle another destination in their local part are not ours, whatever stands behind the `@`.
+fn may_relay(relay: &settings::Relay, client: &ClientFacts, path: &ForwardPath) -> bool {
+    let mailbox = match path {
+        ForwardPath::Postmaster(_) => return true,
+        ForwardPath::Mailbox(mailbox) => mailbox,
+    };
+    if relay.networks.contains(client.addr) {
+        return true;
+    }
+    if mailbox.unquoted_local().contains(['%', '!', '@']) {
+        return false;
+    }
+    match mailbox.domain() {
+        Domain::Name(_) => relay.domains.contains(&mailbox.domain().to_ascii_lower()),
+        Domain::Literal(..) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smtp::{Command, command};
+
+    fn path(text: &str) -> ForwardPath {
+        match command::parse(format!("RCPT TO:<{text}>").as_bytes()) {
+            Ok(Command::Rcpt { path, .. }) => path,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn only_our_domains_are_relayed_whatever_the_trick() {
+        let mut domains = settings::DomainSet::default();
+        for pattern in ["ours.example", ".sub.example", "xn--mnchen-3ya.example"] {
+            domains.insert(pattern).expect(pattern);
+        }
+        let networks = std::iter::once("192.0.2.0/24".parse().expect("network")).collect();
+        let relay = settings::Relay { domains: Arc::new(domains), networks };
+        let client =
+            |addr: &str| ClientFacts::new(addr.parse().expect(addr), "test".into(), "mx.ours.example".into(), None);
+        for (text, ours) in [
+            ("user@ours.example", true),
+            ("User@OURS.example", true),
+            ("user@a.sub.example", true),
+            ("user@münchen.example", true),
+            ("postmaster", true),
+            ("@theirs.example:user@ours.example", true),
+            ("user@sub.example", false),
+            ("user@theirs.example", false),
+            ("user@notours.example", false),
+            ("user%theirs.example@ours.example", false),
+            ("theirs.example!user@ours.example", false),
+            ("\"user@theirs.example\"@ours.example", false),
+            ("\"user%theirs.example\"@ours.example", false),
+            ("@ours.example:user@theirs.example", false),
+            ("user@[192.0.2.1]", false),
+        ] {
+            assert_eq!(may_relay(&relay, &client("198.51.100.1"), &path(text)), ours, "{text}");
+            assert!(may_relay(&relay, &client("192.0.2.9"), &path(text)), "{text} from a relay client");
+        }
+    }
+}

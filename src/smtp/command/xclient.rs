@@ -1,0 +1,78 @@
+//! The arguments of XCLIENT (Postfix XCLIENT_README).
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::CommandError;
+
+/// One attribute of XCLIENT (Postfix XCLIENT_README), decoded from xtext.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum XclientAttribute {
+    /// ADDR=; `None` for [UNAVAILABLE] or [TEMPUNAVAIL].
+    Addr(Option<IpAddr>),
+    /// NAME=.
+    Name(Option<String>),
+    /// HELO=.
+    Helo(Option<String>),
+    /// PROTO=, PORT=, LOGIN=, DESTADDR=, DESTPORT= and the like: known, without effect here.
+    Other(String),
+}
+
+/// Attributes that change nothing here.
+const WITHOUT_EFFECT: [&str; 6] = ["PROTO", "PORT", "LOGIN", "DESTADDR", "DESTPORT", "REVERSE_NAME"];
+
+/// Reads the attributes behind the verb; there must be one.
+pub(super) fn parse(text: &str) -> Result<Vec<XclientAttribute>, CommandError> {
+    let words = text.split(' ').filter(|word| !word.is_empty());
+    let attributes = words.map(parse_attribute).collect::<Result<Vec<_>, _>>()?;
+    match attributes.is_empty() {
+        true => Err(CommandError::Syntax("XCLIENT needs attributes")),
+        false => Ok(attributes),
+    }
+}
+
+fn parse_attribute(word: &str) -> Result<XclientAttribute, CommandError> {
+    let (name, value) = word.split_once('=').ok_or(CommandError::Parameter)?;
+    let name = name.to_ascii_uppercase();
+    let value = decode_xtext(value).ok_or(CommandError::Parameter)?;
+    let unknown = value.eq_ignore_ascii_case("[UNAVAILABLE]") || value.eq_ignore_ascii_case("[TEMPUNAVAIL]");
+    let value = (!unknown).then_some(value);
+    match name.as_str() {
+        "ADDR" => match value {
+            Some(text) => {
+                let address = parse_address(&text).ok_or(CommandError::Parameter)?;
+                Ok(XclientAttribute::Addr(Some(address)))
+            }
+            None => Ok(XclientAttribute::Addr(None)),
+        },
+        "NAME" => Ok(XclientAttribute::Name(value)),
+        "HELO" => Ok(XclientAttribute::Helo(value)),
+        other if WITHOUT_EFFECT.contains(&other) => Ok(XclientAttribute::Other(name)),
+        _ => Err(CommandError::Parameter),
+    }
+}
+
+/// `192.0.2.1` or `IPV6:2001:db8::1`; an IPv4-mapped address is the IPv4 address.
+fn parse_address(text: &str) -> Option<IpAddr> {
+    let address = match text.split_at_checked("IPV6:".len()) {
+        Some((tag, rest)) if tag.eq_ignore_ascii_case("IPV6:") => IpAddr::V6(rest.parse::<Ipv6Addr>().ok()?),
+        _ => text.parse().ok()?,
+    };
+    Some(address.to_canonical())
+}
+
+/// xtext (RFC 3461 4): `+` and two hexadecimal digits. Nothing that is empty, no UTF-8 or a control character.
+fn decode_xtext(text: &str) -> Option<String> {
+    let mut octets = text.bytes();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(octet) = octets.next() {
+        decoded.push(match octet {
+            b'+' => hex(octets.next()?)? << 4 | hex(octets.next()?)?,
+            other => other,
+        });
+    }
+    String::from_utf8(decoded).ok().filter(|text| !text.is_empty() && !text.contains(char::is_control))
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
