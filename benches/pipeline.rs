@@ -64,12 +64,7 @@ fn weights(checks: usize) -> Arc<Weights> {
 }
 
 fn client() -> Arc<ClientFacts> {
-    Arc::new(ClientFacts {
-        addr: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        listener: "edge".into(),
-        hostname: "mx.example".into(),
-        vouched_name: None,
-    })
+    Arc::new(ClientFacts::new(IpAddr::V4(Ipv4Addr::LOCALHOST), "edge".into(), "mx.example".into(), None))
 }
 
 fn runtime() -> Runtime {

@@ -106,12 +106,7 @@ fn ruleset(registry: Registry, weights: &[(&'static str, i32)], clauses: Vec<Cla
 }
 
 fn client() -> Arc<ClientFacts> {
-    Arc::new(ClientFacts {
-        addr: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        listener: "edge".into(),
-        hostname: "mx.example".into(),
-        vouched_name: None,
-    })
+    Arc::new(ClientFacts::new(IpAddr::V4(Ipv4Addr::LOCALHOST), "edge".into(), "mx.example".into(), None))
 }
 
 fn mail() -> Arc<MailFacts> {
