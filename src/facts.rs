@@ -253,3 +253,47 @@ impl<T> From<T> for Derived<T> {
         Self(OnceCell::new_with(Some(value)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_derived_fact_is_computed_once_and_taken_over_from_who_leaves_or_fails() {
+        let fact = Derived::default();
+        let slowly = |value: u8| async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok::<u8, ()>(value)
+        };
+        let leaves = tokio::time::timeout(Duration::from_millis(10), fact.get_or_try_derive(|| slowly(1)));
+        let (left, taken_over) = tokio::join!(leaves, fact.get_or_try_derive(|| slowly(2)));
+        assert!(left.is_err());
+        assert_eq!((taken_over, fact.get()), (Ok(&2), Some(&2)));
+        assert_eq!(fact.get_or_try_derive(|| slowly(3)).await, Ok(&2));
+
+        let fact = Derived::default();
+        assert_eq!(fact.get_or_try_derive(|| async { Err::<u8, _>("no") }).await, Err("no"));
+        assert_eq!(fact.get(), None);
+        assert_eq!(fact.get_or_try_derive(|| slowly(4)).await, Ok(&4));
+    }
+
+    #[test]
+    fn a_client_has_a_name_once_somebody_has_confirmed_it() {
+        let client = |vouched: Option<&str>, name: Option<ClientName>| ClientFacts {
+            name: name.map(Derived::from).unwrap_or_default(),
+            ..ClientFacts::new([192, 0, 2, 1].into(), "edge".into(), "mx".into(), vouched.map(str::to_owned))
+        };
+        for (vouched, name, confirmed) in [
+            (None, None, None),
+            (None, Some(ClientName::None), None),
+            (None, Some(ClientName::Unconfirmed("a.example".into())), None),
+            (None, Some(ClientName::Confirmed("a.example".into())), Some("a.example")),
+            (Some("b.example"), None, Some("b.example")),
+            (Some("b.example"), Some(ClientName::Confirmed("a.example".into())), Some("b.example")),
+        ] {
+            assert_eq!(client(vouched, name.clone()).confirmed_name(), confirmed, "{vouched:?} {name:?}");
+        }
+    }
+}

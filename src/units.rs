@@ -40,7 +40,7 @@ impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
         for (unit, name) in UNITS {
-            if self.0 >= unit && self.0 % unit == 0 {
+            if self.0 >= unit && self.0.is_multiple_of(unit) {
                 return write!(f, "{} {name}", self.0 / unit);
             }
         }
@@ -189,7 +189,7 @@ mod tests {
             ("1234", 1234, "1234"),
             ("64 KiB", 65_536, "64 KiB"),
             ("50MiB", 50 << 20, "50 MiB"),
-            ("2 GB", 2_000_000_000, "2000000000"),
+            ("2 GB", 2_000_000_000, "1953125 KiB"),
             ("1 g", 1 << 30, "1 GiB"),
         ] {
             let size: ByteSize = text.parse().expect(text);

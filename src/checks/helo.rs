@@ -176,8 +176,12 @@ fn folded(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::dns::FixedDns;
+    use crate::facts::ClientFacts;
+    use crate::smtp::HeloName;
 
     const ADDR: [u8; 4] = [192, 0, 2, 1];
 
@@ -239,6 +243,23 @@ mod tests {
             ("other.example.net", "HELO_UNRESOLVABLE"),
         ] {
             assert_eq!(told(&check.look(name, ADDR.into(), "MX.example.net").await), outcome, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_facts_of_the_session_are_what_is_judged() {
+        let client = ClientFacts::new(ADDR.into(), "edge".into(), "mx.example.net".into(), None);
+        let name = HeloName::parse(b"MX.example.net").expect("a word");
+        let facts = HeloFacts { client: Arc::new(client), name, extended: true, tls: None };
+        assert_eq!(told(&check().run(&facts).await), "HELO_IS_US");
+    }
+
+    proptest! {
+        #[test]
+        fn no_name_confuses_the_judge(name in "\\PC{0,40}|[\\[\\]:.a-f0-9-]{0,40}", octets: [u8; 4]) {
+            if let Opinion::Public(host) = judge(&name, octets.into(), |_| false) {
+                prop_assert!(host.contains('.') && host.is_ascii() && !host.ends_with('.'), "{host}");
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! `gatepost run`: the proxy itself.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::Failed;
 use crate::config::Loaded;
@@ -18,6 +19,9 @@ pub struct Arguments {
     pub config: PathBuf,
 }
 
+/// How long threads that are busy with files may hold up the end of the process.
+const THREADS_GRACE: Duration = Duration::from_secs(1);
+
 /// Runs until it is told to stop.
 pub fn run(arguments: &Arguments) -> Result<(), Failed> {
     let loaded = super::check_config::load(&arguments.config)?;
@@ -25,25 +29,26 @@ pub fn run(arguments: &Arguments) -> Result<(), Failed> {
         LogFormat::Text => log::Format::Text,
         LogFormat::Json => log::Format::Json,
     };
-    log::start(format, loaded.config.log.level.as_str())?;
+    let log = log::start(format, loaded.config.log.level.as_str())?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %arguments.config.display(), "starting");
     for warning in loaded.warnings.iter() {
         tracing::warn!(%warning, "configuration");
     }
+    // Changes the environment, so before there are threads.
+    let inherited = Inherited::from_env();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers().get()).enable_all().build()?;
-    runtime.block_on(serve(loaded, &arguments.config))
+    let ended = runtime.block_on(serve(loaded, &arguments.config, log, inherited));
+    runtime.shutdown_timeout(THREADS_GRACE);
+    ended
 }
 
-async fn serve(loaded: Loaded, path: &Path) -> Result<(), Failed> {
+async fn serve(loaded: Loaded, path: &Path, log: log::Handle, inherited: Inherited) -> Result<(), Failed> {
     let orders = signals::orders()?;
     let registry = metrics::registry()?;
     let plan = Proxy::plan(&loaded);
     let proxy = Proxy::new(loaded, None, &registry)?;
-    let (loader, ready) = (proxy.loader(path.to_owned()), proxy.backends_ready());
-    let server = Server::bind(plan, Inherited::from_env(), registry, proxy, loader, ready)?;
-    for address in server.addresses() {
-        tracing::info!(%address, "listening");
-    }
+    let (loader, ready) = (proxy.loader(path.to_owned(), log), proxy.backends_ready());
+    let server = Server::bind(plan, inherited, registry, proxy, loader, ready)?;
     let ended = server.run(orders).await;
     match ended.cut {
         0 => Ok(()),

@@ -3,6 +3,8 @@
 
 use super::Loaded;
 use crate::backend::settings::{Address, TlsMode};
+use crate::session::refusal;
+use crate::smtp::Reply;
 
 /// One thing that we depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +33,12 @@ fn row(dependency: impl Into<String>, failure: impl Into<String>, answer: impl I
     Failure { dependency: dependency.into(), failure: failure.into(), answer: answer.into() }
 }
 
+/// The codes of a reply, as the session says it: the table cannot drift from what is done.
+fn spoken(reply: &Reply) -> String {
+    let status = reply.status().map(|status| format!(" {status}")).unwrap_or_default();
+    format!("{}{status}", reply.code())
+}
+
 fn clients(loaded: &Loaded, rows: &mut Vec<Failure>) {
     let config = &loaded.config;
     let limits = &config.session.limits;
@@ -38,7 +46,7 @@ fn clients(loaded: &Loaded, rows: &mut Vec<Failure>) {
     rows.push(row(
         "client",
         format!("silent for {} s (in a message: {} s)", waits.command.as_secs(), waits.data_block.as_secs()),
-        "421 4.4.2, closed; what was not answered with 250 is the client's still",
+        format!("{}, closed; what was not answered with 250 is the client's still", spoken(&refusal::TIMED_OUT)),
     ));
     rows.push(row(
         "client",
@@ -54,9 +62,9 @@ fn clients(loaded: &Loaded, rows: &mut Vec<Failure>) {
             "more than {} sessions, or {} of one network",
             config.accept.sessions, config.accept.sessions_per_client
         ),
-        "421 4.3.2 (4.7.0), counted",
+        format!("{}, or {}; counted", spoken(&refusal::TOO_BUSY), spoken(&refusal::TOO_MANY_FROM_YOU)),
     ));
-    rows.push(row("client", format!("message above {}", limits.message_size), "552 5.3.4"));
+    rows.push(row("client", format!("message above {}", limits.message_size), spoken(&refusal::TOO_BIG)));
     for listener in config.listeners.iter().filter(|listener| listener.proxy_protocol) {
         rows.push(row(
             format!("balancer before {}", listener.name),
@@ -116,7 +124,8 @@ fn backends(loaded: &Loaded, rows: &mut Vec<Failure>) {
             Address::Socket(address) => address.to_string(),
             Address::Host(host, port) => format!("{host}:{port}"),
         };
-        let down = if several { "the next member; 451 4.3.0 if there is none" } else { "451 4.3.0 at RCPT" };
+        let refused = spoken(&refusal::BACKEND_DOWN);
+        let down = if several { format!("the next member; {refused} if there is none") } else { refused.clone() };
         rows.push(row(
             format!("backend {name}"),
             format!("no connection within {} s", backend.timeouts.connect.as_secs()),
@@ -125,22 +134,29 @@ fn backends(loaded: &Loaded, rows: &mut Vec<Failure>) {
         rows.push(row(
             format!("backend {name}"),
             format!("{} connections busy for {} s", member.connections, backend.timeouts.queue.as_secs()),
-            "451 4.3.0",
+            refused.clone(),
         ));
         rows.push(row(
             format!("backend {name}"),
             "gone, or nonsense, before its 250 after the final dot",
-            "451 4.3.0: the client keeps the message",
+            format!("{}: the client keeps the message", spoken(&refusal::BACKEND_LOST)),
         ));
         if matches!(member.tls, TlsMode::Required | TlsMode::Verify) {
-            rows.push(row(format!("backend {name}"), "no TLS, or not its certificate", "451 4.3.0, never in clear"));
+            rows.push(row(
+                format!("backend {name}"),
+                "no TLS, or not its certificate",
+                format!("{refused}, never in clear"),
+            ));
         }
     }
     if loaded.raw.backend.identity != super::raw::Identity::None {
         rows.push(row(
             "backend",
             "does not offer the configured way to pass on the client's identity",
-            "the member is not ready, 451 4.3.0; our own address is never passed off as the client's",
+            format!(
+                "the member is not ready, {}; our own address is never passed off as the client's",
+                spoken(&refusal::BACKEND_DOWN)
+            ),
         ));
     }
 }
@@ -155,7 +171,7 @@ fn spool(loaded: &Loaded, rows: &mut Vec<Failure>) {
     rows.push(row(
         format!("spool {}", spool.directory.display()),
         format!("full, unwritable, or {} in use", spool.total_disk),
-        "452 4.3.1",
+        spoken(&refusal::SPOOL_FULL),
     ));
 }
 

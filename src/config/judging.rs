@@ -8,7 +8,7 @@ use super::problem::{Problems, Report, nearest};
 use super::raw::rules as written;
 use super::source::{element, join};
 use super::{Rules, check, raw};
-use crate::checks::{Registry, content, dnsbl, helo, protocol, rdns};
+use crate::checks::{Registry, RegistryError, content, dnsbl, helo, protocol, rdns};
 use crate::dns::Lookup;
 use crate::facts::Stage;
 use crate::pipeline::Ruleset;
@@ -46,8 +46,6 @@ pub(super) fn build(
     let registry = if enabled { registry } else { Registry::default() };
     Some(Ruleset::new(rules.version.clone(), registry, Arc::new(weights), policy))
 }
-
-// === lists ===
 
 struct List {
     at: String,
@@ -110,14 +108,20 @@ fn registry(lists: &[List], own_names: &[String], dns: &Arc<dyn Lookup>, report:
     for (stage, spec) in protocol::specs() {
         report.take("", registry.add_observed(stage, spec));
     }
-    let _ = (own_names, dns, content::Settings::default(), helo::Settings::default(), rdns::Settings::default());
+    let helo_settings = helo::Settings { own_names: own_names.to_vec(), ..helo::Settings::default() };
+    report.take("", registry.add(helo::Helo::new(helo_settings, dns.clone())));
+    report.take("", registry.add(rdns::Rdns::new(rdns::Settings::default(), dns.clone())));
+    report.take("", registry.add(content::Content::new(content::Settings::default())));
     for list in lists.iter().filter(|list| list.enabled) {
-        let _ = &list.at;
+        let claimed = registry.add(dnsbl::Dnsbl::new(list.settings.clone(), dns.clone()));
+        match claimed {
+            // Two lists of one name were reported where they are read.
+            Ok(()) | Err(RegistryError::Name(_)) => {}
+            Err(taken @ RegistryError::Symbol { .. }) => report.error(&join(&list.at, "codes"), taken.to_string()),
+        }
     }
     registry
 }
-
-// === weights ===
 
 fn weights(
     file: &written::WeightsFile,
@@ -207,8 +211,6 @@ fn score(points: raw::Real, key: &str, report: &mut Report<'_>) -> Option<Score>
     report.take(key, Score::from_points(points.0))
 }
 
-// === policy ===
-
 fn policy(file: &written::PolicyFile, catalogue: &Catalogue, report: &mut Report<'_>) -> Policy {
     let mut names = BTreeSet::new();
     let mut clauses = Vec::new();
@@ -275,8 +277,6 @@ fn stage(written: written::Stage) -> Stage {
         written::Stage::Message => Stage::Message,
     }
 }
-
-// === impl Catalogue ===
 
 impl Catalogue {
     fn find(&self, name: &str, key: &str, report: &mut Report<'_>) -> Option<Symbol> {

@@ -19,7 +19,7 @@ pub struct Diff {
 }
 
 /// What is bound, opened or started once. The rest is swapped.
-const ONCE: &[&str] = &["admin.address", "dns.", "limits.sessions", "log.format", "spool."];
+const ONCE: &[&str] = &["admin.address", "dns.", "log.", "spool."];
 
 /// Compares by meaning: order of listeners and comments do not count.
 pub fn diff(old: &Loaded, new: &Loaded) -> Diff {
@@ -27,7 +27,7 @@ pub fn diff(old: &Loaded, new: &Loaded) -> Diff {
     let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let mut diff = Diff { rules: old.config.rules.version != new.config.rules.version, ..Diff::default() };
     for key in keys {
-        if before.get(key) == after.get(key) {
+        if before.get(key) == after.get(key) || belongs_to_another(key, &before, &after) {
             continue;
         }
         let bound = key.starts_with("listen[") && key.ends_with(".address");
@@ -47,6 +47,13 @@ impl Diff {
     pub fn is_empty(&self) -> bool {
         self.live.is_empty() && self.restart.is_empty() && !self.rules
     }
+}
+
+/// True for what is set of a listener that comes or goes: its address says it all.
+fn belongs_to_another(key: &str, before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>) -> bool {
+    let Some(end) = key.rfind("].").filter(|_| key.starts_with("listen[")) else { return false };
+    let address = format!("{}.address", &key[..=end]);
+    key != address && before.contains_key(&address) != after.contains_key(&address)
 }
 
 /// The values in force; listeners and members go by their address instead of their index.

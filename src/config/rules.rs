@@ -2,9 +2,6 @@
 
 use std::sync::Arc;
 
-use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
-
 use super::files::Files;
 use super::problem::Report;
 use super::{Config, Document, Problems, Source, judging, raw, shape};
@@ -81,15 +78,11 @@ impl Rules {
         problems: &mut Problems,
     ) -> Option<Self> {
         let version = digest(&[weights, lists, policy]);
-        let weights = file(weights, problems);
-        let lists = file(lists, problems);
-        let policy = file(policy, problems);
+        let weights = shape::read(weights, problems);
+        let lists = shape::read(lists, problems);
+        let policy = shape::read(policy, problems);
         Some(Self { weights: weights?, lists: lists?, policy: policy?, version })
     }
-}
-
-fn file<T: JsonSchema + DeserializeOwned>(source: &Arc<Source>, problems: &mut Problems) -> Option<(T, Document)> {
-    shape::read(source, problems)
 }
 
 /// Names a rule set: sixteen hexadecimal digits.

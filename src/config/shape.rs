@@ -4,7 +4,7 @@
 //! What does not fit is reported and taken out, so that the rest can be read and checked too.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -13,6 +13,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::problem::{Problem, Problems, nearest};
+use super::raw;
 use super::source::{Document, Place, Source, element, join};
 
 /// What may stand at a place.
@@ -59,15 +60,31 @@ struct Walk<'a> {
     problems: &'a mut Problems,
 }
 
-/// The shape of a file of type `T`.
-pub fn of<T: JsonSchema>() -> Shape {
-    let schema = schemars::schema_for!(T).to_value();
-    Shape::read(&schema, &schema)
+/// The type of a file.
+pub trait Mirror: JsonSchema + DeserializeOwned {
+    /// What may stand in it; made once.
+    fn shape() -> &'static Shape;
 }
+
+macro_rules! mirrors {
+    ($($file:ty),*) => {$(
+        impl Mirror for $file {
+            fn shape() -> &'static Shape {
+                static SHAPE: LazyLock<Shape> = LazyLock::new(|| {
+                    let schema = schemars::schema_for!($file).to_value();
+                    Shape::read(&schema, &schema)
+                });
+                &SHAPE
+            }
+        }
+    )*};
+}
+
+mirrors!(raw::File, raw::rules::WeightsFile, raw::rules::ListsFile, raw::rules::PolicyFile);
 
 /// Reads a file: what fits is in the value (defaults elsewhere), what does not is in `problems`.
 /// `None` if it is no TOML at all.
-pub fn read<T: JsonSchema + DeserializeOwned>(source: &Arc<Source>, problems: &mut Problems) -> Option<(T, Document)> {
+pub fn read<T: Mirror>(source: &Arc<Source>, problems: &mut Problems) -> Option<(T, Document)> {
     let (mut table, errors) = DeTable::parse_recoverable(&source.text);
     if !errors.is_empty() {
         for error in errors {
@@ -77,7 +94,7 @@ pub fn read<T: JsonSchema + DeserializeOwned>(source: &Arc<Source>, problems: &m
     }
     let mut walk = Walk { source, places: BTreeMap::new(), problems };
     let all = 0..source.text.len().min(1);
-    walk.table(&of::<T>(), table.get_mut(), "", &all);
+    walk.table(T::shape(), table.get_mut(), "", &all);
     let document = Document { source: source.clone(), places: walk.places };
     match T::deserialize(toml::Deserializer::from(table)) {
         Ok(value) => Some((value, document)),
@@ -87,8 +104,6 @@ pub fn read<T: JsonSchema + DeserializeOwned>(source: &Arc<Source>, problems: &m
         }
     }
 }
-
-// === impl Shape ===
 
 impl Shape {
     fn read(schema: &Value, root: &Value) -> Self {
@@ -180,11 +195,9 @@ fn list(words: &[String]) -> String {
     words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
-// === impl Walk ===
-
 impl Walk<'_> {
     fn table(&mut self, shape: &Shape, table: &mut DeTable<'_>, path: &str, at: &std::ops::Range<usize>) {
-        let mut unfit = Vec::new();
+        let (mut unfit, mut misspelt) = (Vec::new(), Vec::new());
         for (key, value) in table.iter_mut() {
             let name = key.get_ref().as_ref();
             let full = join(path, name);
@@ -196,7 +209,7 @@ impl Walk<'_> {
             let fits = match inner {
                 Some(inner) => self.value(inner, value, &full, key.span()),
                 None => {
-                    self.unknown(shape, name, &full, key.span());
+                    misspelt.extend(self.unknown(shape, name, &full, key.span()));
                     false
                 }
             };
@@ -205,7 +218,9 @@ impl Walk<'_> {
             }
         }
         if let Shape::Table { required, .. } = shape {
-            for missing in required.iter().filter(|name| !table.contains_key(name.as_str())) {
+            let missing = required.iter().filter(|name| !table.contains_key(name.as_str()));
+            // A slip of the keyboard is one mistake, not two.
+            for missing in missing.filter(|name| !misspelt.contains(name)) {
                 let full = join(path, missing);
                 self.problem(at.clone(), &full, "is missing, and has no default", None);
             }
@@ -216,14 +231,16 @@ impl Walk<'_> {
         }
     }
 
-    fn unknown(&mut self, shape: &Shape, name: &str, full: &str, at: std::ops::Range<usize>) {
-        let Shape::Table { keys, .. } = shape else { return };
+    /// Reports a key that does not exist; the key that was probably meant.
+    fn unknown(&mut self, shape: &Shape, name: &str, full: &str, at: std::ops::Range<usize>) -> Option<String> {
+        let Shape::Table { keys, .. } = shape else { return None };
         let near = nearest(name, keys.keys().map(String::as_str));
         let reason = match near {
             Some(_) => "no such key".to_owned(),
             None => format!("no such key; there are {}", list(&keys.keys().cloned().collect::<Vec<_>>())),
         };
         self.problem(at, full, reason, near);
+        near.map(str::to_owned)
     }
 
     /// True if `value` fits, its unfit parts taken out.

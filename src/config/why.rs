@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::problem::nearest;
-use super::shape::Shape;
+use super::shape::{Mirror, Shape};
 use super::source::{Document, element, join};
-use super::{Loaded, raw, shape};
+use super::{Loaded, raw};
 
 /// The answer to `--why KEY`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub fn effective(file: &raw::File) -> BTreeMap<String, Value> {
 /// Every key of the configuration file with its default and its description; `[]` stands for an index.
 pub fn catalogue() -> Vec<(String, Value, String)> {
     let mut keys = Vec::new();
-    list(&shape::of::<raw::File>(), "", &mut keys);
+    list(raw::File::shape(), "", &mut keys);
     keys
 }
 
@@ -75,9 +75,9 @@ fn list(shape: &Shape, path: &str, out: &mut Vec<(String, Value, String)>) {
         Shape::Table { keys, .. } => {
             for (name, key) in keys {
                 let path = join(path, name);
-                match &key.shape {
-                    Shape::Table { .. } => {}
-                    _ => out.push((path.clone(), key.default.clone(), key.description.clone())),
+                // A table is only a way to its keys, unless it may be left out.
+                if !matches!(key.shape, Shape::Table { .. }) || key.default.is_null() {
+                    out.push((path.clone(), key.default.clone(), key.description.clone()));
                 }
                 list(&key.shape, &path, out);
             }

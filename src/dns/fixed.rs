@@ -47,7 +47,7 @@ impl FixedDns {
     /// Adds names of an address.
     pub fn ptr<'a>(self, addr: impl Into<IpAddr>, names: impl IntoIterator<Item = &'a str>) -> Self {
         self.with(Question::names_of(addr.into()).name(), |entry| {
-            entry.ptr.extend(names.into_iter().map(|name| key(name)));
+            entry.ptr.extend(names.into_iter().map(key));
         })
     }
 

@@ -172,8 +172,7 @@ impl Assessment {
         if let Some(runs) = &mut self.runs {
             runs.no_more_recipients(&ruleset.registry);
         }
-        loop {
-            let Some(runs) = &mut self.runs else { break };
+        while let Some(runs) = &mut self.runs {
             runs.collect(meter);
             let certain = self.is_certain();
             let Some(runs) = &mut self.runs else { break };

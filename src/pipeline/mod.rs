@@ -6,6 +6,9 @@ pub mod metrics;
 mod runs;
 pub mod trace;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 pub use assessment::Assessment;

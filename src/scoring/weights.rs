@@ -265,3 +265,68 @@ fn assign_groups(groups: &[Group], known: &mut BTreeMap<Symbol, Weighed>, proble
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn symbol(name: &'static str) -> Symbol {
+        Symbol::known(name)
+    }
+
+    fn composite(name: &'static str, all_of: &[&'static str]) -> Composite {
+        Composite { all_of: all_of.iter().map(|name| symbol(name)).collect(), ..Composite::named(symbol(name)) }
+    }
+
+    fn group(name: &str, symbols: &[&'static str]) -> Group {
+        let symbols = symbols.iter().map(|name| symbol(name)).collect();
+        Group { name: name.into(), symbols, cap: Score::hundredths(100) }
+    }
+
+    fn problems(builder: WeightsBuilder) -> Vec<WeightsProblem> {
+        builder.build([symbol("A"), symbol("B")]).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn every_mistake_is_named() {
+        let new = Weights::builder;
+        let unknown = |place| WeightsProblem::Unknown { symbol: symbol("X"), place };
+        let table = [
+            (new().weight(symbol("X"), Score::ZERO), unknown(Place::Weight)),
+            (new().shadow(symbol("X")), unknown(Place::Shadow)),
+            (new().group(group("g", &["A", "X"])), unknown(Place::Group("g".into()))),
+            (new().composite(composite("C", &["X"])), unknown(Place::Composite(symbol("C")))),
+            (
+                new().weight(symbol("A"), Score::ZERO).weight(symbol("A"), Score::ZERO),
+                WeightsProblem::TwoWeights(symbol("A")),
+            ),
+            (new().group(group("g", &["A"])).group(group("g", &["B"])), WeightsProblem::TwoGroups("g".into())),
+            (
+                new().group(group("g", &["A"])).group(group("h", &["A"])),
+                WeightsProblem::InTwoGroups { symbol: symbol("A"), first: "g".into(), second: "h".into() },
+            ),
+            (new().composite(composite("A", &["B"])), WeightsProblem::Taken(symbol("A"))),
+            (new().composite(composite("C", &[])), WeightsProblem::Empty(symbol("C"))),
+            (
+                new().composite(Composite { at_least: Some((3, vec![symbol("A")])), ..composite("C", &[]) }),
+                WeightsProblem::TooMany(symbol("C")),
+            ),
+            (
+                new().composite(composite("C", &["D"])).composite(composite("D", &["A", "C"])),
+                WeightsProblem::Cycle(vec![symbol("C"), symbol("D")]),
+            ),
+        ];
+        for (builder, expected) in table {
+            assert_eq!(problems(builder), [expected]);
+        }
+    }
+
+    #[test]
+    fn known_symbols_without_a_weight_weigh_nothing() {
+        let built = Weights::builder().composite(composite("D", &["C"])).composite(composite("C", &["A"]));
+        let weights = built.build([symbol("A")]).expect("no mistakes");
+        assert!(weights.knows(&symbol("A")) && weights.knows(&symbol("D")) && !weights.knows(&symbol("X")));
+        assert_eq!(weights.of(&symbol("A")), Weighed::default());
+        assert_eq!(weights.composites().first().map(|first| &first.symbol), Some(&symbol("C")), "in order of need");
+    }
+}

@@ -64,12 +64,14 @@ impl Listener {
         let current = Current::load(settings, None)?;
         let (name, address) = (Arc::clone(&current.settings.name), current.settings.address);
         let unbound = |source| BindError::Socket { name: Arc::clone(&name), address, source };
-        let socket = match inherited.take(address).map_err(unbound)? {
+        let passed = inherited.take(address).map_err(unbound)?;
+        let by_manager = passed.is_some();
+        let socket = match passed {
             Some(socket) => socket,
             None => listener::bind(address, false).map_err(unbound)?,
         };
         let bound = socket.local_addr().map_err(unbound)?;
-        info!(listener = %name, address = %bound, "listening");
+        info!(listener = %name, address = %bound, by_manager, "listening");
         let listener = Self { bound, current: ArcSwap::from_pointee(current), complaint: Mutex::default() };
         Ok((Arc::new(listener), socket))
     }

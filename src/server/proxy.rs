@@ -19,6 +19,7 @@ use crate::net::{BoxIo, Refused};
 use crate::pipeline;
 use crate::session::spool::Spool;
 use crate::session::{self, Incoming, Shared};
+use crate::telemetry::log;
 
 /// One running proxy.
 pub struct Proxy {
@@ -90,13 +91,13 @@ impl Proxy {
         }
     }
 
-    /// Reads `path` again when asked to.
-    pub fn loader(self: &Arc<Self>, path: PathBuf) -> Loader {
+    /// Reads `path` again when asked to; `log` follows the configured level.
+    pub fn loader(self: &Arc<Self>, path: PathBuf, log: log::Handle) -> Loader {
         let proxy = Arc::clone(self);
-        Arc::new(move || proxy.candidate(&path))
+        Arc::new(move || proxy.candidate(&path, log.clone()))
     }
 
-    fn candidate(self: &Arc<Self>, path: &std::path::Path) -> Result<Candidate, String> {
+    fn candidate(self: &Arc<Self>, path: &std::path::Path, log: log::Handle) -> Result<Candidate, String> {
         let loaded = config::load(path).map_err(|problems| plain(&problems))?;
         let ruleset = rules::load(&loaded.config, &self.dns).map_err(|problems| plain(&problems))?;
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -121,6 +122,7 @@ impl Proxy {
             if changed.rules || loaded.config.checks.enabled != running.loaded.config.checks.enabled {
                 info!(rules = %ruleset.version, "rules.loaded");
             }
+            log.set_level(loaded.config.log.level.as_str());
             proxy.shared.ruleset.store(ruleset);
             proxy.shared.settings.store(Arc::new(loaded.config.session.clone()));
             if let Some(pool) = pool {

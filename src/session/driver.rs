@@ -153,8 +153,8 @@ impl Session {
                 }
                 Line::TooLong { consumed, complete } => {
                     self.at += consumed;
-                    let first_part = !std::mem::replace(&mut self.in_long_line, !complete);
-                    if !complete || !first_part {
+                    self.in_long_line = !complete;
+                    if !complete {
                         continue;
                     }
                     self.machine.line_too_long(&self.settings.limits)

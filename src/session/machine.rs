@@ -194,7 +194,6 @@ impl Machine {
             Command::Help => self.idle(Action::Reply(refusal::HELP), limits),
             Command::Expn | Command::Auth | Command::Obsolete(_) => Action::Reply(refusal::NOT_IMPLEMENTED),
             Command::Quit => Action::Quit,
-            Command::StartTls if self.in_transaction() => Action::Reply(refusal::NOT_IN_TRANSACTION),
             Command::StartTls if !self.offer.tls || self.encrypted || !self.extended => {
                 Action::Reply(refusal::NO_TLS_NOW)
             }

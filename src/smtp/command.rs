@@ -18,12 +18,12 @@ pub struct HeloName(String);
 const MAX_HELO: usize = 255;
 
 impl HeloName {
-    /// Takes one word without control characters, of at most 255 octets.
+    /// Takes one word without control characters, of at most 255 octets as we keep it.
     pub fn parse(text: &[u8]) -> Result<Self, CommandError> {
         let name = String::from_utf8_lossy(text);
         match () {
             () if name.is_empty() => Err(CommandError::Syntax("a host name must follow")),
-            () if text.len() > MAX_HELO => Err(CommandError::Syntax("host name too long")),
+            () if name.len() > MAX_HELO => Err(CommandError::Syntax("host name too long")),
             () if name.contains(|c: char| c == ' ' || c.is_control()) => {
                 Err(CommandError::Syntax("the host name must be one word"))
             }

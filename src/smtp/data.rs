@@ -103,18 +103,30 @@ enum At {
     End,
 }
 
-/// A line of NULs and at most one dot, as far as it has come.
+/// A line of NULs and at most one dot, on the wire or once transparency is undone, as far as it has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Candidate {
     /// The line end before it; CRLF at the beginning of a message.
     after: Break,
     nul: bool,
-    dot: bool,
+    dots: Dots,
+}
+
+/// The dots of a [`Candidate`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dots {
+    None,
+    /// One that belongs to the message.
+    Kept,
+    /// One that was taken off, if the line does not turn out to be the end of data.
+    Unstuffed,
+    /// One that belongs to the message, behind one that was taken off.
+    KeptBehindUnstuffed,
 }
 
 impl Candidate {
     const fn after(after: Break) -> Self {
-        Self { after, nul: false, dot: false }
+        Self { after, nul: false, dots: Dots::None }
     }
 }
 
@@ -216,11 +228,13 @@ impl DataDecoder {
                 out.push(0);
                 self.at = At::Line(Candidate { nul: true, ..line });
             }
-            (At::Line(line), b'.') if !line.dot => {
-                if !self.unstuffs(line) {
-                    out.push(b'.');
-                }
-                self.at = At::Line(Candidate { dot: true, ..line });
+            (At::Line(line), b'.') if line.dots == Dots::None && self.unstuffs(line) => {
+                self.at = At::Line(Candidate { dots: Dots::Unstuffed, ..line });
+            }
+            (At::Line(line), b'.') if matches!(line.dots, Dots::None | Dots::Unstuffed) => {
+                out.push(b'.');
+                let dots = if line.dots == Dots::None { Dots::Kept } else { Dots::KeptBehindUnstuffed };
+                self.at = At::Line(Candidate { dots, ..line });
             }
             (At::Line(_), _) => self.text(octet, out)?,
             (At::LineCr(line), b'\n') => self.line_ends(line, out)?,
@@ -236,7 +250,7 @@ impl DataDecoder {
     /// A candidate ends with CRLF.
     fn line_ends(&mut self, line: Candidate, out: &mut Vec<u8>) -> Result<(), DataError> {
         self.check_dot_line(line)?;
-        if line.dot && self.framing == Framing::Dot {
+        if line.dots == Dots::Unstuffed {
             self.at = At::End;
             return Ok(());
         }
@@ -247,13 +261,25 @@ impl DataDecoder {
     /// A line of NULs and one dot that ends with CRLF is the end of data, or in counted framing plain text,
     /// only if it has no NUL and stands behind a CRLF.
     fn check_dot_line(&self, line: Candidate) -> Result<(), DataError> {
-        let plain = line.after == Break::CrLf && !line.nul;
-        if line.dot && !plain && self.looks_for_dots() { Err(DataError::LoneDot) } else { Ok(()) }
+        self.refuse_if(match line.dots {
+            Dots::None => false,
+            Dots::Kept | Dots::Unstuffed => line.nul || line.after != Break::CrLf,
+            // Sent on, this line may lose its NULs before the next reader looks for dots.
+            Dots::KeptBehindUnstuffed => line.nul,
+        })
     }
 
     /// A candidate ends with a bare CR or LF.
     fn line_ends_bare(&self, line: Candidate) -> Result<(), DataError> {
-        if line.dot && self.looks_for_dots() { Err(DataError::LoneDot) } else { Ok(()) }
+        self.refuse_if(match line.dots {
+            Dots::None => false,
+            Dots::Kept | Dots::Unstuffed => true,
+            Dots::KeptBehindUnstuffed => line.nul,
+        })
+    }
+
+    fn refuse_if(&self, lone_dot: bool) -> Result<(), DataError> {
+        if lone_dot && self.looks_for_dots() { Err(DataError::LoneDot) } else { Ok(()) }
     }
 
     /// In a counted binary body a lone dot means nothing.
@@ -272,7 +298,7 @@ impl DataDecoder {
     }
 
     fn empty_line(&mut self, line: Candidate) {
-        if !line.dot && !line.nul {
+        if line.dots == Dots::None && !line.nul {
             self.in_header = false;
         }
     }

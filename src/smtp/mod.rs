@@ -12,7 +12,7 @@ pub mod path;
 pub mod reply;
 
 pub use command::{Command, CommandError, HeloName, Params, XclientAttribute};
-pub use data::{DataDecoder, DataError, DataStep, NewlinePolicy, NewlineStats};
+pub use data::{DataDecoder, DataEncoder, DataError, DataStep, Framing, NewlinePolicy, NewlineStats};
 pub use extension::{Extension, Extensions};
 pub use line::{Line, LineEnd, next_line};
 pub use path::{Domain, ForwardPath, Mailbox, PathError, ReversePath};

@@ -297,3 +297,6 @@ fn join(reply: &[u8], capacity: usize) -> Vec<u8> {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

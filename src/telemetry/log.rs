@@ -4,7 +4,7 @@ use tracing::Subscriber;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
-use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
 /// Names what is logged, in place of the configured level.
 pub const VARIABLE: &str = "GATEPOST_LOG";
@@ -29,38 +29,72 @@ pub enum LogError {
     Started(#[from] TryInitError),
 }
 
+/// Changes what a running log holds.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    /// `None` if the environment has the last word.
+    filter: Option<FilterHandle>,
+}
+
 /// Starts logging to standard error, for the whole process. [`VARIABLE`] wins over `level`, which is a
 /// level (of our own events; other crates then log warnings) or a filter such as `gatepost=debug,warn`.
 ///
 /// # Errors
 /// If the filter makes no sense, or logging was started before.
-pub fn start(format: Format, level: &str) -> Result<(), LogError> {
-    let filter = std::env::var(VARIABLE).ok().filter(|value| !value.trim().is_empty());
-    subscriber(format, filter.as_deref().unwrap_or(level), std::io::stderr)?.try_init()?;
-    Ok(())
+pub fn start(format: Format, level: &str) -> Result<Handle, LogError> {
+    let variable = std::env::var(VARIABLE).ok().filter(|value| !value.trim().is_empty());
+    let (subscriber, filter) = subscriber(format, variable.as_deref().unwrap_or(level), std::io::stderr)?;
+    subscriber.try_init()?;
+    Ok(Handle { filter: variable.is_none().then_some(filter) })
 }
 
-fn subscriber<W>(format: Format, filter: &str, writer: W) -> Result<impl Subscriber + Send + Sync, LogError>
+impl Handle {
+    /// A handle to no log.
+    pub fn detached() -> Self {
+        Self { filter: None }
+    }
+
+    /// Logs from another level on. A level that makes no sense changes nothing: whoever reads the
+    /// configuration has refused it already.
+    pub fn set_level(&self, level: &str) {
+        if let (Some(handle), Ok(filter)) = (&self.filter, filter(level)) {
+            // It fails only where the log has ended already.
+            let _ = handle.reload(filter);
+        }
+    }
+}
+
+type FilterHandle = reload::Handle<EnvFilter, Registry>;
+
+fn subscriber<W>(
+    format: Format,
+    level: &str,
+    writer: W,
+) -> Result<(impl Subscriber + Send + Sync, FilterHandle), LogError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = filter.trim();
-    let refused = || LogError::Filter(filter.to_owned());
-    let directives = match filter.to_ascii_lowercase().as_str() {
-        "info" | "debug" | "trace" => format!("warn,gatepost={filter}"),
-        "off" | "error" | "warn" => filter.to_owned(),
-        // The library takes a lone word for the name of a crate, and logs nothing of it.
-        word if word.bytes().all(|byte| byte.is_ascii_alphanumeric()) => return Err(refused()),
-        _ => filter.to_owned(),
-    };
-    let filter = EnvFilter::try_new(&directives).map_err(|_| refused())?;
+    let (filter, handle) = reload::Layer::new(filter(level)?);
     // Colour belongs to a terminal; a log goes to a journal.
     let layer = fmt::layer().with_ansi(false).with_writer(writer);
     let layer = match format {
         Format::Text => layer.boxed(),
         Format::Json => layer.json().flatten_event(true).with_current_span(false).boxed(),
     };
-    Ok(Registry::default().with(layer.with_filter(filter)))
+    Ok((Registry::default().with(layer.with_filter(filter)), handle))
+}
+
+fn filter(text: &str) -> Result<EnvFilter, LogError> {
+    let text = text.trim();
+    let refused = || LogError::Filter(text.to_owned());
+    let directives = match text.to_ascii_lowercase().as_str() {
+        "info" | "debug" | "trace" => format!("warn,gatepost={text}"),
+        "off" | "error" | "warn" => text.to_owned(),
+        // The library takes a lone word for the name of a crate, and logs nothing of it.
+        word if word.bytes().all(|byte| byte.is_ascii_alphanumeric()) => return Err(refused()),
+        _ => text.to_owned(),
+    };
+    EnvFilter::try_new(&directives).map_err(|_| refused())
 }
 
 #[cfg(test)]
@@ -86,7 +120,7 @@ mod tests {
     fn logged(format: Format, filter: &str) -> String {
         let lines = Lines::default();
         let writer = lines.clone();
-        let subscriber = subscriber(format, filter, move || writer.clone()).expect(filter);
+        let (subscriber, _handle) = subscriber(format, filter, move || writer.clone()).expect(filter);
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(listener = "edge\r\n220 forged", "listening");
             tracing::debug!("detail");
@@ -119,6 +153,22 @@ mod tests {
         for format in [Format::Text, Format::Json] {
             assert!(!logged(format, "info").lines().any(|line| line.starts_with("220")), "{format:?}");
         }
+    }
+
+    #[test]
+    fn the_level_can_be_changed_while_it_runs() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let (subscriber, filter) = subscriber(Format::Text, "info", move || writer.clone()).expect("a level");
+        let handle = Handle { filter: Some(filter) };
+        tracing::subscriber::with_default(subscriber, || {
+            for (level, text) in [("error", "first"), ("debug", "second"), ("nonsense", "third")] {
+                handle.set_level(level);
+                tracing::debug!("{text}");
+            }
+        });
+        let text = String::from_utf8(lines.0.lock().expect("no panic").clone()).expect("text");
+        assert!(!text.contains("first") && text.contains("second") && text.contains("third"), "{text}");
     }
 
     #[test]

@@ -163,7 +163,25 @@ impl fmt::Display for CodePattern {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_printed_reads_the_same(text in r"127(\.(\*|[0-9]{1,3}|\[[0-9]{1,2}(\.\.2[0-9]{2})?(,[0-9]{1,2})?\])){3}") {
+            if let Ok(pattern) = text.parse::<CodePattern>() {
+                prop_assert_eq!(pattern.to_string().parse(), Ok(pattern));
+            }
+        }
+
+        #[test]
+        fn any_text_is_a_pattern_or_refused(text in "\\PC{0,30}|[0-9.*,\\[\\]-]{0,30}", code: [u8; 4]) {
+            if let Ok(pattern) = text.parse::<CodePattern>() {
+                prop_assert!(!pattern.matches(code.into()) || code[0] == 127);
+            }
+        }
+    }
 
     #[test]
     fn patterns_match_what_they_say() {

@@ -127,7 +127,28 @@ impl fmt::Display for Reason<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn every_way_to_spell_an_ipv4_address_is_seen(octets: [u8; 4], separator in "[.x-]", backwards: bool) {
+            let mut parts = octets.map(|octet| octet.to_string());
+            if backwards {
+                parts.reverse();
+            }
+            let name = format!("ip{}.isp.example", parts.join(&separator));
+            prop_assert_eq!(reason(&name, octets.into()), Some(Reason::Address), "{}", name);
+        }
+
+        #[test]
+        fn any_text_may_come_as_a_name(name in "\\PC{0,80}|[a-f0-9.-]{0,80}", v4: [u8; 4], v6: [u8; 16]) {
+            for addr in [IpAddr::from(v4), IpAddr::from(v6)] {
+                let _ = reason(&name, addr);
+            }
+        }
+    }
 
     #[test]
     fn generated_names_are_told_from_given_ones() {

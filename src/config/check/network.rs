@@ -9,6 +9,7 @@ use super::super::{raw, source};
 use super::{count, millis, networks, refuse_everybody, socket};
 use crate::dns;
 use crate::net::listener::{AcceptLimits, Settings, TlsFiles};
+use crate::net::tls::TlsAcceptorSource;
 
 pub(super) fn listeners(written: &[raw::Listen], files: &mut Files, report: &mut Report<'_>) -> Vec<Settings> {
     if written.is_empty() && report.document.has("listen") {
@@ -64,22 +65,30 @@ fn listener(written: &raw::Listen, at: &str, files: &mut Files, report: &mut Rep
 }
 
 fn tls_files(written: &raw::Tls, at: &str, files: &mut Files, report: &mut Report<'_>) -> TlsFiles {
+    let mut readable = files.are_read();
     let mut pem = |name: &str, path: &str, kind: &str| {
         let key = format!("{at}.{name}");
         let resolved = files.resolve(path);
-        if files.are_read() && report.document.has(&key) {
-            match files.read(&resolved) {
-                Ok(text) if has_pem(&text, kind) => {}
-                Ok(_) => report.error(&key, format!("{} holds no {kind} in PEM form", resolved.display())),
-                Err(why) => report.error(&key, why),
-            }
+        if !files.are_read() || !report.document.has(&key) {
+            readable = false;
+            return resolved;
         }
+        let text = files.read(&resolved).and_then(|text| {
+            let found = has_pem(&text, kind);
+            found.then_some(()).ok_or_else(|| format!("{} holds no {kind} in PEM form", resolved.display()))
+        });
+        readable &= report.take(&key, text).is_some();
         resolved
     };
-    TlsFiles {
+    let pair = TlsFiles {
         certificate: pem("certificate", &written.certificate, "CERTIFICATE"),
         key: pem("key", &written.key, "PRIVATE KEY"),
+    };
+    if readable {
+        // Whether they belong together only the TLS library knows.
+        report.take(at, TlsAcceptorSource::load(pair.clone()));
     }
+    pair
 }
 
 /// True if there is a PEM block of that kind; `RSA PRIVATE KEY` is a `PRIVATE KEY`.

@@ -8,6 +8,9 @@ use super::CommandError;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Params(Vec<(String, Option<String>)>);
 
+/// Parameters of one command; all extensions together define fewer than twenty.
+const MAX_PARAMS: usize = 64;
+
 impl Params {
     /// Reads what follows the path: parameters with spaces between.
     pub(super) fn parse(text: &str) -> Result<Self, CommandError> {
@@ -20,7 +23,8 @@ impl Params {
                 Some((keyword, value)) => (keyword, Some(value)),
                 None => (word, None),
             };
-            if !is_keyword(keyword) || !value.is_none_or(is_value) || params.get(keyword).is_some() {
+            let well_formed = is_keyword(keyword) && value.is_none_or(is_value);
+            if !well_formed || params.get(keyword).is_some() || params.0.len() == MAX_PARAMS {
                 return Err(CommandError::Parameter);
             }
             params.push(keyword, value);

@@ -1,0 +1,201 @@
+//! The rule files: what they make, and what is wrong with them.
+
+use std::sync::Arc;
+
+use gatepost::cli::symbols;
+use gatepost::config;
+use gatepost::dns::Lookup;
+use gatepost::dns::fixed::FixedDns;
+use gatepost::pipeline::Ruleset;
+
+use super::{Site, lines, minimal};
+
+const ONE_LIST: &str = r#"
+[[dnsbl]]
+name = "one"
+zone = "bl.example"
+[dnsbl.codes]
+"127.0.0.2" = "DNSBL_ONE"
+"#;
+
+fn site(weights: &str, lists: &str, policy: &str) -> Site {
+    let site = Site::new(&minimal("[rules]\ndirectory = \"rules\"\n"));
+    site.write("rules/weights.toml", weights);
+    site.write("rules/lists.toml", lists);
+    site.write("rules/policy.toml", policy);
+    site
+}
+
+fn ruleset(site: &Site) -> Ruleset {
+    let loaded = site.load().unwrap_or_else(|problems| panic!("{problems}"));
+    let dns: Arc<dyn Lookup> = Arc::new(FixedDns::new());
+    config::rules::load(&loaded.config, &dns).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+#[test]
+fn each_mistake_in_a_rule_file_is_named_with_its_place_and_remedy() {
+    for (weights, lists, policy, expected) in [
+        (
+            "[weights]\nDNSBL_ON = 1.0\n",
+            ONE_LIST,
+            "",
+            "weights.toml:2:12: error: weights.DNSBL_ON: no check emits `DNSBL_ON`, and no composite defines it; did you mean `DNSBL_ONE`?",
+        ),
+        (
+            "[weights]\nDNSBL_ONE = 1e9\n",
+            ONE_LIST,
+            "",
+            "weights.toml:2:13: error: weights.DNSBL_ONE: must lie between -10000 and 10000",
+        ),
+        ("[weights]\nDNSBL_ONE = nan\n", ONE_LIST, "", "weights.toml:2:13: error: weights.DNSBL_ONE: must be a number"),
+        (
+            "[[group]]\nname = \"g\"\nsymbols = [\"DNSBL_ONE\"]\n",
+            ONE_LIST,
+            "",
+            "weights.toml:1:1: error: group[0].cap: is missing",
+        ),
+        (
+            "[[group]]\nname = \"g\"\nsymbols = [\"DNSBL_ONE\"]\ncap = -1\n",
+            ONE_LIST,
+            "",
+            "weights.toml:4:7: error: group[0].cap: must not be negative",
+        ),
+        (
+            "[[group]]\nname = \"g\"\nsymbols = [\"GTUBE\"]\ncap = 1\n[[group]]\nname = \"h\"\nsymbols = [\"GTUBE\"]\ncap = 1\n",
+            "",
+            "",
+            "weights.toml:7:11: error: group[1].symbols: `GTUBE` is in the group `g` already",
+        ),
+        (
+            "[[composite]]\nsymbol = \"BOTH\"\nall_of = [\"BOTH\"]\n",
+            "",
+            "",
+            "weights.toml: error: these composites depend on themselves: BOTH",
+        ),
+        ("", "[[dnsbl]]\nname = \"one\"\n", "", "lists.toml:1:1: error: dnsbl[0].zone: is missing"),
+        (
+            "",
+            "[[dnsbl]]\nname = \"One\"\nzone = \"bl.example\"\ncodes = { \"127.0.0.2\" = \"X\" }\n",
+            "",
+            "lists.toml:2:8: error: dnsbl[0].name: must be a word",
+        ),
+        (
+            "",
+            "[[dnsbl]]\nname = \"one\"\nzone = \"bl\"\ncodes = { \"127.0.0.2\" = \"X\" }\n",
+            "",
+            "lists.toml:3:8: error: dnsbl[0].zone: `bl` is no zone",
+        ),
+        (
+            "",
+            "[[dnsbl]]\nname = \"one\"\nzone = \"bl.example\"\ncodes = { \"127.0.0\" = \"X\" }\n",
+            "",
+            "lists.toml:4:23: error: dnsbl[0].codes.\"127.0.0\": `127.0.0` is no return code pattern",
+        ),
+        (
+            "",
+            "[[dnsbl]]\nname = \"one\"\nzone = \"bl.example\"\ncodes = { \"127.0.0.2\" = \"x\" }\n",
+            "",
+            "lists.toml:4:25: error: dnsbl[0].codes.\"127.0.0.2\": `x` is no symbol",
+        ),
+        (
+            "",
+            "[[dnsbl]]\nname = \"one\"\nzone = \"bl.example\"\ncodes = { \"127.0.0.2\" = \"GTUBE\" }\n",
+            "",
+            "lists.toml:4:9: error: dnsbl[0].codes: symbol `GTUBE` is claimed by both",
+        ),
+        (
+            "",
+            "",
+            "[[clause]]\nname = \"a\"\nverdict = \"reject\"\nall_of = [\"GTUBEX\"]\n",
+            "policy.toml:4:11: error: clause[0].all_of[0]: no check emits `GTUBEX`, and no composite defines it; did you mean `GTUBE`?",
+        ),
+        (
+            "",
+            "",
+            "[[clause]]\nname = \"a\"\nverdict = \"reject\"\nat_least = 9\nbelow = 4\n",
+            "policy.toml:4:12: error: clause[0].at_least: is not less than `below`",
+        ),
+        (
+            "",
+            "",
+            "[[clause]]\nname = \"a\"\nverdict = \"reject\"\nstage = \"recpt\"\n",
+            "policy.toml:4:9: error: clause[0].stage: `recpt` is not one of `connect`, `helo`, `mail`, `rcpt`, `message`; did you mean `rcpt`?",
+        ),
+        (
+            "",
+            "",
+            "[[clause]]\nname = \"a\"\nverdict = \"reject\"\nall_of = [\"GTUBE\"]\ntext = \"a\\nb\"\n",
+            "policy.toml:5:8: error: clause[0].text: must be one line",
+        ),
+        (
+            "",
+            "",
+            "[[clause]]\nname = \"a\"\nverdict = \"reject\"\nat_least = 1\n[[clause]]\nname = \"a\"\nverdict = \"reject\"\nat_least = 1\n",
+            "policy.toml:6:8: error: clause[1].name: another clause is called `a` already",
+        ),
+    ] {
+        let problems = site(weights, lists, policy).load().map(|_| ()).expect_err(expected);
+        let said = lines(&problems);
+        assert!(said.iter().any(|line| line.starts_with(expected)), "expected {expected}\nsaid {said:#?}");
+    }
+}
+
+#[test]
+fn a_clause_without_a_condition_is_a_warning() {
+    let loaded = site("", "", "[[clause]]\nname = \"a\"\nverdict = \"reject\"\n").load().expect("it loads");
+    assert!(lines(&loaded.warnings)[0].starts_with("policy.toml:1:1: warning: clause[0]: has no condition"));
+}
+
+#[test]
+fn a_list_in_shadow_makes_shadow_symbols() {
+    let weights = "[weights]\nDNSBL_ONE = 4\n";
+    let shadowed = ONE_LIST.replace("zone", "shadow = true\nzone");
+    for (lists, shadow) in [(ONE_LIST, false), (shadowed.as_str(), true)] {
+        let rules = ruleset(&site(weights, lists, ""));
+        let (_, weighed) = rules.weights.symbols().find(|(symbol, _)| symbol.as_str() == "DNSBL_ONE").expect("known");
+        assert_eq!((weighed.weight.get(), weighed.shadow), (400, shadow));
+    }
+}
+
+#[test]
+fn a_list_that_is_off_keeps_its_symbols_known_and_asks_nothing() {
+    let off = ONE_LIST.replace("zone", "enabled = false\nzone");
+    let rules = ruleset(&site("[weights]\nDNSBL_ONE = 4\n", &off, ""));
+    assert!(!rules.registry.symbols().contains_key("DNSBL_ONE"));
+    assert!(symbols::table(&rules).lines().any(|line| line.starts_with("DNSBL_ONE") && line.contains("(off)")));
+}
+
+#[test]
+fn checks_that_are_off_leave_nothing_to_run() {
+    let loaded = config::parse_text(&minimal("[checks]\nenabled = false\n")).expect("it loads");
+    let dns: Arc<dyn Lookup> = Arc::new(FixedDns::new());
+    assert!(config::rules::load(&loaded.config, &dns).expect("rules").registry.is_empty());
+}
+
+#[test]
+fn the_version_is_that_of_the_content() {
+    let version = |weights: &str| ruleset(&site(weights, ONE_LIST, "")).version;
+    assert_eq!(version(""), version(""));
+    assert_ne!(version(""), version("# changed\n"));
+    assert_ne!(version("[weights]\nDNSBL_ONE = 4\n"), version("[weights]\nDNSBL_ONE = 5\n"));
+}
+
+#[test]
+fn every_shipped_symbol_has_a_weight_or_a_clause() {
+    let dns: Arc<dyn Lookup> = Arc::new(FixedDns::new());
+    let rules = config::rules::compiled_in(&dns).unwrap_or_else(|problems| panic!("{problems}"));
+    let loaded = config::parse_text(&minimal("")).expect("it loads");
+    let weights = &loaded.config.rules.weights.0.weights;
+    for (symbol, _) in rules.weights.symbols() {
+        let judged = rules.policy.clauses.iter().any(|clause| clause.when.reads().any(|read| read == symbol));
+        assert!(weights.contains_key(symbol.as_str()) || judged, "{symbol} means nothing");
+    }
+}
+
+#[test]
+fn a_composite_is_a_symbol_like_any_other() {
+    let weights = "[weights]\nBOTH = 2\n[[composite]]\nsymbol = \"BOTH\"\ncount = 2\nof = [\"DNSBL_ONE\", \"GTUBE\", \"RDNS_NONE\"]\n";
+    let rules =
+        ruleset(&site(weights, ONE_LIST, "[[clause]]\nname = \"b\"\nany_of = [\"BOTH\"]\nverdict = \"defer\"\n"));
+    assert!(symbols::table(&rules).lines().any(|line| line.starts_with("BOTH") && line.contains("(composite)")));
+}

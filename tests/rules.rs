@@ -1,0 +1,84 @@
+//! The shipped rules and the shipped checks speak of the same symbols.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use gatepost::checks::dnsbl::CodePattern;
+use gatepost::checks::{Registry, content, helo, protocol, rdns};
+use gatepost::dns::{FixedDns, Lookup};
+use toml::{Table, Value};
+
+fn file(text: &str) -> Table {
+    text.parse().expect("TOML")
+}
+
+fn tables<'a>(file: &'a Table, key: &str) -> impl Iterator<Item = &'a Table> {
+    file.get(key).and_then(Value::as_array).expect(key).iter().map(|entry| entry.as_table().expect(key))
+}
+
+fn words<'a>(table: &'a Table, key: &str) -> Vec<&'a str> {
+    let list = table.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    list.iter().map(|word| word.as_str().expect(key)).collect()
+}
+
+/// Every symbol that checks and lists can emit, lists that are off included.
+fn emitted() -> BTreeSet<String> {
+    let dns: Arc<dyn Lookup> = Arc::new(FixedDns::new());
+    let mut registry = Registry::default();
+    for (stage, spec) in protocol::specs() {
+        registry.add_observed(stage, spec).expect("no symbol twice");
+    }
+    registry.add(rdns::Rdns::new(rdns::Settings::default(), dns.clone())).expect("no symbol twice");
+    registry.add(helo::Helo::new(helo::Settings::default(), dns)).expect("no symbol twice");
+    registry.add(content::Content::new(content::Settings::default())).expect("no symbol twice");
+    let lists = file(include_str!("../rules/lists.toml"));
+    let of_lists = tables(&lists, "dnsbl").flat_map(|list| codes(list).map(|(_, symbol)| symbol.to_owned()));
+    registry.symbols().keys().map(ToString::to_string).chain(of_lists).collect()
+}
+
+fn codes(list: &Table) -> impl Iterator<Item = (&str, &str)> {
+    let codes = list.get("codes").and_then(Value::as_table).expect("codes");
+    codes.iter().map(|(code, symbol)| (code.as_str(), symbol.as_str().expect("a symbol")))
+}
+
+#[test]
+fn every_symbol_has_a_weight_and_every_weight_a_symbol() {
+    let weights = file(include_str!("../rules/weights.toml"));
+    let weighed = weights.get("weights").and_then(Value::as_table).expect("weights").keys().cloned();
+    assert_eq!(weighed.collect::<BTreeSet<_>>(), emitted());
+}
+
+#[test]
+fn groups_and_clauses_name_symbols_that_exist() {
+    let (weights, policy) = (file(include_str!("../rules/weights.toml")), file(include_str!("../rules/policy.toml")));
+    let groups = tables(&weights, "group").flat_map(|group| words(group, "symbols"));
+    let parts = |clause| ["all_of", "any_of", "none_of"].map(|part| words(clause, part)).concat();
+    let clauses = tables(&policy, "clause").flat_map(parts);
+    let known = emitted();
+    for symbol in groups.chain(clauses) {
+        assert!(known.contains(symbol), "{symbol}");
+    }
+}
+
+#[test]
+fn the_codes_of_the_lists_are_patterns_and_errors_are_not_among_them() {
+    let lists = file(include_str!("../rules/lists.toml"));
+    for list in tables(&lists, "dnsbl") {
+        for (code, symbol) in codes(list) {
+            let pattern: CodePattern = code.parse().unwrap_or_else(|why| panic!("{why}"));
+            for error in [[127, 0, 0, 1], [127, 0, 0, 255], [127, 255, 255, 254]] {
+                assert!(!pattern.matches(error.into()), "{code} = {symbol}");
+            }
+        }
+    }
+}
+
+#[test]
+fn only_what_is_certain_refuses_in_a_fresh_installation() {
+    let policy = file(include_str!("../rules/policy.toml"));
+    for clause in tables(&policy, "clause") {
+        let by_score = clause.contains_key("at_least");
+        let shadow = clause.get("shadow").and_then(Value::as_bool).unwrap_or_default();
+        assert_eq!(by_score, shadow, "{clause}");
+    }
+}
