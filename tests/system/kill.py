@@ -44,17 +44,19 @@ class Backend:
         self.read_so_far = 0
         self.stored, self.told = {}, set()
 
-    def start(self, kill_at=None, victim=None):
+    def start(self, kill_at=None, victim=None, chunking=True):
         sink = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sink.py")
         command = [sys.executable, "-S", sink, "--port", str(self.port), "--journal", str(self.journal)]
         command += ["--kill-at", kill_at] if kill_at else []
         command += ["--kill", str(victim)] if victim else []
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        command += [] if chunking else ["--no-chunking"]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout.readline() == "ready\n", "the backend did not start"
 
     def kill(self):
         self.process.kill()
         self.process.wait()
+        self.process.stdin.close()
         self.process.stdout.close()
 
     def read(self):
@@ -98,6 +100,8 @@ class Round:
         self.rng = random.Random(f"{harness.seed}/{victim}/{seer}/{step}/{harness.rounds}")
         least = 20_000 if step == "body" else 0
         self.messages = [Message(f"r{harness.rounds}.m{n}", self.rng, least) for n in range(CLIENTS)]
+        # The message goes to the backend by BDAT where that has it, else by DATA: both, in turn.
+        self.chunking = step != "data" and harness.rounds % 2 == 0
         self.fuse = threading.Lock()
         self.killed = False
 
@@ -170,7 +174,7 @@ class Round:
             octets = int(at * (min(len(message.octets) for message in self.messages) - harness.piece))
             harness.backend.kill()
             harness.backend.start(f"body:{octets}" if self.step == "body" else self.step,
-                                  harness.gate.process.pid if self.victim == "Gatepost" else None)
+                                  harness.gate.process.pid if self.victim == "Gatepost" else None, self.chunking)
         else:
             triggers[0] = self.step
         threads = [threading.Thread(target=self.until_the_kill, args=(message, trigger, at))
@@ -206,7 +210,7 @@ class Round:
         if self.victim == "backend":
             assert self.harness.gate.running(), "Gatepost died with the backend:\n" + self.harness.gate.tail()
             self.harness.backend.kill()
-            self.harness.backend.start()
+            self.harness.backend.start(chunking=self.chunking)
         else:
             began = time.monotonic()
             self.harness.gate.start()

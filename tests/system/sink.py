@@ -16,6 +16,7 @@ import json
 import os
 import re
 import signal
+import sys
 import threading
 
 EXTENSIONS = ["PIPELINING", "8BITMIME", "SMTPUTF8", "CHUNKING", "ENHANCEDSTATUSCODES", "DSN", "SIZE 52428800"]
@@ -249,13 +250,17 @@ def main():
     options.add_argument("--journal", required=True)
     options.add_argument("--kill-at", help="STEP or body:OCTETS")
     options.add_argument("--kill", type=int, default=os.getpid(), help="the process to kill there (default: itself)")
+    options.add_argument("--no-chunking", action="store_true", help="do not offer CHUNKING: messages come by DATA")
     given = options.parse_args()
+    extensions = [name for name in EXTENSIONS if not (given.no_chunking and name == "CHUNKING")]
 
     async def forever():
         hook = kill_at(given.kill_at, given.kill) if given.kill_at else None
-        sink = Sink(given.port, journal=given.journal, hook=hook)
+        sink = Sink(given.port, journal=given.journal, hook=hook, extensions=extensions)
         server = await sink.serve()
         print("ready", flush=True)
+        # Whoever started it holds the other end: it must not outlive them.
+        asyncio.get_running_loop().add_reader(sys.stdin, sys.exit)
         await server.serve_forever()
     asyncio.run(forever())
 
