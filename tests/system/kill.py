@@ -11,7 +11,7 @@ so that the backend's journal tells what it stored for each. It must hold that
     doubled    an attempt that was not told 250 but is stored had its 250 under way when the kill came: after the
                backend had stored it and before the client had read our reply. These are counted.
 
-With --transactions the rounds go on until so many transactions are done."""
+With --transactions the rounds go on until so many transactions (with a recipient accepted) are done."""
 import argparse
 import json
 import os
@@ -77,7 +77,7 @@ class Attempt:
 
     def __init__(self, message, number):
         self.message, self.name = message, f"{message.name}.{number}@sender.test"
-        self.outcome, self.why, self.dot_sent = "unknown", "", False
+        self.outcome, self.why, self.has_recipient, self.dot_sent = "unknown", "", False, False
 
 
 class Message:
@@ -129,6 +129,7 @@ class Round:
                 client.expect(f"MAIL FROM:<{attempt.name}>", "250")
                 reached("mail")
                 client.expect("RCPT TO:<bob@gate.test>", "250")
+                attempt.has_recipient = True
                 reached("rcpt")
                 reply = self.send(client, message, attempt, reached, trigger, at)
                 attempt.outcome = "accepted" if reply.code == "250" else "refused"
@@ -263,7 +264,7 @@ class Harness:
     def judge(self, attempt, victim, step):
         stored = self.backend.stored.pop(attempt.name, [])
         where = f"{victim} killed at {step}, {attempt.name} ({attempt.outcome}: {attempt.why})"
-        self.transactions += 1
+        self.transactions += attempt.has_recipient
         assert len(stored) <= 1, f"{where}: stored {len(stored)} times"
         for entry in stored:
             assert entry["sent"] == fingerprint(attempt.message.octets), f"{where}: stored with other octets"
@@ -271,7 +272,7 @@ class Harness:
             self.accepted += 1
             assert stored, f"LOST: {where}"
         else:
-            self.refused += 1
+            self.refused += attempt.has_recipient
             if stored:
                 self.doubled(attempt, victim, where)
 
@@ -318,8 +319,8 @@ def main():
             while harness.transactions < given.transactions:
                 harness.round(*places()[harness.rounds % len(places())])
             slowest = max(harness.restarts, default=0) * 1000
-            return (f"{harness.rounds} kills, {harness.transactions} transactions: {harness.accepted} told 250, all "
-                    f"stored once; {harness.refused} not told 250\n"
+            return (f"{harness.rounds} kills, {harness.transactions} transactions with a recipient: "
+                    f"{harness.accepted} told 250, all stored once; {harness.refused} not told 250\n"
                     f"stored, but our 250 never read, so doubled by the sender's retry, by who was killed: "
                     f"{harness.window}\n"
                     f"slowest start of Gatepost: {slowest:.0f} ms")
