@@ -189,6 +189,9 @@ impl Session {
                 }
             };
             self.enact(action).await?;
+            if self.out.len() > MAX_BATCH {
+                self.flush().await?;
+            }
         }
     }
 
@@ -548,7 +551,7 @@ impl Session {
 
     async fn read_more(&mut self, limit: Duration) -> Result<(), End> {
         let since = Instant::now();
-        let by = since + limit;
+        let by = (since + limit).min(self.ends_by());
         loop {
             let until = self.hold_until(since).map_or(by, |hold| hold.min(by));
             let Self { io, input, .. } = self;
@@ -565,6 +568,11 @@ impl Session {
     pub(super) fn hold_until(&self, since: Instant) -> Option<Instant> {
         let transaction = self.transaction.as_ref()?;
         transaction.relay.holds_backend().then(|| since + self.settings.timeouts.hold_backend)
+    }
+
+    /// When the session ends, whatever it is doing: one octet a minute is no way to send mail.
+    pub(super) fn ends_by(&self) -> Instant {
+        self.began + self.settings.limits.session
     }
 
     /// The effective client address.
@@ -604,6 +612,8 @@ impl Session {
     }
 }
 
+/// Octets of replies that are collected before they are written, whatever else waits to be read.
+const MAX_BATCH: usize = 16 * 1024;
 /// Octets left of the backend's SIZE for the fields that we put before a message.
 const ROOM_FOR_FIELDS: u64 = 4096;
 

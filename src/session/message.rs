@@ -296,6 +296,10 @@ fn account(
     } else {
         shared.metrics.transactions.with_label_values(&[outcome.end]).inc();
     }
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        let trace = serde_json::to_string(&assessment.trace()).unwrap_or_default();
+        tracing::debug!(id = %transaction.id, trace, "transaction.trace");
+    }
     if !tracing::enabled!(tracing::Level::INFO) {
         return;
     }
