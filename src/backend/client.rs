@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
 
 use super::BackendError;
@@ -82,18 +83,15 @@ impl Connection {
     async fn write_all(&mut self, mut parts: &mut [IoSlice<'_>], limit: Duration) -> Result<(), BackendError> {
         IoSlice::advance_slices(&mut parts, 0);
         while !parts.is_empty() {
-            let written = {
-                let io = &mut self.io;
-                timeout(limit, poll_fn(|cx| Pin::new(&mut *io).poll_write_vectored(cx, parts))).await
-            };
-            match written {
+            let io = &mut self.io;
+            match soon(limit, |cx| Pin::new(&mut *io).poll_write_vectored(cx, parts)).await {
                 Ok(Ok(0) | Err(_)) => return Err(self.fail(BackendError::Closed)),
                 Ok(Ok(count)) => IoSlice::advance_slices(&mut parts, count),
                 Err(_elapsed) => return Err(self.fail(BackendError::TimedOut)),
             }
         }
         let io = &mut self.io;
-        match timeout(limit, poll_fn(|cx| Pin::new(&mut *io).poll_flush(cx))).await {
+        match soon(limit, |cx| Pin::new(&mut *io).poll_flush(cx)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(self.fail(BackendError::Closed)),
             Err(_elapsed) => Err(self.fail(BackendError::TimedOut)),
@@ -155,6 +153,14 @@ impl Connection {
     fn fail(&mut self, error: BackendError) -> BackendError {
         self.healthy = false;
         error
+    }
+}
+
+/// Waits for `poll`, at most `limit`. What is ready at once, as a write nearly always is, needs no timer.
+async fn soon<T>(limit: Duration, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Result<T, Elapsed> {
+    match poll_fn(|cx| Poll::Ready(poll(cx))).await {
+        Poll::Ready(value) => Ok(value),
+        Poll::Pending => timeout(limit, poll_fn(poll)).await,
     }
 }
 

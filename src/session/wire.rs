@@ -7,10 +7,10 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::task::ready;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
 use crate::net::BoxIo;
@@ -32,7 +32,7 @@ pub async fn read_with<R>(io: &mut BoxIo, mut take: impl FnMut(&[u8]) -> R) -> i
             let mut buffer = ReadBuf::new(space);
             ready!(Pin::new(&mut *io).poll_read(cx, &mut buffer))?;
             let filled = buffer.filled();
-            std::task::Poll::Ready(Ok(if filled.is_empty() { None } else { Some(take(filled)) }))
+            Poll::Ready(Ok(if filled.is_empty() { None } else { Some(take(filled)) }))
         })
     })
     .await
@@ -46,13 +46,25 @@ pub async fn write_batch(io: &mut BoxIo, out: &mut Vec<u8>, limit: Duration) -> 
     if out.is_empty() {
         return Ok(());
     }
-    let written = timeout(limit, async {
-        io.write_all(out).await?;
-        io.flush().await
+    let batch = std::mem::take(out);
+    // Nearly always the socket takes it all at once, and no timer is needed.
+    let at_once = poll_fn(|cx| match Pin::new(&mut *io).poll_write(cx, &batch) {
+        Poll::Ready(Ok(count)) if count == batch.len() => Poll::Ready(Some((count, Pin::new(&mut *io).poll_flush(cx)))),
+        Poll::Ready(Ok(count)) => Poll::Ready(Some((count, Poll::Pending))),
+        Poll::Ready(Err(error)) => Poll::Ready(Some((0, Poll::Ready(Err(error))))),
+        Poll::Pending => Poll::Ready(None),
     })
     .await;
-    *out = Vec::new();
-    written.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()))
+    let taken = match at_once {
+        Some((_, Poll::Ready(done))) => return done,
+        Some((count, Poll::Pending)) => count,
+        None => 0,
+    };
+    let rest = async {
+        io.write_all(batch.get(taken..).unwrap_or_default()).await?;
+        io.flush().await
+    };
+    timeout(limit, rest).await.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Ends the stream, having said all; does not wait for the client to do the same.
@@ -66,9 +78,9 @@ pub fn is_gone(io: &mut BoxIo, input: &mut Vec<u8>) -> bool {
     SPACE.with_borrow_mut(|space| {
         let mut buffer = ReadBuf::new(space);
         match Pin::new(io).poll_read(&mut cx, &mut buffer) {
-            std::task::Poll::Pending => false,
-            std::task::Poll::Ready(Err(_)) => true,
-            std::task::Poll::Ready(Ok(())) => {
+            Poll::Pending => false,
+            Poll::Ready(Err(_)) => true,
+            Poll::Ready(Ok(())) => {
                 input.extend_from_slice(buffer.filled());
                 buffer.filled().is_empty()
             }
