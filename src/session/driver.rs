@@ -4,6 +4,7 @@
 //! A session that waits holds neither a read nor a write buffer.
 
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,16 +79,25 @@ pub(super) struct Session {
 }
 
 /// Holds one session with `incoming`, to its end. `drain` asks it to end as soon as no transaction is open.
-pub async fn serve(shared: Arc<Shared>, incoming: Incoming, drain: CancellationToken) {
+pub fn serve(
+    shared: Arc<Shared>,
+    incoming: Incoming,
+    drain: CancellationToken,
+) -> impl Future<Output = ()> + Send + 'static {
     shared.metrics.sessions_total.inc();
     let cut = incoming.cut.clone();
     let mut session = Session::new(shared, incoming, drain);
-    let end = match cut.run_until_cancelled(session.dialogue()).await {
-        Some(Ok(never)) => match never {},
-        Some(Err(end)) => end,
-        None => End::Drained,
-    };
-    session.farewell(end).await;
+    async move {
+        let end = {
+            let mut dialogue = pin!(session.dialogue());
+            match cut.run_until_cancelled(dialogue.as_mut()).await {
+                Some(Ok(never)) => match never {},
+                Some(Err(end)) => end,
+                None => End::Drained,
+            }
+        };
+        Box::pin(session.farewell(end)).await;
+    }
 }
 
 /// Tells a connection that it gets no session, and why.
@@ -179,6 +189,9 @@ impl Session {
                 }
             };
             self.enact(action).await?;
+            if self.out.len() > MAX_BATCH {
+                self.flush().await?;
+            }
         }
     }
 
@@ -538,7 +551,7 @@ impl Session {
 
     async fn read_more(&mut self, limit: Duration) -> Result<(), End> {
         let since = Instant::now();
-        let by = since + limit;
+        let by = (since + limit).min(self.ends_by());
         loop {
             let until = self.hold_until(since).map_or(by, |hold| hold.min(by));
             let Self { io, input, .. } = self;
@@ -557,6 +570,11 @@ impl Session {
         transaction.relay.holds_backend().then(|| since + self.settings.timeouts.hold_backend)
     }
 
+    /// When the session ends, whatever it is doing: one octet a minute is no way to send mail.
+    pub(super) fn ends_by(&self) -> Instant {
+        self.began + self.settings.limits.session
+    }
+
     /// The effective client address.
     pub(super) fn client_addr(&self) -> IpAddr {
         self.peer.ip()
@@ -569,7 +587,7 @@ impl Session {
     }
 
     /// Says the last words and closes.
-    async fn farewell(mut self, end: End) {
+    async fn farewell(&mut self, end: End) {
         match end {
             End::TimedOut => self.say(&refusal::TIMED_OUT),
             End::Drained => self.say(&refusal::SHUTTING_DOWN),
@@ -591,6 +609,8 @@ impl Session {
     }
 }
 
+/// Octets of replies that are collected before they are written, whatever else waits to be read.
+const MAX_BATCH: usize = 16 * 1024;
 /// Octets left of the backend's SIZE for the fields that we put before a message.
 const ROOM_FOR_FIELDS: u64 = 4096;
 

@@ -170,8 +170,8 @@ impl Machine {
 
     fn command(&mut self, command: Command, limits: &Limits) -> Action {
         match command {
-            Command::Ehlo(name) => Action::Hello { name, extended: true },
-            Command::Helo(name) => Action::Hello { name, extended: false },
+            Command::Ehlo(name) => self.idle(Action::Hello { name, extended: true }, limits),
+            Command::Helo(name) => self.idle(Action::Hello { name, extended: false }, limits),
             Command::Mail { path, params } => self.mail(path, params, limits),
             Command::Rcpt { path, params } => self.rcpt(path, params, limits),
             Command::Data => match self.state {

@@ -60,6 +60,7 @@ impl Inbound {
     /// [`Broken`] ends the session.
     pub fn take(&mut self, octets: &[u8]) -> Result<DataStep, Broken> {
         let before = self.draft.memory.len();
+        self.draft.make_room(octets.len());
         let step = self.decoder.decode(octets, &mut self.draft.memory).map_err(Broken::Data)?;
         if self.refused.is_some() {
             self.dropped += (self.draft.memory.len() - before) as u64;
@@ -293,6 +294,10 @@ fn account(
         shared.metrics.forwarded.inc();
     } else {
         shared.metrics.transactions.with_label_values(&[outcome.end]).inc();
+    }
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        let trace = serde_json::to_string(&assessment.trace()).unwrap_or_default();
+        tracing::debug!(id = %transaction.id, trace, "transaction.trace");
     }
     if !tracing::enabled!(tracing::Level::INFO) {
         return;

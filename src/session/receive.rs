@@ -143,6 +143,7 @@ impl Session {
         by: Instant,
     ) -> Result<Result<(DataStep, u64), Broken>, End> {
         loop {
+            let by = by.min(self.ends_by());
             let until = self.hold_until(inbound.began).map_or(by, |hold| hold.min(by));
             let Self { io, input, .. } = self;
             let read = read_with(io, |octets| {

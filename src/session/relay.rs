@@ -4,6 +4,7 @@
 //! client gives the connection back and takes one again (DECISIONS 27). Until the message is handed
 //! over nothing is lost by starting anew, so a connection that proves stale is replaced once.
 
+use std::borrow::Cow;
 use std::io::IoSlice;
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use super::spool::Overflow;
 use crate::backend::machine::{self, Identity, Need};
 use crate::backend::{BackendError, Lease, Metrics, Pool};
 use crate::message::Message;
-use crate::smtp::{Extension, ForwardPath, Params, Reply, ReversePath, data};
+use crate::smtp::{Extension, Extensions, ForwardPath, Params, Reply, ReversePath, data};
 
 /// The envelope so far, as it is handed on.
 pub struct Envelope<'a> {
@@ -212,7 +213,7 @@ async fn begin(
     let timeouts = lease.pool().settings().timeouts.clone();
     let pipelining = lease.extensions().has(Extension::Pipelining);
     let mut commands = Vec::with_capacity(256);
-    machine::mail(envelope.reverse_path, envelope.params, &mut commands);
+    machine::mail(envelope.reverse_path, &taken_by(lease.extensions(), envelope.params), &mut commands);
     if pipelining {
         for (path, params) in new {
             machine::rcpt(path, params, &mut commands);
@@ -220,7 +221,7 @@ async fn begin(
     }
     let connection = lease.connection();
     connection.send(&commands, timeouts.write).await?;
-    let mail = connection.reply(timeouts.command).await?;
+    let mail = verdict_of(connection.reply(timeouts.command).await?)?;
     if !pipelining {
         if !mail.is_positive() {
             return Ok((mail.clone(), vec![mail; new.len()]));
@@ -230,13 +231,23 @@ async fn begin(
     }
     let mut replies = Vec::with_capacity(new.len());
     for _ in new {
-        match connection.reply(timeouts.command).await {
+        match connection.reply(timeouts.command).await.and_then(verdict_of) {
             Ok(reply) => replies.push(reply),
             Err(_) if !mail.is_positive() => replies.push(mail.clone()),
             Err(why) => return Err(why),
         }
     }
     Ok((mail, replies))
+}
+
+/// MAIL's parameters without SIZE where the member does not offer it: that one is ours to offer, not its.
+fn taken_by<'p>(offered: &Extensions, params: &'p Params) -> Cow<'p, Params> {
+    if offered.has(Extension::Size) || params.get("SIZE").is_none() {
+        return Cow::Borrowed(params);
+    }
+    let mut params = params.clone();
+    params.remove("SIZE");
+    Cow::Owned(params)
 }
 
 /// RCPT for each, pipelined where the backend does.
@@ -255,10 +266,18 @@ async fn name_recipients(
         }
         connection.send(&commands, timeouts.write).await?;
         for _ in group {
-            replies.push(connection.reply(timeouts.command).await?);
+            replies.push(verdict_of(connection.reply(timeouts.command).await?)?);
         }
     }
     Ok(replies)
+}
+
+/// A reply to MAIL or RCPT is yes, later or no; a 3xx is none of these, and would set the client off sending.
+fn verdict_of(reply: Reply) -> Result<Reply, BackendError> {
+    match reply.class() {
+        2 | 4 | 5 => Ok(reply),
+        _ => Err(BackendError::Unsolicited),
+    }
 }
 
 fn borrowed(new: &[(ForwardPath, Params)]) -> Vec<(&ForwardPath, &Params)> {

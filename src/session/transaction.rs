@@ -42,6 +42,8 @@ pub struct Transaction {
     pub began: Instant,
     /// Refused recipients.
     pub refused: usize,
+    /// RCPT commands so far: refused ones are bounded too.
+    tried: usize,
 }
 
 /// One RCPT whose reply has its turn.
@@ -68,6 +70,7 @@ impl Transaction {
             inbound: None,
             began: Instant::now(),
             refused: 0,
+            tried: 0,
         }
     }
 
@@ -90,6 +93,11 @@ impl Transaction {
         path: ForwardPath,
         params: Params,
     ) {
+        self.tried += 1;
+        if self.tried > settings.limits.recipients {
+            shared.metrics.limits.with_label_values(&["recipients"]).inc();
+            return self.refuse(shared, "too_many", refusal::TOO_MANY_RECIPIENTS);
+        }
         let client = &self.mail.helo.client;
         if !may_relay(&settings.relay, client, &path) {
             return self.refuse(shared, "relaying_denied", refusal::RELAYING_DENIED);
