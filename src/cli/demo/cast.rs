@@ -49,7 +49,7 @@ fn good_mail() -> Vec<Scene> {
         Scene::new("mail server in good order", GOOD, "delivered")
             .ehlo("mail.sender.example")
             .mail()
-            .to_alice()
+            .names_alice()
             .data(&letter, STORED)
             .stores(ALICE, &letter),
         Scene::new("the same by IPv6, pipelined, BDAT", v6, "delivered to two")
@@ -81,14 +81,14 @@ fn judged() -> Vec<Scene> {
         Scene::new("server that nobody looks after", SHABBY, "delivered, tagged")
             .ehlo("mailserver")
             .mail()
-            .to_alice()
+            .names_alice()
             .data(&newsletter, STORED)
             .finding(&["DNSBL_SPAMCOP", "HELO_NOT_FQDN", "RDNS_UNCONFIRMED"])
             .stores_flagged(ALICE, &newsletter),
         Scene::new("hijacked machine at home", HIJACKED, "delivered, tagged; shadow: reject")
             .ehlo("203.0.113.40")
             .mail()
-            .to_alice()
+            .names_alice()
             .data(pills, STORED)
             .finding(&[
                 "DNSBL_PSBL",
@@ -105,7 +105,7 @@ fn judged() -> Vec<Scene> {
         Scene::new("test string from a good server", GOOD, "refused after the dot")
             .ehlo("mail.sender.example")
             .mail()
-            .to_alice()
+            .names_alice()
             .data(&gtube, &["554 5.7.1 this is the test message for spam filters; id "])
             .finding(&["GTUBE"]),
     ]
@@ -131,7 +131,7 @@ fn bad_manners() -> Vec<Scene> {
         Scene::new("smuggler with LF.LF", GOOD, "refused, nothing behind it heard")
             .ehlo("mail.sender.example")
             .mail()
-            .to_alice()
+            .names_alice()
             .says("DATA\r\n", &["354"])
             .sends(smuggled, &["554 5.6.0 Lone dot"])
             .because("ambiguous end of the message")
@@ -143,7 +143,7 @@ fn bad_manners() -> Vec<Scene> {
         Scene::new("oversize mail that does not", GOOD, "refused after the dot")
             .ehlo("mail.sender.example")
             .mail()
-            .to_alice()
+            .names_alice()
             .data(&flood, &["552 5.3.4"])
             .because("limits.message_size"),
     ]
@@ -180,13 +180,13 @@ fn bad_weather() -> Vec<Scene> {
     vec![
         begins(dies, "deferred, nothing stored")
             .while_backend(Weather::DiesMidMessage)
-            .to_alice()
+            .names_alice()
             .data(&urgent, &["451 4.4.2"])
             .because("250 is the backend's to say"),
         begins("backend is down", "deferred at RCPT")
             .while_backend(Weather::Down)
             .says("RCPT TO:<alice@demo.example>\r\n", &["451 4.3.0"])
             .because("nothing listens there"),
-        begins(tries, "delivered, once").to_alice().data(&urgent, STORED).stores(ALICE, &urgent),
+        begins(tries, "delivered, once").names_alice().data(&urgent, STORED).stores(ALICE, &urgent),
     ]
 }

@@ -113,7 +113,7 @@ impl Scene {
     }
 
     /// RCPT to Alice, accepted by the backend.
-    pub(super) fn to_alice(self) -> Self {
+    pub(super) fn names_alice(self) -> Self {
         self.says("RCPT TO:<alice@demo.example>\r\n", &["250 2.1.5 Recipient noted"])
     }
 
