@@ -2,6 +2,8 @@
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, Result};
 
+use super::BackendError;
+
 /// Families of this module.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -71,6 +73,14 @@ impl Metrics {
         registry.register(Box::new(metrics.up.clone()))?;
         registry.register(Box::new(metrics.final_replies.clone()))?;
         registry.register(Box::new(metrics.end_of_data.clone()))?;
+        for kind in BackendError::LABELS {
+            metrics.failures.with_label_values(&[kind]);
+            metrics.connections.with_label_values(&[kind]);
+        }
+        metrics.connections.with_label_values(&["ok"]);
+        for class in ["2xx", "4xx", "5xx", "none", "unknown"] {
+            metrics.final_replies.with_label_values(&[class]);
+        }
         Ok(metrics)
     }
 }

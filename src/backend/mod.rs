@@ -64,6 +64,21 @@ pub enum BackendError {
 }
 
 impl BackendError {
+    /// Every value of [`BackendError::label`].
+    pub const LABELS: [&'static str; 11] = [
+        "connect",
+        "timed_out",
+        "closed",
+        "bad_reply",
+        "unsolicited",
+        "not_ready",
+        "identity",
+        "tls",
+        "busy",
+        "down",
+        "cannot_carry",
+    ];
+
     /// The word for logs and metrics.
     pub fn label(&self) -> &'static str {
         match self {

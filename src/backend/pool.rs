@@ -75,7 +75,10 @@ impl Pool {
                 (TlsMode::Verify, Some(file)) => Some(Trust::File(file.clone())),
             };
             let tls = trust.map(|trust| ClientTls::new(&member.server_name(), &trust)).transpose()?;
-            members.push(Arc::new(Member::new(member.clone(), tls)));
+            let member = Member::new(member.clone(), tls);
+            metrics.idle.with_label_values(&[&member.label]);
+            metrics.up.with_label_values(&[&member.label]);
+            members.push(Arc::new(member));
         }
         let (next, offer) = (AtomicUsize::new(0), ArcSwapOption::empty());
         Ok(Arc::new(Self { settings, members, next, dial, offer, metrics }))

@@ -6,7 +6,7 @@ pub mod run;
 pub mod schema;
 pub mod symbols;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -59,8 +59,8 @@ pub fn main() -> ExitCode {
             run::run(arguments)
         }
         Command::Demo(arguments) => {
-            drop(out);
-            demo::run(arguments)
+            let colour = wants_colour_on(&out);
+            demo::run(arguments, &mut out, colour)
         }
         Command::CheckConfig(arguments) => check_config::run(arguments, &mut out),
         Command::Schema => schema::run(&mut out),
@@ -78,8 +78,11 @@ pub fn main() -> ExitCode {
 
 /// True if standard error is a terminal that wants colours (<https://no-color.org>).
 pub fn wants_colour() -> bool {
-    use std::io::IsTerminal;
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    wants_colour_on(&std::io::stderr())
+}
+
+fn wants_colour_on(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Columns side by side, each as wide as its widest cell; the last one is not padded.

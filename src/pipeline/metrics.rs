@@ -85,6 +85,9 @@ impl Metrics {
         let enforced = policy.clauses.iter().filter(|clause| !clause.shadow);
         let mut decisions: BTreeMap<Arc<str>, _> =
             enforced.map(|clause| (clause.name.clone(), decision(clause.verdict.as_str(), &clause.name))).collect();
+        for clause in policy.clauses.iter().filter(|clause| clause.shadow) {
+            self.shadow.with_label_values(&["forward", clause.verdict.as_str(), &clause.name]);
+        }
         decisions.insert("none".into(), decision("forward", "none"));
         Meter { checks: checks.collect(), findings: findings.collect(), decisions, shadow: self.shadow.clone() }
     }

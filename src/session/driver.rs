@@ -515,7 +515,7 @@ impl Session {
     /// Queues a reply.
     pub(super) fn say(&mut self, reply: &Reply) {
         if reply.class() >= 4 {
-            self.shared.metrics.replies.with_label_values(&[&reply.code().to_string()]).inc();
+            self.shared.metrics.count_refusal(reply);
         }
         reply.write(self.machine.enhanced(), &mut self.out);
     }
@@ -589,10 +589,7 @@ impl Session {
     /// Says the last words and closes.
     async fn farewell(&mut self, end: End) {
         match end {
-            End::TimedOut => {
-                self.shared.metrics.limits.with_label_values(&["silence"]).inc();
-                self.say(&refusal::TIMED_OUT);
-            }
+            End::TimedOut => self.say(&refusal::TIMED_OUT),
             End::Drained => self.say(&refusal::SHUTTING_DOWN),
             End::Quit | End::Closed | End::Refused => {}
         }

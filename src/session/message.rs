@@ -157,7 +157,6 @@ async fn judge(
         return (refused(refusal::HEADER_TOO_LARGE), len, None);
     }
     if fields::count_received(message.header_section(), &settings.hostname).total > settings.limits.hops {
-        shared.metrics.limits.with_label_values(&["hops"]).inc();
         return (refused(refusal::LOOP), len, None);
     }
     observe_newlines(shared, assessment, newlines);

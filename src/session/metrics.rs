@@ -2,6 +2,10 @@
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry, Result, core::Collector};
 
+use super::refusal;
+use crate::facts::Violation;
+use crate::smtp::Reply;
+
 /// Families of this module.
 #[derive(Clone)]
 pub struct Metrics {
@@ -34,6 +38,18 @@ pub struct Metrics {
     /// [`Metrics::recipients`] for `accepted`.
     pub accepted: IntCounter,
 }
+
+/// Values of the label `end` of transactions.
+const TRANSACTION_ENDS: [&str; 8] = [
+    "forwarded",
+    "rejected",
+    "deferred",
+    "rejected_by_backend",
+    "deferred_by_backend",
+    "deferred_backend_failure",
+    "unknown_outcome",
+    "abandoned",
+];
 
 impl Metrics {
     /// Registers the families.
@@ -90,6 +106,37 @@ impl Metrics {
             Box::new(metrics.unknown.clone()),
         ];
         all.into_iter().try_for_each(|family| registry.register(family))?;
+        metrics.begin_at_zero();
         Ok(metrics)
+    }
+
+    /// A counter is seen at 0 before it is seen at 1.
+    fn begin_at_zero(&self) {
+        let begin = |family: &IntCounterVec, labels: &[&str]| {
+            for label in labels {
+                family.with_label_values(&[*label]);
+            }
+        };
+        begin(&self.endings, &["quit", "closed", "timed_out", "refused", "drained"]);
+        begin(&self.transactions, &TRANSACTION_ENDS);
+        begin(&self.recipients, &["accepted", "relaying_denied", "split", "syntax", "rejected", "deferred", "backend"]);
+        begin(&self.limits, &refusal::LIMITS.map(|(label, _)| label));
+        begin(&self.tls, &["ok", "timed_out", "failed"]);
+        for (_, reply) in refusal::ALL.iter().filter(|(_, reply)| reply.class() >= 4) {
+            self.replies.with_label_values(&[&reply.code().to_string()]);
+        }
+        for violation in Violation::ALL {
+            for response in ["ignore", "score", "refuse"] {
+                self.violations.with_label_values(&[violation.label(), response]);
+            }
+        }
+    }
+
+    /// Counts a refusing reply to a client, and the limit that it tells of.
+    pub fn count_refusal(&self, reply: &Reply) {
+        self.replies.with_label_values(&[&reply.code().to_string()]).inc();
+        if let Some((limit, _)) = refusal::LIMITS.iter().find(|(_, told)| told == reply) {
+            self.limits.with_label_values(&[limit]).inc();
+        }
     }
 }

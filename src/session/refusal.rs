@@ -12,7 +12,11 @@ macro_rules! replies {
     ($($(#[$doc:meta])* $name:ident = $code:literal $class:literal $subject:literal $detail:literal $text:literal;)*) => {$(
         $(#[$doc])*
         pub const $name: Reply = Reply::fixed($code, EnhancedStatus($class, $subject, $detail), $text);
-    )*};
+    )*
+
+        /// All of the above with their names, for the catalogue of replies.
+        pub const ALL: &[(&str, Reply)] = &[$((stringify!($name), $name)),*];
+    };
 }
 
 replies! {
@@ -113,6 +117,18 @@ pub const HELP: Reply = Reply::plain(
     214,
     "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP STARTTLS\nSee RFC 5321; questions go to the postmaster",
 );
+
+/// Replies that mean that a limit of a session was reached, with the word for metrics.
+pub const LIMITS: [(&str, Reply); 8] = [
+    ("errors", TOO_MANY_ERRORS),
+    ("hops", LOOP),
+    ("idle_commands", TOO_MANY_IDLE_COMMANDS),
+    ("message_size", TOO_BIG),
+    ("recipients", TOO_MANY_RECIPIENTS),
+    ("session", SESSION_TOO_LONG),
+    ("silence", TIMED_OUT),
+    ("transactions", TOO_MANY_TRANSACTIONS),
+];
 
 /// To a line that is no command.
 pub fn command_error(why: &CommandError) -> Reply {

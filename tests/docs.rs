@@ -1,0 +1,172 @@
+//! What is written for people is held against the program: replies, metrics, keys, snippets, links.
+//!
+//! Tables between `<!-- generated -->` and `<!-- end -->` are the program's own words. With
+//! `GATEPOST_WRITE_DOCS=1` in the environment they are written instead of compared.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gatepost::config;
+use gatepost::net::listener::Inherited;
+use gatepost::server::proxy::Proxy;
+use gatepost::server::{Loader, Server};
+use gatepost::session::refusal;
+use gatepost::smtp::{DataError, Reply};
+use gatepost::telemetry::metrics;
+use prometheus::Registry;
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn text(name: &str) -> String {
+    std::fs::read_to_string(repository().join(name)).unwrap_or_else(|why| panic!("{name}: {why}"))
+}
+
+/// Holds the generated part of a document against `table`, or writes it.
+fn assert_generated(name: &str, table: &str) {
+    let document = text(name);
+    let (begin, end) = ("<!-- generated -->\n", "<!-- end -->");
+    let from = document.find(begin).expect("where it begins") + begin.len();
+    let to = from + document[from..].find(end).expect("where it ends");
+    if std::env::var_os("GATEPOST_WRITE_DOCS").is_some() {
+        let written = format!("{}{table}{}", &document[..from], &document[to..]);
+        std::fs::write(repository().join(name), written).expect("a writable document");
+        return;
+    }
+    assert!(&document[from..to] == table, "{name} is out of date: GATEPOST_WRITE_DOCS=1 cargo test --test docs");
+}
+
+/// Everything that a running proxy registers.
+async fn registry() -> Registry {
+    let text = text("config/demo.toml") + "[dns]\nservers = [\"127.0.0.1:53\"]\n";
+    let loaded = config::parse_text(&text).expect("a configuration");
+    let registry = metrics::registry().expect("constant names");
+    let plan = Proxy::plan(&loaded);
+    let proxy = Proxy::new(loaded, None, &registry).expect("a proxy");
+    let ready = proxy.backends_ready();
+    let loader: Loader = Arc::new(|| Err("nothing to read".to_owned()));
+    Server::bind(plan, Inherited::default(), registry.clone(), proxy, loader, ready).expect("free ports");
+    registry
+}
+
+#[tokio::test]
+async fn every_metric_is_documented() {
+    let registry = registry().await;
+    let families = registry.gather();
+    let mut table = "| name | type | labels | what it tells |\n|---|---|---|---|\n".to_owned();
+    for (known, family) in metrics::catalogue(&registry).zip(&families) {
+        let labels: BTreeSet<&str> =
+            family.get_metric().iter().flat_map(|metric| metric.get_label()).map(|pair| pair.name()).collect();
+        let labels: Vec<String> = labels.into_iter().map(|label| format!("`{label}`")).collect();
+        let _ = writeln!(table, "| `{}` | {} | {} | {} |", known.name, known.kind, labels.join(" "), known.help);
+    }
+    assert_generated("docs/metrics.md", &table);
+}
+
+#[tokio::test]
+async fn dashboards_name_only_metrics_that_exist() {
+    let registry = registry().await;
+    let known: BTreeSet<String> = metrics::catalogue(&registry)
+        .flat_map(|family| match family.kind {
+            "histogram" => ["_bucket", "_sum", "_count"].map(|part| family.name.clone() + part).to_vec(),
+            _ => vec![family.name],
+        })
+        .collect();
+    let mut dashboards = 0;
+    for entry in std::fs::read_dir(repository().join("dashboards")).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        let dashboard = std::fs::read_to_string(&path).expect("a readable file");
+        serde_json::from_str::<serde_json::Value>(&dashboard).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        let is_name = |octet: char| octet.is_ascii_alphanumeric() || octet == '_';
+        let names = dashboard.split(|octet| !is_name(octet)).filter(|word| word.starts_with("gatepost_"));
+        let names: BTreeSet<&str> = names.collect();
+        assert!(!names.is_empty(), "{} shows nothing", path.display());
+        for name in names {
+            assert!(known.contains(name), "{}: there is no metric {name}", path.display());
+        }
+        dashboards += 1;
+    }
+    assert!(dashboards > 0);
+}
+
+#[test]
+fn every_key_of_the_configuration_is_documented() {
+    let mut table = "| key | default | meaning |\n|---|---|---|\n".to_owned();
+    for (key, default, meaning) in config::why::catalogue() {
+        let default = if default.is_null() { String::new() } else { format!("`{default}`") };
+        let meaning = meaning.replace('\n', " ").replace('|', "\\|");
+        let _ = writeln!(table, "| `{key}` | {default} | {meaning} |");
+    }
+    assert_generated("docs/config.md", &table);
+}
+
+/// A reply as the document writes it: code, status, text, lines joined by ` / `.
+fn written(reply: &Reply) -> String {
+    format!("`{}`", reply.to_log())
+}
+
+#[test]
+fn every_reply_of_ours_is_documented_and_no_other() {
+    let data_errors = [DataError::LoneDot, DataError::BareNewline, DataError::HeaderControl];
+    let mut replies: BTreeSet<String> = refusal::ALL.iter().map(|(_, reply)| written(reply)).collect();
+    replies.extend(data_errors.map(|why| written(&refusal::data_error(why))));
+    replies.extend([&refusal::START_MAIL, &refusal::HELP].map(written));
+    let document = text("docs/replies.md");
+    let rows = document.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+    let documented: BTreeSet<String> =
+        rows.map(|(reply, _)| format!("`{reply}`")).filter(|reply| !reply.contains('…')).collect();
+    let missing: Vec<_> = replies.difference(&documented).collect();
+    let unknown: Vec<_> = documented.difference(&replies).collect();
+    assert!(missing.is_empty() && unknown.is_empty(), "missing: {missing:#?}\nnobody says: {unknown:#?}");
+}
+
+/// Documents for people, as paths from the repository's root.
+fn documents() -> Vec<PathBuf> {
+    let docs = std::fs::read_dir(repository().join("docs")).expect("a directory");
+    let docs = docs.map(|entry| entry.expect("an entry").path()).filter(|path| path.extension() == Some("md".as_ref()));
+    docs.chain(["README.md", "CHANGELOG.md"].map(|name| repository().join(name))).collect()
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for document in documents() {
+        let text = std::fs::read_to_string(&document).expect("a readable file");
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.contains("://") && !link.starts_with('#')) {
+            let file = link.split('#').next().unwrap_or_default();
+            let target = document.parent().expect("a directory").join(file);
+            assert!(target.exists(), "{} links to {link}", document.display());
+        }
+    }
+}
+
+#[test]
+fn configurations_in_the_readme_load() {
+    let readme = text("README.md");
+    let snippets: Vec<&str> = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(!snippets.is_empty());
+    for snippet in snippets {
+        let loaded = config::parse_text(snippet).unwrap_or_else(|problems| panic!("{snippet}\n{problems}"));
+        assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    }
+}
+
+#[test]
+fn every_module_is_in_the_architecture() {
+    let architecture = text("docs/architecture.md");
+    let mut waiting = vec![repository().join("src")];
+    while let Some(directory) = waiting.pop() {
+        for entry in std::fs::read_dir(&directory).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+            if path.is_dir() {
+                waiting.push(path);
+            } else if !["mod.rs", "tests.rs"].contains(&name.as_str()) {
+                assert!(architecture.contains(&format!("`{name}`")), "{} is not in it", path.display());
+            }
+        }
+    }
+}
