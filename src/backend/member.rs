@@ -114,10 +114,15 @@ impl Member {
     /// Takes it as failed; the next attempt waits a little longer each time.
     pub fn mark_down(&self) {
         let mut health = self.health();
+        let now = Instant::now();
+        if !health.up && now < health.retry_at {
+            // Several sessions met the same outage: it counts once.
+            return;
+        }
         health.up = false;
         let wait = BACKOFF.0.saturating_mul(1 << health.failures.min(10)).min(BACKOFF.1);
         health.failures = health.failures.saturating_add(1);
-        health.retry_at = Instant::now() + wait;
+        health.retry_at = now + wait;
         health.probe_at = health.retry_at;
     }
 

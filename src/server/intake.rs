@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error};
@@ -28,6 +28,9 @@ use crate::units::canonical;
 
 /// Refusals being told at a time; beyond that the connection is just closed.
 const REFUSALS: usize = 256;
+/// How often, and how far apart, we look for a place again before we refuse.
+const SECOND_LOOKS: u32 = 5;
+const SECOND_LOOK: Duration = Duration::from_millis(50);
 /// A refusal is one line into an empty socket buffer; whoever does not take it is let go.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -105,7 +108,7 @@ impl<D: Dialogue> Intake<D> {
         }
         let permit = match self.gate.admit() {
             Ok(permit) => permit,
-            Err(why) => return self.refuse(io, why, peer),
+            Err(why) => return self.refuse(self.incoming(&current, io, peer, local), why),
         };
         if current.settings.proxy_protocol {
             let intake = Arc::clone(self);
@@ -174,7 +177,7 @@ impl<D: Dialogue> Intake<D> {
             Err(why) => {
                 // The place is for somebody else, while this one is told.
                 drop(permit);
-                self.refuse(incoming.io, why, incoming.peer);
+                self.refuse(incoming, why);
                 None
             }
         }
@@ -185,16 +188,35 @@ impl<D: Dialogue> Intake<D> {
         Box::pin(session.map(move |()| drop(permit)))
     }
 
-    fn refuse(self: &Arc<Self>, io: BoxIo, why: Refused, client: SocketAddr) {
-        self.net_metrics.refused(why);
-        debug!(%client, limit = why.label(), "refused");
-        let Ok(place) = Arc::clone(&self.refusals).try_acquire_owned() else { return };
-        let dialogue = Arc::clone(&self.dialogue);
+    /// Tells `incoming` that it has no place, unless one becomes free in a moment: a client that closed its
+    /// sessions and comes again is often faster than we are at noticing that it closed them.
+    fn refuse(self: &Arc<Self>, incoming: Incoming, why: Refused) {
+        let Ok(place) = Arc::clone(&self.refusals).try_acquire_owned() else {
+            self.net_metrics.refused(why);
+            return;
+        };
+        let intake = Arc::clone(self);
         self.spawn(Box::pin(async move {
+            if !incoming.listener.proxy_protocol || why == Refused::PerClient {
+                for _ in 0..SECOND_LOOKS {
+                    sleep(SECOND_LOOK).await;
+                    if let Some(permit) = intake.admit(incoming.peer) {
+                        drop(place);
+                        return intake.serve(permit, incoming).await;
+                    }
+                }
+            }
+            intake.net_metrics.refused(why);
+            debug!(client = %incoming.peer, limit = why.label(), "refused");
             // Late or told, the connection is closed.
-            let _ = timeout(REFUSAL_PATIENCE, dialogue.refuse(io, why)).await;
+            let _ = timeout(REFUSAL_PATIENCE, Arc::clone(&intake.dialogue).refuse(incoming.io, why)).await;
             drop(place);
         }));
+    }
+
+    fn admit(&self, client: SocketAddr) -> Option<Permit> {
+        let mut permit = self.gate.admit().ok()?;
+        permit.identify(client.ip()).ok().map(|()| permit)
     }
 
     fn incoming(&self, current: &Current, io: BoxIo, peer: SocketAddr, local: SocketAddr) -> Incoming {

@@ -182,7 +182,10 @@ impl Session {
                         self.violate(Violation::BareNewlineCommand, self.settings.protocol.bare_newline_command)
                             .await?;
                     }
-                    if header || matches!(&action, Action::Close(reply) if *reply == refusal::NOT_HTTP) {
+                    if matches!(&action, Action::Close(reply) if *reply == refusal::NOT_HTTP) {
+                        // The session ends in any case, with words that fit.
+                        self.violate(Violation::NonSmtp, Response::Score).await?;
+                    } else if header {
                         self.violate(Violation::NonSmtp, self.settings.protocol.non_smtp_command).await?;
                     }
                     action
