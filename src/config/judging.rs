@@ -43,7 +43,9 @@ pub(super) fn build(
             Report { document: &rules.policy.1, problems }.error("", problem.to_string());
         }
     }
-    let registry = if enabled { registry } else { Registry::default() };
+    if !enabled {
+        return Some(Ruleset { version: rules.version.clone(), ..Ruleset::empty() });
+    }
     Some(Ruleset::new(rules.version.clone(), registry, Arc::new(weights), policy))
 }
 

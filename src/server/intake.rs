@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
@@ -33,7 +34,11 @@ const REFUSAL_PATIENCE: Duration = Duration::from_secs(2);
 /// What happens to connections: sessions, or a script in tests.
 pub trait Dialogue: Send + Sync + 'static {
     /// Holds one session to its end. When `drain` is cancelled, the transaction under way is the last.
-    fn serve(self: Arc<Self>, incoming: Incoming, drain: CancellationToken) -> impl Future<Output = ()> + Send;
+    fn serve(
+        self: Arc<Self>,
+        incoming: Incoming,
+        drain: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + 'static;
 
     /// Tells a connection that it gets no session, and why.
     fn refuse(self: Arc<Self>, io: BoxIo, why: Refused) -> impl Future<Output = ()> + Send;
@@ -102,32 +107,34 @@ impl<D: Dialogue> Intake<D> {
             Ok(permit) => permit,
             Err(why) => return self.refuse(io, why, peer),
         };
-        let intake = Arc::clone(self);
-        let session = async move {
-            if current.settings.proxy_protocol {
-                intake.begin_behind_header(permit, &current, io, peer, local).await;
-            } else {
-                intake.begin(permit, intake.incoming(&current, io, peer, local)).await;
+        if current.settings.proxy_protocol {
+            let intake = Arc::clone(self);
+            self.spawn(Box::pin(async move { intake.begin_behind_header(permit, &current, io, peer, local).await }));
+        } else {
+            let incoming = self.incoming(&current, io, peer, local);
+            if let Some((permit, incoming)) = self.identify(permit, incoming) {
+                self.spawn(self.serve(permit, incoming));
             }
-        };
-        self.spawn(session);
+        }
     }
 
-    /// Runs `session` until it ends, is killed, or panics.
-    fn spawn(self: &Arc<Self>, session: impl Future<Output = ()> + Send + 'static) {
-        let (kill, panics) = (self.stop.kill.clone(), self.metrics.panics.clone());
+    /// Runs `session` until it ends, is killed, or panics. It comes boxed, because a future that is handed on
+    /// by value takes its place anew at every hand, and a session that waits should be small.
+    fn spawn(self: &Arc<Self>, session: BoxFuture<'static, ()>) {
+        let intake = Arc::clone(self);
+        let mut session = AssertUnwindSafe(session).catch_unwind();
         self.sessions.spawn(async move {
-            let ended = kill.run_until_cancelled(AssertUnwindSafe(session).catch_unwind()).await;
+            let ended = intake.stop.kill.run_until_cancelled(&mut session).await;
             if let Some(Err(_panic)) = ended {
                 // The panic hook has told where.
-                panics.inc();
+                intake.metrics.panics.inc();
                 error!("a session ended by a mistake in this program");
             }
         });
     }
 
     async fn begin_behind_header(
-        self: &Arc<Self>,
+        self: Arc<Self>,
         permit: Permit,
         current: &Current,
         mut io: BoxIo,
@@ -142,7 +149,10 @@ impl<D: Dialogue> Intake<D> {
         match read {
             Ok((Header::Client { client, local }, early)) => {
                 self.net_metrics.proxy_header(HeaderOutcome::Client);
-                self.begin(permit, Incoming { early, ..self.incoming(current, io, client, local) }).await;
+                let incoming = Incoming { early, ..self.incoming(current, io, client, local) };
+                if let Some((permit, incoming)) = self.identify(permit, incoming) {
+                    self.serve(permit, incoming).await;
+                }
             }
             Ok((Header::Local, early)) => {
                 self.net_metrics.proxy_header(HeaderOutcome::Local);
@@ -157,21 +167,22 @@ impl<D: Dialogue> Intake<D> {
         }
     }
 
-    /// Counts the client, and serves or refuses it.
-    async fn begin(self: &Arc<Self>, mut permit: Permit, incoming: Incoming) {
+    /// Counts the client; refuses it if it has sessions enough.
+    fn identify(self: &Arc<Self>, mut permit: Permit, incoming: Incoming) -> Option<(Permit, Incoming)> {
         match permit.identify(incoming.peer.ip()) {
-            Ok(()) => self.serve(permit, incoming).await,
+            Ok(()) => Some((permit, incoming)),
             Err(why) => {
                 // The place is for somebody else, while this one is told.
                 drop(permit);
                 self.refuse(incoming.io, why, incoming.peer);
+                None
             }
         }
     }
 
-    async fn serve(&self, permit: Permit, incoming: Incoming) {
-        Arc::clone(&self.dialogue).serve(incoming, self.stop.drain.clone()).await;
-        drop(permit);
+    fn serve(&self, permit: Permit, incoming: Incoming) -> BoxFuture<'static, ()> {
+        let session = Arc::clone(&self.dialogue).serve(incoming, self.stop.drain.clone());
+        Box::pin(session.map(move |()| drop(permit)))
     }
 
     fn refuse(self: &Arc<Self>, io: BoxIo, why: Refused, client: SocketAddr) {
@@ -179,11 +190,11 @@ impl<D: Dialogue> Intake<D> {
         debug!(%client, limit = why.label(), "refused");
         let Ok(place) = Arc::clone(&self.refusals).try_acquire_owned() else { return };
         let dialogue = Arc::clone(&self.dialogue);
-        self.spawn(async move {
+        self.spawn(Box::pin(async move {
             // Late or told, the connection is closed.
             let _ = timeout(REFUSAL_PATIENCE, dialogue.refuse(io, why)).await;
             drop(place);
-        });
+        }));
     }
 
     fn incoming(&self, current: &Current, io: BoxIo, peer: SocketAddr, local: SocketAddr) -> Incoming {

@@ -144,8 +144,12 @@ impl Proxy {
 }
 
 impl Dialogue for Proxy {
-    async fn serve(self: Arc<Self>, incoming: Incoming, drain: CancellationToken) {
-        session::serve(Arc::clone(&self.shared), incoming, drain).await;
+    fn serve(
+        self: Arc<Self>,
+        incoming: Incoming,
+        drain: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        session::serve(Arc::clone(&self.shared), incoming, drain)
     }
 
     async fn refuse(self: Arc<Self>, io: BoxIo, why: Refused) {

@@ -4,6 +4,7 @@
 //! A session that waits holds neither a read nor a write buffer.
 
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,16 +79,25 @@ pub(super) struct Session {
 }
 
 /// Holds one session with `incoming`, to its end. `drain` asks it to end as soon as no transaction is open.
-pub async fn serve(shared: Arc<Shared>, incoming: Incoming, drain: CancellationToken) {
+pub fn serve(
+    shared: Arc<Shared>,
+    incoming: Incoming,
+    drain: CancellationToken,
+) -> impl Future<Output = ()> + Send + 'static {
     shared.metrics.sessions_total.inc();
     let cut = incoming.cut.clone();
     let mut session = Session::new(shared, incoming, drain);
-    let end = match cut.run_until_cancelled(session.dialogue()).await {
-        Some(Ok(never)) => match never {},
-        Some(Err(end)) => end,
-        None => End::Drained,
-    };
-    session.farewell(end).await;
+    async move {
+        let end = {
+            let mut dialogue = pin!(session.dialogue());
+            match cut.run_until_cancelled(dialogue.as_mut()).await {
+                Some(Ok(never)) => match never {},
+                Some(Err(end)) => end,
+                None => End::Drained,
+            }
+        };
+        Box::pin(session.farewell(end)).await;
+    }
 }
 
 /// Tells a connection that it gets no session, and why.
@@ -569,7 +579,7 @@ impl Session {
     }
 
     /// Says the last words and closes.
-    async fn farewell(mut self, end: End) {
+    async fn farewell(&mut self, end: End) {
         match end {
             End::TimedOut => {
                 self.shared.metrics.limits.with_label_values(&["silence"]).inc();

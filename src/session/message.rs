@@ -60,6 +60,7 @@ impl Inbound {
     /// [`Broken`] ends the session.
     pub fn take(&mut self, octets: &[u8]) -> Result<DataStep, Broken> {
         let before = self.draft.memory.len();
+        self.draft.make_room(octets.len());
         let step = self.decoder.decode(octets, &mut self.draft.memory).map_err(Broken::Data)?;
         if self.refused.is_some() {
             self.dropped += (self.draft.memory.len() - before) as u64;

@@ -92,10 +92,10 @@ impl Spool {
 
     /// A new message; `expected` octets if the client declared its size.
     pub fn draft(self: &Arc<Self>, expected: Option<u64>) -> Draft {
-        let room = expected.unwrap_or(4096).clamp(1024, self.settings.message_memory.0.max(1024));
+        let room = expected.map_or(0, |expected| expected.min(self.settings.message_memory.0));
         Draft {
             spool: self.clone(),
-            memory: Vec::with_capacity(usize::try_from(room.min(1 << 20)).unwrap_or(4096)),
+            memory: Vec::with_capacity(usize::try_from(room.min(1 << 20)).unwrap_or_default()),
             held: Share { total: self.memory.clone(), octets: 0 },
             overflow: None,
             len: 0,
@@ -125,6 +125,16 @@ impl Draft {
     /// True if [`Draft::settle`] has work to do: call it then before appending more.
     pub fn wants_settling(&self) -> bool {
         self.overflow.is_some() || self.unsettled() >= 16 * 1024
+    }
+
+    /// Room for `more` octets. A message that grows grows fourfold: what is reserved and never touched costs
+    /// nothing, what is moved costs time.
+    pub fn make_room(&mut self, more: usize) {
+        let used = self.memory.len();
+        if self.memory.capacity() - used < more {
+            let bound = self.spool.settings.message_memory.as_usize();
+            self.memory.reserve_exact(more.max((used * 3).min(bound.saturating_sub(used))));
+        }
     }
 
     /// Accounts for what was appended, and moves what is over the bounds to the file.

@@ -80,6 +80,44 @@ pub struct DataDecoder {
     stats: NewlineStats,
 }
 
+/// Octets looked at together; the compiler makes vector instructions of the test.
+const BLOCK: usize = 512;
+
+/// How many octets from the start of `rest`, which lies inside a line, are text over which nothing is to
+/// be said: only CRLF as line ends, and no line that begins like a lone dot or an empty one. Always ends
+/// inside a line again.
+fn plain_run(rest: &[u8]) -> usize {
+    let mut taken = 0;
+    while let Some(block) = rest.get(taken..taken + BLOCK) {
+        let end = match block {
+            [b'\r' | b'\n', ..] => break,
+            [.., b'\r', _] => BLOCK - 2,
+            [.., b'\r', b'\n', _] => BLOCK - 3,
+            _ => BLOCK - 1,
+        };
+        if !is_plain(block) {
+            break;
+        }
+        taken += end;
+    }
+    taken
+}
+
+/// True if every octet but the first and the last is fine between its neighbours.
+fn is_plain(block: &[u8]) -> bool {
+    let before = block.iter();
+    let here = block.get(1..).unwrap_or_default().iter();
+    let behind = block.get(2..).unwrap_or_default().iter();
+    let mut offence = false;
+    for ((&before, &here), &behind) in before.zip(here).zip(behind) {
+        let lf = here == b'\n';
+        let odd_line = (behind == b'.') | (behind == 0) | (behind == b'\r') | (behind == b'\n');
+        offence |= lf & ((before != b'\r') | odd_line);
+        offence |= (here == b'\r') & (behind != b'\n');
+    }
+    !offence
+}
+
 /// A line end of any kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Break {
@@ -177,6 +215,9 @@ impl DataDecoder {
     fn run(&mut self, input: &[u8], start: usize, out: &mut Vec<u8>) -> Result<usize, DataError> {
         let mut position = start;
         loop {
+            if !self.in_header {
+                position += plain_run(input.get(position..).unwrap_or_default());
+            }
             let rest = input.get(position..).unwrap_or_default();
             let found = if self.in_header { memchr3(b'\r', b'\n', 0, rest) } else { memchr2(b'\r', b'\n', rest) };
             let Some(found) = found else {

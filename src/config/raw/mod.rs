@@ -227,7 +227,7 @@ section! {
         /// Directory of unlinked temporary files. Default: the system's.
         directory: Option<String> = None,
         /// A message up to this stays in memory, a larger one goes to a file.
-        message_memory: Size = Size::new("1 MiB"),
+        message_memory: Size = Size::new("4 MiB"),
         /// Memory of all messages; beyond that they go to files.
         total_memory: Size = Size::new("256 MiB"),
         /// Files of all messages; beyond that 452 4.3.1.

@@ -1,0 +1,294 @@
+#!/usr/bin/env python3
+"""What an operator does to a running Gatepost: reload, new certificate, stop, metrics, systemd."""
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import ssl
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import verdicts
+from client import Client, Gone
+from gate import Directory, Gatepost, certificate, free_port, settings
+from names import Names
+from sink import Sink
+
+# Becomes the program in its arguments, with one inherited socket as systemd passes it.
+AS_SYSTEMD = """\
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+MESSAGE = b"Subject: operations\r\n\r\n" + b"line\r\n" * 200
+
+
+def eventually(claim, condition, wait=10.0):
+    """Waits until `condition()` is true; its last value is returned."""
+    end = time.monotonic() + wait
+    while not (value := condition()):
+        assert time.monotonic() < end, f"not within {wait:.0f} s: {claim}"
+        time.sleep(0.05)
+    return value
+
+
+class Stage:
+    """A sink and one Gatepost, made by `Stage(**tables)` for one test."""
+
+    def __init__(self, **tables):
+        self.tables = tables
+
+    def __enter__(self):
+        self.place = Directory()
+        self.directory = self.place.__enter__()
+        self.sink = Sink().start()
+        self.names = Names()
+        self.tls = certificate(self.directory)
+        self.listen, self.admin = free_port(), free_port()
+        self.gate = Gatepost(self.directory, self.config(), self.listen)
+        if self.tables.pop("start", True):
+            self.gate.start()
+        return self
+
+    def __exit__(self, *_):
+        try:
+            self.gate.kill() if self.gate.running() else None
+        finally:
+            self.sink.stop()
+            self.place.__exit__()
+
+    def config(self, domains=("gate.test",)):
+        tables = {key: value for key, value in self.tables.items() if key != "start"}
+        return settings(f"127.0.0.1:{self.listen}", self.sink.address, self.names.address, domains=domains,
+                        tls=self.tls, admin={"address": f"127.0.0.1:{self.admin}"}, **tables)
+
+    def session(self):
+        client = Client(self.gate.address)
+        client.expect(None, "220")
+        client.hello()
+        return client
+
+    def takes_mail_for(self, domain):
+        with self.session() as client:
+            client.expect("MAIL FROM:<a@sender.test>", "250")
+            return client.command(f"RCPT TO:<bob@{domain}>").code == "250"
+
+    def http(self, path):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def certificate_seen(self):
+        with self.session() as client:
+            client.starttls()
+            return client.peer_certificate()
+
+
+class Load:
+    """Sessions that send one message after another until `stop`; every interruption is noted."""
+
+    def __init__(self, stage, clients=8):
+        self.stage, self.over = stage, threading.Event()
+        self.accepted, self.broken = 0, []
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=self.session) for _ in range(clients)]
+        for thread in self.threads:
+            thread.start()
+
+    def session(self):
+        try:
+            with self.stage.session() as client:
+                while not self.over.is_set():
+                    client.expect("MAIL FROM:<a@sender.test>", "250")
+                    client.expect("RCPT TO:<bob@gate.test>", "250")
+                    reply = client.data(MESSAGE)
+                    assert reply.code == "250", repr(reply)
+                    with self.lock:
+                        self.accepted += 1
+                client.quit()
+        except (Gone, AssertionError) as error:
+            self.broken.append(str(error))
+
+    def stop(self):
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+        assert not self.broken, f"{len(self.broken)} sessions were interrupted: {self.broken[:3]}"
+
+
+def reload_under_load():
+    """SIGHUP under load: each new configuration is in force, no session is interrupted"""
+    with Stage() as stage:
+        load = Load(stage)
+        for number in range(10):
+            assert not stage.takes_mail_for(f"new{number}.test")
+            stage.gate.write(stage.config(domains=["gate.test", f"new{number}.test"]))
+            stage.gate.signal(signal.SIGHUP)
+            eventually("the new domain is taken", lambda: stage.takes_mail_for(f"new{number}.test"))
+        load.stop()
+        assert len(stage.sink.stored) == load.accepted, f"{len(stage.sink.stored)} stored, {load.accepted} accepted"
+        return f"10 reloads, 8 sessions kept, {load.accepted} messages accepted and stored"
+
+
+def bad_reload():
+    """a bad or half-written configuration is refused with a word in the log, and the old one stays"""
+    with Stage() as stage:
+        load = Load(stage, clients=4)
+        good = stage.gate.file.read_text()
+        bad = {"unknown key": good + "\n[relay]\ndomain = 1\n",
+               "value out of range": good.replace('identity = "none"', 'identity = "nobody"'),
+               "half written": good[:len(good) // 2] + "\n[[lis",
+               "empty": "",
+               "certificate missing": good.replace("gate.pem", "nowhere.pem")}
+        for claim, text in bad.items():
+            assert text != good, claim
+            before = len(stage.gate.tail(10**7))
+            stage.gate.write(text)
+            stage.gate.signal(signal.SIGHUP)
+            eventually(f"a word in the log about: {claim}",
+                       lambda: any(word in stage.gate.tail(10**7)[before:].lower() for word in ("error", "refused")))
+            assert stage.takes_mail_for("gate.test"), claim
+        stage.gate.write(stage.config(domains=["gate.test", "after.test"]))
+        stage.gate.signal(signal.SIGHUP)
+        eventually("a good configuration is taken again", lambda: stage.takes_mail_for("after.test"))
+        load.stop()
+        return f"{', '.join(bad)}: refused each time; {load.accepted} messages meanwhile"
+
+
+def new_certificate():
+    """a certificate replaced on disk is used by new sessions; a broken one is not"""
+    with Stage() as stage:
+        first = stage.certificate_seen()
+        with stage.session() as old:
+            chain, key = certificate(stage.directory, "fresh")
+            for fresh, used in ((chain, stage.tls[0]), (key, stage.tls[1])):
+                shutil.move(fresh, used)
+            stage.gate.signal(signal.SIGHUP)
+            wanted = ssl.PEM_cert_to_DER_cert(pathlib.Path(stage.tls[0]).read_text())
+            eventually("the new certificate is shown", lambda: stage.certificate_seen() == wanted)
+            assert first != wanted
+            pathlib.Path(stage.tls[0]).write_text("nonsense")
+            stage.gate.signal(signal.SIGHUP)
+            time.sleep(0.5)
+            assert stage.certificate_seen() == wanted, "a broken file replaced the certificate"
+            old.expect("NOOP", "250")
+
+
+def drain():
+    """SIGTERM: the running transaction ends with 250, an idle session gets 421, nobody new is let in, exit code 0"""
+    with Stage(shutdown={"drain_seconds": 15}) as stage:
+        with stage.session() as busy, stage.session() as idle:
+            busy.expect("MAIL FROM:<a@sender.test>", "250")
+            busy.expect("RCPT TO:<bob@gate.test>", "250")
+            busy.expect("DATA", "354")
+            busy.send(MESSAGE[:100])
+            time.sleep(0.2)
+            stage.gate.signal(signal.SIGTERM)
+            farewell = idle.reply()
+            assert farewell.code == "421", repr(farewell)
+
+            def nobody_new():
+                try:
+                    with Client(stage.gate.address, timeout=2) as client:
+                        return client.reply().code == "421"
+                except Gone:
+                    return True
+            eventually("new connections are refused", nobody_new)
+            assert stage.gate.running(), "it ended before the running transaction did"
+            busy.send(MESSAGE[100:] + b".\r\n")
+            reply = busy.reply()
+            assert reply.code == "250", repr(reply)
+            began = time.monotonic()
+            code = stage.gate.process.wait(10)
+            assert code == 0, f"exit code {code}"
+        assert len(stage.sink.stored) == 1 and stage.sink.stored[0].data.endswith(MESSAGE)
+        return f"idle session: {farewell!r}; ended {time.monotonic() - began:.1f} s after the transaction"
+
+
+def drain_deadline():
+    """SIGTERM: a transaction that does not end is cut at the deadline, without a 250"""
+    with Stage(shutdown={"drain_seconds": 1}) as stage:
+        with stage.session() as busy:
+            busy.expect("MAIL FROM:<a@sender.test>", "250")
+            busy.expect("RCPT TO:<bob@gate.test>", "250")
+            busy.expect("DATA", "354")
+            busy.send(MESSAGE[:100])
+            began = time.monotonic()
+            stage.gate.signal(signal.SIGTERM)
+            stage.gate.process.wait(10)
+            took = time.monotonic() - began
+            try:
+                assert busy.reply().code == "421"
+            except Gone:
+                pass
+        assert not stage.sink.stored
+        return f"ended {took:.1f} s after SIGTERM"
+
+
+def admin():
+    """/metrics, /healthz and /readyz answer; /readyz follows the backend"""
+    with Stage() as stage:
+        with stage.session() as client:
+            client.expect("MAIL FROM:<a@sender.test>", "250")
+            client.expect("RCPT TO:<bob@gate.test>", "250")
+            assert client.data(MESSAGE).code == "250"
+            client.quit()
+        status, metrics = stage.http("/metrics")
+        assert status == 200
+        names = {line.split()[2] for line in metrics.splitlines() if line.startswith("# TYPE ")}
+        assert names and all(name.startswith("gatepost_") or name.startswith("process_") for name in names), names
+        assert stage.http("/healthz")[0] == 200
+        eventually("ready", lambda: stage.http("/readyz")[0] == 200)
+        stage.sink.stop()
+        eventually("not ready without a backend", lambda: stage.http("/readyz")[0] == 503, wait=20)
+        assert stage.http("/healthz")[0] == 200
+        assert stage.http("/nothing")[0] == 404
+        return f"{len(names)} metrics; /readyz 503 once the backend is gone"
+
+
+def activation():
+    """systemd: the socket is taken from LISTEN_FDS, READY=1 is said once it serves, STOPPING=1 at the end"""
+    with Stage(start=False) as stage:
+        place = str(stage.directory / "notify")
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        notify.bind(place)
+        notify.settimeout(10)
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", stage.listen))
+        listener.listen(64)
+        # A connection made before the program runs waits in the socket and is served: nobody is turned away.
+        early = Client(stage.gate.address)
+        stage.gate.environment["NOTIFY_SOCKET"] = place
+        stage.gate.command = [sys.executable, "-c", AS_SYSTEMD, str(listener.fileno()), *stage.gate.command]
+        stage.gate.start(pass_fds=[listener.fileno()])
+        listener.close()
+        said = b""
+        while b"READY=1" not in said:
+            said = notify.recv(4096)
+        early.expect(None, "220")
+        early.hello()
+        early.quit()
+        fds = os.listdir(f"/proc/{stage.gate.process.pid}/fd")
+        assert "3" in fds, fds
+        stage.gate.signal(signal.SIGTERM)
+        while b"STOPPING=1" not in said:
+            said = notify.recv(4096)
+        assert stage.gate.process.wait(20) == 0
+        notify.close()
+
+
+def main():
+    verdicts.run("operations: reload, certificates, stop, metrics, systemd", [
+        reload_under_load, bad_reload, new_certificate, drain, drain_deadline, admin, activation])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""Runs test functions, prints what became of each, and ends with one line of counts."""
+import os
+import sys
+import time
+import traceback
+
+
+class Skip(Exception):
+    """Something that the test needs is not on this machine. In CI that is a failure."""
+
+
+def need_root(what):
+    if os.geteuid() != 0:
+        raise Skip(f"{what} needs root")
+
+
+def run(title, tests):
+    """Runs `tests` in order (functions without arguments; the docstring is the claim)."""
+    passed = failed = skipped = 0
+    print(f"{title}")
+    for test in tests:
+        claim = (test.__doc__ or test.__name__).strip().splitlines()[0]
+        began = time.monotonic()
+        try:
+            note = test()
+            verdict, passed = "ok", passed + 1
+        except Skip as reason:
+            note = str(reason)
+            if os.environ.get("CI") == "true":
+                verdict, failed = "FAILED", failed + 1
+            else:
+                verdict, skipped = "skipped", skipped + 1
+        except Exception:
+            verdict, note, failed = "FAILED", traceback.format_exc().rstrip(), failed + 1
+        print(f"  {verdict:<7} {claim} ({time.monotonic() - began:.1f} s)", flush=True)
+        for line in (note or "").splitlines():
+            print(f"            {line}", flush=True)
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    sys.exit(1 if failed else 0)
