@@ -317,7 +317,7 @@ fn dotted(message: &[u8]) -> Vec<u8> {
 
 /// The clock stands still, so the names of transactions begin alike; the random rest is hidden.
 fn without_id(line: &str) -> String {
-    const BEGINNING: &str = "1m2";
+    const BEGINNING: &str = "d0rh86r0";
     let is_id = |word: &&str| word.len() == 13 && word.starts_with(BEGINNING) && word.bytes().all(|b| b.is_ascii_alphanumeric());
     let word = line.split(|c: char| !c.is_ascii_alphanumeric()).find(is_id).map(str::to_owned);
     word.map_or_else(|| line.to_owned(), |word| line.replace(&word, "ID"))
