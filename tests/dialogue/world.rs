@@ -1,0 +1,257 @@
+//! The proxy of one dialogue, put together as the program does it, with pipes in place of sockets.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use gatepost::backend::{self, Pool};
+use gatepost::clock::Clock;
+use gatepost::config::{self, Loaded, rules};
+use gatepost::dns::{FixedDns, Lookup, LookupError};
+use gatepost::net::tls::TlsAcceptorSource;
+use gatepost::pipeline;
+use gatepost::session::spool::Spool;
+use gatepost::session::{self, Incoming, Shared};
+use prometheus::Registry;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::backend::{Backends, Dialer};
+use super::client::Client;
+use super::{Log, stream};
+
+/// The configuration that a dialogue changes by `set`.
+const CONFIG: &str = include_str!("../dialogues/gatepost.toml");
+const RULES: [(&str, &str); 3] = [
+    ("weights", include_str!("../dialogues/rules/weights.toml")),
+    ("lists", include_str!("../dialogues/rules/lists.toml")),
+    ("policy", include_str!("../dialogues/rules/policy.toml")),
+];
+
+/// What a dialogue says before its first client comes.
+pub(crate) struct Setup {
+    config: toml::Table,
+    rules: [String; 3],
+    dns: FixedDns,
+    tls: bool,
+    pub(crate) cold: bool,
+}
+
+/// A running proxy.
+pub(crate) struct World {
+    pub(crate) log: Log,
+    pub(crate) backends: Backends,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) drain: CancellationToken,
+    pub(crate) cut: CancellationToken,
+    dns: Arc<dyn Lookup>,
+    directory: TempDir,
+    listener: Arc<gatepost::net::listener::Settings>,
+    tls: Option<Arc<TlsAcceptorSource>>,
+    pipeline_metrics: pipeline::Metrics,
+    registry: Registry,
+    sessions: tokio_util::task::TaskTracker,
+}
+
+/// A clock that stands still.
+struct Stopped;
+
+impl Clock for Stopped {
+    fn now(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_790_000_000)
+    }
+}
+
+impl Setup {
+    pub(crate) fn new() -> Self {
+        Self {
+            config: CONFIG.parse().expect("the configuration of dialogues"),
+            rules: RULES.map(|(_, text)| text.to_owned()),
+            dns: FixedDns::new(),
+            tls: false,
+            cold: false,
+        }
+    }
+
+    /// `KEY VALUE`: a dotted key, and a value as TOML writes it.
+    pub(crate) fn set(&mut self, text: &str) {
+        let (key, value) = text.split_once(' ').expect("set KEY VALUE");
+        let value: toml::Table = format!("value = {value}").parse().expect(text);
+        let mut steps: Vec<&str> = key.split('.').collect();
+        let last = steps.pop().expect("a key");
+        let mut place = toml::Value::Table(std::mem::take(&mut self.config));
+        let mut inner = &mut place;
+        for step in steps {
+            inner = match step.parse::<usize>() {
+                Ok(index) => &mut inner.as_array_mut().expect(key)[index],
+                Err(_) => {
+                    let table = inner.as_table_mut().expect(key);
+                    table.entry(step).or_insert_with(|| toml::Value::Table(toml::Table::new()))
+                }
+            };
+        }
+        inner.as_table_mut().expect(key).insert(last.to_owned(), value["value"].clone());
+        self.config = match place {
+            toml::Value::Table(table) => table,
+            _ => unreachable!("it was one"),
+        };
+    }
+
+    pub(crate) fn set_rules(&mut self, file: &str, text: String) {
+        let at = RULES.iter().position(|(name, _)| *name == file).expect("weights, lists or policy");
+        self.rules[at] = text;
+    }
+
+    pub(crate) fn offer_tls(&mut self) {
+        self.tls = true;
+    }
+
+    /// `NAME A 192.0.2.1`, `ADDR PTR NAME`, `ADDR listed ZONE 127.0.0.2`, `NAME takes SECONDS`, `NAME fails`.
+    pub(crate) fn dns(&mut self, text: &str) {
+        let dns = std::mem::take(&mut self.dns);
+        let words: Vec<&str> = text.split_ascii_whitespace().collect();
+        let ip = |text: &str| text.parse::<IpAddr>().expect(text);
+        self.dns = match words[..] {
+            [name, "A", addr] => dns.a(name, [addr.parse::<std::net::Ipv4Addr>().expect(addr)]),
+            [addr, "PTR", name] => dns.ptr(ip(addr), [name]),
+            [addr, "listed", zone, code] => {
+                let code: std::net::Ipv4Addr = code.parse().expect(code);
+                dns.listed(zone, ip(addr), code.octets())
+            }
+            [name, "takes", seconds] => {
+                dns.delay(name, Duration::from_secs_f64(seconds.parse().expect(seconds)))
+            }
+            [name, "fails"] => dns.fail(name, LookupError::ServerFailure),
+            _ => panic!("dns {text}"),
+        };
+    }
+
+    fn load(&self, directory: &TempDir) -> Loaded {
+        let path = directory.path().join("gatepost.toml");
+        std::fs::create_dir_all(directory.path().join("rules")).expect("a writable directory");
+        for ((name, _), text) in RULES.iter().zip(&self.rules) {
+            let file: PathBuf = directory.path().join("rules").join(format!("{name}.toml"));
+            std::fs::write(file, text).expect("a writable directory");
+        }
+        std::fs::write(&path, self.config.to_string()).expect("a writable directory");
+        config::load(&path).unwrap_or_else(|problems| panic!("{}", problems.render(false)))
+    }
+}
+
+impl World {
+    /// Starts the proxy. Unless the setup is cold, the backends have been asked what they offer already.
+    pub(crate) async fn start(setup: &Setup, backends: Backends, log: Log) -> Self {
+        let directory = TempDir::new().expect("a temporary directory");
+        let loaded = setup.load(&directory);
+        let registry = Registry::new();
+        let dns: Arc<dyn Lookup> = Arc::new(setup.dns.clone());
+        let pipeline_metrics = pipeline::Metrics::register(&registry).expect("metrics");
+        let ruleset = rules::load(&loaded.config, &dns).unwrap_or_else(|problems| panic!("{}", problems.render(false)));
+        if loaded.config.backend.identity == backend::settings::IdentityMethod::ProxyV2 {
+            backends.expects_proxy_header();
+        }
+        let metrics = backend::Metrics::register(&registry).expect("metrics");
+        let dialer = Box::new(Dialer(backends.clone()));
+        let pool = Pool::with_dial(loaded.config.backend.clone(), metrics, dialer).expect("a pool");
+        let shared = Shared::new(
+            loaded.config.session.clone(),
+            Arc::new(ruleset.with_metrics(&pipeline_metrics)),
+            pool.clone(),
+            Spool::new(gatepost::session::spool::Settings {
+                directory: directory.path().to_owned(),
+                ..loaded.config.spool.clone()
+            }),
+            session::Metrics::register(&registry).expect("metrics"),
+            Arc::new(Stopped),
+        );
+        let tls = setup.tls.then(|| {
+            Arc::new(TlsAcceptorSource::load(stream::write_certificate(directory.path())).expect("a certificate"))
+        });
+        let listener = Arc::new(loaded.config.listeners[0].clone());
+        let world = Self {
+            log,
+            backends,
+            clients: Vec::new(),
+            shared,
+            drain: CancellationToken::new(),
+            cut: CancellationToken::new(),
+            dns,
+            directory,
+            listener,
+            tls,
+            pipeline_metrics,
+            registry,
+            sessions: tokio_util::task::TaskTracker::new(),
+        };
+        if !setup.cold {
+            tokio::spawn(pool.watch(world.cut.clone()));
+            world.rest().await;
+            world.log.take();
+        }
+        world
+    }
+
+    /// Puts what changed since in force.
+    pub(crate) fn reload(&self, setup: &Setup) {
+        let loaded = setup.load(&self.directory);
+        let ruleset = rules::load(&loaded.config, &self.dns).unwrap_or_else(|problems| panic!("{}", problems.render(false)));
+        self.shared.ruleset.store(Arc::new(ruleset.with_metrics(&self.pipeline_metrics)));
+        self.shared.settings.store(Arc::new(loaded.config.session.clone()));
+    }
+
+    /// A client from `peer`; `early` is what it said before anybody listened.
+    pub(crate) fn connect(&mut self, peer: SocketAddr, early: Vec<u8>, health_check: bool) {
+        let (near, far) = tokio::io::duplex(256 * 1024);
+        let incoming = Incoming {
+            io: Box::new(near),
+            peer,
+            local: SocketAddr::from(([203, 0, 113, 25], 25)),
+            listener: self.listener.clone(),
+            tls: self.tls.clone(),
+            early,
+            health_check,
+            cut: self.cut.clone(),
+        };
+        let label = if self.clients.is_empty() { "S".to_owned() } else { format!("S{}", self.clients.len() + 1) };
+        let client = Client::start(Box::new(far), label, self.log.clone());
+        self.backends.knows(client.intent());
+        self.clients.push(client);
+        self.sessions.spawn(session::serve(self.shared.clone(), incoming, self.drain.clone()));
+    }
+
+    /// Lets everybody do what they can do without time passing (but for a millisecond).
+    pub(crate) async fn rest(&self) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+
+    /// The value of a counter or gauge: `name` or `name{label}`; all of its children together.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let (name, label) = name.strip_suffix('}').and_then(|name| name.split_once('{')).unwrap_or((name, ""));
+        let families = self.registry.gather();
+        let Some(family) = families.iter().find(|family| family.name() == name) else {
+            return 0.0;
+        };
+        let wanted = |metric: &&prometheus::proto::Metric| {
+            label.split(',').all(|label| label.is_empty() || metric.get_label().iter().any(|pair| pair.value() == label))
+        };
+        let value = |metric: &prometheus::proto::Metric| metric.get_counter().get_value() + metric.get_gauge().get_value();
+        family.get_metric().iter().filter(wanted).map(value).sum()
+    }
+
+    /// Everybody leaves; whatever is still held then was forgotten.
+    pub(crate) async fn end(&mut self) {
+        self.clients.iter_mut().for_each(Client::close);
+        self.sessions.close();
+        let all = self.sessions.wait();
+        tokio::time::timeout(Duration::from_secs(3600), all).await.expect("sessions without clients end");
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        self.cut.cancel();
+        assert_eq!(self.metric("gatepost_backend_busy_connections"), 0.0, "backend connections are given back");
+        let spool = &self.shared.spool;
+        assert_eq!((spool.memory_used(), spool.disk_used()), (0, 0), "room for messages is given back");
+        let (began, ended) = (self.metric("gatepost_sessions_total"), self.metric("gatepost_session_ends_total"));
+        assert_eq!(began, ended, "every session is counted at its end");
+    }
+}
