@@ -31,5 +31,5 @@ fuzz_target!(|octets: &[u8]| {
     let border = kept.len();
     kept.extend_from_slice(body);
     assert_eq!(body_offset(&kept), border);
-    assert_eq!(forged_ranges(&kept, "mx.example.org"), []);
+    assert!(forged_ranges(&kept, "mx.example.org").is_empty());
 });
