@@ -28,5 +28,11 @@ macro_rules! topics {
 }
 
 topics! {
+    backend,
     basics,
+    chunks,
+    judging,
+    limits,
+    manners,
+    sequence,
 }

@@ -191,6 +191,9 @@ impl Session {
                     action
                 }
             };
+            if self.helo.as_ref().is_some_and(|helo| !helo.extended) {
+                self.check_pipelining(Violation::Pipelining).await?;
+            }
             self.enact(action).await?;
             if self.out.len() > MAX_BATCH {
                 self.flush().await?;

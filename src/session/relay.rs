@@ -14,7 +14,7 @@ use super::spool::Overflow;
 use crate::backend::machine::{self, Identity, Need};
 use crate::backend::{BackendError, Lease, Metrics, Pool};
 use crate::message::Message;
-use crate::smtp::{Extension, Extensions, ForwardPath, Params, Reply, ReversePath, data};
+use crate::smtp::{DataEncoder, Extension, Extensions, ForwardPath, Params, Reply, ReversePath, data};
 
 /// The envelope so far, as it is handed on.
 pub struct Envelope<'a> {
@@ -154,23 +154,18 @@ impl Relay {
         Ok(replies)
     }
 
-    /// Opens the transaction again on a new connection. The answers must be what they were.
+    /// Opens the transaction again, if an idle connection fails then on a new one. The answers must be what they were.
     async fn replay(&mut self, envelope: &Envelope<'_>) -> Result<Lease, Reply> {
         let failed = |why: BackendError| refusal::backend_failure(&why, self.need.smtputf8);
-        let mut lease = self.pool.lease(&self.identity, &self.need, true).await.map_err(failed)?;
-        let none: [(ForwardPath, Params); 0] = [];
-        let (mail, _) = begin(&mut lease, envelope, &none).await.map_err(failed)?;
-        if !mail.is_positive() {
-            lease.give_back();
-            return Err(refusal::ENVELOPE_CHANGED);
+        let lease = self.pool.lease(&self.identity, &self.need, false).await.map_err(failed)?;
+        let reused = lease.reused;
+        match again(lease, envelope).await {
+            Err(_) if reused => {
+                let lease = self.pool.lease(&self.identity, &self.need, true).await.map_err(failed)?;
+                again(lease, envelope).await.map_err(failed)?
+            }
+            other => other.map_err(failed)?,
         }
-        let again: Vec<_> = envelope.accepted.iter().map(|recipient| (&recipient.path, &recipient.params)).collect();
-        let replies = name_recipients(&mut lease, &again).await.map_err(failed)?;
-        if replies.iter().zip(envelope.accepted).any(|(reply, before)| reply.code() != before.code) {
-            lease.reset();
-            return Err(refusal::ENVELOPE_CHANGED);
-        }
-        Ok(lease)
     }
 
     /// Gives the connection back for now: the client is slow.
@@ -196,12 +191,33 @@ impl Relay {
         match outcome {
             Ok(reply) => {
                 lease.connection().transactions += 1;
-                lease.give_back();
+                // Where DATA or a chunk was refused the transaction may still be open.
+                if reply.is_positive() {
+                    lease.give_back()
+                } else {
+                    lease.reset()
+                }
                 Ok(reply)
             }
             Err(failure) => Err(failure),
         }
     }
+}
+
+/// The whole envelope once more; the inner error is the reply to a changed answer.
+async fn again(mut lease: Lease, envelope: &Envelope<'_>) -> Result<Result<Lease, Reply>, BackendError> {
+    let (mail, _) = begin(&mut lease, envelope, &[]).await?;
+    if !mail.is_positive() {
+        lease.give_back();
+        return Ok(Err(refusal::ENVELOPE_CHANGED));
+    }
+    let recipients: Vec<_> = envelope.accepted.iter().map(|recipient| (&recipient.path, &recipient.params)).collect();
+    let replies = name_recipients(&mut lease, &recipients).await?;
+    if replies.iter().zip(envelope.accepted).any(|(reply, before)| reply.code() != before.code) {
+        lease.reset();
+        return Ok(Err(refusal::ENVELOPE_CHANGED));
+    }
+    Ok(Ok(lease))
 }
 
 /// MAIL and `new` recipients in one go where the backend pipelines; the reply to MAIL and one for each recipient.
@@ -325,59 +341,44 @@ async fn hand_over_dotted(lease: &mut Lease, parcel: Parcel<'_>) -> Result<Reply
         // A refusal of DATA is the final reply; anything else is nonsense.
         return if go.class() >= 4 { Ok(go) } else { Err(Failure::Before(refusal::BACKEND_DOWN)) };
     }
-    let mut parts = vec![IoSlice::new(parcel.prefix)];
-    for piece in kept(parcel.message.octets(), parcel.cuts) {
-        stuff(piece, true, &mut parts);
-    }
-    let open = !parcel.message.octets().ends_with(b"\r\n") && !parcel.message.octets().is_empty();
-    if parcel.overflow.is_none() {
-        parts.push(IoSlice::new(if open { b"\r\n.\r\n" } else { b".\r\n" }));
-    }
-    connection.send_parts(&mut parts, timeouts.write).await.map_err(broke_off)?;
+    let pieces = kept(parcel.message.octets(), parcel.cuts);
     if let Some(overflow) = parcel.overflow {
-        send_overflow_dotted(lease, overflow, parcel.message.octets()).await?;
+        let mut encoder = DataEncoder::new();
+        let mut out = Vec::with_capacity(parcel.message.octets().len() + parcel.prefix.len());
+        encoder.encode(parcel.prefix, &mut out);
+        pieces.for_each(|piece| encoder.encode(piece, &mut out));
+        connection.send(&out, timeouts.write).await.map_err(broke_off)?;
+        send_overflow_dotted(lease, overflow, encoder).await?;
+        return final_reply(lease).await;
     }
+    let mut parts = vec![IoSlice::new(parcel.prefix)];
+    pieces.for_each(|piece| stuff(piece, &mut parts));
+    let open = !parcel.message.octets().ends_with(b"\r\n") && !parcel.message.octets().is_empty();
+    parts.push(IoSlice::new(if open { b"\r\n.\r\n" } else { b".\r\n" }));
+    connection.send_parts(&mut parts, timeouts.write).await.map_err(broke_off)?;
     final_reply(lease).await
 }
 
-/// The rest of a message from its file, dot-stuffed. `before` is what went before it.
-async fn send_overflow_dotted(lease: &mut Lease, overflow: &mut Overflow, before: &[u8]) -> Result<(), Failure> {
+/// The rest of a message from its file, dot-stuffed by `encoder`, which has seen what went before.
+async fn send_overflow_dotted(
+    lease: &mut Lease,
+    overflow: &mut Overflow,
+    mut encoder: DataEncoder,
+) -> Result<(), Failure> {
     let limit = lease.pool().settings().timeouts.write;
     overflow.rewind().await.map_err(disk)?;
     let mut buffer = vec![0; BLOCK];
-    let mut last_two = [0u8; 2];
-    for (slot, octet) in last_two.iter_mut().rev().zip(before.iter().rev()) {
-        *slot = *octet;
-    }
+    let mut out = Vec::with_capacity(BLOCK + BLOCK / 16);
     loop {
         let count = overflow.read(&mut buffer).await.map_err(disk)?;
         let Some(block) = buffer.get(..count).filter(|block| !block.is_empty()) else { break };
-        let mut out = Vec::with_capacity(block.len() + block.len() / 64);
-        // A CRLF may lie across the border of two blocks: the dot then follows the LF that begins this one.
-        let rest = match block {
-            [b'\n', b'.', ..] if last_two[1] == b'\r' => {
-                out.extend_from_slice(b"\n.");
-                block.get(1..).unwrap_or_default()
-            }
-            _ => block,
-        };
-        let at_line_start = out.is_empty() && last_two == *b"\r\n";
-        let mut from = 0;
-        for point in data::stuffing_points(rest, at_line_start) {
-            out.extend_from_slice(rest.get(from..point).unwrap_or_default());
-            out.push(b'.');
-            from = point;
-        }
-        out.extend_from_slice(rest.get(from..).unwrap_or_default());
+        out.clear();
+        encoder.encode(block, &mut out);
         lease.connection().send_more(&out, limit).await.map_err(broke_off)?;
-        last_two = match block {
-            [.., a, b] => [*a, *b],
-            [b] => [last_two[1], *b],
-            [] => last_two,
-        };
     }
-    let end: &[u8] = if last_two == *b"\r\n" { b".\r\n" } else { b"\r\n.\r\n" };
-    lease.connection().send_more(end, limit).await.map_err(broke_off)
+    out.clear();
+    encoder.finish(&mut out);
+    lease.connection().send_more(&out, limit).await.map_err(broke_off)
 }
 
 async fn final_reply(lease: &mut Lease) -> Result<Reply, Failure> {
@@ -407,10 +408,10 @@ fn kept<'a>(octets: &'a [u8], cuts: &'a [Range<usize>]) -> impl Iterator<Item = 
     starts.zip(ends).filter_map(|(start, end)| octets.get(start..end)).filter(|piece| !piece.is_empty())
 }
 
-/// Appends `piece` with a dot before each dot that begins a line.
-fn stuff<'a>(piece: &'a [u8], at_line_start: bool, parts: &mut Vec<IoSlice<'a>>) {
+/// Appends `piece`, which begins a line, with a dot before each dot that begins a line.
+fn stuff<'a>(piece: &'a [u8], parts: &mut Vec<IoSlice<'a>>) {
     let mut from = 0;
-    for point in data::stuffing_points(piece, at_line_start) {
+    for point in data::stuffing_points(piece, true) {
         if let Some(before) = piece.get(from..point).filter(|before| !before.is_empty()) {
             parts.push(IoSlice::new(before));
         }
@@ -430,9 +431,9 @@ mod tests {
     fn what_is_cut_is_gone_and_nothing_else() {
         for (cuts, left) in [
             (vec![], "0123456789"),
-            (vec![0..3], "3456789"),
+            (Vec::from([0..3]), "3456789"),
             (vec![2..4, 8..10], "014567"),
-            (vec![0..10], ""),
+            (Vec::from([0..10]), ""),
             (vec![0..1, 1..2, 9..10], "2345678"),
         ] {
             let pieces: Vec<u8> = kept(b"0123456789", &cuts).flatten().copied().collect();

@@ -146,27 +146,41 @@ impl Draft {
         if new == 0 {
             return Ok(());
         }
-        let settled = self.in_memory();
+        let mut settled = self.in_memory();
         self.len += new;
         if self.overflow.is_none() {
             let total = self.memory.len() as u64;
-            let bound = self.spool.settings.message_memory.0.max(MINIMUM);
-            if total <= bound && self.held.grow(new, self.spool.settings.total_memory.0, total <= MINIMUM) {
+            let kept = self.keep_in_memory(total, settled);
+            if kept == total {
                 return Ok(());
             }
+            settled = kept;
             let file = tempfile::tempfile_in(&self.spool.settings.directory)?;
             let held = Share { total: self.spool.disk.clone(), octets: 0 };
             self.overflow = Some(Overflow { file: File::from_std(file), len: 0, _held: held });
         }
         let Some(overflow) = &mut self.overflow else { return Ok(()) };
         let at = usize::try_from(settled).unwrap_or(usize::MAX).min(self.memory.len());
-        if !overflow._held.grow(new, self.spool.settings.total_disk.0, false) {
+        let spilled = self.memory.get(at..).unwrap_or_default();
+        if !overflow._held.grow(spilled.len() as u64, self.spool.settings.total_disk.0, false) {
             return Err(SpoolError::Full);
         }
-        overflow.file.write_all(self.memory.get(at..).unwrap_or_default()).await?;
-        overflow.len += new;
+        overflow.file.write_all(spilled).await?;
+        overflow.len += spilled.len() as u64;
         self.memory.truncate(at);
         Ok(())
+    }
+
+    /// Claims memory for as much of `total` octets as the bounds allow; of these `settled` are claimed already.
+    /// The header section always has room.
+    fn keep_in_memory(&mut self, total: u64, settled: u64) -> u64 {
+        let kept = total.min(self.spool.settings.message_memory.0.max(MINIMUM));
+        if self.held.grow(kept - settled, self.spool.settings.total_memory.0, kept <= MINIMUM) {
+            return kept;
+        }
+        let least = total.min(MINIMUM).max(settled);
+        self.held.grow(least - settled, 0, true);
+        least
     }
 
     /// Ends the message.

@@ -95,7 +95,6 @@ impl Transaction {
     ) {
         self.tried += 1;
         if self.tried > settings.limits.recipients {
-            shared.metrics.limits.with_label_values(&["recipients"]).inc();
             return self.refuse(shared, "too_many", refusal::TOO_MANY_RECIPIENTS);
         }
         let client = &self.mail.helo.client;

@@ -82,6 +82,7 @@ impl Backends {
         self.state().stored.clone()
     }
 
+    /// Lines that no backend understood: nothing but commands and messages may ever reach one.
     pub(crate) fn misunderstood(&self) -> Vec<String> {
         self.state().misunderstood.clone()
     }
@@ -396,7 +397,8 @@ impl Served {
                 Deed::Say(octets) => {
                     let shown = octets.get(..400).unwrap_or(octets);
                     for line in shown.split_inclusive(|&octet| octet == b'\n').take(4) {
-                        let shown = line.strip_suffix(b"\r\n").map_or_else(|| line.escape_ascii().to_string(), printable);
+                        let shown =
+                            line.strip_suffix(b"\r\n").map_or_else(|| line.escape_ascii().to_string(), printable);
                         self.log.push(format!("{}> {shown}", self.label));
                     }
                     positive = self.say(octets).await?;
@@ -465,7 +467,8 @@ pub(crate) fn our_fields(octets: &[u8]) -> usize {
     let mut received = false;
     for line in octets.split_inclusive(|&octet| octet == b'\n') {
         let folded = line.starts_with(b" ") || line.starts_with(b"\t");
-        let ours = (folded && at > 0) || (!received && (line.starts_with(b"X-Spam-") || line.starts_with(b"Received:")));
+        let ours =
+            (folded && at > 0) || (!received && (line.starts_with(b"X-Spam-") || line.starts_with(b"Received:")));
         if !ours {
             break;
         }

@@ -92,11 +92,8 @@ fn difference(expected: &str, played: &str) -> String {
 
 /// Plays one dialogue and writes it down as it went.
 fn play_one(text: &str) -> String {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
     runtime.block_on(async {
         let mut player = Player::new();
         let mut lines = text.lines().peekable();
@@ -318,7 +315,9 @@ fn dotted(message: &[u8]) -> Vec<u8> {
 /// The clock stands still, so the names of transactions begin alike; the random rest is hidden.
 fn without_id(line: &str) -> String {
     const BEGINNING: &str = "d0rh86r0";
-    let is_id = |word: &&str| word.len() == 13 && word.starts_with(BEGINNING) && word.bytes().all(|b| b.is_ascii_alphanumeric());
+    let is_id = |word: &&str| {
+        word.len() == 13 && word.starts_with(BEGINNING) && word.bytes().all(|b| b.is_ascii_alphanumeric())
+    };
     let word = line.split(|c: char| !c.is_ascii_alphanumeric()).find(is_id).map(str::to_owned);
     word.map_or_else(|| line.to_owned(), |word| line.replace(&word, "ID"))
 }

@@ -120,9 +120,7 @@ impl Setup {
                 let code: std::net::Ipv4Addr = code.parse().expect(code);
                 dns.listed(zone, ip(addr), code.octets())
             }
-            [name, "takes", seconds] => {
-                dns.delay(name, Duration::from_secs_f64(seconds.parse().expect(seconds)))
-            }
+            [name, "takes", seconds] => dns.delay(name, Duration::from_secs_f64(seconds.parse().expect(seconds))),
             [name, "fails"] => dns.fail(name, LookupError::ServerFailure),
             _ => panic!("dns {text}"),
         };
@@ -196,7 +194,8 @@ impl World {
     /// Puts what changed since in force.
     pub(crate) fn reload(&self, setup: &Setup) {
         let loaded = setup.load(&self.directory);
-        let ruleset = rules::load(&loaded.config, &self.dns).unwrap_or_else(|problems| panic!("{}", problems.render(false)));
+        let ruleset =
+            rules::load(&loaded.config, &self.dns).unwrap_or_else(|problems| panic!("{}", problems.render(false)));
         self.shared.ruleset.store(Arc::new(ruleset.with_metrics(&self.pipeline_metrics)));
         self.shared.settings.store(Arc::new(loaded.config.session.clone()));
     }
@@ -234,9 +233,12 @@ impl World {
             return 0.0;
         };
         let wanted = |metric: &&prometheus::proto::Metric| {
-            label.split(',').all(|label| label.is_empty() || metric.get_label().iter().any(|pair| pair.value() == label))
+            label
+                .split(',')
+                .all(|label| label.is_empty() || metric.get_label().iter().any(|pair| pair.value() == label))
         };
-        let value = |metric: &prometheus::proto::Metric| metric.get_counter().get_value() + metric.get_gauge().get_value();
+        let value =
+            |metric: &prometheus::proto::Metric| metric.get_counter().get_value() + metric.get_gauge().get_value();
         family.get_metric().iter().filter(wanted).map(value).sum()
     }
 
@@ -253,5 +255,6 @@ impl World {
         assert_eq!((spool.memory_used(), spool.disk_used()), (0, 0), "room for messages is given back");
         let (began, ended) = (self.metric("gatepost_sessions_total"), self.metric("gatepost_session_ends_total"));
         assert_eq!(began, ended, "every session is counted at its end");
+        assert_eq!(self.backends.misunderstood(), Vec::<String>::new(), "backends hear commands and messages only");
     }
 }
