@@ -90,51 +90,56 @@ pub fn identify(method: IdentityMethod, client: &Identity, offered: &Extensions)
 
 /// XCLIENT with every attribute that the server takes; all are sent anew for each client (DECISIONS 23).
 fn xclient(client: &Identity, taken: &[String]) -> Option<Vec<Vec<u8>>> {
-    let has = |name: &str| taken.iter().any(|attribute| attribute == name);
-    if !has("ADDR") {
-        return None;
-    }
+    let [addr, port, name, helo, proto] = attributes(client);
     let values = [
-        ("ADDR", Some(xclient_addr(client.addr.ip()))),
-        ("PORT", Some(client.addr.port().to_string())),
-        ("NAME", Some(client.name.as_deref().map_or_else(|| "[UNAVAILABLE]".to_owned(), xtext))),
-        ("HELO", (!client.helo.is_empty()).then(|| xtext(&client.helo))),
-        ("PROTO", Some(if client.extended { "ESMTP" } else { "SMTP" }.to_owned())),
+        addr,
+        port,
+        name,
+        helo,
+        proto,
         ("DESTADDR", Some(xclient_addr(client.local.ip()))),
         ("DESTPORT", Some(client.local.port().to_string())),
     ];
-    Some(attribute_lines("XCLIENT", &values, &has))
+    attribute_lines("XCLIENT", &values, taken)
 }
 
 /// XFORWARD, for backends that only log the client.
 fn xforward(client: &Identity, taken: &[String]) -> Option<Vec<Vec<u8>>> {
-    let has = |name: &str| taken.iter().any(|attribute| attribute == name);
-    if !has("ADDR") {
-        return None;
-    }
-    let values = [
+    let [addr, port, name, helo, proto] = attributes(client);
+    let values = [addr, port, name, helo, proto, ("SOURCE", Some("REMOTE".to_owned()))];
+    attribute_lines("XFORWARD", &values, taken)
+}
+
+/// An attribute, and its value if there is one.
+type Attribute = (&'static str, Option<String>);
+
+/// What XCLIENT and XFORWARD say alike.
+fn attributes(client: &Identity) -> [Attribute; 5] {
+    [
         ("ADDR", Some(xclient_addr(client.addr.ip()))),
         ("PORT", Some(client.addr.port().to_string())),
         ("NAME", Some(client.name.as_deref().map_or_else(|| "[UNAVAILABLE]".to_owned(), xtext))),
         ("HELO", (!client.helo.is_empty()).then(|| xtext(&client.helo))),
         ("PROTO", Some(if client.extended { "ESMTP" } else { "SMTP" }.to_owned())),
-        ("SOURCE", Some("REMOTE".to_owned())),
-    ];
-    Some(attribute_lines("XFORWARD", &values, &has))
+    ]
 }
 
-/// Spreads attributes over command lines of at most 512 octets.
-fn attribute_lines(verb: &str, values: &[(&str, Option<String>)], taken: &dyn Fn(&str) -> bool) -> Vec<Vec<u8>> {
+/// Spreads what the server takes over command lines of at most 512 octets; `None` if it does not take the address.
+fn attribute_lines(verb: &str, values: &[Attribute], taken: &[String]) -> Option<Vec<Vec<u8>>> {
+    let takes = |name: &str| taken.iter().any(|attribute| attribute == name);
+    if !takes("ADDR") {
+        return None;
+    }
     let mut lines: Vec<String> = Vec::new();
     for (name, value) in values {
-        let Some(value) = value.as_ref().filter(|_| taken(name)) else { continue };
+        let Some(value) = value.as_ref().filter(|_| takes(name)) else { continue };
         let attribute = format!(" {name}={value}");
         match lines.last_mut() {
             Some(line) if line.len() + attribute.len() <= 510 => line.push_str(&attribute),
             _ => lines.push(format!("{verb}{attribute}")),
         }
     }
-    lines.into_iter().map(|line| format!("{line}\r\n").into_bytes()).collect()
+    Some(lines.into_iter().map(|line| format!("{line}\r\n").into_bytes()).collect())
 }
 
 fn xclient_addr(addr: IpAddr) -> String {

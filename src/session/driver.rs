@@ -11,25 +11,20 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::id::TransactionId;
 use super::incoming::Incoming;
-use super::machine::{Action, Machine, Offer};
-use super::relay::Relay;
-use super::settings::{RefuseAt, Response, Settings};
+use super::machine::{Action, Machine};
+use super::settings::{Response, Settings};
 use super::shared::Shared;
 use super::transaction::Transaction;
 use super::wire::{read_with, write_batch};
 use super::{refusal, wire};
-use crate::backend::{Identity, Need};
 use crate::checks::Fate;
-use crate::facts::{ClientFacts, HeloFacts, MailFacts, Stage, TlsInfo, Violation};
-use crate::net::tls::{TlsAcceptorSource, TlsError};
+use crate::facts::{ClientFacts, HeloFacts, Stage, TlsInfo, Violation};
+use crate::net::tls::TlsAcceptorSource;
 use crate::net::{BoxIo, Refused, listener};
-use crate::pipeline::{Assessment, Decision};
+use crate::pipeline::Assessment;
 use crate::scoring::{Finding, Symbol};
-use crate::smtp::{
-    ForwardPath, HeloName, Line, LineEnd, Params, Reply, ReversePath, XclientAttribute, command, next_line,
-};
+use crate::smtp::{Line, LineEnd, Reply, command, next_line};
 use crate::verdict::Verdict;
 
 /// How a session ended: a label of metrics.
@@ -60,18 +55,18 @@ pub(super) struct Session {
     pub(super) machine: Machine,
     pub(super) transaction: Option<Box<Transaction>>,
     pub(super) assessment: Assessment,
-    client: Arc<ClientFacts>,
-    helo: Option<Arc<HeloFacts>>,
-    tls: Option<TlsInfo>,
+    pub(super) client: Arc<ClientFacts>,
+    pub(super) helo: Option<Arc<HeloFacts>>,
+    pub(super) tls: Option<TlsInfo>,
     /// What a trusted front end said the client's HELO was.
-    vouched_helo: Option<String>,
-    violations: Vec<Violation>,
-    peer: SocketAddr,
-    local: SocketAddr,
-    listener: Arc<listener::Settings>,
-    acceptor: Option<Arc<TlsAcceptorSource>>,
+    pub(super) vouched_helo: Option<String>,
+    pub(super) violations: Vec<Violation>,
+    pub(super) peer: SocketAddr,
+    pub(super) local: SocketAddr,
+    pub(super) listener: Arc<listener::Settings>,
+    pub(super) acceptor: Option<Arc<TlsAcceptorSource>>,
     /// A balancer asks whether we live: it gets a dialogue and no transaction.
-    health_check: bool,
+    pub(super) health_check: bool,
     began: Instant,
     /// The rest of an overlong line is still to come.
     in_long_line: bool,
@@ -281,167 +276,6 @@ impl Session {
         self.flush().await
     }
 
-    async fn hello(&mut self, name: HeloName, extended: bool) -> Result<(), End> {
-        self.check_pipelining(Violation::Pipelining).await?;
-        self.abandon();
-        self.assessment.rewind(Stage::Connect);
-        let name = match self.vouched_helo.take().and_then(|vouched| HeloName::parse(vouched.as_bytes()).ok()) {
-            Some(vouched) => vouched,
-            None => name,
-        };
-        let facts = Arc::new(HeloFacts { client: self.client.clone(), name, extended, tls: self.tls.clone() });
-        self.assessment.learn(&facts);
-        self.helo = Some(facts);
-        if self.settings.refuse_at == RefuseAt::Earliest
-            && let Some(decision) = self.assessment.peek()
-        {
-            return self.refuse_session(&decision);
-        }
-        let offer = self.offer();
-        let reply = self.machine.hello_reply(&self.settings.hostname, extended, offer);
-        self.say(&reply);
-        Ok(())
-    }
-
-    /// What this client is offered: our own extensions, and what all backends have.
-    fn offer(&self) -> Offer {
-        let backends = self.shared.pool.load().offer();
-        let ours = self.settings.limits.message_size.0;
-        let theirs = backends.size_limit().map_or(ours, |limit| limit.saturating_sub(ROOM_FOR_FIELDS));
-        let ip = self.peer.ip();
-        Offer {
-            tls: self.acceptor.is_some() && self.tls.is_none() && !self.shared.tls_failures.contains(&ip),
-            xclient: self.listener.xclient_networks.contains(ip),
-            size: ours.min(theirs),
-            backends,
-        }
-    }
-
-    fn mail(&mut self, path: ReversePath, params: Params, size: Option<u64>) -> Result<(), End> {
-        let helo = match self.helo.clone() {
-            Some(helo) if !self.health_check => helo,
-            _ => {
-                self.machine.end_transaction();
-                self.say(&refusal::HEALTH_CHECK);
-                return Ok(());
-            }
-        };
-        self.take_new_rules();
-        let at = self.shared.clock.now();
-        let need = Need::of_mail(&params, size);
-        let facts = Arc::new(MailFacts { helo, reverse_path: path, params, at });
-        self.assessment.learn(&facts);
-        if self.settings.refuse_at == RefuseAt::Earliest
-            && let Some(decision) = self.assessment.peek()
-        {
-            self.machine.end_transaction();
-            return self.refuse_session(&decision);
-        }
-        let relay = Relay::new(self.shared.pool.load_full(), self.identity(&facts), need);
-        self.transaction = Some(Box::new(Transaction::new(TransactionId::new(at), facts, size, relay)));
-        self.say(&refusal::SENDER_OK);
-        Ok(())
-    }
-
-    fn identity(&self, mail: &MailFacts) -> Identity {
-        Identity {
-            addr: self.peer,
-            local: self.local,
-            name: self.client.confirmed_name().map(str::to_owned),
-            helo: mail.helo.name.as_str().to_owned(),
-            extended: mail.helo.extended,
-        }
-    }
-
-    /// A reload since this session began: the next transaction is judged by the new rules, from the start.
-    fn take_new_rules(&mut self) {
-        let settings = self.shared.settings.load();
-        let rules = rules_for(&self.shared, &settings, self.peer.ip());
-        if Arc::ptr_eq(&rules, self.assessment.ruleset()) {
-            return;
-        }
-        self.assessment = Assessment::new(rules);
-        self.assessment.learn(&self.client);
-        for violation in self.violations.clone() {
-            self.observe(violation);
-        }
-        if let Some(helo) = &self.helo {
-            self.assessment.learn(helo);
-        }
-    }
-
-    async fn rcpt(&mut self, path: ForwardPath, params: Params) {
-        let needs_utf8 = matches!(&path, ForwardPath::Mailbox(mailbox) if mailbox.needs_smtputf8());
-        let Some(transaction) = &mut self.transaction else {
-            return self.say(&refusal::NEED_MAIL);
-        };
-        if needs_utf8 && transaction.mail.params.get("SMTPUTF8").is_none() {
-            return transaction.refuse(&self.shared, "syntax", refusal::NEEDS_SMTPUTF8);
-        }
-        transaction.rcpt(&self.shared, &self.settings, &mut self.assessment, path, params).await;
-    }
-
-    async fn start_tls(&mut self) -> Result<(), End> {
-        let Some(acceptor) = self.acceptor.clone() else {
-            self.say(&refusal::NO_TLS_NOW);
-            return Ok(());
-        };
-        self.check_pipelining(Violation::Pipelining).await?;
-        self.say(&refusal::READY_FOR_TLS);
-        self.flush().await?;
-        // What came in clear behind STARTTLS is not part of the encrypted session (RFC 3207 4.2).
-        self.input = Vec::new();
-        self.at = 0;
-        let plain = std::mem::replace(&mut self.io, Box::new(tokio::io::empty()));
-        let by = Instant::now() + self.settings.timeouts.tls_handshake;
-        let counted = |outcome: &str| self.shared.metrics.tls.with_label_values(&[outcome]).inc();
-        match acceptor.accept(plain, by).await {
-            Ok((io, tls)) => {
-                counted("ok");
-                self.io = io;
-                self.tls = Some(tls);
-            }
-            Err(why) => {
-                counted(if matches!(why, TlsError::TimedOut) { "timed_out" } else { "failed" });
-                tracing::info!(client = %self.peer.ip(), error = %why, "session.tls_failed");
-                self.shared.tls_failures.insert(self.peer.ip());
-                return Err(End::Closed);
-            }
-        }
-        self.start_over(true);
-        Ok(())
-    }
-
-    fn start_over(&mut self, encrypted: bool) {
-        self.abandon();
-        self.machine.start_over(encrypted);
-        self.helo = None;
-        self.assessment.rewind(Stage::Connect);
-    }
-
-    /// A trusted front end says who the client is. Everything starts over (Postfix XCLIENT_README).
-    fn xclient(&mut self, attributes: Vec<XclientAttribute>) {
-        let mut name = None;
-        for attribute in attributes {
-            match attribute {
-                XclientAttribute::Addr(Some(addr)) => {
-                    self.peer = SocketAddr::new(addr.to_canonical(), self.peer.port())
-                }
-                XclientAttribute::Name(given) => name = given,
-                XclientAttribute::Helo(given) => self.vouched_helo = given,
-                XclientAttribute::Addr(None) | XclientAttribute::Other(_) => {}
-            }
-        }
-        self.start_over(false);
-        let (listener, hostname) = (self.listener.name.clone(), self.settings.hostname.clone());
-        self.client = Arc::new(ClientFacts::new(self.peer.ip(), listener, hostname, name));
-        self.assessment = Assessment::new(rules_for(&self.shared, &self.settings, self.peer.ip()));
-        self.violations.clear();
-        self.assessment.learn(&self.client);
-        let greeting = refusal::greeting(&self.settings.hostname);
-        self.say(&greeting);
-    }
-
     /// More input where the client had to wait for our reply.
     pub(super) async fn check_pipelining(&mut self, violation: Violation) -> Result<(), End> {
         if self.at < self.input.len() {
@@ -451,7 +285,7 @@ impl Session {
     }
 
     /// Counts a violation and does with it what is configured.
-    async fn violate(&mut self, violation: Violation, response: Response) -> Result<(), End> {
+    pub(super) async fn violate(&mut self, violation: Violation, response: Response) -> Result<(), End> {
         let label = match response {
             Response::Ignore => "ignore",
             Response::Score => "score",
@@ -474,21 +308,9 @@ impl Session {
         Ok(())
     }
 
-    fn observe(&mut self, violation: Violation) {
+    pub(super) fn observe(&mut self, violation: Violation) {
         let finding = Finding::new(Symbol::known(violation.symbol()), violation.label());
         self.assessment.observe(violation.stage(), finding);
-    }
-
-    fn refuse_session(&mut self, decision: &Decision) -> Result<(), End> {
-        let id = TransactionId::new(self.shared.clock.now());
-        let reply = refusal::decision(decision, None, id);
-        tracing::info!(
-            %id, client = %self.peer.ip(), stage = "session", verdict = %decision.verdict,
-            clause = decision.clause.as_deref().unwrap_or(""), score = %decision.score,
-            symbols = %self.assessment.trace().symbols_text(), reply = %reply.to_log(), "session.refused"
-        );
-        self.say(&reply);
-        Err(End::Refused)
     }
 
     /// Forgets the open transaction, if there is one; nothing of it was delivered.
@@ -617,10 +439,8 @@ impl Session {
 
 /// Octets of replies that are collected before they are written, whatever else waits to be read.
 const MAX_BATCH: usize = 16 * 1024;
-/// Octets left of the backend's SIZE for the fields that we put before a message.
-const ROOM_FOR_FIELDS: u64 = 4096;
 
 /// The rules that `client` is judged by.
-fn rules_for(shared: &Shared, settings: &Settings, client: IpAddr) -> Arc<crate::pipeline::Ruleset> {
+pub(super) fn rules_for(shared: &Shared, settings: &Settings, client: IpAddr) -> Arc<crate::pipeline::Ruleset> {
     if settings.trusted.contains(client) { shared.unjudged.clone() } else { shared.ruleset.load_full() }
 }

@@ -1,7 +1,7 @@
 //! One client connection: the dialogue, from greeting to close.
 //!
 //! [`machine`] says what a command means in the state that the dialogue is in (no I/O, no waiting);
-//! [`driver`] awaits the client; [`transaction`] and [`message`] carry one transaction from MAIL to
+//! [`driver`] awaits the client, `commands` and `receive` enact what it says; [`transaction`] and [`message`] carry one transaction from MAIL to
 //! the verdict; [`relay`] speaks with the backend; [`refusal`] has all wording of replies.
 //!
 //! Promises: every command has exactly one reply, in order; a 250 for a message is the backend's own.
@@ -9,6 +9,7 @@
 //! Failure: a client that leaves, stalls or breaks the protocol ends its own session only; a backend
 //! that fails is a 4xx; a failure of ours is a 4xx.
 
+mod commands;
 pub mod driver;
 pub mod id;
 pub mod incoming;

@@ -1,0 +1,197 @@
+//! Enacts single commands: greetings, envelopes, TLS, XCLIENT. Messages have a file of their own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::driver::{End, Session, rules_for};
+use super::id::TransactionId;
+use super::machine::Offer;
+use super::refusal;
+use super::relay::Relay;
+use super::settings::RefuseAt;
+use super::transaction::Transaction;
+use crate::backend::{Identity, Need};
+use crate::facts::{ClientFacts, HeloFacts, MailFacts, Stage, Violation};
+use crate::net::tls::TlsError;
+use crate::pipeline::{Assessment, Decision};
+use crate::smtp::{ForwardPath, HeloName, Params, ReversePath, XclientAttribute};
+
+/// Octets left of the backend's SIZE for the fields that we put before a message.
+const ROOM_FOR_FIELDS: u64 = 4096;
+
+impl Session {
+    pub(super) async fn hello(&mut self, name: HeloName, extended: bool) -> Result<(), End> {
+        self.check_pipelining(Violation::Pipelining).await?;
+        self.abandon();
+        self.assessment.rewind(Stage::Connect);
+        let name = match self.vouched_helo.take().and_then(|vouched| HeloName::parse(vouched.as_bytes()).ok()) {
+            Some(vouched) => vouched,
+            None => name,
+        };
+        let facts = Arc::new(HeloFacts { client: self.client.clone(), name, extended, tls: self.tls.clone() });
+        self.assessment.learn(&facts);
+        self.helo = Some(facts);
+        if self.settings.refuse_at == RefuseAt::Earliest
+            && let Some(decision) = self.assessment.peek()
+        {
+            return self.refuse_session(&decision);
+        }
+        let offer = self.offer();
+        let reply = self.machine.hello_reply(&self.settings.hostname, extended, offer);
+        self.say(&reply);
+        Ok(())
+    }
+
+    /// What this client is offered: our own extensions, and what all backends have.
+    fn offer(&self) -> Offer {
+        let backends = self.shared.pool.load().offer();
+        let ours = self.settings.limits.message_size.0;
+        let theirs = backends.size_limit().map_or(ours, |limit| limit.saturating_sub(ROOM_FOR_FIELDS));
+        let ip = self.peer.ip();
+        Offer {
+            tls: self.acceptor.is_some() && self.tls.is_none() && !self.shared.tls_failures.contains(&ip),
+            xclient: self.listener.xclient_networks.contains(ip),
+            size: ours.min(theirs),
+            backends,
+        }
+    }
+
+    pub(super) fn mail(&mut self, path: ReversePath, params: Params, size: Option<u64>) -> Result<(), End> {
+        let helo = match self.helo.clone() {
+            Some(helo) if !self.health_check => helo,
+            _ => {
+                self.machine.end_transaction();
+                self.say(&refusal::HEALTH_CHECK);
+                return Ok(());
+            }
+        };
+        self.take_new_rules();
+        let at = self.shared.clock.now();
+        let need = Need::of_mail(&params, size);
+        let facts = Arc::new(MailFacts { helo, reverse_path: path, params, at });
+        self.assessment.learn(&facts);
+        if self.settings.refuse_at == RefuseAt::Earliest
+            && let Some(decision) = self.assessment.peek()
+        {
+            self.machine.end_transaction();
+            return self.refuse_session(&decision);
+        }
+        let relay = Relay::new(self.shared.pool.load_full(), self.identity(&facts), need);
+        self.transaction = Some(Box::new(Transaction::new(TransactionId::new(at), facts, size, relay)));
+        self.say(&refusal::SENDER_OK);
+        Ok(())
+    }
+
+    fn identity(&self, mail: &MailFacts) -> Identity {
+        Identity {
+            addr: self.peer,
+            local: self.local,
+            name: self.client.confirmed_name().map(str::to_owned),
+            helo: mail.helo.name.as_str().to_owned(),
+            extended: mail.helo.extended,
+        }
+    }
+
+    /// A reload since this session began: the next transaction is judged by the new rules, from the start.
+    fn take_new_rules(&mut self) {
+        let settings = self.shared.settings.load();
+        let rules = rules_for(&self.shared, &settings, self.peer.ip());
+        if Arc::ptr_eq(&rules, self.assessment.ruleset()) {
+            return;
+        }
+        self.assessment = Assessment::new(rules);
+        self.assessment.learn(&self.client);
+        for violation in self.violations.clone() {
+            self.observe(violation);
+        }
+        if let Some(helo) = &self.helo {
+            self.assessment.learn(helo);
+        }
+    }
+
+    pub(super) async fn rcpt(&mut self, path: ForwardPath, params: Params) {
+        let needs_utf8 = matches!(&path, ForwardPath::Mailbox(mailbox) if mailbox.needs_smtputf8());
+        let Some(transaction) = &mut self.transaction else {
+            return self.say(&refusal::NEED_MAIL);
+        };
+        if needs_utf8 && transaction.mail.params.get("SMTPUTF8").is_none() {
+            return transaction.refuse(&self.shared, "syntax", refusal::NEEDS_SMTPUTF8);
+        }
+        transaction.rcpt(&self.shared, &self.settings, &mut self.assessment, path, params).await;
+    }
+
+    pub(super) async fn start_tls(&mut self) -> Result<(), End> {
+        let Some(acceptor) = self.acceptor.clone() else {
+            self.say(&refusal::NO_TLS_NOW);
+            return Ok(());
+        };
+        self.check_pipelining(Violation::Pipelining).await?;
+        self.say(&refusal::READY_FOR_TLS);
+        self.flush().await?;
+        // What came in clear behind STARTTLS is not part of the encrypted session (RFC 3207 4.2).
+        self.input = Vec::new();
+        self.at = 0;
+        let plain = std::mem::replace(&mut self.io, Box::new(tokio::io::empty()));
+        let by = Instant::now() + self.settings.timeouts.tls_handshake;
+        let counted = |outcome: &str| self.shared.metrics.tls.with_label_values(&[outcome]).inc();
+        match acceptor.accept(plain, by).await {
+            Ok((io, tls)) => {
+                counted("ok");
+                self.io = io;
+                self.tls = Some(tls);
+            }
+            Err(why) => {
+                counted(if matches!(why, TlsError::TimedOut) { "timed_out" } else { "failed" });
+                tracing::info!(client = %self.peer.ip(), error = %why, "session.tls_failed");
+                self.shared.tls_failures.insert(self.peer.ip());
+                return Err(End::Closed);
+            }
+        }
+        self.start_over(true);
+        Ok(())
+    }
+
+    fn start_over(&mut self, encrypted: bool) {
+        self.abandon();
+        self.machine.start_over(encrypted);
+        self.helo = None;
+        self.assessment.rewind(Stage::Connect);
+    }
+
+    /// A trusted front end says who the client is. Everything starts over (Postfix XCLIENT_README).
+    pub(super) fn xclient(&mut self, attributes: Vec<XclientAttribute>) {
+        let mut name = None;
+        for attribute in attributes {
+            match attribute {
+                XclientAttribute::Addr(Some(addr)) => {
+                    self.peer = SocketAddr::new(addr.to_canonical(), self.peer.port())
+                }
+                XclientAttribute::Name(given) => name = given,
+                XclientAttribute::Helo(given) => self.vouched_helo = given,
+                XclientAttribute::Addr(None) | XclientAttribute::Other(_) => {}
+            }
+        }
+        self.start_over(false);
+        let (listener, hostname) = (self.listener.name.clone(), self.settings.hostname.clone());
+        self.client = Arc::new(ClientFacts::new(self.peer.ip(), listener, hostname, name));
+        self.assessment = Assessment::new(rules_for(&self.shared, &self.settings, self.peer.ip()));
+        self.violations.clear();
+        self.assessment.learn(&self.client);
+        let greeting = refusal::greeting(&self.settings.hostname);
+        self.say(&greeting);
+    }
+
+    fn refuse_session(&mut self, decision: &Decision) -> Result<(), End> {
+        let id = TransactionId::new(self.shared.clock.now());
+        let reply = refusal::decision(decision, None, id);
+        tracing::info!(
+            %id, client = %self.peer.ip(), stage = "session", verdict = %decision.verdict,
+            clause = decision.clause.as_deref().unwrap_or(""), score = %decision.score,
+            symbols = %self.assessment.trace().symbols_text(), reply = %reply.to_log(), "session.refused"
+        );
+        self.say(&reply);
+        Err(End::Refused)
+    }
+}
