@@ -47,7 +47,10 @@ mod anything {
     use super::dialogue::backend::Backends;
     use super::dialogue::world::{Setup, World};
 
-    const FRAGMENTS: [&[u8]; 24] = [
+    const FRAGMENTS: [&[u8]; 27] = [
+        b"DATA\r\nSubject: y\r\n\r\n.\r\n",
+        b"MAIL FROM:<b@sender.example>\r\nRCPT TO:<v@ours.example>\r\n",
+        b"BDAT 5\r\nA: b\nBDAT 2 LAST\r\n\r\n",
         b"EHLO client.example\r\n",
         b"HELO client.example\r\n",
         b"MAIL FROM:<a@sender.example>\r\n",
