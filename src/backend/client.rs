@@ -29,8 +29,6 @@ pub struct Connection {
     pub transactions: u32,
     /// 4xx and 5xx replies so far.
     pub refusals: u32,
-    /// True if an identity was sent on it.
-    pub identified: bool,
     /// False as soon as anything went wrong: it is never given back then.
     healthy: bool,
 }
@@ -47,7 +45,6 @@ impl Connection {
             idle_since: now,
             transactions: 0,
             refusals: 0,
-            identified: false,
             healthy: true,
         }
     }

@@ -54,8 +54,14 @@ impl Need {
             && (!self.eight_bit || offered.has(Extension::EightBitMime) || self.smtputf8)
             && (!self.binary || (offered.has(Extension::BinaryMime) && offered.has(Extension::Chunking)))
             && (!self.dsn || offered.has(Extension::Dsn))
+            && self.size.is_none_or(|size| {
+                offered.size_limit().is_none_or(|limit| size.saturating_add(ROOM_FOR_FIELDS) <= limit)
+            })
     }
 }
+
+/// Octets left of the backend's SIZE for the fields that we put before a message.
+pub const ROOM_FOR_FIELDS: u64 = 4096;
 
 /// `EHLO name`.
 pub fn ehlo(name: &str) -> Vec<u8> {
@@ -117,14 +123,14 @@ type Attribute = (&'static str, Option<String>);
 fn attributes(client: &Identity) -> [Attribute; 5] {
     [
         ("ADDR", Some(xclient_addr(client.addr.ip()))),
-        ("PORT", Some(client.addr.port().to_string())),
+        ("PORT", (client.addr.port() != 0).then(|| client.addr.port().to_string())),
         ("NAME", Some(client.name.as_deref().map_or_else(|| "[UNAVAILABLE]".to_owned(), xtext))),
         ("HELO", (!client.helo.is_empty()).then(|| xtext(&client.helo))),
         ("PROTO", Some(if client.extended { "ESMTP" } else { "SMTP" }.to_owned())),
     ]
 }
 
-/// Spreads what the server takes over command lines of at most 512 octets; `None` if it does not take the address.
+/// Spreads what the server takes over command lines of 512 octets, or one attribute; `None` if it does not take the address.
 fn attribute_lines(verb: &str, values: &[Attribute], taken: &[String]) -> Option<Vec<Vec<u8>>> {
     let takes = |name: &str| taken.iter().any(|attribute| attribute == name);
     if !takes("ADDR") {

@@ -132,9 +132,22 @@ impl Member {
         health.failures = 0;
     }
 
-    /// How many leases are held.
+    /// How many leases are held, at least the one that is being given back.
     fn in_use(&self) -> usize {
-        self.settings.connections.saturating_sub(self.slots.available_permits())
+        self.settings.connections.saturating_sub(self.slots.available_permits()).max(1)
+    }
+
+    /// Knows what a member with the same settings knew.
+    pub fn inherit(&self, known: &Self) {
+        self.offered.store(known.offered());
+        if known.is_up() {
+            self.mark_up();
+        }
+    }
+
+    /// Says QUIT on all idle connections.
+    pub fn close_idle(&self) {
+        std::mem::take(&mut *self.idle_list()).into_iter().for_each(Connection::quit);
     }
 
     /// How many idle connections it has.
@@ -158,7 +171,7 @@ impl Member {
         let spent = !connection.is_quiet()
             || is_retired(&connection, settings)
             || settings.identity == IdentityMethod::ProxyV2
-            || self.in_use() + self.idle_count() >= self.settings.connections;
+            || self.in_use() - 1 + self.idle_count() >= self.settings.connections;
         if !spent {
             let mut idle = self.idle_list();
             if idle.len() < settings.reuse.idle.max(1) {
@@ -209,6 +222,8 @@ impl Member {
                 self.mark_up();
                 self.offered.store(Some(connection.extensions.clone()));
             }
+            // With PROXY a refusal in the greeting is meant for this client.
+            Err(BackendError::NotReady(_)) if client.is_some() && settings.identity == IdentityMethod::ProxyV2 => {}
             Err(_) => self.mark_down(),
         }
         opened
@@ -291,7 +306,6 @@ impl Member {
                 });
             }
         }
-        connection.identified = true;
         if settings.identity == IdentityMethod::Xclient {
             let name = sane_helo(&client.helo).unwrap_or(&settings.helo).to_owned();
             hello(connection, &name, limit).await?;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -22,7 +21,6 @@ pub struct Pool {
     members: Vec<Arc<Member>>,
     next: AtomicUsize,
     dial: Box<dyn Dial>,
-    offer: ArcSwapOption<Extensions>,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -80,8 +78,7 @@ impl Pool {
             metrics.up.with_label_values(&[&member.label]);
             members.push(Arc::new(member));
         }
-        let (next, offer) = (AtomicUsize::new(0), ArcSwapOption::empty());
-        Ok(Arc::new(Self { settings, members, next, dial, offer, metrics }))
+        Ok(Arc::new(Self { settings, members, next: AtomicUsize::new(0), dial, metrics }))
     }
 
     /// The settings that it was made of.
@@ -91,18 +88,24 @@ impl Pool {
 
     /// What every member that was ever reached offers (DECISIONS 3, 25).
     pub fn offer(&self) -> Arc<Extensions> {
-        if let Some(offer) = self.offer.load_full() {
-            return offer;
+        let mut offers = self.members.iter().filter_map(|member| member.offered());
+        let Some(first) = offers.next() else { return Arc::default() };
+        offers.fold(first, |common, other| if common == other { common } else { Arc::new(common.intersection(&other)) })
+    }
+
+    /// Takes over what a former pool knew of members that stay as they were.
+    pub fn inherit(&self, former: &Pool) {
+        for member in &self.members {
+            if let Some(known) = former.members.iter().find(|known| known.settings == member.settings) {
+                member.inherit(known);
+            }
         }
-        let common = self
-            .members
-            .iter()
-            .filter_map(|member| member.offered())
-            .map(|offered| (*offered).clone())
-            .reduce(|a, b| a.intersection(&b));
-        let offer = Arc::new(common.unwrap_or_default());
-        self.offer.store(Some(offer.clone()));
-        offer
+    }
+
+    /// Asks every member what it offers, at most for `limit`: so that the first clients are offered it.
+    pub async fn warm_up(self: &Arc<Self>, limit: Duration) {
+        let probes = self.members.iter().map(|member| self.clone().probe(member.clone()));
+        let _ = timeout(limit, futures_util::future::join_all(probes)).await;
     }
 
     /// True if a member is up.
@@ -175,14 +178,23 @@ impl Pool {
                 connection.quit();
                 continue;
             }
-            if member.introduce(&mut connection, &self.settings, client).await.is_ok() {
-                self.metrics.reused.inc();
-                return Ok(self.lease_of(connection, member, slot, true));
+            match member.introduce(&mut connection, &self.settings, client).await {
+                Ok(()) => {
+                    self.metrics.reused.inc();
+                    return Ok(self.lease_of(connection, member, slot, true));
+                }
+                // It answers, and does not want this client: no connection will change that.
+                Err(why @ BackendError::NotReady(_)) => return Err(why),
+                Err(_stale) => {}
             }
         }
-        let connection = self.open(member, Some(client)).await?;
-        let mut connection = connection;
-        member.introduce(&mut connection, &self.settings, client).await.inspect_err(|_| member.mark_down())?;
+        let mut connection = self.open(member, Some(client)).await?;
+        member.introduce(&mut connection, &self.settings, client).await.inspect_err(|why| {
+            // A refusal of this client says nothing about the next one.
+            if !matches!(why, BackendError::NotReady(_)) {
+                member.mark_down();
+            }
+        })?;
         Ok(self.lease_of(connection, member, slot, false))
     }
 
@@ -199,13 +211,9 @@ impl Pool {
     }
 
     async fn open(&self, member: &Member, client: Option<&Identity>) -> Result<Connection, BackendError> {
-        let before = member.offered();
         let opened = member.open(&*self.dial, &self.settings, client).await;
         let outcome = opened.as_ref().map_or_else(BackendError::label, |_| "ok");
         self.metrics.connections.with_label_values(&[outcome]).inc();
-        if member.offered() != before {
-            self.offer.store(None);
-        }
         opened
     }
 
@@ -215,7 +223,7 @@ impl Pool {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => break,
                 _ = tick.tick() => {}
             }
             for member in &self.members {
@@ -227,6 +235,12 @@ impl Pool {
                 self.metrics.idle.with_label_values(&[&member.label]).set(member.idle_count() as i64);
                 self.metrics.up.with_label_values(&[&member.label]).set(i64::from(member.is_up()));
             }
+        }
+        for member in &self.members {
+            member.close_idle();
+            // Another pool may have the same member; its next look sets them again.
+            let _ = self.metrics.idle.remove_label_values(&[&member.label]);
+            let _ = self.metrics.up.remove_label_values(&[&member.label]);
         }
     }
 
@@ -275,9 +289,9 @@ impl Lease {
     /// No transaction is open: the next session may have it.
     pub fn give_back(self) {
         let Lease { connection, member, pool, _slot: slot, _busy, reused: _ } = self;
-        // The slot is freed first, so that the connection is back before anyone could wait for it in vain.
-        drop(slot);
+        // The connection is back before its slot is free: whoever waits for the slot finds it.
         member.give_back(connection, &pool.settings);
+        drop(slot);
     }
 
     /// A transaction is open: end it with RSET, apart from the session, then give back.

@@ -48,7 +48,8 @@ async fn serve(loaded: Loaded, path: &Path, log: log::Handle, inherited: Inherit
     let plan = Proxy::plan(&loaded);
     let proxy = Proxy::new(loaded, None, &registry)?;
     let (loader, ready) = (proxy.loader(path.to_owned(), log), proxy.backends_ready());
-    let server = Server::bind(plan, inherited, registry, proxy, loader, ready)?;
+    let server = Server::bind(plan, inherited, registry, proxy.clone(), loader, ready)?;
+    proxy.warm_up().await;
     let ended = server.run(orders).await;
     match ended.cut {
         0 => Ok(()),

@@ -126,6 +126,7 @@ impl Proxy {
             proxy.shared.ruleset.store(ruleset);
             proxy.shared.settings.store(Arc::new(loaded.config.session.clone()));
             if let Some(pool) = pool {
+                pool.inherit(&proxy.shared.pool.load());
                 running.watch.cancel();
                 running.watch = CancellationToken::new();
                 runtime.spawn(pool.clone().watch(running.watch.clone()));
@@ -134,6 +135,11 @@ impl Proxy {
             running.loaded = loaded;
         };
         Ok(Candidate { plan, apply: Box::new(apply) })
+    }
+
+    /// Waits a little until the backends have said what they offer, so that the first client is offered it.
+    pub async fn warm_up(&self) {
+        self.shared.pool.load_full().warm_up(Duration::from_secs(2)).await;
     }
 
     /// How many backends take mail now.

@@ -12,14 +12,12 @@ use super::refusal;
 use super::relay::Relay;
 use super::settings::RefuseAt;
 use super::transaction::Transaction;
+use crate::backend::machine::ROOM_FOR_FIELDS;
 use crate::backend::{Identity, Need};
 use crate::facts::{ClientFacts, HeloFacts, MailFacts, Stage, Violation};
 use crate::net::tls::TlsError;
 use crate::pipeline::{Assessment, Decision};
 use crate::smtp::{ForwardPath, HeloName, Params, ReversePath, XclientAttribute};
-
-/// Octets left of the backend's SIZE for the fields that we put before a message.
-const ROOM_FOR_FIELDS: u64 = 4096;
 
 impl Session {
     pub(super) async fn hello(&mut self, name: HeloName, extended: bool) -> Result<(), End> {
@@ -52,7 +50,7 @@ impl Session {
         let ip = self.peer.ip();
         Offer {
             tls: self.acceptor.is_some() && self.tls.is_none() && !self.shared.tls_failures.contains(&ip),
-            xclient: self.listener.xclient_networks.contains(ip),
+            xclient: self.may_xclient,
             size: ours.min(theirs),
             backends,
         }
@@ -162,7 +160,11 @@ impl Session {
 
     /// A trusted front end says who the client is. Everything starts over (Postfix XCLIENT_README).
     pub(super) fn xclient(&mut self, attributes: Vec<XclientAttribute>) {
+        // Nothing of the former client may stay.
         let mut name = None;
+        self.vouched_helo = None;
+        self.tls = None;
+        self.peer.set_port(0);
         for attribute in attributes {
             match attribute {
                 XclientAttribute::Addr(Some(addr)) => {
@@ -174,6 +176,7 @@ impl Session {
             }
         }
         self.start_over(false);
+        self.machine.forget_client();
         let (listener, hostname) = (self.listener.name.clone(), self.settings.hostname.clone());
         self.client = Arc::new(ClientFacts::new(self.peer.ip(), listener, hostname, name));
         self.assessment = Assessment::new(rules_for(&self.shared, &self.settings, self.peer.ip()));

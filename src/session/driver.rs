@@ -4,7 +4,6 @@
 //! A session that waits holds neither a read nor a write buffer.
 
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +35,8 @@ pub(super) enum End {
     Closed,
     /// The client was silent for too long.
     TimedOut,
+    /// The session has lasted too long.
+    TooLong,
     /// We refused to go on.
     Refused,
     /// We are going down.
@@ -65,9 +66,15 @@ pub(super) struct Session {
     pub(super) local: SocketAddr,
     pub(super) listener: Arc<listener::Settings>,
     pub(super) acceptor: Option<Arc<TlsAcceptorSource>>,
+    /// The connection is a trusted front end's: it may name one client after another.
+    pub(super) may_xclient: bool,
     /// A balancer asks whether we live: it gets a dialogue and no transaction.
     pub(super) health_check: bool,
     began: Instant,
+    /// When the last whole command had its reply.
+    last_command: Instant,
+    /// Ends waits for the client, even in a transaction.
+    pub(super) cut: CancellationToken,
     /// The rest of an overlong line is still to come.
     in_long_line: bool,
     drain: CancellationToken,
@@ -80,16 +87,11 @@ pub fn serve(
     drain: CancellationToken,
 ) -> impl Future<Output = ()> + Send + 'static {
     shared.metrics.sessions_total.inc();
-    let cut = incoming.cut.clone();
     let mut session = Session::new(shared, incoming, drain);
     async move {
-        let end = {
-            let mut dialogue = pin!(session.dialogue());
-            match cut.run_until_cancelled(dialogue.as_mut()).await {
-                Some(Ok(never)) => match never {},
-                Some(Err(end)) => end,
-                None => End::Drained,
-            }
+        let end = match session.dialogue().await {
+            Ok(never) => match never {},
+            Err(end) => end,
         };
         Box::pin(session.farewell(end)).await;
     }
@@ -107,6 +109,17 @@ pub async fn refuse(shared: Arc<Shared>, mut io: BoxIo, why: Refused) {
     if write_batch(&mut io, &mut out, limit).await.is_ok() {
         wire::close(&mut io).await;
     }
+}
+
+/// What was wrong with the way that a command came.
+#[derive(Clone, Copy, Debug, Default)]
+struct Offences {
+    /// A header field where a command belongs.
+    header: bool,
+    /// HTTP.
+    http: bool,
+    /// A bare LF behind it.
+    bare: bool,
 }
 
 /// What [`Session::dialogue`] never returns: it ends by an [`End`] only.
@@ -136,10 +149,13 @@ impl Session {
             violations: Vec::new(),
             peer,
             local: incoming.local,
+            may_xclient: incoming.listener.xclient_networks.contains(peer.ip()),
             listener: incoming.listener,
             acceptor: incoming.tls,
             health_check: incoming.health_check,
             began: Instant::now(),
+            last_command: Instant::now(),
+            cut: incoming.cut,
             in_long_line: false,
             drain,
         }
@@ -150,50 +166,62 @@ impl Session {
         loop {
             self.answer_before_next_line().await?;
             let rest = self.input.get(self.at..).unwrap_or_default();
-            let action = match next_line(rest, command::LINE_LIMIT) {
+            let limits = &self.settings.limits;
+            let (action, consumed, offences) = match next_line(rest, command::LINE_LIMIT) {
                 Line::NeedMore => {
                     self.flush().await?;
                     self.wait_for_command().await?;
                     continue;
                 }
-                Line::TooLong { consumed, complete } => {
+                Line::TooLong { consumed, complete: false } => {
                     self.at += consumed;
-                    self.in_long_line = !complete;
-                    if !complete {
-                        continue;
-                    }
-                    self.machine.line_too_long(&self.settings.limits)
+                    self.in_long_line = true;
+                    continue;
+                }
+                Line::TooLong { consumed, complete: true } => {
+                    (self.machine.line_too_long(limits), consumed, Offences::default())
                 }
                 Line::Complete { consumed, .. } if self.in_long_line => {
-                    self.at += consumed;
-                    self.in_long_line = false;
-                    self.machine.line_too_long(&self.settings.limits)
+                    (self.machine.line_too_long(limits), consumed, Offences::default())
                 }
                 Line::Complete { text, consumed, end } => {
-                    let (header, bare) = (command::looks_like_header(text), end == LineEnd::BareLf);
-                    let action = self.machine.line(text, &self.settings.limits);
-                    self.at += consumed;
-                    if bare {
-                        self.violate(Violation::BareNewlineCommand, self.settings.protocol.bare_newline_command)
-                            .await?;
-                    }
-                    if matches!(&action, Action::Close(reply) if *reply == refusal::NOT_HTTP) {
-                        // The session ends in any case, with words that fit.
-                        self.violate(Violation::NonSmtp, Response::Score).await?;
-                    } else if header {
-                        self.violate(Violation::NonSmtp, self.settings.protocol.non_smtp_command).await?;
-                    }
-                    action
+                    let header = command::looks_like_header(text);
+                    let action = self.machine.line(text, limits);
+                    let http = matches!(&action, Action::Close(reply) if *reply == refusal::NOT_HTTP);
+                    (action, consumed, Offences { header, http, bare: end == LineEnd::BareLf })
                 }
             };
-            if self.helo.as_ref().is_some_and(|helo| !helo.extended) {
-                self.check_pipelining(Violation::Pipelining).await?;
+            self.in_long_line = false;
+            self.at += consumed;
+            if !matches!(action, Action::Rcpt { .. }) {
+                // A line that began like RCPT and was none: its reply has its turn behind those that are owed.
+                self.answer_recipients().await?;
             }
+            self.take_offence(offences).await?;
             self.enact(action).await?;
+            self.last_command = Instant::now();
             if self.out.len() > MAX_BATCH {
                 self.flush().await?;
             }
         }
+    }
+
+    /// Counts, weighs or refuses what was wrong with the way of a command, whatever it said.
+    async fn take_offence(&mut self, offences: Offences) -> Result<(), End> {
+        let settings = self.settings.clone();
+        if offences.bare {
+            self.violate(Violation::BareNewlineCommand, settings.protocol.bare_newline_command).await?;
+        }
+        if offences.http {
+            // The session ends in any case, with words that fit.
+            self.violate(Violation::NonSmtp, Response::Score).await?;
+        } else if offences.header {
+            self.violate(Violation::NonSmtp, settings.protocol.non_smtp_command).await?;
+        }
+        if self.helo.as_ref().is_some_and(|helo| !helo.extended) {
+            self.check_pipelining(Violation::Pipelining).await?;
+        }
+        Ok(())
     }
 
     /// Owed RCPT replies come before anything but a further RCPT is looked at.
@@ -207,10 +235,18 @@ impl Session {
         if another && !transaction.is_batch_full(self.settings.limits.recipients) {
             return Ok(());
         }
-        Box::pin(self.answer_recipients()).await
+        self.answer_recipients().await
     }
 
+    /// Hands waiting recipients on and says the replies that are owed.
     async fn answer_recipients(&mut self) -> Result<(), End> {
+        if !self.transaction.as_ref().is_some_and(|transaction| transaction.owes_replies()) {
+            return Ok(());
+        }
+        Box::pin(self.answer_owed()).await
+    }
+
+    async fn answer_owed(&mut self) -> Result<(), End> {
         let Some(transaction) = &mut self.transaction else { return Ok(()) };
         let accepted = transaction.accepted.len();
         let replies = transaction.answer_batch(&self.shared, &mut self.assessment).await;
@@ -315,18 +351,29 @@ impl Session {
 
     /// Forgets the open transaction, if there is one; nothing of it was delivered.
     pub(super) fn abandon(&mut self) {
+        self.drop_transaction("abandoned", Fate { verdict: Verdict::Forward, reply_code: 0, abandoned: true });
+    }
+
+    /// Ends the open transaction with a refusal of its message that no verdict was needed for.
+    pub(super) fn refuse_transaction(&mut self, reply: &Reply) {
+        let (end, verdict) =
+            if reply.class() == 5 { ("rejected", Verdict::Reject) } else { ("deferred", Verdict::Defer) };
+        self.drop_transaction(end, Fate { verdict, reply_code: reply.code(), abandoned: false });
+    }
+
+    fn drop_transaction(&mut self, end: &'static str, fate: Fate) {
         self.machine.end_transaction();
         if let Some(mut transaction) = self.transaction.take() {
             transaction.relay.release();
-            self.shared.metrics.transactions.with_label_values(&["abandoned"]).inc();
-            let fate = Fate { verdict: Verdict::Forward, reply_code: 0, abandoned: true };
-            self.assessment.remember(fate);
+            self.shared.metrics.transactions.with_label_values(&[end]).inc();
             tracing::info!(
                 id = %transaction.id, client = %self.peer.ip(), helo = %transaction.mail.helo.name,
                 reverse_path = %transaction.mail.reverse_path, recipients = transaction.accepted.len(),
                 refused_recipients = transaction.refused, symbols = %self.assessment.trace().symbols_text(),
-                end = "abandoned", total_ms = transaction.age().as_millis() as u64, "transaction.end"
+                verdict = %fate.verdict, end, reply_code = fate.reply_code,
+                total_ms = transaction.age().as_millis() as u64, "transaction.end"
             );
+            self.assessment.remember(fate);
         }
         self.assessment.rewind(Stage::Helo);
     }
@@ -361,35 +408,41 @@ impl Session {
         if self.input.is_empty() {
             self.input = Vec::new();
         }
-        let limit = self.settings.timeouts.command;
+        // Both clocks run from the last whole command: one octet at a time stops neither.
+        let (since, limit) = (self.last_command, self.settings.timeouts.command);
         if self.transaction.is_some() {
-            return self.read_more(limit).await;
-        }
-        if self.began.elapsed() > self.settings.limits.session {
-            self.say(&refusal::SESSION_TOO_LONG);
-            return Err(End::Refused);
+            return self.read_more(since, limit).await;
         }
         let drain = self.drain.clone();
         tokio::select! {
             biased;
             () = drain.cancelled() => Err(End::Drained),
-            read = self.read_more(limit) => read,
+            read = self.read_more(since, limit) => read,
         }
     }
 
-    async fn read_more(&mut self, limit: Duration) -> Result<(), End> {
-        let since = Instant::now();
+    /// Reads what comes, at most until `limit` after `since`.
+    pub(super) async fn read_more(&mut self, since: Instant, limit: Duration) -> Result<(), End> {
         let by = (since + limit).min(self.ends_by());
+        let cut = self.cut.clone();
         loop {
             let until = self.hold_until(since).map_or(by, |hold| hold.min(by));
             let Self { io, input, .. } = self;
-            match timeout_at(until, read_with(io, |octets| input.extend_from_slice(octets))).await {
-                Ok(Ok(Some(()))) => return Ok(()),
-                Ok(_) => return Err(End::Closed),
-                Err(_elapsed) if until < by => self.release_backend(),
-                Err(_elapsed) => return Err(End::TimedOut),
+            let read = timeout_at(until, read_with(io, |octets| input.extend_from_slice(octets)));
+            // Only waits for the client are cut: what the backend says of a message is always awaited.
+            match cut.run_until_cancelled(read).await {
+                None => return Err(End::Drained),
+                Some(Ok(Ok(Some(())))) => return Ok(()),
+                Some(Ok(_)) => return Err(End::Closed),
+                Some(Err(_elapsed)) if until < by => self.release_backend(),
+                Some(Err(_elapsed)) => return Err(self.out_of_time()),
             }
         }
+    }
+
+    /// Whose time is up: the session's, or the client's for its next word.
+    pub(super) fn out_of_time(&self) -> End {
+        if Instant::now() >= self.ends_by() { End::TooLong } else { End::TimedOut }
     }
 
     /// Until when a client that began to wait (or to send) at `since` may hold a backend connection (DECISIONS 27).
@@ -418,6 +471,7 @@ impl Session {
     async fn farewell(&mut self, end: End) {
         match end {
             End::TimedOut => self.say(&refusal::TIMED_OUT),
+            End::TooLong => self.say(&refusal::SESSION_TOO_LONG),
             End::Drained => self.say(&refusal::SHUTTING_DOWN),
             End::Quit | End::Closed | End::Refused => {}
         }
@@ -426,6 +480,7 @@ impl Session {
             End::Quit => "quit",
             End::Closed => "closed",
             End::TimedOut => "timed_out",
+            End::TooLong => "too_long",
             End::Refused => "refused",
             End::Drained => "drained",
         };

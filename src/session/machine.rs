@@ -300,7 +300,7 @@ impl Machine {
             text.push_str("\nSTARTTLS");
         }
         if self.offer.xclient {
-            text.push_str("\nXCLIENT NAME ADDR PORT PROTO HELO DESTADDR DESTPORT");
+            text.push_str("\nXCLIENT NAME ADDR HELO");
         }
         Reply::new(250, None, text)
     }
@@ -324,6 +324,11 @@ impl Machine {
         self.state = State::Fresh;
         self.extended = false;
         self.encrypted |= encrypted;
+    }
+
+    /// XCLIENT: the counts were another client's.
+    pub fn forget_client(&mut self) {
+        (self.errors, self.idle_commands, self.transactions) = (0, 0, 0);
     }
 
     /// True within TLS.

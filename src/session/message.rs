@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::id::TransactionId;
 use super::refusal;
 use super::relay::{Envelope, Failure, Parcel};
 use super::settings::Settings;
@@ -153,8 +154,11 @@ async fn judge(
     let Spooled { len, memory, held: _held, mut overflow } = spooled;
     shared.metrics.message_bytes.observe(len as f64);
     let message = Arc::new(Message::new(memory, len));
-    if overflow.is_some() && message.body().is_empty() {
-        return (refused(refusal::HEADER_TOO_LARGE), len, None);
+    if overflow.is_some() && message.body().is_empty() && !message.header_section().ends_with(b"\r\n\r\n") {
+        // Where memory was short for other reasons than this message, it may come again.
+        let whole_share = message.octets().len() as u64 >= shared.spool.message_memory();
+        let reply = if whole_share { refusal::HEADER_TOO_LARGE } else { refusal::SPOOL_FULL };
+        return (refused(reply), len, None);
     }
     if fields::count_received(message.header_section(), &settings.hostname).total > settings.limits.hops {
         return (refused(refusal::LOOP), len, None);
@@ -214,15 +218,18 @@ async fn forward(shared: &Shared, transaction: &mut Transaction, parcel: Parcel<
     let Transaction { mail, accepted, relay, id, .. } = transaction;
     let envelope = Envelope { reverse_path: &mail.reverse_path, params: &mail.params, accepted };
     let relay_metrics = relay.metrics();
+    let pending = Pending { unknown: &shared.metrics.unknown, id: *id };
     let counted = |class: &str| relay_metrics.final_replies.with_label_values(&[class]).inc();
-    match relay.deliver(&envelope, parcel).await {
+    let outcome = relay.deliver(&envelope, parcel).await;
+    std::mem::forget(pending);
+    match outcome {
         Ok(reply) => {
-            let end = match reply.class() {
-                2 => "forwarded",
-                4 => "deferred_by_backend",
-                _ => "rejected_by_backend",
+            let (end, class) = match reply.class() {
+                2 => ("forwarded", "2xx"),
+                4 => ("deferred_by_backend", "4xx"),
+                _ => ("rejected_by_backend", "5xx"),
             };
-            counted(["2xx", "4xx", "5xx"][usize::from(reply.class() / 2).saturating_sub(1).min(2)]);
+            counted(class);
             let close = reply.code() == 421;
             Outcome { reply, verdict: Verdict::Forward, end, close }
         }
@@ -237,6 +244,19 @@ async fn forward(shared: &Shared, transaction: &mut Transaction, parcel: Parcel<
             let reply = refusal::BACKEND_LOST;
             Outcome { reply, verdict: Verdict::Forward, end: "unknown_outcome", close: false }
         }
+    }
+}
+
+/// A message on its way to the backend. Dropped with it, when the process must end, its outcome is unknown.
+struct Pending<'a> {
+    unknown: &'a prometheus::IntCounter,
+    id: TransactionId,
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.unknown.inc();
+        tracing::error!(id = %self.id, error = "ended while the message was handed over", "transaction.unknown_outcome");
     }
 }
 

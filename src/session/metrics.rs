@@ -119,7 +119,10 @@ impl Metrics {
         };
         begin(&self.endings, &["quit", "closed", "timed_out", "refused", "drained"]);
         begin(&self.transactions, &TRANSACTION_ENDS);
-        begin(&self.recipients, &["accepted", "relaying_denied", "split", "syntax", "rejected", "deferred", "backend"]);
+        begin(
+            &self.recipients,
+            &["accepted", "relaying_denied", "split", "too_many", "syntax", "rejected", "deferred", "backend"],
+        );
         begin(&self.limits, &refusal::LIMITS.map(|(label, _)| label));
         begin(&self.tls, &["ok", "timed_out", "failed"]);
         for (_, reply) in refusal::ALL.iter().filter(|(_, reply)| reply.class() >= 4) {

@@ -50,6 +50,8 @@ impl Session {
             let taken = if self.at < self.input.len() {
                 self.take_input(&mut inbound, left)
             } else {
+                // The client may wait for the replies to what it sent with BDAT before it sends the chunk.
+                self.flush().await?;
                 let by = Instant::now() + self.settings.timeouts.data_block;
                 self.read_into(&mut inbound, left, by).await?
             };
@@ -68,7 +70,7 @@ impl Session {
         if let Some(reply) = inbound.refused().cloned() {
             // The transaction has failed: further chunks are thrown away and refused (RFC 3030 2).
             self.say(&reply);
-            self.abandon();
+            self.refuse_transaction(&reply);
             return Ok(());
         }
         if let Some(transaction) = &mut self.transaction {
@@ -94,13 +96,8 @@ impl Session {
             }
             self.input.clear();
             self.at = 0;
-            let by = Instant::now() + self.settings.timeouts.data_block;
-            let Self { io, input, .. } = self;
-            match timeout_at(by, read_with(io, |octets| input.extend_from_slice(octets))).await {
-                Ok(Ok(Some(()))) => {}
-                Ok(_) => return Err(End::Closed),
-                Err(_elapsed) => return Err(End::TimedOut),
-            }
+            self.flush().await?;
+            self.read_more(Instant::now(), self.settings.timeouts.data_block).await?;
         }
         self.say(reply);
         Ok(())
@@ -144,6 +141,7 @@ impl Session {
     ) -> Result<Result<(DataStep, u64), Broken>, End> {
         loop {
             let by = by.min(self.ends_by());
+            let cut = self.cut.clone();
             let until = self.hold_until(inbound.began).map_or(by, |hold| hold.min(by));
             let Self { io, input, .. } = self;
             let read = read_with(io, |octets| {
@@ -159,11 +157,14 @@ impl Session {
                 input.extend_from_slice(rest);
                 Ok((step, count as u64))
             });
-            match timeout_at(until, read).await {
+            let Some(read) = cut.run_until_cancelled(timeout_at(until, read)).await else {
+                return Err(End::Drained);
+            };
+            match read {
                 Ok(Ok(Some(taken))) => return Ok(taken),
                 Ok(_) => return Err(End::Closed),
                 Err(_elapsed) if until < by => self.release_backend(),
-                Err(_elapsed) => return Err(End::TimedOut),
+                Err(_elapsed) => return Err(self.out_of_time()),
             }
         }
     }
@@ -178,11 +179,14 @@ impl Session {
         self.end_transaction();
         self.say(&reply);
         if reply.is_positive() {
-            let gone = is_gone(&mut self.io, &mut self.input);
-            if self.flush().await.is_err() || gone {
+            let gone = is_gone(&mut self.io, &mut self.input) && self.at >= self.input.len();
+            let unheard = self.flush().await.is_err();
+            if unheard || gone {
                 // The window that SMTP leaves open: stored, and the client may not know (RFC 1047).
                 self.shared.metrics.unheard.inc();
                 tracing::warn!(%id, client = %self.client_addr(), "transaction.unheard_acceptance");
+            }
+            if unheard {
                 return Err(End::Closed);
             }
         }
@@ -198,6 +202,7 @@ impl Session {
         self.shared.metrics.violations.with_label_values(&[label, "refuse"]).inc();
         tracing::warn!(client = %self.client_addr(), reply = %reply.to_log(), "session.broken_off");
         self.say(&reply);
+        self.refuse_transaction(&reply);
         Err(End::Refused)
     }
 }

@@ -42,7 +42,7 @@ replies! {
     NO_RECIPIENTS = 554 5 5 1 "No valid recipients";
     /// DATA behind BDAT.
     MIXED_FRAMING = 503 5 5 1 "DATA and BDAT do not mix";
-    /// XCLIENT or STARTTLS within a transaction.
+    /// XCLIENT within a transaction.
     NOT_IN_TRANSACTION = 503 5 5 1 "Not within a transaction";
     /// STARTTLS within TLS, or not offered.
     NO_TLS_NOW = 503 5 5 1 "STARTTLS is not available now";

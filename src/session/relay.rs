@@ -63,7 +63,7 @@ pub struct Relay {
 
 /// Why a message was not handed over.
 pub enum Failure {
-    /// Nothing of it left us: 4xx, and the backend has nothing.
+    /// It was not handed over whole: 4xx, and the backend cannot have it.
     Before(Reply),
     /// It was on its way: 4xx, and the backend may have it.
     Unknown(BackendError),
@@ -71,6 +71,8 @@ pub enum Failure {
 
 /// RCPT commands sent before their replies are read: neither side's buffers can fill up.
 const GROUP: usize = 100;
+/// A message with more lines that begin with a dot is copied as it is stuffed; others are sent from where they lie.
+const MANY_DOTS: usize = 512;
 /// Octets of a spool file sent at a time.
 const BLOCK: usize = 256 * 1024;
 
@@ -97,11 +99,19 @@ impl Relay {
 
     /// Hands `new` recipients on (and MAIL before the first); one reply each.
     pub async fn recipients(&mut self, envelope: &Envelope<'_>, new: &[(ForwardPath, Params)]) -> Vec<Reply> {
+        self.need.dsn |= new.iter().any(|(_, params)| !params.is_empty());
         if let Some(refused) = &self.mail_refused {
             return vec![refused.clone(); new.len()];
         }
         let outcome = match self.lease.take() {
-            Some(lease) => self.more(lease, new).await,
+            Some(lease) => match self.more(lease, new).await {
+                // What was accepted is accepted again elsewhere; these recipients have no answer yet.
+                Err(_) => match self.replay(envelope).await {
+                    Ok(lease) => self.more(lease, new).await,
+                    Err(reply) => return vec![reply; new.len()],
+                },
+                replies => replies,
+            },
             None if envelope.accepted.is_empty() => self.first(envelope, new).await,
             None => match self.replay(envelope).await {
                 Ok(lease) => self.more(lease, new).await,
@@ -185,6 +195,10 @@ impl Relay {
             Some(lease) => lease,
             None => self.replay(envelope).await.map_err(Failure::Before)?,
         };
+        if !lease.connection().is_quiet() {
+            // An answer that nobody asked for would be taken for the answer to the message.
+            return Err(Failure::Before(refusal::BACKEND_DOWN));
+        }
         let timer = self.pool.metrics.end_of_data.start_timer();
         let outcome = hand_over(&mut lease, parcel).await;
         timer.observe_duration();
@@ -207,6 +221,9 @@ impl Relay {
 /// The whole envelope once more; the inner error is the reply to a changed answer.
 async fn again(mut lease: Lease, envelope: &Envelope<'_>) -> Result<Result<Lease, Reply>, BackendError> {
     let (mail, _) = begin(&mut lease, envelope, &[]).await?;
+    if mail.code() == 421 {
+        return Err(BackendError::NotReady(mail));
+    }
     if !mail.is_positive() {
         lease.give_back();
         return Ok(Err(refusal::ENVELOPE_CHANGED));
@@ -341,19 +358,21 @@ async fn hand_over_dotted(lease: &mut Lease, parcel: Parcel<'_>) -> Result<Reply
         // A refusal of DATA is the final reply; anything else is nonsense.
         return if go.class() >= 4 { Ok(go) } else { Err(Failure::Before(refusal::BACKEND_DOWN)) };
     }
-    let pieces = kept(parcel.message.octets(), parcel.cuts);
-    if let Some(overflow) = parcel.overflow {
+    let octets = parcel.message.octets();
+    let many_dots = data::stuffing_points(octets, true).nth(MANY_DOTS).is_some();
+    if many_dots || parcel.overflow.is_some() {
         let mut encoder = DataEncoder::new();
-        let mut out = Vec::with_capacity(parcel.message.octets().len() + parcel.prefix.len());
-        encoder.encode(parcel.prefix, &mut out);
-        pieces.for_each(|piece| encoder.encode(piece, &mut out));
-        connection.send(&out, timeouts.write).await.map_err(broke_off)?;
-        send_overflow_dotted(lease, overflow, encoder).await?;
+        send_encoded(lease, &mut encoder, parcel.prefix).await?;
+        for piece in kept(octets, parcel.cuts) {
+            send_encoded(lease, &mut encoder, piece).await?;
+        }
+        send_overflow_dotted(lease, parcel.overflow, encoder).await?;
         return final_reply(lease).await;
     }
+    let pieces = kept(octets, parcel.cuts);
     let mut parts = vec![IoSlice::new(parcel.prefix)];
     pieces.for_each(|piece| stuff(piece, &mut parts));
-    let open = !parcel.message.octets().ends_with(b"\r\n") && !parcel.message.octets().is_empty();
+    let open = !octets.ends_with(b"\r\n") && !octets.is_empty();
     parts.push(IoSlice::new(if open { b"\r\n.\r\n" } else { b".\r\n" }));
     connection.send_parts(&mut parts, timeouts.write).await.map_err(broke_off)?;
     final_reply(lease).await
@@ -362,23 +381,34 @@ async fn hand_over_dotted(lease: &mut Lease, parcel: Parcel<'_>) -> Result<Reply
 /// The rest of a message from its file, dot-stuffed by `encoder`, which has seen what went before.
 async fn send_overflow_dotted(
     lease: &mut Lease,
-    overflow: &mut Overflow,
+    overflow: Option<&mut Overflow>,
     mut encoder: DataEncoder,
 ) -> Result<(), Failure> {
     let limit = lease.pool().settings().timeouts.write;
-    overflow.rewind().await.map_err(disk)?;
-    let mut buffer = vec![0; BLOCK];
-    let mut out = Vec::with_capacity(BLOCK + BLOCK / 16);
-    loop {
-        let count = overflow.read(&mut buffer).await.map_err(disk)?;
-        let Some(block) = buffer.get(..count).filter(|block| !block.is_empty()) else { break };
+    if let Some(overflow) = overflow {
+        overflow.rewind().await.map_err(disk)?;
+        let mut buffer = vec![0; BLOCK];
+        loop {
+            let count = overflow.read(&mut buffer).await.map_err(disk)?;
+            let Some(block) = buffer.get(..count).filter(|block| !block.is_empty()) else { break };
+            send_encoded(lease, &mut encoder, block).await?;
+        }
+    }
+    let mut end = Vec::new();
+    encoder.finish(&mut end);
+    lease.connection().send_more(&end, limit).await.map_err(broke_off)
+}
+
+/// Sends `octets` dot-stuffed, block by block.
+async fn send_encoded(lease: &mut Lease, encoder: &mut DataEncoder, octets: &[u8]) -> Result<(), Failure> {
+    let limit = lease.pool().settings().timeouts.write;
+    let mut out = Vec::new();
+    for block in octets.chunks(BLOCK) {
         out.clear();
         encoder.encode(block, &mut out);
         lease.connection().send_more(&out, limit).await.map_err(broke_off)?;
     }
-    out.clear();
-    encoder.finish(&mut out);
-    lease.connection().send_more(&out, limit).await.map_err(broke_off)
+    Ok(())
 }
 
 async fn final_reply(lease: &mut Lease) -> Result<Reply, Failure> {

@@ -47,7 +47,7 @@ pub struct Limits {
     pub transactions: u32,
     /// Received fields before 554 5.4.6 (RFC 5321 6.3).
     pub hops: usize,
-    /// Whole length of a session; after that 421 at the next command.
+    /// Whole length of a session; after that 421, whatever it is doing.
     pub session: Duration,
 }
 

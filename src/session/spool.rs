@@ -1,7 +1,7 @@
 //! Where a message stays while it is judged: memory up to a bound, then an unlinked temporary file.
 //!
 //! Both are bounded per message and over all sessions; nothing survives the process. The file is
-//! written and read by the blocking pool, never on a reactor thread.
+//! made, written and read by the blocking pool, never on a reactor thread.
 
 use std::io::{self, SeekFrom};
 use std::path::PathBuf;
@@ -80,6 +80,11 @@ impl Spool {
         Arc::new(Self { settings, memory: Arc::default(), disk: Arc::default() })
     }
 
+    /// Octets of one message that may stay in memory.
+    pub fn message_memory(&self) -> u64 {
+        self.settings.message_memory.0.max(MINIMUM)
+    }
+
     /// Octets of messages in memory now.
     pub fn memory_used(&self) -> u64 {
         self.memory.load(Ordering::Relaxed)
@@ -155,7 +160,9 @@ impl Draft {
                 return Ok(());
             }
             settled = kept;
-            let file = tempfile::tempfile_in(&self.spool.settings.directory)?;
+            let directory = self.spool.settings.directory.clone();
+            let made = tokio::task::spawn_blocking(move || tempfile::tempfile_in(directory)).await;
+            let file = made.map_err(io::Error::other)??;
             let held = Share { total: self.spool.disk.clone(), octets: 0 };
             self.overflow = Some(Overflow { file: File::from_std(file), len: 0, _held: held });
         }
