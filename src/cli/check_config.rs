@@ -17,7 +17,7 @@ pub struct Arguments {
     /// Show what happens when something that we depend on fails.
     #[arg(long)]
     pub failures: bool,
-    /// Show which line sets KEY, such as limits.sessions or listen[0].address.
+    /// Show which line sets KEY, such as `limits.sessions` or `listen[0].address`.
     #[arg(long, value_name = "KEY")]
     pub why: Option<String>,
 }

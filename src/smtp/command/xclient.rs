@@ -7,7 +7,7 @@ use super::CommandError;
 /// One attribute of XCLIENT (Postfix XCLIENT_README), decoded from xtext.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum XclientAttribute {
-    /// ADDR=; `None` for [UNAVAILABLE] or [TEMPUNAVAIL].
+    /// ADDR=; `None` for `[UNAVAILABLE]` or `[TEMPUNAVAIL]`.
     Addr(Option<IpAddr>),
     /// NAME=.
     Name(Option<String>),
