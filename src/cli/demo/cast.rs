@@ -125,7 +125,10 @@ fn bad_manners() -> Vec<Scene> {
             .then_closed(),
         Scene::new("HTTP client", STRANGER, "refused at once")
             .greeted()
-            .says("POST / HTTP/1.1\r\nHost: mx.demo.example\r\n\r\nRCPT TO:<alice@demo.example>\r\n", &["521 This is an SMTP server"])
+            .says(
+                "POST / HTTP/1.1\r\nHost: mx.demo.example\r\n\r\nRCPT TO:<alice@demo.example>\r\n",
+                &["521 This is an SMTP server"],
+            )
             .finding(&["PROTOCOL_NON_SMTP"])
             .then_closed(),
         Scene::new("smuggler with LF.LF", GOOD, "refused, nothing behind it heard")
