@@ -49,6 +49,7 @@ fn clauses(count: usize, symbols: usize) -> Vec<Clause> {
         },
         verdict: Verdict::Reject,
         text: None,
+        status: None,
         shadow: false,
         binds_exempt: false,
     };

@@ -2,14 +2,20 @@
 //!
 //! Each bundle holds the previous one. They are immutable once made and shared by `Arc`.
 
+pub mod authentication;
+
+use std::fmt;
 use std::future::Future;
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use tokio::sync::OnceCell;
 
-use crate::message::Message;
+pub use authentication::{ArcChain, ArcSet, AuthResult, Author, Dkim, Dmarc, DmarcPolicy, DmarcRecord, Signature, Spf};
+
+use crate::message::{Links, Message};
 use crate::smtp::{ForwardPath, HeloName, Params, ReversePath};
 
 /// Points in the dialogue at which new facts appear. Ordered.
@@ -117,6 +123,8 @@ pub struct HeloFacts {
     pub extended: bool,
     /// TLS, if the session is encrypted.
     pub tls: Option<TlsInfo>,
+    /// SPF of the HELO name (RFC 7208 2.3).
+    pub spf: Derived<Spf>,
 }
 
 /// What MAIL added.
@@ -130,6 +138,8 @@ pub struct MailFacts {
     pub params: Params,
     /// Wall-clock time of the transaction, read once.
     pub at: SystemTime,
+    /// SPF of the reverse-path's domain; of `postmaster` at the HELO name if it is null (RFC 7208 2.4).
+    pub spf: Derived<Spf>,
 }
 
 /// What one RCPT added.
@@ -152,6 +162,28 @@ pub struct MessageFacts {
     pub recipients: Vec<ForwardPath>,
     /// The message as received.
     pub message: Arc<Message>,
+    /// The octets behind those that `message` holds in memory, if there are any.
+    pub rest: Option<Arc<dyn Rest>>,
+    /// What it points to.
+    pub links: Derived<Links>,
+    /// Whom its From fields name.
+    pub author: Derived<Author>,
+    /// Its DKIM signatures.
+    pub dkim: Derived<Dkim>,
+    /// Its ARC chain.
+    pub arc: Derived<ArcChain>,
+    /// What DMARC says of it.
+    pub dmarc: Derived<Dmarc>,
+}
+
+/// The part of a large message that is not in memory.
+pub trait Rest: Send + Sync + fmt::Debug {
+    /// Reads octets that begin `offset` octets behind the ones in memory; 0 at the end. Blocks: for the
+    /// blocking pool only.
+    ///
+    /// # Errors
+    /// The disk failed.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 }
 
 impl Violation {
@@ -226,6 +258,42 @@ impl ClientFacts {
     }
 }
 
+impl HeloFacts {
+    /// Nothing derived yet.
+    pub fn new(client: Arc<ClientFacts>, name: HeloName, extended: bool, tls: Option<TlsInfo>) -> Self {
+        Self { client, name, extended, tls, spf: Derived::default() }
+    }
+}
+
+impl MailFacts {
+    /// Nothing derived yet.
+    pub fn new(helo: Arc<HeloFacts>, reverse_path: ReversePath, params: Params, at: SystemTime) -> Self {
+        Self { helo, reverse_path, params, at, spf: Derived::default() }
+    }
+}
+
+impl MessageFacts {
+    /// Nothing derived yet.
+    pub fn new(
+        mail: Arc<MailFacts>,
+        recipients: Vec<ForwardPath>,
+        message: Arc<Message>,
+        rest: Option<Arc<dyn Rest>>,
+    ) -> Self {
+        Self {
+            mail,
+            recipients,
+            message,
+            rest,
+            links: Derived::default(),
+            author: Derived::default(),
+            dkim: Derived::default(),
+            arc: Derived::default(),
+            dmarc: Derived::default(),
+        }
+    }
+}
+
 impl<T> Derived<T> {
     /// The value, if somebody has computed it.
     pub fn get(&self) -> Option<&T> {
@@ -239,6 +307,15 @@ impl<T> Derived<T> {
         Fut: Future<Output = Result<T, E>>,
     {
         self.0.get_or_try_init(derive).await
+    }
+
+    /// The value; computed by `derive`, which cannot fail, if nobody has done so.
+    pub async fn get_or_derive<F, Fut>(&self, derive: F) -> &T
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = T>,
+    {
+        self.0.get_or_init(derive).await
     }
 }
 

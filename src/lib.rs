@@ -30,6 +30,7 @@ pub mod scoring;
 pub mod server;
 pub mod session;
 pub mod smtp;
+pub mod store;
 pub mod telemetry;
 pub mod units;
 pub mod verdict;

@@ -141,6 +141,7 @@ fn clauses(symbols: usize) -> impl Strategy<Value = Vec<Clause>> {
                 },
                 verdict,
                 text: None,
+                status: None,
                 shadow,
                 binds_exempt,
             })

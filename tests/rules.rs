@@ -1,11 +1,9 @@
 //! The shipped rules and the shipped checks speak of the same symbols.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use gatepost::checks::dnsbl::CodePattern;
-use gatepost::checks::{Registry, content, helo, protocol, rdns};
-use gatepost::dns::{FixedDns, Lookup};
+use gatepost::config::rules;
 use toml::{Table, Value};
 
 fn file(text: &str) -> Table {
@@ -23,17 +21,10 @@ fn words<'a>(table: &'a Table, key: &str) -> Vec<&'a str> {
 
 /// Every symbol that checks and lists can emit, lists that are off included.
 fn emitted() -> BTreeSet<String> {
-    let dns: Arc<dyn Lookup> = Arc::new(FixedDns::new());
-    let mut registry = Registry::default();
-    for (stage, spec) in protocol::specs() {
-        registry.add_observed(stage, spec).expect("no symbol twice");
-    }
-    registry.add(rdns::Rdns::new(rdns::Settings::default(), dns.clone())).expect("no symbol twice");
-    registry.add(helo::Helo::new(helo::Settings::default(), dns)).expect("no symbol twice");
-    registry.add(content::Content::new(content::Settings::default())).expect("no symbol twice");
+    let rules = rules::compiled_in(&rules::Ports::silent()).unwrap_or_else(|problems| panic!("{problems}"));
     let lists = file(include_str!("../rules/lists.toml"));
     let of_lists = tables(&lists, "dnsbl").flat_map(|list| codes(list).map(|(_, symbol)| symbol.to_owned()));
-    registry.symbols().keys().map(ToString::to_string).chain(of_lists).collect()
+    rules.registry.symbols().keys().map(ToString::to_string).chain(of_lists).collect()
 }
 
 fn codes(list: &Table) -> impl Iterator<Item = (&str, &str)> {

@@ -250,7 +250,7 @@ mod tests {
     async fn the_facts_of_the_session_are_what_is_judged() {
         let client = ClientFacts::new(ADDR.into(), "edge".into(), "mx.example.net".into(), None);
         let name = HeloName::parse(b"MX.example.net").expect("a word");
-        let facts = HeloFacts { client: Arc::new(client), name, extended: true, tls: None };
+        let facts = HeloFacts::new(Arc::new(client), name, true, None);
         assert_eq!(told(&check().run(&facts).await), "HELO_IS_US");
     }
 

@@ -3,6 +3,7 @@
 //! A check names the facts it reads (this fixes its stage) and the symbols it may emit (this bounds
 //! what it can do to the score). It knows no weight, no threshold, no reply and no socket.
 
+pub mod auth;
 pub mod content;
 pub mod dnsbl;
 pub mod helo;
@@ -34,6 +35,12 @@ pub trait Check: Send + Sync + 'static {
     /// How long it may take; `None` is the stage's own budget.
     fn time_limit(&self) -> Option<std::time::Duration> {
         None
+    }
+
+    /// True if its result is written into forwarded mail: a verdict to forward then waits for it,
+    /// within the budget of the stage, even where it cannot change the verdict.
+    fn is_reported(&self) -> bool {
+        false
     }
 
     /// Called once what became of the transaction is known: the only place where a check may write.
@@ -77,6 +84,8 @@ pub trait Runnable<F>: Send + Sync + 'static {
     fn run_boxed(self: Arc<Self>, facts: Arc<F>) -> BoxFuture<'static, Outcome>;
     /// See [`Check::time_limit`].
     fn time_limit(&self) -> Option<std::time::Duration>;
+    /// See [`Check::is_reported`].
+    fn is_reported(&self) -> bool;
     /// See [`Check::remember`].
     fn remember_boxed(self: Arc<Self>, facts: Arc<F>, fate: Arc<Fate>) -> BoxFuture<'static, ()>;
 }
@@ -92,6 +101,10 @@ impl<C: Check> Runnable<C::Facts> for C {
 
     fn time_limit(&self) -> Option<std::time::Duration> {
         Check::time_limit(self)
+    }
+
+    fn is_reported(&self) -> bool {
+        Check::is_reported(self)
     }
 
     fn remember_boxed(self: Arc<Self>, facts: Arc<C::Facts>, fate: Arc<Fate>) -> BoxFuture<'static, ()> {

@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::{Failed, check_config, columns};
 use crate::config;
-use crate::dns::{Lookup, fixed::FixedDns};
 use crate::pipeline::Ruleset;
 
 /// Arguments of `symbols`.
@@ -21,7 +19,7 @@ pub struct Arguments {
 /// Prints one line per symbol: symbol, check, stage, weight, shadow.
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
     // No question is asked: the catalogue is what checks could say.
-    let silent: Arc<dyn Lookup> = Arc::new(FixedDns::new());
+    let silent = config::rules::Ports::silent();
     let rules = match &arguments.config {
         Some(path) => config::rules::load(&check_config::load(path)?.config, &silent)?,
         None => config::rules::compiled_in(&silent)?,

@@ -47,6 +47,11 @@ impl Files {
         Ok(text)
     }
 
+    /// Remembers a file that is not there and need not be: it may come.
+    pub(super) fn miss(&mut self, path: &Path) {
+        self.paths.push(path.to_owned());
+    }
+
     /// Every file that was read or looked for.
     pub(super) fn into_paths(self) -> Vec<PathBuf> {
         self.paths

@@ -1,4 +1,4 @@
-//! What judges: `rules/weights.toml`, `lists.toml` and `policy.toml`, or the ones compiled in.
+//! What judges: the files in `rules/`, or the ones compiled in.
 
 use std::sync::Arc;
 
@@ -7,8 +7,18 @@ use super::problem::Report;
 use super::{Config, Document, Problems, Source, judging, raw, shape};
 use crate::dns::{Lookup, fixed::FixedDns};
 use crate::pipeline::Ruleset;
+use crate::store::Store;
 
-/// The three files as written. Whether they make sense together, [`load`] says.
+/// What checks reach beyond the message: the world, and our memory.
+#[derive(Clone)]
+pub struct Ports {
+    /// Names.
+    pub dns: Arc<dyn Lookup>,
+    /// What we remember; `None`: nothing.
+    pub store: Option<Arc<dyn Store>>,
+}
+
+/// The files as written. Whether they make sense together, [`load`] says.
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// weights.toml.
@@ -17,44 +27,63 @@ pub struct Rules {
     pub lists: (raw::rules::ListsFile, Document),
     /// policy.toml.
     pub policy: (raw::rules::PolicyFile, Document),
-    /// A digest of the three.
+    /// authentication.toml.
+    pub authentication: (raw::rules::AuthenticationFile, Document),
+    /// trust.toml.
+    pub trust: (raw::rules::TrustFile, Document),
+    /// A digest of all.
     pub version: Arc<str>,
 }
 
-const COMPILED_IN: [(&str, &str); 3] = [
+const COMPILED_IN: [(&str, &str); 5] = [
     ("weights.toml", include_str!("../../rules/weights.toml")),
     ("lists.toml", include_str!("../../rules/lists.toml")),
     ("policy.toml", include_str!("../../rules/policy.toml")),
+    ("authentication.toml", include_str!("../../rules/authentication.toml")),
+    ("trust.toml", include_str!("../../rules/trust.toml")),
 ];
 
-/// Makes a rule set: checks that ask `dns`, weights, policy. With `checks.enabled = false` no check
+/// These may be absent from a directory of rules; each of their keys has a default.
+const OPTIONAL: [&str; 2] = ["authentication.toml", "trust.toml"];
+
+/// Makes a rule set: checks that use `ports`, weights, policy. With `checks.enabled = false` no check
 /// is in it. What loaded as a [`Config`] loads here too.
-pub fn load(config: &Config, dns: &Arc<dyn Lookup>) -> Result<Ruleset, Problems> {
+pub fn load(config: &Config, ports: &Ports) -> Result<Ruleset, Problems> {
     let mut problems = Problems::default();
-    let rules = judging::build(&config.rules, config.checks.enabled, &config.own_names, dns, &mut problems);
+    let rules = judging::build(&config.rules, config.checks.enabled, &config.own_names, ports, &mut problems);
     problems.guard(rules).map(|(rules, _warnings)| rules)
 }
 
 /// The rule set compiled in.
-pub fn compiled_in(dns: &Arc<dyn Lookup>) -> Result<Ruleset, Problems> {
+pub fn compiled_in(ports: &Ports) -> Result<Ruleset, Problems> {
     let mut problems = Problems::default();
     let rules = Rules::compiled_in(&mut problems);
-    let rules = rules.and_then(|rules| judging::build(&rules, true, &[], dns, &mut problems));
+    let rules = rules.and_then(|rules| judging::build(&rules, true, &[], ports, &mut problems));
     problems.guard(rules).map(|(rules, _warnings)| rules)
 }
 
 /// Whether the rules make sense together.
 pub(super) fn check(config: &Config, problems: &mut Problems) {
-    let silent: Arc<dyn Lookup> = Arc::new(FixedDns::new());
-    judging::build(&config.rules, true, &config.own_names, &silent, problems);
+    judging::build(&config.rules, true, &config.own_names, &Ports::silent(), problems);
+}
+
+impl Ports {
+    /// No question is ever asked, nothing remembered: to see whether rules make sense, and what they could say.
+    pub fn silent() -> Self {
+        Self::with_dns(Arc::new(FixedDns::new()))
+    }
+
+    /// Asks `dns`, remembers nothing.
+    pub fn with_dns(dns: Arc<dyn Lookup>) -> Self {
+        Self { dns, store: None }
+    }
 }
 
 impl Rules {
     /// The rules compiled in.
     pub fn compiled_in(problems: &mut Problems) -> Option<Self> {
-        let [weights, lists, policy] =
-            COMPILED_IN.map(|(name, text)| Source::new(format!("rules/{name} (compiled in)"), text));
-        Self::parse(&weights, &lists, &policy, problems)
+        let files = COMPILED_IN.map(|(name, text)| Source::new(format!("rules/{name} (compiled in)"), text));
+        Self::parse(&files, problems)
     }
 
     /// Reads what `[rules]` names.
@@ -63,30 +92,41 @@ impl Rules {
             return Self::compiled_in(report.problems);
         };
         let directory = files.resolve(directory);
-        let [weights, lists, policy] = COMPILED_IN.map(|(name, _)| {
+        let mut sources = Vec::with_capacity(COMPILED_IN.len());
+        for (name, _) in COMPILED_IN {
             let path = directory.join(name);
-            let text = report.take("rules.directory", files.read(&path))?;
-            Some(Source::new(path.display().to_string(), text))
-        });
-        Self::parse(&weights?, &lists?, &policy?, report.problems)
+            let text = if OPTIONAL.contains(&name) && !path.exists() {
+                files.miss(&path);
+                Some(String::new())
+            } else {
+                report.take("rules.directory", files.read(&path))
+            };
+            sources.extend(text.map(|text| Source::new(path.display().to_string(), text)));
+        }
+        Self::parse(&sources.try_into().ok()?, report.problems)
     }
 
-    fn parse(
-        weights: &Arc<Source>,
-        lists: &Arc<Source>,
-        policy: &Arc<Source>,
-        problems: &mut Problems,
-    ) -> Option<Self> {
-        let version = digest(&[weights, lists, policy]);
+    fn parse(files: &[Arc<Source>; COMPILED_IN.len()], problems: &mut Problems) -> Option<Self> {
+        let version = digest(files);
+        let [weights, lists, policy, authentication, trust] = files;
         let weights = shape::read(weights, problems);
         let lists = shape::read(lists, problems);
         let policy = shape::read(policy, problems);
-        Some(Self { weights: weights?, lists: lists?, policy: policy?, version })
+        let authentication = shape::read(authentication, problems);
+        let trust = shape::read(trust, problems);
+        Some(Self {
+            weights: weights?,
+            lists: lists?,
+            policy: policy?,
+            authentication: authentication?,
+            trust: trust?,
+            version,
+        })
     }
 }
 
 /// Names a rule set: sixteen hexadecimal digits.
-fn digest(files: &[&Arc<Source>]) -> Arc<str> {
+fn digest(files: &[Arc<Source>]) -> Arc<str> {
     let mut hash = xxhash_rust::xxh3::Xxh3::new();
     for file in files {
         hash.update(&(file.text.len() as u64).to_le_bytes());

@@ -80,7 +80,14 @@ macro_rules! mirrors {
     )*};
 }
 
-mirrors!(raw::File, raw::rules::WeightsFile, raw::rules::ListsFile, raw::rules::PolicyFile);
+mirrors!(
+    raw::File,
+    raw::rules::WeightsFile,
+    raw::rules::ListsFile,
+    raw::rules::PolicyFile,
+    raw::rules::AuthenticationFile,
+    raw::rules::TrustFile
+);
 
 /// Reads a file: what fits is in the value (defaults elsewhere), what does not is in `problems`.
 /// `None` if it is no TOML at all.

@@ -224,6 +224,13 @@ impl<N: Network> Lookup for Cache<N> {
             _ => None,
         }))
     }
+
+    fn ns<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Arc<str>>, LookupError>> {
+        Box::pin(self.answer(Question::new(Kind::Ns, name), |records| match records {
+            Records::Ns(records) => Some(records),
+            _ => None,
+        }))
+    }
 }
 
 #[cfg(test)]

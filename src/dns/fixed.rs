@@ -24,6 +24,7 @@ struct Entry {
     ptr: Vec<Arc<str>>,
     txt: Vec<Arc<str>>,
     mx: Vec<Mx>,
+    ns: Vec<Arc<str>>,
     fails: Option<LookupError>,
     delay: Duration,
 }
@@ -59,6 +60,11 @@ impl FixedDns {
     /// Adds mail exchangers.
     pub fn mx<'a>(self, name: &str, exchangers: impl IntoIterator<Item = (u16, &'a str)>) -> Self {
         self.with(name, |entry| entry.mx.extend(exchangers.into_iter().map(|(pref, host)| (pref, host.into()))))
+    }
+
+    /// Adds name servers.
+    pub fn ns<'a>(self, name: &str, servers: impl IntoIterator<Item = &'a str>) -> Self {
+        self.with(name, |entry| entry.ns.extend(servers.into_iter().map(key)))
     }
 
     /// Lists `addr` on the blocklist `zone` with a return code (RFC 5782).
@@ -127,6 +133,10 @@ impl Lookup for FixedDns {
 
     fn mx<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Mx>, LookupError>> {
         Box::pin(self.answer(Question::new(Kind::Mx, name), |entry| &entry.mx))
+    }
+
+    fn ns<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Arc<str>>, LookupError>> {
+        Box::pin(self.answer(Question::new(Kind::Ns, name), |entry| &entry.ns))
     }
 }
 

@@ -112,6 +112,7 @@ fn record_type(kind: Kind) -> RecordType {
         Kind::Ptr => RecordType::PTR,
         Kind::Txt => RecordType::TXT,
         Kind::Mx => RecordType::MX,
+        Kind::Ns => RecordType::NS,
     }
 }
 
@@ -126,6 +127,9 @@ fn response(kind: Kind, lookup: &lookup::Lookup) -> Response {
         }
         Kind::Ptr => {
             Records::Ptr(data().filter_map(|data| if let RData::PTR(to) = data { host(&to.0) } else { None }).collect())
+        }
+        Kind::Ns => {
+            Records::Ns(data().filter_map(|data| if let RData::NS(to) = data { host(&to.0) } else { None }).collect())
         }
         Kind::Txt => Records::Txt(
             data()

@@ -98,6 +98,8 @@ pub trait Lookup: Send + Sync + 'static {
     fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Arc<str>>, LookupError>>;
     /// Mail exchangers.
     fn mx<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Mx>, LookupError>>;
+    /// Name servers of the zone that begins at `name`; none if no zone does. Lower case, no trailing dot.
+    fn ns<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Arc<str>>, LookupError>>;
 }
 
 impl LookupError {

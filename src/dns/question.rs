@@ -21,6 +21,8 @@ pub enum Kind {
     Txt,
     /// Mail exchangers.
     Mx,
+    /// Name servers of a zone.
+    Ns,
 }
 
 /// A name and a record type. The name is lower case, without a trailing dot, and fits into DNS.
@@ -43,6 +45,8 @@ pub enum Records {
     Txt(Arc<[Arc<str>]>),
     /// Of [`Kind::Mx`].
     Mx(Arc<[Mx]>),
+    /// Of [`Kind::Ns`]: names as in `Ptr`.
+    Ns(Arc<[Arc<str>]>),
 }
 
 /// What the network answered.
@@ -64,7 +68,7 @@ pub trait Network: Send + Sync + 'static {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 5] = [Self::A, Self::Aaaa, Self::Ptr, Self::Txt, Self::Mx];
+    pub const ALL: [Kind; 6] = [Self::A, Self::Aaaa, Self::Ptr, Self::Txt, Self::Mx, Self::Ns];
 
     /// The word for metrics.
     pub fn label(self) -> &'static str {
@@ -74,6 +78,7 @@ impl Kind {
             Self::Ptr => "ptr",
             Self::Txt => "txt",
             Self::Mx => "mx",
+            Self::Ns => "ns",
         }
     }
 }
@@ -117,6 +122,7 @@ impl Records {
             Kind::Ptr => Self::Ptr([].into()),
             Kind::Txt => Self::Txt([].into()),
             Kind::Mx => Self::Mx([].into()),
+            Kind::Ns => Self::Ns([].into()),
         }
     }
 
@@ -125,7 +131,7 @@ impl Records {
         match self {
             Self::A(records) => records.is_empty(),
             Self::Aaaa(records) => records.is_empty(),
-            Self::Ptr(records) | Self::Txt(records) => records.is_empty(),
+            Self::Ptr(records) | Self::Txt(records) | Self::Ns(records) => records.is_empty(),
             Self::Mx(records) => records.is_empty(),
         }
     }

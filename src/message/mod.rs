@@ -4,8 +4,11 @@
 
 pub mod fields;
 pub mod header;
+pub mod links;
 
 use std::net::IpAddr;
+
+pub use links::Links;
 
 /// A message as it will be forwarded, the fields that we prepend aside.
 #[derive(Debug)]

@@ -284,6 +284,9 @@ impl Assessment {
         if questions.iter().all(|question| self.refusal(&runs.card, *question).is_some()) {
             return true;
         }
+        if runs.owes_report() {
+            return false;
+        }
         let span = runs.card.outlook(Scope::Transaction);
         let tag_is_known = policy.tag.is_none_or(|tag| (span.low >= tag) == (span.high >= tag));
         let is_settled = |question| policy.reachable(&runs.card, question).settled().is_some();

@@ -18,6 +18,8 @@ pub struct Decision {
     pub clause: Option<Arc<str>>,
     /// The clause's own words for the client, if it has any.
     pub text: Option<Arc<str>>,
+    /// The clause's own subject and detail of the enhanced status code, if it has any.
+    pub status: Option<(u16, u16)>,
     /// Findings that led to it, heaviest first: those that the clause names, else those with weight.
     pub because: Vec<Finding>,
     /// The score that the policy saw.
@@ -41,8 +43,8 @@ pub struct Conclusion {
 impl Decision {
     /// To forward, because nothing speaks against it.
     fn forward() -> Self {
-        let (clause, text, shadow) = (None, None, None);
-        Self { verdict: Verdict::Forward, clause, text, because: Vec::new(), score: Score::ZERO, shadow }
+        let (clause, text, status, shadow) = (None, None, None, None);
+        Self { verdict: Verdict::Forward, clause, text, status, because: Vec::new(), score: Score::ZERO, shadow }
     }
 }
 
@@ -65,6 +67,7 @@ pub(super) fn decide(ruleset: &Ruleset, card: &Scorecard, question: Question) ->
         verdict,
         clause: clause.map(|clause| clause.name.clone()),
         text: clause.and_then(|clause| clause.text.clone()),
+        status: clause.and_then(|clause| clause.status),
         because: because(card, lens, clause),
         score: card.view(lens).score().high,
         shadow: shadow(ruleset, card, question).filter(|(shadow, _)| *shadow != verdict),

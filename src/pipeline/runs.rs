@@ -31,6 +31,7 @@ struct Running {
     check: CheckName,
     scope: Scope,
     stage: Stage,
+    reported: bool,
     began: Instant,
     task: AbortHandle,
 }
@@ -93,7 +94,8 @@ impl Runs {
             };
             (outcome, began.elapsed())
         });
-        self.running.insert(task.id(), Running { check: name, scope, stage: F::STAGE, began, task });
+        let reported = check.is_reported();
+        self.running.insert(task.id(), Running { check: name, scope, stage: F::STAGE, reported, began, task });
         let (check, facts) = (check.clone(), facts.clone());
         let tell = Box::new(move |fate| check.clone().remember_boxed(facts.clone(), fate));
         self.memories.push(Memory { stage: F::STAGE, tell });
@@ -119,6 +121,11 @@ impl Runs {
             (Scope::Recipient(own), Some(asked)) => own == asked,
             _ => true,
         })
+    }
+
+    /// True while a check runs whose result is to be written into forwarded mail.
+    pub(super) fn owes_report(&self) -> bool {
+        self.running.values().any(|run| run.reported)
     }
 
     /// Closes every open line at the deadline: what runs is too late, the rest was never started.

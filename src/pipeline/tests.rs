@@ -87,7 +87,16 @@ fn rule(name: &str, at_least: Option<i32>, all_of: &[&'static str], verdict: Ver
         at_least: at_least.map(Score::hundredths),
         ..Condition::default()
     };
-    Clause { name: name.into(), stage: None, when, verdict, text: None, shadow: false, binds_exempt: false }
+    Clause {
+        name: name.into(),
+        stage: None,
+        when,
+        verdict,
+        text: None,
+        status: None,
+        shadow: false,
+        binds_exempt: false,
+    }
 }
 
 fn registry(add: impl FnOnce(&mut Registry) -> Result<(), crate::checks::RegistryError>) -> Registry {
@@ -111,13 +120,8 @@ fn client() -> Arc<ClientFacts> {
 
 fn mail() -> Arc<MailFacts> {
     let name = HeloName::parse(b"client.example").expect("a word");
-    let helo = HeloFacts { client: client(), name, extended: true, tls: None };
-    Arc::new(MailFacts {
-        helo: Arc::new(helo),
-        reverse_path: ReversePath::Null,
-        params: Params::default(),
-        at: SystemTime::UNIX_EPOCH,
-    })
+    let helo = HeloFacts::new(client(), name, true, None);
+    Arc::new(MailFacts::new(Arc::new(helo), ReversePath::Null, Params::default(), SystemTime::UNIX_EPOCH))
 }
 
 fn rcpt(index: usize) -> Arc<RcptFacts> {

@@ -35,6 +35,8 @@ pub struct Clause {
     pub verdict: Verdict,
     /// Words for the client instead of the usual ones.
     pub text: Option<Arc<str>>,
+    /// Subject and detail of its enhanced status code (RFC 3463) instead of the usual 7.1.
+    pub status: Option<(u16, u16)>,
     /// Evaluated and counted, never enacted.
     pub shadow: bool,
     /// True: it acts on exempt recipients (postmaster, abuse) too.

@@ -12,7 +12,8 @@ use tracing::{info, warn};
 use super::{BackendsReady, Candidate, Dialogue, Loader, Plan};
 use crate::backend::{self, Pool};
 use crate::clock;
-use crate::config::{self, Loaded, Problems, reload, rules};
+use crate::config::rules::{self, Ports};
+use crate::config::{self, Loaded, Problems, reload};
 use crate::dns::{self, Lookup};
 use crate::net::tls::TlsError;
 use crate::net::{BoxIo, Refused};
@@ -24,7 +25,7 @@ use crate::telemetry::log;
 /// One running proxy.
 pub struct Proxy {
     shared: Arc<Shared>,
-    dns: Arc<dyn Lookup>,
+    ports: Ports,
     pipeline_metrics: pipeline::Metrics,
     running: Mutex<Running>,
 }
@@ -64,8 +65,9 @@ impl Proxy {
             Some(dns) => dns,
             None => resolver(&config.dns, registry)?,
         };
+        let ports = Ports { dns, store: None };
         let pipeline_metrics = pipeline::Metrics::register(registry)?;
-        let ruleset = rules::load(config, &dns).map_err(|problems| ProxyError::Rules(plain(&problems)))?;
+        let ruleset = rules::load(config, &ports).map_err(|problems| ProxyError::Rules(plain(&problems)))?;
         let pool = Pool::new(config.backend.clone(), backend::Metrics::register(registry)?)?;
         let watch = CancellationToken::new();
         tokio::spawn(pool.clone().watch(watch.clone()));
@@ -77,7 +79,7 @@ impl Proxy {
             session::Metrics::register(registry)?,
             clock::system(),
         );
-        Ok(Arc::new(Self { shared, dns, pipeline_metrics, running: Mutex::new(Running { loaded, watch }) }))
+        Ok(Arc::new(Self { shared, ports, pipeline_metrics, running: Mutex::new(Running { loaded, watch }) }))
     }
 
     /// The server's part of a configuration.
@@ -99,7 +101,7 @@ impl Proxy {
 
     fn candidate(self: &Arc<Self>, path: &std::path::Path, log: log::Handle) -> Result<Candidate, String> {
         let loaded = config::load(path).map_err(|problems| plain(&problems))?;
-        let ruleset = rules::load(&loaded.config, &self.dns).map_err(|problems| plain(&problems))?;
+        let ruleset = rules::load(&loaded.config, &self.ports).map_err(|problems| plain(&problems))?;
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = reload::diff(&running.loaded, &loaded);
         let pool = match loaded.config.backend == running.loaded.config.backend {

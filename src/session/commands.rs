@@ -28,7 +28,7 @@ impl Session {
             Some(vouched) => vouched,
             None => name,
         };
-        let facts = Arc::new(HeloFacts { client: self.client.clone(), name, extended, tls: self.tls.clone() });
+        let facts = Arc::new(HeloFacts::new(self.client.clone(), name, extended, self.tls.clone()));
         self.assessment.learn(&facts);
         self.helo = Some(facts);
         if self.settings.refuse_at == RefuseAt::Earliest
@@ -68,7 +68,7 @@ impl Session {
         self.take_new_rules();
         let at = self.shared.clock.now();
         let need = Need::of_mail(&params, size);
-        let facts = Arc::new(MailFacts { helo, reverse_path: path, params, at });
+        let facts = Arc::new(MailFacts::new(helo, path, params, at));
         self.assessment.learn(&facts);
         if self.settings.refuse_at == RefuseAt::Earliest
             && let Some(decision) = self.assessment.peek()

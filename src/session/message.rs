@@ -164,11 +164,16 @@ async fn judge(
         return (refused(refusal::LOOP), len, None);
     }
     observe_newlines(shared, assessment, newlines);
-    assessment.learn(&Arc::new(MessageFacts {
-        mail: transaction.mail.clone(),
-        recipients: transaction.accepted.iter().map(|recipient| recipient.path.clone()).collect(),
-        message: message.clone(),
-    }));
+    let rest = match &overflow {
+        Some(overflow) => match overflow.reader().await {
+            Ok(rest) => Some(rest),
+            Err(why) => return (refused(spool_refusal(&why.into())), len, None),
+        },
+        None => None,
+    };
+    let recipients = transaction.accepted.iter().map(|recipient| recipient.path.clone()).collect();
+    let facts = Arc::new(MessageFacts::new(transaction.mail.clone(), recipients, message.clone(), rest));
+    assessment.learn(&facts);
     let conclusion = assessment.conclude(arrived + settings.budgets.message).await;
     shared.metrics.verdict_seconds.observe(arrived.elapsed().as_secs_f64());
     let outcome = match agreed(&conclusion) {

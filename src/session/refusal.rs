@@ -190,7 +190,8 @@ pub fn decision(decision: &Decision, recipient: Option<&ForwardPath>, id: Transa
         (None, None) => "refused by local policy".to_owned(),
     };
     let why = if class == 4 { why.replacen("refused", "deferred", 1) } else { why };
-    Reply::new(code, Some(EnhancedStatus(class, 7, 1)), format!("{whom}{why}; id {id}"))
+    let (subject, detail) = decision.status.unwrap_or((7, 1));
+    Reply::new(code, Some(EnhancedStatus(class, subject, detail)), format!("{whom}{why}; id {id}"))
 }
 
 /// The greeting.

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
+use crate::facts::Rest;
 use crate::units::ByteSize;
 
 /// What an administrator can set about the spool.
@@ -52,6 +53,10 @@ pub struct Overflow {
     len: u64,
     _held: Share,
 }
+
+/// A second handle of an overflow file.
+#[derive(Debug)]
+struct Reader(std::fs::File);
 
 /// A share of a bound, given back on drop.
 #[derive(Debug)]
@@ -231,6 +236,14 @@ impl Overflow {
         self.len == 0
     }
 
+    /// The same octets for checks, wherever we stand in reading.
+    ///
+    /// # Errors
+    /// If the system has no file handle left.
+    pub async fn reader(&self) -> io::Result<Arc<dyn Rest>> {
+        Ok(Arc::new(Reader(self.file.try_clone().await?.into_std().await)))
+    }
+
     /// Back to the first octet.
     ///
     /// # Errors
@@ -245,6 +258,12 @@ impl Overflow {
     /// If the disk fails.
     pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.file.read(buffer).await
+    }
+}
+
+impl Rest for Reader {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::read_at(&self.0, buffer, offset)
     }
 }
 

@@ -1,11 +1,7 @@
 //! The rule files: what they make, and what is wrong with them.
 
-use std::sync::Arc;
-
 use gatepost::cli::symbols;
 use gatepost::config;
-use gatepost::dns::Lookup;
-use gatepost::dns::fixed::FixedDns;
 use gatepost::pipeline::Ruleset;
 
 use super::{Site, lines, minimal};
@@ -28,8 +24,8 @@ fn site(weights: &str, lists: &str, policy: &str) -> Site {
 
 fn ruleset(site: &Site) -> Ruleset {
     let loaded = site.load().unwrap_or_else(|problems| panic!("{problems}"));
-    let dns: Arc<dyn Lookup> = Arc::new(FixedDns::new());
-    config::rules::load(&loaded.config, &dns).unwrap_or_else(|problems| panic!("{problems}"))
+    let ports = config::rules::Ports::silent();
+    config::rules::load(&loaded.config, &ports).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 #[test]
@@ -168,8 +164,8 @@ fn a_list_that_is_off_keeps_its_symbols_known_and_asks_nothing() {
 #[test]
 fn checks_that_are_off_leave_nothing_to_run() {
     let loaded = config::parse_text(&minimal("[checks]\nenabled = false\n")).expect("it loads");
-    let dns: Arc<dyn Lookup> = Arc::new(FixedDns::new());
-    assert!(config::rules::load(&loaded.config, &dns).expect("rules").registry.is_empty());
+    let ports = config::rules::Ports::silent();
+    assert!(config::rules::load(&loaded.config, &ports).expect("rules").registry.is_empty());
 }
 
 #[test]
@@ -182,8 +178,8 @@ fn the_version_is_that_of_the_content() {
 
 #[test]
 fn every_shipped_symbol_has_a_weight_or_a_clause() {
-    let dns: Arc<dyn Lookup> = Arc::new(FixedDns::new());
-    let rules = config::rules::compiled_in(&dns).unwrap_or_else(|problems| panic!("{problems}"));
+    let ports = config::rules::Ports::silent();
+    let rules = config::rules::compiled_in(&ports).unwrap_or_else(|problems| panic!("{problems}"));
     let loaded = config::parse_text(&minimal("")).expect("it loads");
     let weights = &loaded.config.rules.weights.0.weights;
     for (symbol, _) in rules.weights.symbols() {

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use gatepost::backend::{self, Pool};
 use gatepost::clock::Clock;
 use gatepost::config::{self, Loaded, rules};
-use gatepost::dns::{FixedDns, Lookup, LookupError};
+use gatepost::dns::{FixedDns, LookupError};
 use gatepost::net::tls::TlsAcceptorSource;
 use gatepost::pipeline;
 use gatepost::session::spool::Spool;
@@ -46,7 +46,7 @@ pub(crate) struct World {
     pub(crate) shared: Arc<Shared>,
     pub(crate) drain: CancellationToken,
     pub(crate) cut: CancellationToken,
-    dns: Arc<dyn Lookup>,
+    ports: rules::Ports,
     directory: TempDir,
     listener: Arc<gatepost::net::listener::Settings>,
     tls: Option<Arc<TlsAcceptorSource>>,
@@ -144,9 +144,10 @@ impl World {
         let directory = TempDir::new().expect("a temporary directory");
         let loaded = setup.load(&directory);
         let registry = Registry::new();
-        let dns: Arc<dyn Lookup> = Arc::new(setup.dns.clone());
         let pipeline_metrics = pipeline::Metrics::register(&registry).expect("metrics");
-        let ruleset = rules::load(&loaded.config, &dns).unwrap_or_else(|problems| panic!("{}", problems.render(false)));
+        let ports = rules::Ports::with_dns(Arc::new(setup.dns.clone()));
+        let ruleset =
+            rules::load(&loaded.config, &ports).unwrap_or_else(|problems| panic!("{}", problems.render(false)));
         if loaded.config.backend.identity == backend::settings::IdentityMethod::ProxyV2 {
             backends.expects_proxy_header();
         }
@@ -175,7 +176,7 @@ impl World {
             shared,
             drain: CancellationToken::new(),
             cut: CancellationToken::new(),
-            dns,
+            ports,
             directory,
             listener,
             tls,
@@ -195,7 +196,7 @@ impl World {
     pub(crate) fn reload(&self, setup: &Setup) {
         let loaded = setup.load(&self.directory);
         let ruleset =
-            rules::load(&loaded.config, &self.dns).unwrap_or_else(|problems| panic!("{}", problems.render(false)));
+            rules::load(&loaded.config, &self.ports).unwrap_or_else(|problems| panic!("{}", problems.render(false)));
         self.shared.ruleset.store(Arc::new(ruleset.with_metrics(&self.pipeline_metrics)));
         self.shared.settings.store(Arc::new(loaded.config.session.clone()));
     }

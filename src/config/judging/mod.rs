@@ -1,0 +1,94 @@
+//! The rule files as one value: checks, weights and policy, with every symbol known.
+
+mod lists;
+mod policy;
+mod senders;
+mod weights;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::problem::{Problems, Report, nearest};
+use super::rules::Ports;
+use super::source::{element, join};
+use super::{Rules, raw};
+use crate::checks::{Registry, RegistryError, content, dnsbl, helo, protocol, rdns};
+use crate::pipeline::Ruleset;
+use crate::scoring::{Score, Symbol};
+use lists::List;
+
+/// Symbols by name: those of checks that run, of lists that are off, and composites.
+struct Catalogue(BTreeSet<Symbol>);
+
+/// Makes a rule set of the files; `own_names` are names that no client may greet with.
+pub(super) fn build(
+    rules: &Rules,
+    enabled: bool,
+    own_names: &[String],
+    ports: &Ports,
+    problems: &mut Problems,
+) -> Option<Ruleset> {
+    let lists = lists::lists(&rules.lists.0, &mut Report { document: &rules.lists.1, problems });
+    let mut registry = registry(&lists, own_names, ports, &mut Report { document: &rules.lists.1, problems });
+    senders::add(rules, own_names, ports, &mut registry, problems);
+    let mut known: BTreeSet<Symbol> = registry.symbols().keys().cloned().collect();
+    known.extend(lists.iter().flat_map(|list| list.settings.codes.iter().map(|(_, symbol)| symbol.clone())));
+    let emitted = known.clone();
+    known.extend(rules.weights.0.composite.iter().filter_map(|composite| Symbol::new(&composite.symbol).ok()));
+    let catalogue = Catalogue(known);
+    let report = &mut Report { document: &rules.weights.1, problems };
+    let weights = weights::weights(&rules.weights.0, &lists, &catalogue, &emitted, report);
+    let policy = policy::policy(&rules.policy.0, &catalogue, &mut Report { document: &rules.policy.1, problems });
+    let weights = weights?;
+    if !problems.has_errors() {
+        for problem in policy.problems(&weights) {
+            Report { document: &rules.policy.1, problems }.error("", problem.to_string());
+        }
+    }
+    if !enabled {
+        return Some(Ruleset { version: rules.version.clone(), ..Ruleset::empty() });
+    }
+    Some(Ruleset::new(rules.version.clone(), registry, Arc::new(weights), policy))
+}
+
+fn registry(lists: &[List], own_names: &[String], ports: &Ports, report: &mut Report<'_>) -> Registry {
+    let dns = &ports.dns;
+    let mut registry = Registry::default();
+    // What is built in cannot collide with itself, which tests of the checks show; a list can with anything.
+    for (stage, spec) in protocol::specs() {
+        report.take("", registry.add_observed(stage, spec));
+    }
+    let helo_settings = helo::Settings { own_names: own_names.to_vec(), ..helo::Settings::default() };
+    report.take("", registry.add(helo::Helo::new(helo_settings, dns.clone())));
+    report.take("", registry.add(rdns::Rdns::new(rdns::Settings::default(), dns.clone())));
+    report.take("", registry.add(content::Content::new(content::Settings::default())));
+    for list in lists.iter().filter(|list| list.enabled) {
+        let claimed = registry.add(dnsbl::Dnsbl::new(list.settings.clone(), dns.clone()));
+        match claimed {
+            // Two lists of one name were reported where they are read.
+            Ok(()) | Err(RegistryError::Name(_)) => {}
+            Err(taken @ RegistryError::Symbol { .. }) => report.error(&join(&list.at, "codes"), taken.to_string()),
+        }
+    }
+    registry
+}
+
+fn score(points: raw::Real, key: &str, report: &mut Report<'_>) -> Option<Score> {
+    report.take(key, Score::from_points(points.0))
+}
+
+impl Catalogue {
+    fn find(&self, name: &str, key: &str, report: &mut Report<'_>) -> Option<Symbol> {
+        let found = self.0.get(name).cloned();
+        if found.is_none() {
+            let near = nearest(name, self.0.iter().map(Symbol::as_str));
+            report.error_near(key, format!("no check emits `{name}`, and no composite defines it"), near);
+        }
+        found
+    }
+
+    fn find_all(&self, names: &[String], key: &str, report: &mut Report<'_>) -> Vec<Symbol> {
+        let names = names.iter().enumerate();
+        names.filter_map(|(index, name)| self.find(name, &element(key, index), report)).collect()
+    }
+}

@@ -1,0 +1,13 @@
+//! The files in `rules/`: what judges, as it is written.
+
+mod authentication;
+mod lists;
+mod policy;
+mod trust;
+mod weights;
+
+pub use authentication::*;
+pub use lists::*;
+pub use policy::*;
+pub use trust::*;
+pub use weights::*;

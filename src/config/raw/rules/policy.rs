@@ -1,0 +1,75 @@
+//! policy.toml.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::super::macros::{Real, section};
+
+section! {
+    /// policy.toml: what follows from symbols and scores.
+    pub struct PolicyFile {
+        /// Forwarded mail with at least so many points carries `X-Spam-Flag: YES`.
+        tag: Option<Real> = None,
+        /// The clauses in order; the first that holds wins, none means forward.
+        clause: Vec<Clause> = Vec::new(),
+    }
+}
+
+section! {
+    /// A condition, and the verdict if it holds.
+    #[schemars(extend("required" = ["name", "verdict"]))]
+    pub struct Clause {
+        /// Its name, in traces, logs and metrics.
+        name: String = String::new(),
+        /// Sees only what is known by then, and decides without waiting for more.
+        stage: Option<Stage> = None,
+        /// Each of these symbols was found.
+        all_of: Vec<String> = Vec::new(),
+        /// At least one of these symbols was found.
+        any_of: Vec<String> = Vec::new(),
+        /// None of these symbols was found.
+        none_of: Vec<String> = Vec::new(),
+        /// The score is at least this, in points.
+        at_least: Option<Real> = None,
+        /// The score is below this, in points.
+        below: Option<Real> = None,
+        /// What becomes of the mail.
+        verdict: Verdict = Verdict::Forward,
+        /// Words for the client instead of the usual ones.
+        text: Option<String> = None,
+        /// Enhanced status code (RFC 3463) instead of 5.7.1 or 4.7.1, such as `5.7.26`.
+        status: Option<String> = None,
+        /// True: evaluated and counted, never enacted.
+        shadow: bool = false,
+        /// True: it acts on exempt recipients (postmaster, abuse) too.
+        binds_exempt: bool = false,
+    }
+}
+
+/// A point in the dialogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// The client has connected.
+    Connect,
+    /// HELO or EHLO was said.
+    Helo,
+    /// MAIL was said.
+    Mail,
+    /// RCPT was said.
+    Rcpt,
+    /// The message is here.
+    Message,
+}
+
+/// What becomes of the mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Refused for good (5xx).
+    Reject,
+    /// Refused for now (4xx).
+    Defer,
+    /// Handed to the backend.
+    Forward,
+}
