@@ -46,6 +46,7 @@ pub(super) fn lists(file: &written::ListsFile, report: &mut Report<'_>) -> Vec<L
             deadline: std::time::Duration::from_millis(list.deadline_ms),
             codes: codes(list, &at, report),
             errors: errors(list, &at, report),
+            points: points(list, of.form(), &at, report),
             shadow: list.shadow,
             ..dnsbl::Settings::new(&list.name, "")
         };
@@ -114,6 +115,31 @@ fn subject(written: written::Subject) -> dnsbl::Subject {
         written::Subject::Url => dnsbl::Subject::Url,
         written::Subject::UrlAddress => dnsbl::Subject::UrlAddress,
         written::Subject::EmailHash => dnsbl::Subject::EmailHash,
+    }
+}
+
+fn points(list: &written::Dnsbl, form: dnsbl::Form, at: &str, report: &mut Report<'_>) -> dnsbl::Points {
+    let test = match list.test {
+        None | Some(written::Test::Both) => dnsbl::Test::Both,
+        Some(written::Test::Positive) => dnsbl::Test::Positive,
+        Some(written::Test::Negative) => dnsbl::Test::Negative,
+        Some(written::Test::None) => dnsbl::Test::None,
+    };
+    if form == dnsbl::Form::Digest && list.test.is_some_and(|test| test != written::Test::None) {
+        report.error(&join(at, "test"), "RFC 5782 has no test points for digests: write them in `test_listed`");
+    }
+    let mut parse = |key: &str, written: &[String]| {
+        let points = written.iter().enumerate();
+        let one = |(index, point): (usize, &String)| {
+            report.take(&element(&join(at, key), index), dnsbl::points::parse(point, form))
+        };
+        points.filter_map(one).collect()
+    };
+    dnsbl::Points {
+        test,
+        listed: parse("test_listed", &list.test_listed),
+        not_listed: parse("test_not_listed", &list.test_not_listed),
+        interval: std::time::Duration::from_secs(list.test_interval_seconds),
     }
 }
 
