@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::Rules;
-use super::super::problem::Problems;
+use super::super::problem::{Problems, Report};
 use super::super::rules::Ports;
 use crate::checks::{Registry, auth};
 
@@ -19,10 +19,13 @@ pub(super) fn authenticator(rules: &Rules, ports: &Ports) -> Arc<auth::Authentic
 
 /// Adds the checks of sender authentication, and of what follows from it.
 pub(super) fn add(
-    _rules: &Rules,
+    rules: &Rules,
     _own_names: &[String],
-    _authenticator: &Arc<auth::Authenticator>,
-    _registry: &mut Registry,
-    _problems: &mut Problems,
+    authenticator: &Arc<auth::Authenticator>,
+    registry: &mut Registry,
+    problems: &mut Problems,
 ) {
+    let report = &mut Report { document: &rules.authentication.1, problems };
+    report.take("", registry.add(auth::spf::SpfOfHelo::new(authenticator.clone())));
+    report.take("", registry.add(auth::spf::SpfOfMail::new(authenticator.clone())));
 }
