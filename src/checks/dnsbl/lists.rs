@@ -119,7 +119,7 @@ impl Monitored {
 
     /// Says what has changed, once.
     fn tell(&self, health: &Health, events: &[Event]) {
-        let (list, zone) = (&self.plan.name, &self.plan.zone);
+        let (list, zone) = (&self.plan.name, &self.plan.shown);
         for event in events {
             match event {
                 Event::Suspended(reason) => {

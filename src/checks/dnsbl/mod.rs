@@ -37,6 +37,8 @@ pub struct Settings {
     pub name: String,
     /// Its zone, such as `zen.spamhaus.org`.
     pub zone: String,
+    /// Its zone as it may be shown to anybody: without the key that is in it.
+    pub shown: String,
     /// What it is asked about.
     pub of: Subject,
     /// It lists IPv4 addresses.
@@ -87,6 +89,7 @@ impl Settings {
         Self {
             name: name.to_owned(),
             zone: zone.to_owned(),
+            shown: zone.to_owned(),
             of: Subject::Client,
             ipv4: true,
             ipv6: false,
@@ -131,7 +134,7 @@ impl<S: Source> Dnsbl<S> {
             return Outcome::Skipped(Skip::Suspended);
         }
         let answers = join_all(questions.iter().map(|question| self.ask(question))).await;
-        judge(&self.settings.zone, questions.iter().zip(answers))
+        judge(&self.settings.shown, questions.iter().zip(answers))
     }
 
     /// `None`: no answer within the deadline.

@@ -40,6 +40,8 @@ pub struct Plan {
     pub name: String,
     /// Its zone.
     pub zone: String,
+    /// Its zone as it may be shown.
+    pub shown: String,
     /// Names that must have a listing.
     pub listed: Vec<String>,
     /// Names that must have none.
@@ -80,6 +82,7 @@ pub fn plan(settings: &Settings) -> Plan {
     Plan {
         name: settings.name.clone(),
         zone: settings.zone.clone(),
+        shown: settings.shown.clone(),
         listed: in_zone(listed),
         not_listed: in_zone(not_listed),
         errors: settings.errors.clone(),

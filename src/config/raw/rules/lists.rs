@@ -23,8 +23,10 @@ section! {
     pub struct Dnsbl {
         /// Its short name, in logs and metrics.
         name: String = String::new(),
-        /// The zone, such as `bl.example.net`.
+        /// The zone, such as `bl.example.net`; `{key}` in it stands for the key.
         zone: String = String::new(),
+        /// The key that its makers gave us; never shown to clients.
+        key: Option<String> = None,
         /// What it is asked about.
         of: Subject = Subject::Client,
         /// False: it is not asked.
