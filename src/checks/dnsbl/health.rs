@@ -13,6 +13,8 @@ use tokio::time::Instant;
 
 /// The shortest and the longest time between tests of a list that is suspended, or not yet known to be fit.
 pub const RETRY: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(300));
+/// How long a round of test points vouches for listings.
+const VOUCHED: Duration = Duration::from_secs(60);
 /// Rounds of tests in a row that bring a list back.
 const PASSES: u8 = 2;
 /// Questions in a row without an answer that open the breaker.
@@ -35,6 +37,7 @@ pub struct Health {
     /// A suspension before this is a relapse.
     on_parole_until: Option<Instant>,
     next_test: Instant,
+    last_test: Option<Instant>,
     breaker: Breaker,
     firing: Firing,
     slowness: Slowness,
@@ -157,6 +160,7 @@ impl Health {
             retry: RETRY.0,
             on_parole_until: None,
             next_test: now,
+            last_test: None,
             breaker: Breaker::default(),
             firing: Firing::default(),
             slowness: Slowness::default(),
@@ -176,7 +180,18 @@ impl Health {
 
     /// True if it is neither suspended nor cut off by the breaker.
     pub fn is_up(&self) -> bool {
-        !matches!(self.state, State::Suspended { .. }) && self.breaker.open.is_none()
+        !self.is_suspended() && self.breaker.open.is_none()
+    }
+
+    /// True if it answered wrongly, and did not yet show that it is well again.
+    pub fn is_suspended(&self) -> bool {
+        matches!(self.state, State::Suspended { .. })
+    }
+
+    /// True if the last round of test points is too old to vouch for a listing. Whoever has one asks them
+    /// first: a list that began to list everything a moment ago refuses nobody.
+    pub fn is_stale(&self, now: Instant) -> bool {
+        self.last_test.is_none_or(|last| last + VOUCHED <= now)
     }
 
     /// Whether its test points are to be asked now. A round that was begun and is never heard of again
@@ -220,6 +235,7 @@ impl Health {
     /// Takes note of a round of test points. `jitter` (0 to 1) spreads the tests of many lists.
     pub fn tested(&mut self, now: Instant, round: &Round, jitter: f64) -> Vec<Event> {
         let mut events = Vec::new();
+        self.last_test = Some(now);
         let somebody_answers = round.all().any(|answer| answer != Answered::NoAnswer);
         if somebody_answers {
             events.extend(self.breaker.answered(now, true));
@@ -269,7 +285,7 @@ impl Health {
 
     /// `None` if it is suspended already: what was asked before still comes in.
     fn suspend(&mut self, now: Instant, reason: Reason) -> Option<Event> {
-        if matches!(self.state, State::Suspended { .. }) {
+        if self.is_suspended() {
             return None;
         }
         let relapse = self.on_parole_until.is_some_and(|until| now < until);

@@ -87,6 +87,17 @@ impl Monitored {
         lock(&self.health).admit(Instant::now()).is_ok()
     }
 
+    /// True if a listing must be confirmed by the test points; see [`Health::is_stale`]. Without a point
+    /// that must not be listed there is nothing to confirm it by.
+    pub fn wants_confirmation(&self) -> bool {
+        !self.plan.not_listed.is_empty() && lock(&self.health).is_stale(Instant::now())
+    }
+
+    /// See [`Health::is_suspended`].
+    pub fn is_suspended(&self) -> bool {
+        lock(&self.health).is_suspended()
+    }
+
     /// Takes note of the answer to a question of a session; see [`Health::answered`].
     pub fn answered(&self, answer: Answered, cached: bool, took: Duration) {
         self.meter.count_answer(answer);
@@ -149,3 +160,6 @@ impl Monitored {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

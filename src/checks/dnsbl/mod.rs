@@ -134,7 +134,20 @@ impl<S: Source> Dnsbl<S> {
             return Outcome::Skipped(Skip::Suspended);
         }
         let answers = join_all(questions.iter().map(|question| self.ask(question))).await;
-        judge(&self.settings.shown, questions.iter().zip(answers))
+        let outcome = judge(&self.settings.shown, questions.iter().zip(answers));
+        if matches!(outcome, Outcome::Found(_)) && !self.is_confirmed().await {
+            return Outcome::Skipped(Skip::Suspended);
+        }
+        outcome
+    }
+
+    /// Whether a listing can be believed. Test points that do not answer in time take nothing from it.
+    async fn is_confirmed(&self) -> bool {
+        if self.monitored.wants_confirmation() {
+            // Only listed clients wait for this.
+            let _late = timeout(self.settings.deadline, tester::test(&self.monitored, self.dns.as_ref())).await;
+        }
+        !self.monitored.is_suspended()
     }
 
     /// `None`: no answer within the deadline.
@@ -178,8 +191,9 @@ impl<S: Source> Check for Dnsbl<S> {
     }
 
     fn time_limit(&self) -> Option<Duration> {
-        // What is found out first has limits of its own; the list has its deadline for itself.
-        matches!(self.settings.of, Subject::Client | Subject::Helo | Subject::Sender).then_some(self.settings.deadline)
+        // What is found out first has limits of its own. A listing may have to be confirmed.
+        matches!(self.settings.of, Subject::Client | Subject::Helo | Subject::Sender)
+            .then_some(self.settings.deadline * 2)
     }
 }
 

@@ -246,3 +246,6 @@ fn sender_domain(facts: &MailFacts) -> Option<&str> {
         Domain::Literal(..) => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

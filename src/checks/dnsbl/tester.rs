@@ -27,7 +27,8 @@ pub async fn run(lists: Weak<Lists>, dns: Arc<dyn Lookup>) {
         for list in alive {
             match list.begin_test() {
                 Ok(()) => {
-                    rounds.spawn(test(list, Arc::clone(&dns)));
+                    let dns = Arc::clone(&dns);
+                    rounds.spawn(async move { test(&list, dns.as_ref()).await });
                 }
                 Err(later) => wake = wake.min(later),
             }
@@ -40,10 +41,10 @@ pub async fn run(lists: Weak<Lists>, dns: Arc<dyn Lookup>) {
     }
 }
 
-async fn test(list: Arc<Monitored>, dns: Arc<dyn Lookup>) {
+/// Makes one round of test points.
+pub(super) async fn test(list: &Monitored, dns: &dyn Lookup) {
     let plan = list.plan();
-    let (listed, not_listed) =
-        tokio::join!(ask_all(&list, dns.as_ref(), &plan.listed), ask_all(&list, dns.as_ref(), &plan.not_listed));
+    let (listed, not_listed) = tokio::join!(ask_all(list, dns, &plan.listed), ask_all(list, dns, &plan.not_listed));
     list.tested(&Round { listed, not_listed });
 }
 

@@ -11,6 +11,7 @@ use crate::facts::ClientFacts;
 fn list(codes: &[(&str, &'static str)]) -> Settings {
     Settings {
         ipv6: true,
+        points: Points { test: Test::None, ..Points::default() },
         codes: codes.iter().map(|(text, symbol)| (text.parse().expect(text), Symbol::known(symbol))).collect(),
         ..Settings::new("test", "list.example")
     }
@@ -186,5 +187,5 @@ fn a_list_claims_its_symbols_once_and_brings_its_own_deadline() {
     assert_eq!(spec.name.as_str(), "dnsbl.test");
     assert_eq!(&*spec.emits, [Symbol::known("LIST_A"), Symbol::known("LIST_B")]);
     assert!(!spec.exclusive);
-    assert_eq!(Check::time_limit(&check), Some(Duration::from_secs(2)));
+    assert_eq!(Check::time_limit(&check), Some(Duration::from_secs(4)), "its deadline, and as long to confirm");
 }
