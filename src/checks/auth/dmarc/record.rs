@@ -185,7 +185,8 @@ fn unescaped(text: &str) -> Option<String> {
     let mut parts = text.split('%');
     octets.extend_from_slice(parts.next()?.as_bytes());
     for part in parts {
-        let (code, rest) = part.split_at_checked(2).filter(|(code, _)| code.bytes().all(|hex| hex.is_ascii_hexdigit()))?;
+        let (code, rest) =
+            part.split_at_checked(2).filter(|(code, _)| code.bytes().all(|hex| hex.is_ascii_hexdigit()))?;
         octets.push(u8::from_str_radix(code, 16).ok()?);
         octets.extend_from_slice(rest.as_bytes());
     }
