@@ -8,9 +8,13 @@ pub mod client_name;
 pub mod content;
 pub mod dnsbl;
 pub mod helo;
+pub mod own_domain;
 pub mod protocol;
 pub mod rdns;
 pub mod registry;
+pub mod sender;
+pub mod site;
+pub mod trust;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -116,7 +116,7 @@ fn socket(written: &str, default_port: Option<u16>) -> Result<SocketAddr, String
 }
 
 /// Networks; the set leaves out what is none.
-fn networks(written: &[String], key: &str, report: &mut Report<'_>) -> CidrSet {
+pub(super) fn networks(written: &[String], key: &str, report: &mut Report<'_>) -> CidrSet {
     let mut good = Vec::new();
     for (index, text) in written.iter().enumerate() {
         let key = source::element(key, index);
