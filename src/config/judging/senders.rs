@@ -30,6 +30,9 @@ pub(super) fn add(
     let report = &mut Report { document: &rules.authentication.1, problems };
     report.take("", registry.add(auth::spf::SpfOfHelo::new(authenticator.clone())));
     report.take("", registry.add(auth::spf::SpfOfMail::new(authenticator.clone())));
+    report.take("", registry.add(auth::dkim::DkimCheck::new(authenticator.clone())));
+    report.take("", registry.add(auth::arc::ArcCheck::new(authenticator.clone())));
+    report.take("", registry.add(auth::dmarc::Check::new(authenticator.clone())));
     report.take("", registry.add(sender::Sender::new(sender::Settings::default(), shared.dns.clone())));
     report.take("", registry.add(own_domain::OwnDomain::new(site.clone(), authenticator.clone())));
     let report = &mut Report { document: &rules.trust.1, problems };
