@@ -30,4 +30,5 @@ pub(super) fn add(
     report.take("", registry.add(auth::spf::SpfOfMail::new(authenticator.clone())));
     report.take("", registry.add(auth::dkim::DkimCheck::new(authenticator.clone())));
     report.take("", registry.add(auth::arc::ArcCheck::new(authenticator.clone())));
+    report.take("", registry.add(auth::dmarc::Check::new(authenticator.clone())));
 }
