@@ -113,6 +113,11 @@ fn lists(loaded: &Loaded, rows: &mut Vec<Failure>) {
             format!("no answer within {} ms, an error, or 127.255.255.x", list.deadline_ms),
             format!("neutral: neither listed nor not listed{shadow}"),
         ));
+        rows.push(row(
+            format!("list {} ({})", list.name, list.zone),
+            "an error code, or a test point answered wrongly, or 10 questions in a row without an answer",
+            format!("suspended until it is well again, neutral meanwhile{shadow}"),
+        ));
     }
 }
 

@@ -6,6 +6,7 @@ use super::files::Files;
 use super::problem::Report;
 use super::{Config, Document, Problems, Source, judging, raw, shape};
 use crate::checks::site::Site;
+use crate::checks::dnsbl::Lists;
 use crate::dns::{Lookup, fixed::FixedDns};
 use crate::pipeline::Ruleset;
 use crate::store::Store;
@@ -17,6 +18,8 @@ pub struct Ports {
     pub dns: Arc<dyn Lookup>,
     /// What we remember; `None`: nothing.
     pub store: Option<Arc<dyn Store>>,
+    /// The health of DNS lists, which outlives the rules that ask them.
+    pub lists: Arc<Lists>,
 }
 
 /// The files as written. Whether they make sense together, [`load`] says.
@@ -83,7 +86,7 @@ impl Ports {
 
     /// Asks `dns`, remembers nothing.
     pub fn with_dns(dns: Arc<dyn Lookup>) -> Self {
-        Self { dns, store: None }
+        Self { dns, store: None, lists: Arc::default() }
     }
 }
 

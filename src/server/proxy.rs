@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use super::{BackendsReady, Candidate, Dialogue, Loader, Plan};
 use crate::backend::{self, Pool};
+use crate::checks::dnsbl::{self, Lists, tester};
 use crate::clock;
 use crate::config::rules::{self, Ports};
 use crate::config::{self, Loaded, Problems, reload};
@@ -65,9 +66,12 @@ impl Proxy {
             Some(dns) => dns,
             None => resolver(&config.dns, registry)?,
         };
-        let ports = Ports { dns, store: None };
+        let list_metrics = dnsbl::Metrics::new();
+        list_metrics.register(registry)?;
+        let ports = Ports { dns, store: None, lists: Lists::new(list_metrics) };
         let pipeline_metrics = pipeline::Metrics::register(registry)?;
         let ruleset = rules::load(config, &ports).map_err(|problems| ProxyError::Rules(plain(&problems)))?;
+        tokio::spawn(tester::run(Arc::downgrade(&ports.lists), Arc::clone(&ports.dns)));
         let pool = Pool::new(config.backend.clone(), backend::Metrics::register(registry)?)?;
         let watch = CancellationToken::new();
         tokio::spawn(pool.clone().watch(watch.clone()));

@@ -13,7 +13,7 @@ use futures_util::future::join_all;
 
 use super::question::{Skipped, normal_name, registered_domain};
 use super::subject::{Subject, Thing};
-use super::{Dnsbl, Settings};
+use super::{Dnsbl, Lists, Settings};
 use crate::checks::auth::Authenticator;
 use crate::checks::client_name::ClientNames;
 use crate::checks::{Facts, Registry, RegistryError};
@@ -45,6 +45,8 @@ pub struct Shared {
     pub authenticator: Arc<Authenticator>,
     /// Names that no list is asked about.
     pub skipped: Arc<Skipped>,
+    /// The health of lists.
+    pub lists: Arc<Lists>,
 }
 
 /// Registers the check of one list. A list whose subject no source finds yet is not asked: it gets no
@@ -244,3 +246,6 @@ fn sender_domain(facts: &MailFacts) -> Option<&str> {
         Domain::Literal(..) => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,6 +38,7 @@ pub(super) fn build(
         dns: ports.dns.clone(),
         client_names: ClientNames::new(MAX_NAMES, ports.dns.clone()),
         authenticator: authenticator.clone(),
+        lists: ports.lists.clone(),
         skipped: Arc::new(lists::skipped(&rules.lists.0, own_names, report)),
     };
     let mut registry = registry(own_names, ports, report);
