@@ -115,7 +115,10 @@ impl TokenSink for &Sink<'_> {
     type Handle = ();
 
     fn process_token(&self, token: Token, _line: u64) -> TokenSinkResult<()> {
-        self.tokens.set(self.tokens.get() + 1);
+        // Errors within a tag are not its end.
+        if !matches!(token, Token::ParseError(_)) {
+            self.tokens.set(self.tokens.get() + 1);
+        }
         match token {
             Token::TagToken(tag) => return self.tag(&tag),
             Token::CharacterTokens(characters) => {

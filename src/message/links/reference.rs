@@ -8,7 +8,7 @@ use super::{encoding, text};
 /// Octets of one link that are looked at.
 const MAX_LENGTH: usize = 8192;
 /// Links within one link.
-const MAX_NESTED: usize = 5;
+const MAX_NESTED: usize = 20;
 /// Times that percent encoding is undone to find them.
 const MAX_DECODINGS: usize = 3;
 

@@ -72,6 +72,7 @@ fn links_in_text() {
         ("b\u{fc}cher.de", "xn--bcher-kva.de"),
         ("A sentence.It goes on. e.g. this, i.e. that, v1.2.3 and 3.14", ""),
         ("run main.rs and setup.py in /usr/lib/foo.so", ""),
+        ("if (port.dev(x) = my_port.name) a.name[0]; x%40example.com", ""),
         ("example.rs/x", "example.rs"),
         ("index.html config.toml a.b.nosuchtld", ""),
         ("http://a.nosuchtld/x", "a.nosuchtld"),

@@ -187,7 +187,7 @@ fn plain(text: &str, bare: Bare, found: &mut Collector) {
         at += start + run.len();
         if run.contains('@') {
             addresses(run, found);
-        } else if bare == Bare::Link && run.contains(is_dot) && !matches!(before, Some('/' | '\\')) {
+        } else if bare == Bare::Link && run.contains(is_dot) && !matches!(before, Some('/' | '\\' | '%')) {
             let after = text.get(at..).unwrap_or_default();
             if bare_name(run, after, found) {
                 // The rest is its path.
@@ -200,7 +200,11 @@ fn plain(text: &str, bare: Bare, found: &mut Collector) {
 
 /// Keeps the names in a run of characters without a scheme; true if a path follows the last of them.
 fn bare_name(run: &str, after: &str, found: &mut Collector) -> bool {
-    let has_path = after.starts_with(['/', '?']) && after.len() > 1 || after == "/";
+    // `object.name(argument)` and its like.
+    if after.starts_with(['(', '[', '=']) {
+        return false;
+    }
+    let has_path = after == "/" || (after.len() > 1 && after.starts_with(['/', '?']));
     let run = run.trim_matches(['.', '-', '+', '~', '\'']);
     let mut is_link = keep_bare(run, has_path, found);
     if !is_link && !run.is_ascii() {
@@ -218,6 +222,9 @@ fn keep_bare(name: &str, has_path: bool, found: &mut Collector) -> bool {
     }
     let (_, suffix) = name.rsplit_once(is_dot).unwrap_or_default();
     let is_www = name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("www."));
+    if !is_www && name.contains('_') {
+        return false;
+    }
     if !is_www && !has_path {
         // `sentence.It goes on`, and names of files.
         let is_sentence = suffix.len() == 2
