@@ -8,6 +8,7 @@ pub mod client_name;
 pub mod content;
 pub mod dnsbl;
 pub mod helo;
+pub mod links;
 pub mod protocol;
 pub mod rdns;
 pub mod registry;

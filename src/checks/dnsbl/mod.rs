@@ -2,6 +2,7 @@
 //! one kind of thing, is one check.
 
 pub mod code;
+pub mod message;
 pub mod question;
 pub mod source;
 pub mod subject;
@@ -17,6 +18,7 @@ use super::Check;
 use crate::dns::{Lookup, LookupError};
 use crate::scoring::{CheckError, CheckName, Finding, Outcome, Skip, Spec, Symbol};
 pub use code::{CodePattern, PatternError};
+pub use message::Digest;
 pub use question::{Names, Question, Skipped};
 pub use source::{Shared, Source, add};
 pub use subject::{Form, Subject, Thing};
@@ -36,6 +38,8 @@ pub struct Settings {
     pub ipv6: bool,
     /// Which forms of a name it is asked about.
     pub names: Names,
+    /// How it hides mail addresses.
+    pub digest: Digest,
     /// Questions about one client or message; what there is beyond them is not asked about.
     pub questions: usize,
     /// How long it may take to answer.
@@ -79,6 +83,7 @@ impl Settings {
             ipv4: true,
             ipv6: false,
             names: Names::Both,
+            digest: Digest::Sha1Hex,
             questions: 10,
             deadline: Duration::from_secs(2),
             codes: Vec::new(),

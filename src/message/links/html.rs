@@ -15,10 +15,10 @@ use super::reference;
 use super::text::{self, Bare};
 
 /// Octets that the tokenizer is fed at once.
-const BITE: usize = 4096;
+const BITE: usize = 2048;
 /// What may separate attributes, between two tokens. The tokenizer compares each attribute of a tag with all
 /// before it, so a tag with a hundred thousand would keep it busy for minutes.
-const MAX_SEPARATORS: usize = 2_000;
+const MAX_SEPARATORS: usize = 1_000;
 /// Text between two tags that break it; beyond it is read in pieces.
 const MAX_TEXT: usize = 64 * 1024;
 
