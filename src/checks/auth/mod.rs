@@ -4,6 +4,10 @@
 //! and the `Authentication-Results` field share them. DNS trouble is `TempError`, never a pass and
 //! never a failure of the sender.
 
+pub mod arc;
+pub mod dkim;
+pub mod mail_auth;
+pub mod signing;
 pub mod spf;
 
 use std::sync::Arc;
@@ -55,13 +59,12 @@ impl Authenticator {
 
     /// The DKIM signatures.
     pub async fn dkim<'f>(&self, facts: &'f MessageFacts) -> &'f Dkim {
-        facts.dkim.get_or_derive(|| async { Dkim::default() }).await
+        facts.dkim.get_or_derive(|| dkim::verify(&self.settings, &self.dns, facts)).await
     }
 
     /// The ARC chain.
     pub async fn arc<'f>(&self, facts: &'f MessageFacts) -> &'f ArcChain {
-        let none = || async { ArcChain { result: AuthResult::None, sets: Vec::new(), reason: String::new() } };
-        facts.arc.get_or_derive(none).await
+        facts.arc.get_or_derive(|| arc::verify(&self.settings, &self.dns, facts)).await
     }
 
     /// DMARC; computes the others first.
