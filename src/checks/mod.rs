@@ -9,6 +9,7 @@ pub mod content;
 pub mod dnsbl;
 pub mod helo;
 pub mod own_domain;
+pub mod links;
 pub mod protocol;
 pub mod rdns;
 pub mod registry;

@@ -6,6 +6,7 @@ pub mod health;
 pub mod lists;
 pub mod metrics;
 pub mod points;
+pub mod message;
 pub mod question;
 pub mod source;
 pub mod subject;
@@ -26,6 +27,7 @@ use health::Answered;
 pub use lists::{Lists, Monitored};
 pub use metrics::Metrics;
 pub use points::{Points, Test};
+pub use message::Digest;
 pub use question::{Names, Question, Skipped};
 pub use source::{Shared, Source, add};
 pub use subject::{Form, Subject, Thing};
@@ -47,6 +49,8 @@ pub struct Settings {
     pub ipv6: bool,
     /// Which forms of a name it is asked about.
     pub names: Names,
+    /// How it hides mail addresses.
+    pub digest: Digest,
     /// Questions about one client or message; what there is beyond them is not asked about.
     pub questions: usize,
     /// How long it may take to answer.
@@ -94,6 +98,7 @@ impl Settings {
             ipv4: true,
             ipv6: false,
             names: Names::Both,
+            digest: Digest::Sha1Hex,
             questions: 10,
             deadline: Duration::from_secs(2),
             codes: Vec::new(),
