@@ -85,13 +85,27 @@ fn names(loaded: &Loaded, rows: &mut Vec<Failure>) {
     } else {
         config.dns.servers.iter().map(ToString::to_string).collect()
     };
+    let several = servers.len() > 1;
     for server in servers {
+        let next = if several { "the next server is asked; " } else { "" };
         rows.push(row(
             format!("DNS server {server}"),
-            format!("no answer within {} ms, {} attempts", config.dns.timeout.as_millis(), config.dns.attempts),
-            "open: checks that needed it count nothing; never 4xx, never 5xx",
+            format!("no answer within {} ms, or an error", config.dns.timeout.as_millis()),
+            format!(
+                "{next}put aside if it goes on, and asked again by itself; gatepost_dns_server_up, dns.server_down"
+            ),
         ));
     }
+    let attempts = u32::try_from(config.dns.attempts).unwrap_or(u32::MAX);
+    let stale = match config.dns.stale.as_secs() {
+        0 => String::new(),
+        seconds => format!("an answer that expired up to {seconds} s ago serves; without one "),
+    };
+    rows.push(row(
+        "DNS",
+        format!("no server has an answer within {} ms", config.dns.timeout.saturating_mul(attempts).as_millis()),
+        format!("{stale}open: checks that needed it count nothing; never 4xx, never 5xx"),
+    ));
     rows.push(row(
         "DNS",
         format!("more than {} questions under way", config.dns.in_flight),

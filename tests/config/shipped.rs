@@ -134,6 +134,10 @@ fn the_failure_table_names_every_dependency() {
     ] {
         assert!(table.iter().any(|row| row.dependency.starts_with(dependency)), "{dependency}");
     }
+    let stale = |table: &[failures::Failure]| table.iter().any(|row| row.answer.contains("expired up to 3600 s ago"));
+    assert!(stale(&table));
+    let without = config::parse_text(&minimal("[dns]\nstale_seconds = 0\n")).expect("it loads");
+    assert!(without.config.dns.stale.is_zero() && !stale(&failures::table(&without)));
     let accepted = table.iter().filter(|row| row.dependency.starts_with("backend"));
     assert!(accepted.into_iter().all(|row| row.answer.contains("451") && !row.answer.contains("250 ")));
 }

@@ -209,12 +209,22 @@ section! {
         /// How long one question to one server may take.
         #[schemars(range(min = 10, max = 60_000))]
         timeout_ms: u64 = 1500,
-        /// Questions asked before we give up.
+        /// Attempts at one question before we give up; it ends after attempts * timeout_ms. Where one
+        /// server says nothing the next is asked, in the order of `servers`.
         #[schemars(range(min = 1, max = 10))]
         attempts: u64 = 2,
-        /// Answers kept.
+        /// Answers kept, half a KiB each on average at most.
         #[schemars(range(min = 0, max = 100_000_000))]
         cache_entries: u64 = 65_536,
+        /// The longest that records are believed.
+        #[schemars(range(min = 1, max = 604_800))]
+        ttl_max_seconds: u64 = 86_400,
+        /// The longest that "there is no such record" is believed.
+        #[schemars(range(min = 1, max = 86_400))]
+        negative_ttl_max_seconds: u64 = 900,
+        /// How long after its end an answer serves if the servers fail (RFC 8767). 0: not at all.
+        #[schemars(range(min = 0, max = 604_800))]
+        stale_seconds: u64 = 3600,
         /// Questions under way at a time.
         #[schemars(range(min = 1, max = 1_000_000))]
         in_flight: u64 = 2000,
