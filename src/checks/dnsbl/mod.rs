@@ -4,9 +4,9 @@
 pub mod code;
 pub mod health;
 pub mod lists;
+pub mod message;
 pub mod metrics;
 pub mod points;
-pub mod message;
 pub mod question;
 pub mod source;
 pub mod subject;
@@ -25,9 +25,9 @@ use crate::scoring::{CheckError, CheckName, Finding, Outcome, Skip, Spec, Symbol
 pub use code::{CodePattern, PatternError};
 use health::Answered;
 pub use lists::{Lists, Monitored};
+pub use message::Digest;
 pub use metrics::Metrics;
 pub use points::{Points, Test};
-pub use message::Digest;
 pub use question::{Names, Question, Skipped};
 pub use source::{Shared, Source, add};
 pub use subject::{Form, Subject, Thing};
