@@ -6,8 +6,10 @@
 pub mod cache;
 pub mod fixed;
 pub mod hickory;
+pub mod local;
 pub mod metrics;
 pub mod question;
+pub mod zones;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use futures_util::future::BoxFuture;
 
 pub use fixed::FixedDns;
 pub use hickory::Resolver;
+pub use local::Local;
 pub use metrics::Metrics;
 
 /// How names are looked up.
