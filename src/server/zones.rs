@@ -49,3 +49,35 @@ fn watch(files: Vec<PathBuf>, tell: &mpsc::Sender<()>) -> Option<Watch> {
         .inspect_err(|error| warn!(%error, "cannot watch the files of local zones: they are looked at now and then"))
         .ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::dns::question::{Kind, Question};
+    use crate::dns::zones::{Format, Metrics, Settings};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_changed_file_is_found_within_a_minute_even_if_nobody_tells() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("list");
+        let exists = |zones: &LocalZones, name: &str| {
+            let question = Question::new(Kind::A, name).expect("a name");
+            zones.current().ask(&question).expect("local").expect("loaded").exists
+        };
+        std::fs::write(&path, "192.0.2.1\n").expect("a file");
+        let zones = Arc::new(LocalZones::new(Metrics::new()));
+        let files = vec![path.clone()];
+        zones.load(&[Settings { name: "bl.example".into(), format: Format::Ip4Set, files, max_entries: 10 }]);
+        let stop = CancellationToken::new();
+        let follower = tokio::spawn(follow(Arc::clone(&zones), stop.clone()));
+        sleep(LOOK / 2).await;
+        std::fs::write(&path, "192.0.2.1\n192.0.2.2\n").expect("a file");
+        assert!(!exists(&zones, "2.2.0.192.bl.example"));
+        sleep(LOOK).await;
+        assert!(exists(&zones, "2.2.0.192.bl.example"));
+        stop.cancel();
+        follower.await.expect("it ends");
+    }
+}

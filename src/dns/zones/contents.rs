@@ -17,7 +17,7 @@ pub struct Contents {
 
 #[derive(Debug)]
 enum Form {
-    List(List),
+    List(Box<List>),
     Hosts(Hosts),
 }
 
@@ -41,7 +41,7 @@ const USUAL_TTL: Duration = Duration::from_secs(2100);
 
 impl Contents {
     pub(super) fn of_list(list: List, entries: usize) -> Self {
-        Self { kind: Form::List(list), entries }
+        Self { kind: Form::List(Box::new(list)), entries }
     }
 
     pub(super) fn of_hosts(hosts: Hosts, entries: usize) -> Self {
