@@ -14,6 +14,7 @@ mod metrics;
 pub mod proxy;
 pub mod signals;
 mod watch;
+mod zones;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -330,7 +331,7 @@ fn start_watch(plan: &Plan, orders: &mpsc::Sender<Order>) -> Option<Watch> {
     if plan.watch.is_empty() {
         return None;
     }
-    let watch = Watch::start(plan.watch.clone(), orders.clone());
+    let watch = Watch::start(plan.watch.clone(), Order::Reload, orders.clone());
     watch.inspect_err(|error| warn!(%error, "cannot watch the configuration: reload by SIGHUP")).ok()
 }
 

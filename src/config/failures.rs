@@ -215,6 +215,13 @@ fn files(loaded: &Loaded, rows: &mut Vec<Failure>) {
             "refused; the old domains stay, no mail is refused for it",
         ));
     }
+    for zone in &config.zones {
+        rows.push(row(
+            format!("local zone {} ({})", zone.name, zone.format.word()),
+            "gone, suddenly empty, or with every tenth line broken",
+            "what was read before stays; what was never read is a DNS failure: open",
+        ));
+    }
     for listener in &config.listeners {
         if let Some(tls) = &listener.tls {
             rows.push(row(

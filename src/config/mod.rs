@@ -47,6 +47,8 @@ pub struct Config {
     pub backend: backend::Settings,
     /// For name lookups.
     pub dns: dns::Settings,
+    /// Zones that are answered from files, each part of them for itself.
+    pub zones: Vec<dns::zones::Settings>,
     /// Where messages are kept while they are judged.
     pub spool: session::spool::Settings,
     /// Who is not checked.

@@ -7,9 +7,11 @@ pub mod cache;
 pub mod fixed;
 mod health;
 pub mod hickory;
+pub mod local;
 pub mod metrics;
 pub mod question;
 pub mod servers;
+pub mod zones;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use futures_util::future::BoxFuture;
 
 pub use fixed::FixedDns;
 pub use hickory::Resolver;
+pub use local::Local;
 pub use metrics::Metrics;
 
 /// How names are looked up.

@@ -9,12 +9,13 @@ use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{BackendsReady, Candidate, Dialogue, Loader, Plan};
+use super::{BackendsReady, Candidate, Dialogue, Loader, Plan, zones};
 use crate::backend::{self, Pool};
 use crate::checks::dnsbl::{self, Lists, tester};
 use crate::clock;
 use crate::config::rules::{self, Ports};
 use crate::config::{self, Loaded, Problems, reload};
+use crate::dns::zones::LocalZones;
 use crate::dns::{self, Lookup};
 use crate::net::tls::TlsError;
 use crate::net::{BoxIo, Refused};
@@ -27,6 +28,7 @@ use crate::telemetry::log;
 pub struct Proxy {
     shared: Arc<Shared>,
     ports: Ports,
+    zones: Arc<LocalZones>,
     pipeline_metrics: pipeline::Metrics,
     running: Mutex<Running>,
 }
@@ -36,6 +38,8 @@ struct Running {
     loaded: Loaded,
     /// Ends the watch over the pool.
     watch: CancellationToken,
+    /// Ends the watch over the files of local zones.
+    follow: CancellationToken,
 }
 
 /// Why a proxy cannot be put together.
@@ -56,7 +60,8 @@ pub enum ProxyError {
 }
 
 impl Proxy {
-    /// Puts a proxy together; call it within a runtime. `dns` replaces the configured name servers.
+    /// Puts a proxy together; call it within a runtime. `dns` replaces the configured name servers. Reads the
+    /// files of local zones before it returns.
     ///
     /// # Errors
     /// What a configuration can be found good with, and still not work here.
@@ -68,6 +73,8 @@ impl Proxy {
         };
         let list_metrics = dnsbl::Metrics::new();
         list_metrics.register(registry)?;
+        let zones = local_zones(&config.zones, registry)?;
+        let dns = Arc::new(dns::Local::new(zones.clone(), dns));
         let ports = Ports { dns, store: None, lists: Lists::new(list_metrics) };
         let pipeline_metrics = pipeline::Metrics::register(registry)?;
         let ruleset = rules::load(config, &ports).map_err(|problems| ProxyError::Rules(plain(&problems)))?;
@@ -75,6 +82,8 @@ impl Proxy {
         let pool = Pool::new(config.backend.clone(), backend::Metrics::register(registry)?)?;
         let watch = CancellationToken::new();
         tokio::spawn(pool.clone().watch(watch.clone()));
+        let follow = CancellationToken::new();
+        tokio::spawn(zones::follow(zones.clone(), follow.clone()));
         let shared = Shared::new(
             config.session.clone(),
             Arc::new(ruleset.with_metrics(&pipeline_metrics)),
@@ -83,7 +92,8 @@ impl Proxy {
             session::Metrics::register(registry)?,
             clock::system(),
         );
-        Ok(Arc::new(Self { shared, ports, pipeline_metrics, running: Mutex::new(Running { loaded, watch }) }))
+        let running = Mutex::new(Running { loaded, watch, follow });
+        Ok(Arc::new(Self { shared, ports, zones, pipeline_metrics, running }))
     }
 
     /// The server's part of a configuration.
@@ -116,6 +126,7 @@ impl Proxy {
             ),
         };
         drop(running);
+        let zones = self.zones.prepare(&loaded.config.zones);
         for key in &changed.restart {
             warn!(key, "changes only at a restart");
         }
@@ -138,6 +149,10 @@ impl Proxy {
                 runtime.spawn(pool.clone().watch(running.watch.clone()));
                 proxy.shared.pool.store(pool);
             }
+            proxy.zones.put(zones);
+            running.follow.cancel();
+            running.follow = CancellationToken::new();
+            runtime.spawn(zones::follow(proxy.zones.clone(), running.follow.clone()));
             running.loaded = loaded;
         };
         Ok(Candidate { plan, apply: Box::new(apply) })
@@ -179,6 +194,14 @@ fn resolver(settings: &dns::Settings, registry: &Registry) -> Result<Arc<dyn Loo
     let resolver =
         dns::hickory::Resolver::over_servers(settings, metrics).map_err(|why| ProxyError::Dns(why.to_string()))?;
     Ok(Arc::new(resolver))
+}
+
+fn local_zones(settings: &[dns::zones::Settings], registry: &Registry) -> Result<Arc<LocalZones>, ProxyError> {
+    let metrics = dns::zones::Metrics::new();
+    metrics.register(registry)?;
+    let zones = LocalZones::new(metrics);
+    zones.load(settings);
+    Ok(Arc::new(zones))
 }
 
 fn plain(problems: &Problems) -> String {

@@ -6,6 +6,7 @@
 mod backend;
 mod network;
 mod session;
+mod zones;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub(super) fn config(
     let listeners = network::listeners(&raw.listen, files, report);
     let backend = backend::settings(raw, &listeners, files, report);
     let dns = network::dns(&raw.dns, report);
+    let zones = zones::zones(&raw.dns.zone, files, report);
     let admin = network::admin(&raw.admin, &listeners, report);
     let spool = spool(raw, session.limits.message_size, files, report);
     let rules = Rules::read(raw, files, report)?;
@@ -39,6 +41,7 @@ pub(super) fn config(
         session,
         backend,
         dns,
+        zones,
         spool,
         checks,
         admin,

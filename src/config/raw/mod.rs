@@ -228,7 +228,44 @@ section! {
         /// Questions under way at a time.
         #[schemars(range(min = 1, max = 1_000_000))]
         in_flight: u64 = 2000,
+        /// Zones that are answered from files and never asked on the network.
+        zone: Vec<Zone> = Vec::new(),
     }
+}
+
+section! {
+    /// A zone that is answered from files. Two tables of one name are one zone, such as one of IPv4 and one
+    /// of IPv6 addresses.
+    #[schemars(extend("required" = ["name", "format"]))]
+    pub struct Zone {
+        /// Its name; of several zones around a name the longest answers.
+        name: String = String::new(),
+        /// Its file; read again when it changes.
+        file: Option<String> = None,
+        /// Its files, if there are several: read one after another.
+        files: Vec<String> = Vec::new(),
+        /// How they are read: rbldnsd's formats, or records as in /etc/hosts.
+        format: ZoneFormat = ZoneFormat::Hosts,
+        /// More entries are a mistake: the files are refused.
+        #[schemars(range(min = 1, max = 16_000_000))]
+        max_entries: u64 = 10_000_000,
+    }
+}
+
+/// How the files of a zone are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ZoneFormat {
+    /// IPv4 addresses, networks and ranges.
+    Ip4Set,
+    /// IPv4 networks, the longest prefix wins.
+    Ip4Trie,
+    /// IPv6 networks, the longest prefix wins.
+    Ip6Trie,
+    /// Domain names.
+    DnSet,
+    /// Records by name, and addresses with their names.
+    Hosts,
 }
 
 section! {
