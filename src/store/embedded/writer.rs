@@ -81,7 +81,7 @@ impl Writer {
     }
 
     /// The outcome of each, all on disk; or why nothing is.
-    fn write(&mut self, together: &[Order]) -> Result<Vec<Outcome>, String> {
+    pub(super) fn write(&mut self, together: &[Order]) -> Result<Vec<Outcome>, String> {
         self.mend()?;
         let now = seconds(self.clock.now());
         let (file, bounds, known) = (&self.file, self.bounds, &mut self.ledger);
