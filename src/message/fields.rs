@@ -12,15 +12,14 @@ use jiff::tz::TimeZone;
 
 use super::ClientLabel;
 use crate::smtp::ForwardPath;
+use writer::{FieldWriter, clipped};
 
+mod auth_results;
 mod forged;
+mod writer;
 
+pub use auth_results::{AuthResults, MethodResult, ReceivedSpf};
 pub use forged::{ReceivedCount, count_received, forged_ranges};
-
-/// Octets of a line that we try to keep to (RFC 5322 2.1.1), CRLF aside.
-const FOLD_AT: usize = 78;
-/// Octets of one word of a stranger; far below the 998 of a line.
-const MAX_WORD: usize = 255;
 
 /// `with` of a Received field (RFC 5321 4.4, RFC 3848, RFC 6531 3.7.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,69 +154,6 @@ pub fn date(at: SystemTime) -> String {
     DateTimePrinter::new().zoned_to_string(&zoned).unwrap_or_else(|_| "Thu, 1 Jan 1970 00:00:00 +0000".to_owned())
 }
 
-/// Writes one field word by word, folded.
-struct FieldWriter<'o> {
-    out: &'o mut Vec<u8>,
-    /// Octets in the line so far.
-    column: usize,
-    /// True if a fold stands where a space would.
-    folded: bool,
-}
-
-impl<'o> FieldWriter<'o> {
-    fn new(name: &str, out: &'o mut Vec<u8>) -> Self {
-        out.extend_from_slice(name.as_bytes());
-        out.push(b':');
-        Self { out, column: name.len() + 1, folded: false }
-    }
-
-    /// One word, with white space before it. Words never hold CR, LF or NUL: see [`clipped`].
-    fn word(&mut self, word: &str) {
-        if !self.folded && self.column + 1 + word.len() > FOLD_AT {
-            self.line();
-        } else if !self.folded {
-            self.out.push(b' ');
-            self.column += 1;
-        }
-        self.put(word);
-    }
-
-    /// Text without white space before it, unless the line is full.
-    fn glued(&mut self, text: &str) {
-        if self.column + text.len() > FOLD_AT {
-            self.line();
-        }
-        self.put(text);
-    }
-
-    /// ` name=[a,b]`.
-    fn list(&mut self, name: &str, items: Vec<String>) {
-        self.word(&format!("{name}=["));
-        let last = items.len().saturating_sub(1);
-        for (index, item) in items.iter().enumerate() {
-            self.glued(&if index < last { format!("{item},") } else { item.clone() });
-        }
-        self.put("]");
-    }
-
-    /// The next word begins a line.
-    fn line(&mut self) {
-        self.out.extend_from_slice(b"\r\n\t");
-        self.column = 1;
-        self.folded = true;
-    }
-
-    fn put(&mut self, text: &str) {
-        self.out.extend_from_slice(text.as_bytes());
-        self.column += text.len();
-        self.folded = false;
-    }
-
-    fn end(self) {
-        self.out.extend_from_slice(b"\r\n");
-    }
-}
-
 fn one_word(name: &str, word: &str, out: &mut Vec<u8>) {
     let mut field = FieldWriter::new(name, out);
     field.word(word);
@@ -233,18 +169,6 @@ fn host(text: &str) -> String {
 /// A number, symbol or id.
 fn token(text: &str) -> String {
     clipped(text, |character| character.is_ascii_alphanumeric() || "-+._/".contains(character))
-}
-
-/// `text` with `?` for each character that does not fit, at most [`MAX_WORD`] octets of it.
-fn clipped(text: &str, fits: impl Fn(char) -> bool) -> String {
-    let mut word = String::with_capacity(text.len().min(MAX_WORD));
-    for character in text.chars().map(|character| if fits(character) { character } else { '?' }) {
-        if word.len() + character.len_utf8() > MAX_WORD {
-            break;
-        }
-        word.push(character);
-    }
-    word
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::authentication;
 use super::id::TransactionId;
 use super::refusal;
 use super::relay::{Envelope, Failure, Parcel};
@@ -178,7 +179,7 @@ async fn judge(
     shared.metrics.verdict_seconds.observe(arrived.elapsed().as_secs_f64());
     let outcome = match agreed(&conclusion) {
         Agreed::Forward => {
-            let prefix = prefix(settings, assessment, transaction, &conclusion);
+            let prefix = prefix(settings, assessment, transaction, &facts, &conclusion);
             let cuts = fields::forged_ranges(message.header_section(), &settings.hostname);
             let parcel = Parcel { prefix: &prefix, message: &message, cuts: &cuts, overflow: overflow.as_mut() };
             forward(shared, transaction, parcel).await
@@ -266,7 +267,13 @@ impl Drop for Pending<'_> {
 }
 
 /// The fields that are put before the message.
-fn prefix(settings: &Settings, assessment: &Assessment, transaction: &Transaction, conclusion: &Conclusion) -> Vec<u8> {
+fn prefix(
+    settings: &Settings,
+    assessment: &Assessment,
+    transaction: &Transaction,
+    facts: &MessageFacts,
+    conclusion: &Conclusion,
+) -> Vec<u8> {
     let mail = &transaction.mail;
     let helo = &mail.helo;
     let mut out = Vec::with_capacity(512);
@@ -284,6 +291,7 @@ fn prefix(settings: &Settings, assessment: &Assessment, transaction: &Transactio
         }
         .write(&mut out);
     }
+    authentication::write(settings, facts, judged, &mut out);
     let only = match transaction.accepted.as_slice() {
         [one] => Some(&one.path),
         _ => None,

@@ -9,6 +9,7 @@
 //! Failure: a client that leaves, stalls or breaks the protocol ends its own session only; a backend
 //! that fails is a 4xx; a failure of ours is a 4xx.
 
+mod authentication;
 mod commands;
 pub mod driver;
 pub mod id;

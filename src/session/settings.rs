@@ -26,6 +26,10 @@ pub struct Settings {
     pub budgets: Budgets,
     /// Fields added to forwarded mail.
     pub add_spam_fields: bool,
+    /// `Authentication-Results` in forwarded mail (RFC 8601).
+    pub add_authentication_results: bool,
+    /// `Received-SPF` in forwarded mail (RFC 7208 9.1).
+    pub add_received_spf: bool,
     /// Clients that no check looks at.
     pub trusted: CidrSet,
     /// Recipients that hear no refusal by score or list (postmaster, abuse).

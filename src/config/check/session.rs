@@ -30,6 +30,8 @@ pub(super) fn settings(file: &raw::File, checks: &Checks, files: &mut Files, rep
         },
         budgets: Budgets { rcpt: millis(file.checks.rcpt_budget_ms), message: millis(file.checks.message_budget_ms) },
         add_spam_fields: file.checks.add_spam_fields,
+        add_authentication_results: file.checks.add_authentication_results,
+        add_received_spf: file.checks.add_received_spf,
         trusted: checks.trusted_networks.clone(),
         exempt: checks.exempt_recipients.clone(),
     }

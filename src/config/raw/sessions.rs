@@ -128,6 +128,10 @@ section! {
         exempt_recipients: Vec<String> = vec!["postmaster".to_owned(), "abuse".to_owned()],
         /// X-Spam-* fields in forwarded mail.
         add_spam_fields: bool = true,
+        /// Authentication-Results in forwarded mail (RFC 8601); the authserv-id is `hostname`.
+        add_authentication_results: bool = true,
+        /// Received-SPF in forwarded mail (RFC 7208 9.1), for readers that know nothing newer.
+        add_received_spf: bool = false,
     }
 }
 
