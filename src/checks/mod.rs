@@ -6,6 +6,7 @@
 pub mod auth;
 pub mod content;
 pub mod dnsbl;
+pub mod forwarders;
 pub mod helo;
 pub mod protocol;
 pub mod rdns;

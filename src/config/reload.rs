@@ -19,7 +19,7 @@ pub struct Diff {
 }
 
 /// What is bound, opened or started once. The rest is swapped.
-const ONCE: &[&str] = &["admin.address", "dns.", "log.", "spool."];
+const ONCE: &[&str] = &["admin.address", "dns.", "log.", "spool.", "store."];
 
 /// Compares by meaning: order of listeners and comments do not count.
 pub fn diff(old: &Loaded, new: &Loaded) -> Diff {

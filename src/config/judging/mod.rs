@@ -12,7 +12,7 @@ use super::problem::{Problems, Report, nearest};
 use super::rules::Ports;
 use super::source::{element, join};
 use super::{Rules, raw};
-use crate::checks::{Registry, RegistryError, content, dnsbl, helo, protocol, rdns};
+use crate::checks::{Registry, RegistryError, content, dnsbl, forwarders, helo, protocol, rdns};
 use crate::pipeline::Ruleset;
 use crate::scoring::{Score, Symbol};
 use lists::List;
@@ -62,6 +62,9 @@ fn registry(lists: &[List], own_names: &[String], ports: &Ports, report: &mut Re
     report.take("", registry.add(helo::Helo::new(helo_settings, dns.clone())));
     report.take("", registry.add(rdns::Rdns::new(rdns::Settings::default(), dns.clone())));
     report.take("", registry.add(content::Content::new(content::Settings::default())));
+    if let Some(store) = &ports.store {
+        report.take("", registry.add(forwarders::Forwarders::new(store.clone())));
+    }
     for list in lists.iter().filter(|list| list.enabled) {
         let claimed = registry.add(dnsbl::Dnsbl::new(list.settings.clone(), dns.clone()));
         match claimed {
