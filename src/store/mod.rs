@@ -19,6 +19,7 @@ use futures_util::future::BoxFuture;
 pub use embedded::EmbeddedStore;
 pub use memory::MemoryStore;
 pub use metrics::Metrics;
+pub use record::AUTHOR_DOMAINS;
 
 use crate::clock::Clock;
 

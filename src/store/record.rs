@@ -12,7 +12,7 @@ use super::{DmarcObservation, HopRecord, Sighting, SightingKind};
 use crate::facts::{AuthResult, DmarcPolicy, DmarcRecord};
 
 /// Author domains that are told apart for one hop.
-pub(super) const AUTHOR_DOMAINS: usize = 64;
+pub const AUTHOR_DOMAINS: usize = 64;
 /// Octets of the longest name that is kept; no domain name is longer.
 pub(super) const LONGEST_NAME: usize = 255;
 /// Octets of the largest row, and of the largest policy record: what is in them strangers have written.
