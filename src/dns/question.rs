@@ -84,14 +84,14 @@ impl Kind {
 }
 
 impl Question {
-    /// Refuses what is no name: empty or long labels, more than 253 octets, anything but visible ASCII.
-    /// Names of other scripts must come as A-labels.
+    /// Refuses what is no name: empty or long labels, more than 253 octets, anything but printable ASCII
+    /// (a space is unusual, but SPF has a macro for it). Names of other scripts must come as A-labels.
     pub fn new(kind: Kind, name: &str) -> Result<Self, LookupError> {
         let name = name.strip_suffix('.').unwrap_or(name);
         let fits = name.len() <= 253
-            && name
-                .split('.')
-                .all(|label| (1..=63).contains(&label.len()) && label.bytes().all(|octet| octet.is_ascii_graphic()));
+            && name.split('.').all(|label| {
+                (1..=63).contains(&label.len()) && label.bytes().all(|octet| matches!(octet, b' '..=b'~'))
+            });
         if fits { Ok(Self { kind, name: name.to_ascii_lowercase().into() }) } else { Err(LookupError::NotAName) }
     }
 
@@ -157,7 +157,8 @@ mod tests {
             ("", None),
             (".", None),
             ("a..example", None),
-            ("a b.example", None),
+            ("a b.example", Some("a b.example")),
+            ("a\tb.example", None),
             ("b\u{fc}cher.example", None),
             ("a\r\n.example", None),
         ] {

@@ -4,6 +4,8 @@
 //! and the `Authentication-Results` field share them. DNS trouble is `TempError`, never a pass and
 //! never a failure of the sender.
 
+pub mod spf;
+
 use std::sync::Arc;
 
 use crate::dns::Lookup;
@@ -38,12 +40,12 @@ impl Authenticator {
 
     /// SPF of the HELO name.
     pub async fn spf_of_helo<'f>(&self, facts: &'f HeloFacts) -> &'f Spf {
-        facts.spf.get_or_derive(|| async { Spf::new(AuthResult::None, "", "not looked at") }).await
+        facts.spf.get_or_derive(|| spf::of_helo(&*self.dns, facts)).await
     }
 
     /// SPF of the reverse-path; of the HELO name if it is null.
     pub async fn spf_of_mail<'f>(&self, facts: &'f MailFacts) -> &'f Spf {
-        facts.spf.get_or_derive(|| async { Spf::new(AuthResult::None, "", "not looked at") }).await
+        facts.spf.get_or_derive(|| spf::of_mail(&*self.dns, facts)).await
     }
 
     /// Whom the From fields name.

@@ -8,7 +8,7 @@ use std::str::FromStr;
 ///
 /// Written as
 /// - `127.0.0.2`: one code; an octet may be `*` (any), or `[2,4..7]` (a choice of values and ranges);
-/// - `127.0.0.4-127.0.0.7`: all codes from one to the other;
+/// - `127.0.0.4-127.0.0.7`: all codes from one to the other; `127.0.1.0/24` is another way to write such a range;
 /// - `mask:0.0.0.4`: codes that have all these bits set;
 /// - `*`: any code.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +64,9 @@ fn parse(text: &str) -> Result<CodePattern, &'static str> {
     if let Some(bits) = text.strip_prefix("mask:") {
         return parse_mask(bits.trim());
     }
+    if let Some((first, bits)) = text.split_once('/') {
+        return parse_network(first.trim(), bits.trim());
+    }
     // A dash within brackets is not the one between two codes.
     if let Some((first, last)) = text.split_once('-').filter(|_| !text.contains('[')) {
         return parse_range(first.trim(), last.trim());
@@ -87,6 +90,16 @@ fn parse_range(first: &str, last: &str) -> Result<CodePattern, &'static str> {
         return Err("return codes lie within 127.0.0.0/8");
     }
     if first > last { Err("the range ends before it begins") } else { Ok(CodePattern::Range(first, last)) }
+}
+
+fn parse_network(first: &str, bits: &str) -> Result<CodePattern, &'static str> {
+    let written = "write a network as 127.0.1.0/24";
+    let (first, bits): (Ipv4Addr, u8) = (first.parse().map_err(|_| written)?, bits.parse().map_err(|_| written)?);
+    if !first.is_loopback() || bits < 8 {
+        return Err("return codes lie within 127.0.0.0/8");
+    }
+    let network = ipnet::Ipv4Net::new(first, bits).map_err(|_| written)?;
+    Ok(CodePattern::Range(network.network(), network.broadcast()))
 }
 
 fn parse_octets(text: &str) -> Result<CodePattern, &'static str> {
@@ -206,6 +219,17 @@ mod tests {
     }
 
     #[test]
+    fn a_network_is_a_range() {
+        for (network, range) in [
+            ("127.255.255.0/24", "127.255.255.0-127.255.255.255"),
+            ("127.0.0.255/32", "127.0.0.255-127.0.0.255"),
+            ("127.0.0.0/8", "127.0.0.0-127.255.255.255"),
+        ] {
+            assert_eq!(network.parse::<CodePattern>(), range.parse(), "{network}");
+        }
+    }
+
+    #[test]
     fn what_is_no_pattern_is_refused_with_the_reason() {
         for (text, why) in [
             ("", "an octet is a number"),
@@ -220,6 +244,10 @@ mod tests {
             ("127.0.0.7-127.0.0.4", "ends before it begins"),
             ("127.0.0.4-7", "write a range as"),
             ("10.0.0.1-10.0.0.2", "within 127.0.0.0/8"),
+            ("127.0.1/24", "write a network as"),
+            ("127.0.1.0/33", "write a network as"),
+            ("10.0.0.0/24", "within 127.0.0.0/8"),
+            ("127.0.0.0/7", "within 127.0.0.0/8"),
             ("mask:4", "mask:0.0.0.4"),
             ("mask:0.0.0.0", "at least one bit"),
             ("mask:192.0.0.4", "begins with 127"),

@@ -1,17 +1,25 @@
-//! DNS blocklists and allowlists of addresses (RFC 5782): one zone is one check.
+//! DNS lists (RFC 5782): blocklists and allowlists of addresses, names and digests. One zone, asked about
+//! one kind of thing, is one check.
 
 pub mod code;
+pub mod question;
+pub mod source;
+pub mod subject;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+use tokio::time::timeout;
+
 use super::Check;
-use crate::dns::Lookup;
-use crate::facts::ClientFacts;
+use crate::dns::{Lookup, LookupError};
 use crate::scoring::{CheckError, CheckName, Finding, Outcome, Skip, Spec, Symbol};
-use crate::units::{canonical, is_local_scope, reversed_labels};
 pub use code::{CodePattern, PatternError};
+pub use question::{Names, Question, Skipped};
+pub use source::{Shared, Source, add};
+pub use subject::{Form, Subject, Thing};
 
 /// One list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,28 +28,69 @@ pub struct Settings {
     pub name: String,
     /// Its zone, such as `zen.spamhaus.org`.
     pub zone: String,
+    /// What it is asked about.
+    pub of: Subject,
     /// It lists IPv4 addresses.
     pub ipv4: bool,
     /// It lists IPv6 addresses.
     pub ipv6: bool,
+    /// Which forms of a name it is asked about.
+    pub names: Names,
+    /// Questions about one client or message; what there is beyond them is not asked about.
+    pub questions: usize,
     /// How long it may take to answer.
     pub deadline: Duration,
     /// What its return codes mean. Every pattern that matches a code emits its symbol.
     pub codes: Vec<(CodePattern, Symbol)>,
+    /// Codes that are errors of this list, besides those that are errors of every list.
+    pub errors: Vec<CodePattern>,
     /// Its symbols count for nothing but the record of what would have been.
     pub shadow: bool,
 }
 
-/// The check of one list.
-pub struct Dnsbl {
+/// The check of one list, asked about what `S` finds.
+pub struct Dnsbl<S> {
     settings: Settings,
     spec: Spec,
     dns: Arc<dyn Lookup>,
+    skipped: Arc<Skipped>,
+    source: S,
 }
 
-impl Dnsbl {
-    /// Asks `dns` about every client.
-    pub fn new(settings: Settings, dns: Arc<dyn Lookup>) -> Self {
+/// What one answer of a list says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Not listed.
+    NotListed,
+    /// Listed: the symbols of its codes, each with the codes that it stands for. Codes that nobody gave
+    /// a meaning are no observation, so there may be none.
+    Listed(Vec<(Symbol, Vec<Ipv4Addr>)>),
+    /// This code, which no working list sends, spoils the whole answer.
+    Error(Ipv4Addr, &'static str),
+}
+
+impl Settings {
+    /// A list of IPv4 addresses of clients, whose codes mean nothing yet.
+    pub fn new(name: &str, zone: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            zone: zone.to_owned(),
+            of: Subject::Client,
+            ipv4: true,
+            ipv6: false,
+            names: Names::Both,
+            questions: 10,
+            deadline: Duration::from_secs(2),
+            codes: Vec::new(),
+            errors: Vec::new(),
+            shadow: false,
+        }
+    }
+}
+
+impl<S: Source> Dnsbl<S> {
+    /// Asks about what `source` finds.
+    pub fn new(settings: Settings, source: S, shared: &Shared) -> Self {
         let mut emits: Vec<Symbol> = settings.codes.iter().map(|(_, symbol)| symbol.clone()).collect();
         emits.sort();
         emits.dedup();
@@ -50,63 +99,111 @@ impl Dnsbl {
             exclusive: emits.len() < 2,
             emits: emits.into(),
         };
-        Self { settings, spec, dns }
+        Self { settings, spec, dns: Arc::clone(&shared.dns), skipped: Arc::clone(&shared.skipped), source }
     }
 
-    async fn look(&self, addr: IpAddr) -> Outcome {
-        let addr = canonical(addr);
-        let lists_family = if addr.is_ipv4() { self.settings.ipv4 } else { self.settings.ipv6 };
-        if !lists_family || is_local_scope(addr) {
+    async fn look(&self, things: &[Thing]) -> Outcome {
+        let questions = question::questions(things, &self.settings, &self.skipped);
+        if questions.is_empty() {
             return Outcome::Skipped(Skip::NotApplicable);
         }
-        let name = format!("{}{}", reversed_labels(addr), self.settings.zone);
-        match self.dns.a(&name).await {
-            Ok(answer) => judge(&self.settings, addr, &answer.records),
-            Err(why) => Outcome::Failed(CheckError::Dns(why.to_string())),
-        }
+        let answers = join_all(questions.iter().map(|question| self.ask(question))).await;
+        judge(&self.settings.zone, questions.iter().zip(answers))
+    }
+
+    /// `None`: no answer within the deadline.
+    async fn ask(&self, question: &Question) -> Option<Result<Reading, LookupError>> {
+        let answer = timeout(self.settings.deadline, self.dns.a(&question.name)).await.ok()?;
+        Some(answer.map(|answer| read(&self.settings, &answer.records)))
     }
 }
 
-impl Check for Dnsbl {
-    type Facts = ClientFacts;
+impl<S: Source> Check for Dnsbl<S> {
+    type Facts = S::Facts;
 
     fn spec(&self) -> &Spec {
         &self.spec
     }
 
-    async fn run(&self, facts: &ClientFacts) -> Outcome {
-        self.look(facts.addr).await
+    async fn run(&self, facts: &S::Facts) -> Outcome {
+        match self.source.things(facts).await {
+            Ok(things) => self.look(&things).await,
+            Err(why) => Outcome::Failed(why),
+        }
     }
 
     fn time_limit(&self) -> Option<Duration> {
-        Some(self.settings.deadline)
+        // What is found out first has limits of its own; the list has its deadline for itself.
+        matches!(self.settings.of, Subject::Client | Subject::Helo | Subject::Sender).then_some(self.settings.deadline)
     }
 }
 
-/// What the list's answer about `addr` means. No records: not listed. Codes that nobody gave a meaning
-/// are no observation. One code that no working list sends spoils the whole answer.
-pub fn judge(settings: &Settings, addr: IpAddr, codes: &[Ipv4Addr]) -> Outcome {
-    let zone = &settings.zone;
-    if let Some((code, why)) = codes.iter().find_map(|code| Some((code, trouble(*code)?))) {
-        return Outcome::Failed(CheckError::ListError(format!("{code} from {zone}: {why}")));
+/// What an answer of the list says.
+pub fn read(settings: &Settings, codes: &[Ipv4Addr]) -> Reading {
+    let error = |code: &Ipv4Addr| {
+        let own = || settings.errors.iter().any(|pattern| pattern.matches(*code));
+        Some((*code, trouble(*code).or_else(|| own().then_some("an error, by the rules of this list"))?))
+    };
+    if let Some((code, why)) = codes.iter().find_map(error) {
+        return Reading::Error(code, why);
+    }
+    if codes.is_empty() {
+        return Reading::NotListed;
     }
     let mut codes = codes.to_vec();
     codes.sort_unstable();
     codes.dedup();
-    let mut found: Vec<(&Symbol, Vec<String>)> = Vec::new();
+    let mut found: Vec<(Symbol, Vec<Ipv4Addr>)> = Vec::new();
     for (pattern, symbol) in &settings.codes {
-        for code in codes.iter().filter(|code| pattern.matches(**code)).map(Ipv4Addr::to_string) {
-            match found.iter_mut().find(|(other, _)| *other == symbol) {
-                Some((_, matched)) if matched.contains(&code) => {}
-                Some((_, matched)) => matched.push(code),
-                None => found.push((symbol, vec![code])),
+        for code in codes.iter().filter(|code| pattern.matches(**code)) {
+            match found.iter_mut().find(|(other, _)| other == symbol) {
+                Some((_, matched)) if matched.contains(code) => {}
+                Some((_, matched)) => matched.push(*code),
+                None => found.push((symbol.clone(), vec![*code])),
             }
         }
     }
-    let finding = |(symbol, codes): (&Symbol, Vec<String>)| {
-        Finding::new(symbol.clone(), format!("{} from {zone} for {addr}", codes.join(", ")))
-    };
-    Outcome::from_findings(found.into_iter().map(finding).collect())
+    Reading::Listed(found)
+}
+
+/// What all answers together come to. An error of the list spoils them all; a question without an answer
+/// spoils nothing but the certainty that there is nothing.
+pub fn judge<'q>(
+    zone: &str,
+    answers: impl IntoIterator<Item = (&'q Question, Option<Result<Reading, LookupError>>)>,
+) -> Outcome {
+    let mut found: Vec<(Symbol, String)> = Vec::new();
+    let mut unanswered = None;
+    for (question, answer) in answers {
+        match answer {
+            Some(Ok(Reading::NotListed)) => {}
+            Some(Ok(Reading::Listed(symbols))) => {
+                for (symbol, codes) in symbols {
+                    let codes: Vec<String> = codes.iter().map(Ipv4Addr::to_string).collect();
+                    let evidence = format!("{} from {zone} for {}", codes.join(", "), question.about);
+                    match found.iter_mut().find(|(other, _)| *other == symbol) {
+                        Some((_, all)) => {
+                            all.push_str("; ");
+                            all.push_str(&evidence);
+                        }
+                        None => found.push((symbol, evidence)),
+                    }
+                }
+            }
+            Some(Ok(Reading::Error(code, why))) => {
+                return Outcome::Failed(CheckError::ListError(format!("{code} from {zone}: {why}")));
+            }
+            Some(Err(why)) => unanswered = Some(Outcome::Failed(CheckError::Dns(why.to_string()))),
+            None => unanswered = Some(Outcome::TimedOut),
+        }
+    }
+    match unanswered {
+        Some(outcome) if found.is_empty() => outcome,
+        _ => {
+            let findings = found.into_iter().map(|(symbol, evidence)| Finding::new(symbol, evidence));
+            Outcome::from_findings(findings.collect())
+        }
+    }
 }
 
 /// Why a code is no listing, if it is none.

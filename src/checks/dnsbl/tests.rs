@@ -1,22 +1,37 @@
 //! Answers of lists, and what they mean.
 
+use std::net::IpAddr;
+
 use super::*;
-use crate::dns::{FixedDns, LookupError};
+use crate::checks::auth::{self, Authenticator};
+use crate::checks::client_name::ClientNames;
+use crate::dns::FixedDns;
+use crate::facts::ClientFacts;
 
 fn list(codes: &[(&str, &'static str)]) -> Settings {
     Settings {
-        name: "test".into(),
-        zone: "list.example".into(),
-        ipv4: true,
         ipv6: true,
-        deadline: Duration::from_secs(2),
         codes: codes.iter().map(|(text, symbol)| (text.parse().expect(text), Symbol::known(symbol))).collect(),
-        shadow: false,
+        ..Settings::new("test", "list.example")
     }
 }
 
-fn check(settings: Settings, dns: FixedDns) -> Dnsbl {
-    Dnsbl::new(settings, Arc::new(dns))
+fn shared(dns: FixedDns) -> Shared {
+    let dns: Arc<dyn Lookup> = Arc::new(dns);
+    Shared {
+        client_names: ClientNames::new(5, dns.clone()),
+        authenticator: Authenticator::new(auth::Settings::default(), dns.clone()),
+        skipped: Arc::default(),
+        dns,
+    }
+}
+
+fn check(settings: Settings, dns: FixedDns) -> Dnsbl<source::Client> {
+    Dnsbl::new(settings, source::Client, &shared(dns))
+}
+
+fn client(addr: &str) -> ClientFacts {
+    ClientFacts::new(addr.parse().expect(addr), "edge".into(), "mx.example.net".into(), None)
 }
 
 /// The outcome in one line: symbols and evidence, or the label.
@@ -32,24 +47,40 @@ fn told(outcome: &Outcome) -> String {
     }
 }
 
+/// What answers to questions about `a.example` and, where there is a second, `b.example` come to.
+fn judged(settings: &Settings, answers: &[Option<Result<&[[u8; 4]], LookupError>>]) -> String {
+    let questions =
+        ["a.example", "b.example"].map(|name| Question { name: format!("{name}.zone"), about: name.into() });
+    let answers = answers.iter().map(|answer| {
+        answer.map(|answer| {
+            answer.map(|codes| read(settings, &codes.iter().copied().map(Ipv4Addr::from).collect::<Vec<_>>()))
+        })
+    });
+    told(&judge(&settings.zone, questions.iter().zip(answers)))
+}
+
 #[test]
 fn answers_become_findings_and_never_by_mistake() {
-    let settings = list(&[
-        ("127.0.0.[2..3]", "LIST_SPAM"),
-        ("127.0.0.4-127.0.0.7", "LIST_BOT"),
-        ("127.0.0.3", "LIST_CSS"),
-        ("127.0.1.*", "LIST_ELSE"),
-    ]);
+    let settings = Settings {
+        errors: vec!["127.0.9.0/24".parse().expect("a pattern")],
+        ..list(&[
+            ("127.0.0.[2..3]", "LIST_SPAM"),
+            ("127.0.0.4-127.0.0.7", "LIST_BOT"),
+            ("127.0.0.3", "LIST_CSS"),
+            ("127.0.1.*", "LIST_ELSE"),
+            ("127.0.9.*", "LIST_NINE"),
+        ])
+    };
     for (codes, outcome) in [
         (&[][..], "clear"),
-        (&[[127, 0, 0, 2]][..], "LIST_SPAM (127.0.0.2 from list.example for 192.0.2.1)"),
-        (&[[127, 0, 0, 7], [127, 0, 0, 4]], "LIST_BOT (127.0.0.4, 127.0.0.7 from list.example for 192.0.2.1)"),
+        (&[[127, 0, 0, 2]][..], "LIST_SPAM (127.0.0.2 from list.example for a.example)"),
+        (&[[127, 0, 0, 7], [127, 0, 0, 4]], "LIST_BOT (127.0.0.4, 127.0.0.7 from list.example for a.example)"),
         (
             &[[127, 0, 0, 3]],
-            "LIST_SPAM (127.0.0.3 from list.example for 192.0.2.1); \
-             LIST_CSS (127.0.0.3 from list.example for 192.0.2.1)",
+            "LIST_SPAM (127.0.0.3 from list.example for a.example); \
+             LIST_CSS (127.0.0.3 from list.example for a.example)",
         ),
-        (&[[127, 0, 1, 99]], "LIST_ELSE (127.0.1.99 from list.example for 192.0.2.1)"),
+        (&[[127, 0, 1, 99]], "LIST_ELSE (127.0.1.99 from list.example for a.example)"),
         (&[[127, 0, 0, 10]], "clear"),
         (
             &[[127, 255, 255, 254]],
@@ -60,14 +91,45 @@ fn answers_become_findings_and_never_by_mistake() {
             "failed: list error: 127.255.255.255 from list.example: the list refuses our questions",
         ),
         (&[[127, 0, 0, 1]], "failed: list error: 127.0.0.1 from list.example: no list answers so (RFC 5782 2.1)"),
+        (&[[127, 0, 9, 9]], "failed: list error: 127.0.9.9 from list.example: an error, by the rules of this list"),
         (
             &[[198, 51, 100, 80]],
             "failed: list error: 198.51.100.80 from list.example: not within 127.0.0.0/8: \
              the zone is gone, or somebody answers in its place",
         ),
     ] {
-        let codes: Vec<Ipv4Addr> = codes.iter().map(|octets| Ipv4Addr::from(*octets)).collect();
-        assert_eq!(told(&judge(&settings, [192, 0, 2, 1].into(), &codes)), outcome, "{codes:?}");
+        assert_eq!(judged(&settings, &[Some(Ok(codes))]), outcome, "{codes:?}");
+    }
+}
+
+#[test]
+fn several_answers_are_one_outcome() {
+    let settings = list(&[("127.0.0.2", "LIST_SPAM"), ("127.0.0.3", "LIST_BOT")]);
+    const NOTHING: Option<Result<&[[u8; 4]], LookupError>> = Some(Ok(&[]));
+    const SPAM: Option<Result<&[[u8; 4]], LookupError>> = Some(Ok(&[[127, 0, 0, 2]]));
+    const BOT: Option<Result<&[[u8; 4]], LookupError>> = Some(Ok(&[[127, 0, 0, 3]]));
+    const REFUSED: Option<Result<&[[u8; 4]], LookupError>> = Some(Ok(&[[127, 255, 255, 254]]));
+    const BROKEN: Option<Result<&[[u8; 4]], LookupError>> = Some(Err(LookupError::ServerFailure));
+    let spam = "LIST_SPAM (127.0.0.2 from list.example for a.example)";
+    for (answers, outcome) in [
+        ([NOTHING, NOTHING], "clear"),
+        ([SPAM, NOTHING], spam),
+        (
+            [SPAM, SPAM],
+            "LIST_SPAM (127.0.0.2 from list.example for a.example; 127.0.0.2 from list.example for b.example)",
+        ),
+        (
+            [SPAM, BOT],
+            "LIST_SPAM (127.0.0.2 from list.example for a.example); \
+             LIST_BOT (127.0.0.3 from list.example for b.example)",
+        ),
+        ([SPAM, BROKEN], spam),
+        ([SPAM, None], spam),
+        ([NOTHING, BROKEN], "failed: DNS: server failure"),
+        ([NOTHING, None], "timed_out"),
+        ([SPAM, REFUSED], "failed: list error: 127.255.255.254 from list.example: the list refuses our questions"),
+    ] {
+        assert_eq!(judged(&settings, &answers), outcome, "{answers:?}");
     }
 }
 
@@ -75,8 +137,7 @@ fn answers_become_findings_and_never_by_mistake() {
 fn not_even_a_pattern_for_everything_makes_an_error_a_listing() {
     let settings = list(&[("*", "LIST_ANY")]);
     for code in [[127, 255, 255, 252], [127, 0, 0, 1], [10, 0, 0, 2]] {
-        let outcome = judge(&settings, [192, 0, 2, 1].into(), &[code.into()]);
-        assert!(matches!(outcome, Outcome::Failed(CheckError::ListError(_))), "{code:?}");
+        assert!(matches!(read(&settings, &[code.into()]), Reading::Error(..)), "{code:?}");
     }
 }
 
@@ -87,19 +148,21 @@ async fn clients_are_looked_up_in_the_zone_by_reversed_address() {
         .listed("list.example", [192, 0, 2, 1], [127, 0, 0, 2])
         .listed("list.example", v6, [127, 0, 0, 2])
         .listed("list.example", [10, 0, 0, 1], [127, 0, 0, 2])
-        .fail("9.2.0.192.list.example", LookupError::ServerFailure);
+        .fail("9.2.0.192.list.example", LookupError::ServerFailure)
+        .delay("8.2.0.192.list.example", Duration::from_secs(3));
     let check = check(list(&[("127.0.0.2", "LIST_SPAM")]), dns);
     for (addr, outcome) in [
         ("192.0.2.1", "LIST_SPAM (127.0.0.2 from list.example for 192.0.2.1)"),
         ("::ffff:192.0.2.1", "LIST_SPAM (127.0.0.2 from list.example for 192.0.2.1)"),
         ("2001:db8::1", "LIST_SPAM (127.0.0.2 from list.example for 2001:db8::1)"),
         ("192.0.2.2", "clear"),
+        ("192.0.2.8", "timed_out"),
         ("192.0.2.9", "failed: DNS: server failure"),
         ("10.0.0.1", "skipped"),
         ("127.0.0.2", "skipped"),
         ("fd00::1", "skipped"),
     ] {
-        assert_eq!(told(&check.look(addr.parse().expect(addr)).await), outcome, "{addr}");
+        assert_eq!(told(&Check::run(&check, &client(addr)).await), outcome, "{addr}");
     }
 }
 
@@ -107,8 +170,8 @@ async fn clients_are_looked_up_in_the_zone_by_reversed_address() {
 async fn a_list_is_asked_only_for_the_families_that_it_lists() {
     let settings = Settings { ipv6: false, ..list(&[("*", "LIST_ANY")]) };
     let check = check(settings, FixedDns::new());
-    assert_eq!(check.look("2001:db8::1".parse().expect("address")).await, Outcome::Skipped(Skip::NotApplicable));
-    assert_eq!(check.look([192, 0, 2, 1].into()).await, Outcome::Clear);
+    assert_eq!(Check::run(&check, &client("2001:db8::1")).await, Outcome::Skipped(Skip::NotApplicable));
+    assert_eq!(Check::run(&check, &client("192.0.2.1")).await, Outcome::Clear);
 }
 
 #[test]

@@ -8,13 +8,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
-
 use super::Check;
-use crate::dns::{Lookup, LookupError};
+use super::client_name::{ClientNames, MAX_NAMES};
+use crate::dns::Lookup;
 use crate::facts::{ClientFacts, ClientName};
 use crate::scoring::{CheckError, CheckName, Finding, Outcome, Skip, Spec, Symbol};
-use crate::units::{canonical, is_local_scope};
+use crate::units::canonical;
 
 /// How reverse DNS is looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,12 +28,12 @@ pub struct Settings {
 pub struct Rdns {
     settings: Settings,
     spec: Spec,
-    dns: Arc<dyn Lookup>,
+    names: ClientNames,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { max_names: 5, deadline: Duration::from_secs(8) }
+        Self { max_names: MAX_NAMES, deadline: Duration::from_secs(8) }
     }
 }
 
@@ -47,32 +46,8 @@ impl Rdns {
             emits: symbols.into_iter().map(Symbol::known).collect(),
             exclusive: false,
         };
-        Self { settings, spec, dns }
-    }
-
-    /// Asks for the names of `addr`, then for the addresses of the first of them.
-    async fn find_name(&self, addr: IpAddr) -> Result<ClientName, LookupError> {
-        let names = self.dns.ptr(addr).await?.records;
-        let Some(first) = names.first() else { return Ok(ClientName::None) };
-        let looked_at = || names.iter().take(self.settings.max_names.max(1));
-        let leads_back = join_all(looked_at().map(|name| self.leads_back(name, addr))).await;
-        match looked_at().zip(&leads_back).find(|(_, leads_back)| **leads_back == Ok(true)) {
-            Some((name, _)) => Ok(ClientName::Confirmed(name.clone())),
-            // The one that could not be looked up may be the one that leads back.
-            None => match leads_back.into_iter().find_map(Result::err) {
-                Some(why) => Err(why),
-                None => Ok(ClientName::Unconfirmed(first.clone())),
-            },
-        }
-    }
-
-    async fn leads_back(&self, name: &str, addr: IpAddr) -> Result<bool, LookupError> {
-        let found = match addr {
-            IpAddr::V4(addr) => self.dns.a(name).await.map(|answer| answer.records.contains(&addr)),
-            IpAddr::V6(addr) => self.dns.aaaa(name).await.map(|answer| answer.records.contains(&addr)),
-        };
-        // What is no name leads nowhere, today and tomorrow.
-        if found == Err(LookupError::NotAName) { Ok(false) } else { found }
+        let names = ClientNames::new(settings.max_names, dns);
+        Self { settings, spec, names }
     }
 }
 
@@ -84,15 +59,9 @@ impl Check for Rdns {
     }
 
     async fn run(&self, facts: &ClientFacts) -> Outcome {
-        let addr = canonical(facts.addr);
-        if let Some(name) = &facts.vouched_name {
-            return Outcome::from_findings(judge(&ClientName::Confirmed(name.to_ascii_lowercase().into()), addr));
-        }
-        if is_local_scope(addr) {
-            return Outcome::Skipped(Skip::NotApplicable);
-        }
-        match facts.name.get_or_try_derive(|| self.find_name(addr)).await {
-            Ok(name) => Outcome::from_findings(judge(name, addr)),
+        match self.names.of(facts).await {
+            Ok(Some(name)) => Outcome::from_findings(judge(&name, canonical(facts.addr))),
+            Ok(None) => Outcome::Skipped(Skip::NotApplicable),
             Err(why) => Outcome::Failed(CheckError::Dns(why.to_string())),
         }
     }

@@ -1,7 +1,7 @@
 //! What reverse DNS says, over a table of answers.
 
 use super::*;
-use crate::dns::FixedDns;
+use crate::dns::{FixedDns, LookupError};
 
 const ADDR: [u8; 4] = [192, 0, 2, 1];
 

@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use super::problem::{Problems, Report, nearest};
 use super::rules::Ports;
-use super::source::{element, join};
+use super::source::element;
 use super::{Rules, raw};
-use crate::checks::{Registry, RegistryError, content, dnsbl, forwarders, helo, protocol, rdns};
+use crate::checks::client_name::{ClientNames, MAX_NAMES};
+use crate::checks::{Registry, content, dnsbl, forwarders, helo, protocol, rdns};
 use crate::pipeline::Ruleset;
 use crate::scoring::{Score, Symbol};
-use lists::List;
 
 /// Symbols by name: those of checks that run, of lists that are off, and composites.
 struct Catalogue(BTreeSet<Symbol>);
@@ -28,9 +28,18 @@ pub(super) fn build(
     ports: &Ports,
     problems: &mut Problems,
 ) -> Option<Ruleset> {
-    let lists = lists::lists(&rules.lists.0, &mut Report { document: &rules.lists.1, problems });
-    let mut registry = registry(&lists, own_names, ports, &mut Report { document: &rules.lists.1, problems });
-    senders::add(rules, own_names, ports, &mut registry, problems);
+    let authenticator = senders::authenticator(rules, ports);
+    let report = &mut Report { document: &rules.lists.1, problems };
+    let lists = lists::lists(&rules.lists.0, report);
+    let shared = dnsbl::Shared {
+        dns: ports.dns.clone(),
+        client_names: ClientNames::new(MAX_NAMES, ports.dns.clone()),
+        authenticator: authenticator.clone(),
+        skipped: Arc::new(lists::skipped(&rules.lists.0, own_names, report)),
+    };
+    let mut registry = registry(own_names, ports, report);
+    lists::add(&lists, &shared, &mut registry, report);
+    senders::add(rules, own_names, &authenticator, &mut registry, problems);
     let mut known: BTreeSet<Symbol> = registry.symbols().keys().cloned().collect();
     known.extend(lists.iter().flat_map(|list| list.settings.codes.iter().map(|(_, symbol)| symbol.clone())));
     let emitted = known.clone();
@@ -51,7 +60,7 @@ pub(super) fn build(
     Some(Ruleset::new(rules.version.clone(), registry, Arc::new(weights), policy))
 }
 
-fn registry(lists: &[List], own_names: &[String], ports: &Ports, report: &mut Report<'_>) -> Registry {
+fn registry(own_names: &[String], ports: &Ports, report: &mut Report<'_>) -> Registry {
     let dns = &ports.dns;
     let mut registry = Registry::default();
     // What is built in cannot collide with itself, which tests of the checks show; a list can with anything.
@@ -64,14 +73,6 @@ fn registry(lists: &[List], own_names: &[String], ports: &Ports, report: &mut Re
     report.take("", registry.add(content::Content::new(content::Settings::default())));
     if let Some(store) = &ports.store {
         report.take("", registry.add(forwarders::Forwarders::new(store.clone())));
-    }
-    for list in lists.iter().filter(|list| list.enabled) {
-        let claimed = registry.add(dnsbl::Dnsbl::new(list.settings.clone(), dns.clone()));
-        match claimed {
-            // Two lists of one name were reported where they are read.
-            Ok(()) | Err(RegistryError::Name(_)) => {}
-            Err(taken @ RegistryError::Symbol { .. }) => report.error(&join(&list.at, "codes"), taken.to_string()),
-        }
     }
     registry
 }

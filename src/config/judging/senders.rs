@@ -1,22 +1,31 @@
 //! authentication.toml and trust.toml: the checks of who sends.
 
+use std::sync::Arc;
+
 use super::super::Rules;
-use super::super::problem::Problems;
+use super::super::problem::{Problems, Report};
 use super::super::rules::Ports;
 use crate::checks::{Registry, auth};
 
-/// Adds the checks of sender authentication, and of what follows from it.
-pub(super) fn add(
-    rules: &Rules,
-    _own_names: &[String],
-    ports: &Ports,
-    _registry: &mut Registry,
-    _problems: &mut Problems,
-) {
+/// The one authenticator that checks share.
+pub(super) fn authenticator(rules: &Rules, ports: &Ports) -> Arc<auth::Authenticator> {
     let written = &rules.authentication.0.dkim;
     let settings = auth::Settings {
         max_signatures: usize::try_from(written.signatures).unwrap_or(usize::MAX),
         min_rsa_bits: u32::try_from(written.min_rsa_bits).unwrap_or(u32::MAX),
     };
-    let _authenticator = auth::Authenticator::new(settings, ports.dns.clone());
+    auth::Authenticator::new(settings, ports.dns.clone())
+}
+
+/// Adds the checks of sender authentication, and of what follows from it.
+pub(super) fn add(
+    rules: &Rules,
+    _own_names: &[String],
+    authenticator: &Arc<auth::Authenticator>,
+    registry: &mut Registry,
+    problems: &mut Problems,
+) {
+    let report = &mut Report { document: &rules.authentication.1, problems };
+    report.take("", registry.add(auth::spf::SpfOfHelo::new(authenticator.clone())));
+    report.take("", registry.add(auth::spf::SpfOfMail::new(authenticator.clone())));
 }
