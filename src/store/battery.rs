@@ -100,8 +100,10 @@ impl Home for Embedded {
     }
 }
 
-/// Rows of each batch: source and messages.
-fn rows(batches: &[DmarcBatch]) -> Vec<(&str, Vec<(String, u64)>, u64)> {
+/// A batch in short: its domain, the source and messages of each row, what was left out.
+type Summary<'b> = (&'b str, Vec<(String, u64)>, u64);
+
+fn summary(batches: &[DmarcBatch]) -> Vec<Summary<'_>> {
     let of = |batch: &DmarcBatch| {
         let mut rows: Vec<_> = batch.rows.iter().map(|(row, count)| (row.source.to_string(), *count)).collect();
         rows.sort();
@@ -194,7 +196,7 @@ async fn equal_rows_are_counted_together<H: Home>() {
     let due = store.dmarc_due(day(1)).await.expect("readable");
     let one = |source: &str, count| (source.to_owned(), count);
     assert_eq!(
-        rows(&due),
+        summary(&due),
         [
             ("a.example", vec![one("192.0.2.1", 2), one("192.0.2.2", 1)], 0),
             ("b.example", vec![one("2001:db8::1", 1)], 0)
@@ -282,7 +284,7 @@ async fn what_is_beyond_all_measure_is_left_out<H: Home>() {
     store.dmarc_observed(record).await.expect("no failure");
     store.dmarc_observed(row).await.expect("no failure");
     store.sighted(sighting(&"h".repeat(300), "a.example", SightingKind::Forwarded, day(0))).await.expect("no failure");
-    assert_eq!(rows(&store.dmarc_due(day(1)).await.expect("readable")), [("b.example", vec![], 1)]);
+    assert_eq!(summary(&store.dmarc_due(day(1)).await.expect("readable")), [("b.example", vec![], 1)]);
     assert_eq!(store.hops().await.expect("readable"), []);
     store.flush().await.expect("safe");
 }

@@ -134,7 +134,7 @@ impl Bounds {
                 left_out: report.left_out,
             });
         }
-        batches.sort_by(|a, b| (a.begin, a.id).cmp(&(b.begin, b.id)));
+        batches.sort_by_key(|batch| (batch.begin, batch.id));
         Ok(batches)
     }
 }
