@@ -149,8 +149,11 @@ fn response(kind: Kind, lookup: &lookup::Lookup) -> Response {
 }
 
 /// A name as we write names, unless it is one that we could not ask for.
+/// Label by label: the text form of a name escapes characters that are merely rare, such as `/`.
 fn host(name: &Name) -> Option<Arc<str>> {
-    Question::new(Kind::A, &name.to_ascii()).ok().map(|question| question.name().into())
+    let label = |octets| std::str::from_utf8(octets).ok().filter(|label| !label.contains('.'));
+    let labels: Vec<&str> = name.iter().map(label).collect::<Option<_>>()?;
+    Question::new(Kind::A, &labels.join(".")).ok().map(|question| question.name().into())
 }
 
 /// RFC 7505: the exchanger `.` says that the domain takes no mail; kept as the empty name.
