@@ -7,6 +7,7 @@ pub mod auth;
 pub mod client_name;
 pub mod content;
 pub mod dnsbl;
+pub mod forwarders;
 pub mod helo;
 pub mod links;
 pub mod own_domain;

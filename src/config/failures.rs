@@ -25,6 +25,7 @@ pub fn table(loaded: &Loaded) -> Vec<Failure> {
     lists(loaded, &mut rows);
     backends(loaded, &mut rows);
     spool(loaded, &mut rows);
+    store(loaded, &mut rows);
     files(loaded, &mut rows);
     rows
 }
@@ -191,6 +192,24 @@ fn spool(loaded: &Loaded, rows: &mut Vec<Failure>) {
         format!("spool {}", spool.directory.display()),
         format!("full, unwritable, or {} in use", spool.total_disk),
         spoken(&refusal::SPOOL_FULL),
+    ));
+}
+
+fn store(loaded: &Loaded, rows: &mut Vec<Failure>) {
+    let Some(path) = &loaded.config.store.path else {
+        rows.push(row("memory (no store.path)", "a restart", "what was remembered is gone; mail is not affected"));
+        return;
+    };
+    let store = format!("store {}", path.display());
+    rows.push(row(
+        store.clone(),
+        "missing directory, damaged, or open in another process, at start",
+        "open: memory takes its place until the next restart, with a warning; never a refusal to start",
+    ));
+    rows.push(row(
+        store,
+        "full or failing disk, or more to write than it takes",
+        "open: what cannot be written is forgotten and counted; never 4xx, never 5xx, and nobody waits",
     ));
 }
 

@@ -126,7 +126,8 @@ fn why_names_the_line_or_the_default_or_the_nearest_key() {
 
 #[test]
 fn the_failure_table_names_every_dependency() {
-    let more = "[dns]\nservers = [\"192.0.2.53\"]\n[admin]\naddress = \"127.0.0.1:9125\"\n";
+    let more = "[dns]\nservers = [\"192.0.2.53\"]\n[admin]\naddress = \"127.0.0.1:9125\"\n\
+        [store]\npath = \"/var/lib/gatepost/gatepost.redb\"\n";
     let loaded = config::parse_text(&minimal(more)).expect("it loads");
     let table = failures::table(&loaded);
     for dependency in [
@@ -135,6 +136,7 @@ fn the_failure_table_names_every_dependency() {
         "list spamcop",
         "backend 127.0.0.1:2526",
         "spool",
+        "store /var/lib/gatepost/gatepost.redb",
         "configuration",
         "admin",
     ] {
@@ -145,6 +147,8 @@ fn the_failure_table_names_every_dependency() {
     let without = config::parse_text(&minimal("[dns]\nstale_seconds = 0\n")).expect("it loads");
     assert!(without.config.dns.stale.is_zero() && !stale(&failures::table(&without)));
     let accepted = table.iter().filter(|row| row.dependency.starts_with("backend"));
+    let store = table.iter().filter(|row| row.dependency.starts_with("store"));
+    assert!(store.into_iter().all(|row| row.answer.starts_with("open")));
     assert!(accepted.into_iter().all(|row| row.answer.contains("451") && !row.answer.contains("250 ")));
 }
 

@@ -15,7 +15,7 @@ use super::source::element;
 use super::{Rules, raw};
 use crate::checks::client_name::{ClientNames, MAX_NAMES};
 use crate::checks::site::Site;
-use crate::checks::{Registry, content, dnsbl, helo, protocol, rdns};
+use crate::checks::{Registry, content, dnsbl, forwarders, helo, protocol, rdns};
 use crate::pipeline::Ruleset;
 use crate::scoring::{Score, Symbol};
 
@@ -75,6 +75,9 @@ fn registry(own_names: &[String], ports: &Ports, report: &mut Report<'_>) -> Reg
     report.take("", registry.add(helo::Helo::new(helo_settings, dns.clone())));
     report.take("", registry.add(rdns::Rdns::new(rdns::Settings::default(), dns.clone())));
     report.take("", registry.add(content::Content::new(content::Settings::default())));
+    if let Some(store) = &ports.store {
+        report.take("", registry.add(forwarders::Forwarders::new(store.clone())));
+    }
     registry
 }
 

@@ -31,6 +31,8 @@ section! {
         dns: Dns = Dns::default(),
         /// Where messages are kept while they are judged.
         spool: Spool = Spool::default(),
+        /// What is remembered from one transaction to the next.
+        store: Store = Store::default(),
         /// Bounds of sessions.
         limits: Limits = Limits::default(),
         /// How long we wait for clients.
@@ -283,6 +285,23 @@ section! {
 }
 
 section! {
+    /// What is remembered from one transaction to the next: evidence about forwarders, rows of DMARC reports.
+    pub struct Store {
+        /// The file; made if it is not there, for one proxy alone. Default: memory, until the next restart.
+        path: Option<String> = None,
+        /// Hops that are remembered; beyond that those that forward least are forgotten.
+        #[schemars(range(min = 16, max = 10_000_000))]
+        hops: u64 = 50_000,
+        /// Distinct rows of DMARC reports over all domains; a domain has a tenth of them a day.
+        #[schemars(range(min = 100, max = 10_000_000))]
+        report_rows: u64 = 100_000,
+        /// What was not seen again for so many days is forgotten.
+        #[schemars(range(min = 1, max = 3650))]
+        retention_days: u64 = 90,
+    }
+}
+
+section! {
     /// What judges: lists, weights, policy.
     pub struct Rules {
         /// Directory of weights.toml, lists.toml and policy.toml. Default: the rules compiled in.
@@ -293,7 +312,7 @@ section! {
 section! {
     /// Metrics and health over HTTP, for the administrator's network only.
     pub struct Admin {
-        /// Address and port of /metrics, /healthz and /readyz. Default: off.
+        /// Address and port of /metrics, /healthz, /readyz and /forwarders. Default: off.
         address: Option<String> = None,
     }
 }
