@@ -1,9 +1,12 @@
 //! Values with a unit or a rule of their own: sizes, percentages, networks.
 
+mod domain_set;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
+pub use domain_set::DomainSet;
 use ipnet::IpNet;
 
 /// A share from 0 to 100 %.

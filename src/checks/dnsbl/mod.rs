@@ -4,6 +4,7 @@
 pub mod code;
 pub mod health;
 pub mod lists;
+pub mod message;
 pub mod metrics;
 pub mod points;
 pub mod question;
@@ -24,6 +25,7 @@ use crate::scoring::{CheckError, CheckName, Finding, Outcome, Skip, Spec, Symbol
 pub use code::{CodePattern, PatternError};
 use health::Answered;
 pub use lists::{Lists, Monitored};
+pub use message::Digest;
 pub use metrics::Metrics;
 pub use points::{Points, Test};
 pub use question::{Names, Question, Skipped};
@@ -47,6 +49,8 @@ pub struct Settings {
     pub ipv6: bool,
     /// Which forms of a name it is asked about.
     pub names: Names,
+    /// How it hides mail addresses.
+    pub digest: Digest,
     /// Questions about one client or message; what there is beyond them is not asked about.
     pub questions: usize,
     /// How long it may take to answer.
@@ -94,6 +98,7 @@ impl Settings {
             ipv4: true,
             ipv6: false,
             names: Names::Both,
+            digest: Digest::Sha1Hex,
             questions: 10,
             deadline: Duration::from_secs(2),
             codes: Vec::new(),

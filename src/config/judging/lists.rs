@@ -44,6 +44,7 @@ pub(super) fn lists(file: &written::ListsFile, report: &mut Report<'_>) -> Vec<L
             ipv4: families.contains(&written::Family::Ipv4),
             ipv6: families.contains(&written::Family::Ipv6),
             names,
+            digest: digest(list, of, &at, report),
             questions: usize::try_from(list.questions).unwrap_or(usize::MAX),
             deadline: std::time::Duration::from_millis(list.deadline_ms),
             codes: codes(list, &at, report),
@@ -87,22 +88,38 @@ fn forms(
     report: &mut Report<'_>,
 ) -> (Vec<written::Family>, dnsbl::Names) {
     let form = of.form();
-    if list.families.is_some() && form != dnsbl::Form::Address {
+    let may_be_addresses = form == dnsbl::Form::Address || of == dnsbl::Subject::Url;
+    if list.families.is_some() && !may_be_addresses {
         report.error(&join(at, "families"), format!("has no meaning where `of` is \"{}\", no address", of.as_str()));
     }
     if list.names.is_some() && form != dnsbl::Form::Name {
         report.error(&join(at, "names"), format!("has no meaning where `of` is \"{}\", no name", of.as_str()));
     }
-    let families = list.families.clone().unwrap_or_else(|| vec![written::Family::Ipv4]);
-    if families.is_empty() {
+    let by_default = if of == dnsbl::Subject::Url { Vec::new() } else { vec![written::Family::Ipv4] };
+    let families = list.families.clone().unwrap_or(by_default);
+    if families.is_empty() && form == dnsbl::Form::Address {
         report.error(&join(at, "families"), "a list without addresses: write \"ipv4\", \"ipv6\" or both");
     }
     let names = match list.names {
+        // Most lists of links list what was registered.
+        None if of == dnsbl::Subject::Url => dnsbl::Names::Registered,
         None | Some(written::Names::Both) => dnsbl::Names::Both,
         Some(written::Names::Host) => dnsbl::Names::Host,
         Some(written::Names::Registered) => dnsbl::Names::Registered,
     };
     (families, names)
+}
+
+/// How addresses are hidden, where that makes sense.
+fn digest(list: &written::Dnsbl, of: dnsbl::Subject, at: &str, report: &mut Report<'_>) -> dnsbl::Digest {
+    if list.digest.is_some() && of.form() != dnsbl::Form::Digest {
+        report.error(&join(at, "digest"), format!("has no meaning where `of` is \"{}\"", of.as_str()));
+    }
+    match list.digest {
+        None | Some(written::Digest::Sha1Hex) => dnsbl::Digest::Sha1Hex,
+        Some(written::Digest::Sha1Base32) => dnsbl::Digest::Sha1Base32,
+        Some(written::Digest::Sha256Base32) => dnsbl::Digest::Sha256Base32,
+    }
 }
 
 /// Registers the checks of the lists that are asked.

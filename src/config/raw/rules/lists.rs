@@ -33,10 +33,12 @@ section! {
         enabled: bool = true,
         /// True: its symbols are seen and counted but decide nothing.
         shadow: bool = false,
-        /// Kinds of addresses that it lists; IPv4 by default.
+        /// Kinds of addresses that it lists; IPv4 by default, none where it is asked about links.
         families: Option<Vec<Family>> = None,
-        /// Forms of a name that it is asked about; both by default.
+        /// Forms of a name that it is asked about; both by default, the registered domain of links.
         names: Option<Names> = None,
+        /// How it hides mail addresses; SHA-1 in hexadecimal by default.
+        digest: Option<Digest> = None,
         /// Questions about one client or message at most.
         #[schemars(range(min = 1, max = 100))]
         questions: u64 = 10,
@@ -99,7 +101,7 @@ pub enum Subject {
     Url,
     /// The addresses of those hosts.
     UrlAddress,
-    /// Digests of mail addresses in the message.
+    /// Digests of mail addresses: reverse-path, author, Reply-To, and those in the message.
     EmailHash,
 }
 
@@ -113,6 +115,21 @@ pub enum Names {
     Host,
     /// The registered domain.
     Registered,
+}
+
+/// How a list hides mail addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Digest {
+    /// SHA-1, hexadecimal.
+    #[serde(rename = "sha1-hex")]
+    Sha1Hex,
+    /// SHA-1, base32 without padding.
+    #[serde(rename = "sha1-base32")]
+    Sha1Base32,
+    /// SHA-256, base32 without padding.
+    #[serde(rename = "sha256-base32")]
+    Sha256Base32,
 }
 
 /// A kind of address.
