@@ -157,8 +157,7 @@ fn read(message: &Message) -> Result<Option<Chain>, String> {
 /// `i=1; ` and then what an Authentication-Results field holds (RFC 8617 4.1.1).
 fn read_results(value: &[u8]) -> Result<Numbered, Unsound> {
     let text = String::from_utf8_lossy(value);
-    let (instance, results) = text.split_once(';').unwrap_or((&text, ""));
-    let instance = without_comments(instance);
+    let (instance, results) = first_part(&text);
     let number = instance.split_once('=').filter(|(name, _)| trim(name) == "i").map(|(_, number)| trim(number));
     let number = number.ok_or_else(|| Unsound::new("it does not begin with `i=`"))?;
     let digits = (1..=2).contains(&number.len()) && number.bytes().all(|octet| octet.is_ascii_digit());
@@ -201,8 +200,8 @@ fn in_bounds(instance: Option<u32>) -> Result<u32, Unsound> {
         .ok_or_else(|| Unsound::new(format!("`i=` is not 1 to {MAX_SETS}")))
 }
 
-/// Without comments (RFC 5322 3.2.2); one that does not end takes the rest with it.
-fn without_comments(text: &str) -> String {
+/// What stands before the first semicolon, without comments (RFC 5322 3.2.2), and what stands behind it.
+fn first_part(text: &str) -> (String, &str) {
     let mut depth = 0usize;
     let mut kept = String::new();
     let mut chars = text.chars();
@@ -211,11 +210,12 @@ fn without_comments(text: &str) -> String {
             '\\' if depth > 0 => drop(chars.next()),
             '(' => depth += 1,
             ')' if depth > 0 => depth -= 1,
+            ';' if depth == 0 => break,
             _ if depth == 0 => kept.push(c),
             _ => {}
         }
     }
-    kept
+    (kept, chars.as_str())
 }
 
 /// On one line, without control characters, at most [`MAX_RESULTS`] characters.

@@ -6,6 +6,7 @@
 
 pub mod arc;
 pub mod dkim;
+pub mod dmarc;
 pub mod mail_auth;
 pub mod signing;
 pub mod spf;
@@ -13,7 +14,7 @@ pub mod spf;
 use std::sync::Arc;
 
 use crate::dns::Lookup;
-use crate::facts::{ArcChain, AuthResult, Author, Dkim, Dmarc, DmarcPolicy, HeloFacts, MailFacts, MessageFacts, Spf};
+use crate::facts::{ArcChain, Author, Dkim, Dmarc, HeloFacts, MailFacts, MessageFacts, Spf};
 
 /// What an administrator can set about sender authentication (`rules/authentication.toml`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +55,7 @@ impl Authenticator {
 
     /// Whom the From fields name.
     pub async fn author<'f>(&self, facts: &'f MessageFacts) -> &'f Author {
-        facts.author.get_or_derive(|| async { Author::Missing }).await
+        facts.author.get_or_derive(|| async { Author::of(&facts.message) }).await
     }
 
     /// The DKIM signatures.
@@ -69,18 +70,14 @@ impl Authenticator {
 
     /// DMARC; computes the others first.
     pub async fn dmarc<'f>(&self, facts: &'f MessageFacts) -> &'f Dmarc {
-        let none = || async {
-            Dmarc {
-                result: AuthResult::None,
-                author_domain: None,
-                policy: DmarcPolicy::None,
-                record: None,
-                spf_aligned: false,
-                dkim_aligned: None,
-                reason: String::new(),
-            }
+        let derive = || async {
+            let author = self.author(facts).await;
+            // The record is looked for while SPF and the signatures are.
+            let discovery = dmarc::Discovery::of(&*self.dns, author);
+            let (discovery, spf, dkim) = tokio::join!(discovery, self.spf_of_mail(&facts.mail), self.dkim(facts));
+            discovery.evaluate(author, spf, dkim).await
         };
-        facts.dmarc.get_or_derive(none).await
+        facts.dmarc.get_or_derive(derive).await
     }
 
     /// The settings.

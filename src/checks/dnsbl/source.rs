@@ -14,7 +14,7 @@ use futures_util::future::join_all;
 use super::message::{EmailHashes, UrlAddresses, Urls};
 use super::question::{Skipped, normal_name, registered_domain};
 use super::subject::{Subject, Thing};
-use super::{Dnsbl, Settings};
+use super::{Dnsbl, Lists, Settings};
 use crate::checks::auth::Authenticator;
 use crate::checks::client_name::ClientNames;
 use crate::checks::{Facts, Registry, RegistryError};
@@ -46,6 +46,8 @@ pub struct Shared {
     pub authenticator: Arc<Authenticator>,
     /// Names that no list is asked about.
     pub skipped: Arc<Skipped>,
+    /// The health of lists.
+    pub lists: Arc<Lists>,
 }
 
 /// Registers the check of one list.
@@ -253,3 +255,6 @@ fn sender_domain(facts: &MailFacts) -> Option<&str> {
         Domain::Literal(..) => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -193,19 +193,18 @@ mod tests {
 
     #[test]
     fn fields_have_two_canonical_forms() {
-        let cases: [(&[u8], &[u8], &[u8], &[u8]); 6] = [
-            (b"A", b" X", b"A: X", b"a:X"),
-            (b"B ", b" Y\t\r\n\tZ  ", b"B : Y\t\r\n\tZ  ", b"b:Y Z"),
-            (b"C", b"", b"C:", b"c:"),
-            (b"C", b" \r\n ", b"C: \r\n ", b"c:"),
-            (b"D", b"\r\n a\r\n\tb", b"D:\r\n a\r\n\tb", b"d:a b"),
-            (b"E", b" a\x0cb \xff", b"E: a\x0cb \xff", b"e:a\x0cb \xff"),
-        ];
-        for (name, value, simple, relaxed) in cases {
-            for (form, expected) in [(Form::Simple, simple), (Form::Relaxed, relaxed)] {
+        for (name, value, relaxed) in [
+            ("A", " X", "a:X"),
+            ("B ", " Y\t\r\n\tZ  ", "b:Y Z"),
+            ("C", "", "c:"),
+            ("C", " \r\n ", "c:"),
+            ("D", "\r\n a\r\n\tb", "d:a b"),
+            ("E", " a\x0cb \u{fc}", "e:a\x0cb \u{fc}"),
+        ] {
+            for (form, expected) in [(Form::Simple, format!("{name}:{value}")), (Form::Relaxed, relaxed.to_owned())] {
                 let mut out = Vec::new();
-                field(form, name, value, &mut out);
-                assert_eq!(out, expected, "{form:?} {:?}", String::from_utf8_lossy(value));
+                field(form, name.as_bytes(), value.as_bytes(), &mut out);
+                assert_eq!(String::from_utf8(out).unwrap(), expected, "{form:?} {value:?}");
             }
         }
     }

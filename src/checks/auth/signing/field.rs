@@ -186,13 +186,13 @@ mod tests {
             ("b=AA A=", "b=A=A", "`b=` is no Base64"),
             ("bh=AAAA", "bh=", "`bh=` is empty"),
             ("h=From : TO::from", "c=simple", "`h=` is missing"),
-            ("h=", "c=; h=", "`c=` is unknown to us"),
-            ("h=", "c=relaxed/; h=", "`c=` is unknown to us"),
-            ("h=", "c=nofws; h=", "`c=` is unknown to us"),
-            ("h=", "c=simple/simple/simple; h=", "`c=` is unknown to us"),
-            ("h=", "t=now; h=", "`t=` is no number"),
-            ("h=", "l=-1; h=", "`l=` is no number"),
-            ("h=", "t=5; x=5; h=", "`x=` is not later than `t=`"),
+            ("h=From", "c=; h=From", "`c=` is unknown to us"),
+            ("h=From", "c=relaxed/; h=From", "`c=` is unknown to us"),
+            ("h=From", "c=nofws; h=From", "`c=` is unknown to us"),
+            ("h=From", "c=simple/simple/simple; h=From", "`c=` is unknown to us"),
+            ("h=From", "t=now; h=From", "`t=` is no number"),
+            ("h=From", "l=-1; h=From", "`l=` is no number"),
+            ("h=From", "t=5; x=5; h=From", "`x=` is not later than `t=`"),
         ] {
             assert_eq!(read(&SOUND.replacen(from, to, 1)), Err(why.to_owned()), "{from} -> {to}");
         }

@@ -9,6 +9,8 @@ pub mod field;
 pub mod hashes;
 pub mod key;
 pub mod section;
+#[cfg(test)]
+pub mod signer;
 pub mod source;
 pub mod tags;
 

@@ -23,8 +23,10 @@ section! {
     pub struct Dnsbl {
         /// Its short name, in logs and metrics.
         name: String = String::new(),
-        /// The zone, such as `bl.example.net`.
+        /// The zone, such as `bl.example.net`; `{key}` in it stands for the key.
         zone: String = String::new(),
+        /// The key that its makers gave us; never shown to clients.
+        key: Option<String> = None,
         /// What it is asked about.
         of: Subject = Subject::Client,
         /// False: it is not asked.
@@ -47,7 +49,30 @@ section! {
         codes: BTreeMap<String, String> = BTreeMap::new(),
         /// Return codes that are errors of this list, such as `127.0.0.255` or `127.0.1.0/24`.
         errors: Vec<String> = Vec::new(),
+        /// Test points of RFC 5782 that it is tested with; both by default.
+        test: Option<Test> = None,
+        /// More that it must list: addresses, names or digests, as it lists them.
+        test_listed: Vec<String> = Vec::new(),
+        /// More that it must never list.
+        test_not_listed: Vec<String> = Vec::new(),
+        /// Time between two tests while all is well.
+        #[schemars(range(min = 30, max = 86_400))]
+        test_interval_seconds: u64 = 600,
     }
+}
+
+/// Test points of RFC 5782: 127.0.0.2 (`TEST`) must be listed, 127.0.0.1 (`INVALID`) must not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Test {
+    /// Both.
+    Both,
+    /// The one that must be listed.
+    Positive,
+    /// The one that must not be listed.
+    Negative,
+    /// None.
+    None,
 }
 
 /// What a list is asked about.
