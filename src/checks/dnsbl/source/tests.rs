@@ -34,10 +34,12 @@ fn facts(helo: &str, sender: &str, author: WrittenBy, signers: &[(&str, AuthResu
         testing: false,
     };
     let signatures = Signatures { signatures: signers.iter().map(signature).collect(), ..Signatures::default() };
+    let octets = b"A: b\r\n\r\nhttp://www.link.example/".to_vec();
+    let len = octets.len() as u64;
     MessageFacts {
         author: author.into(),
         dkim: signatures.into(),
-        ..MessageFacts::new(Arc::new(mail), Vec::new(), Arc::new(Message::new(Vec::new(), 0)), None)
+        ..MessageFacts::new(Arc::new(mail), Vec::new(), Arc::new(Message::new(octets, len)), None)
     }
 }
 
@@ -94,6 +96,7 @@ fn world() -> FixedDns {
         .ptr(ADDR, ["mail.client.example"])
         .a("mail.client.example", [ADDR])
         .ns("sender.example", ["ns1.bad-dns.example", "ns2.other.example"])
+        .a("www.link.example", [[198, 51, 100, 80]])
         .ns("author.example", ["ns1.bad-dns.example"])
         .a("ns1.bad-dns.example", [[198, 51, 100, 53]])
         .aaaa("ns2.other.example", ["2001:db8::53".parse().expect("an address")])
@@ -118,6 +121,9 @@ async fn every_subject_finds_what_it_is_about() {
         (Subject::NameServer, "ns2.other.example", "ns2.other.example"),
         (Subject::NameServerAddress, "53.100.51.198", "198.51.100.53"),
         (Subject::NameServerAddress, v6_server, "2001:db8::53"),
+        (Subject::Url, "link.example", "link.example"),
+        (Subject::UrlAddress, "80.100.51.198", "198.51.100.80"),
+        (Subject::EmailHash, "bed8b7b68fb0123ca6ed9bc8316fe55ece12854b", "a@x.sender.example"),
     ] {
         let signers = [("signer.example", AuthResult::Pass), ("forged.example", AuthResult::Fail)];
         let facts = Arc::new(facts("mx.helo.example", "<a@x.sender.example>", by("mail.author.example"), &signers));
