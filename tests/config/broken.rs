@@ -62,7 +62,7 @@ fn each_mistake_is_named_with_its_place_and_remedy() {
         (
             "[dns]\nzone = [{ name = \"a.example\", file = \"a\", format = \"ip4set\" }, \
              { name = \"A.example.\", file = \"b\", format = \"ip4trie\" }]\n",
-            "11:106: error: dns.zone[1].format: this zone has IPv4 addresses already, as ip4set",
+            "11:108: error: dns.zone[1].format: this zone has IPv4 addresses already, as ip4set",
         ),
         ("[admin]\naddress = \"127.0.0.1:2525\"\n", "11:11: error: admin.address: is the address of a listener"),
         ("[admin]\naddress = \"0.0.0.0:9125\"\n", "11:11: warning: admin.address: metrics are open"),
