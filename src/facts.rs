@@ -3,6 +3,7 @@
 //! Each bundle holds the previous one. They are immutable once made and shared by `Arc`.
 
 pub mod authentication;
+mod author;
 
 use std::fmt;
 use std::future::Future;

@@ -2,6 +2,7 @@
 //!
 //! One place decides the border between header section and body, for every reader of the message.
 
+pub mod address;
 pub mod fields;
 pub mod header;
 pub mod links;

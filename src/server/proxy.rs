@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::Registry;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{BackendsReady, Candidate, Dialogue, Loader, Plan, zones};
 use crate::backend::{self, Pool};
+use crate::checks::dnsbl::{self, Lists, tester};
 use crate::clock;
 use crate::config::rules::{self, Ports};
 use crate::config::{self, Loaded, Problems, reload};
@@ -21,7 +23,11 @@ use crate::net::{BoxIo, Refused};
 use crate::pipeline;
 use crate::session::spool::Spool;
 use crate::session::{self, Incoming, Shared};
+use crate::store::{self, Store};
 use crate::telemetry::log;
+
+/// How long the end waits for what is to be remembered.
+const LAST_WRITE: Duration = Duration::from_secs(3);
 
 /// One running proxy.
 pub struct Proxy {
@@ -59,8 +65,8 @@ pub enum ProxyError {
 }
 
 impl Proxy {
-    /// Puts a proxy together; call it within a runtime. `dns` replaces the configured name servers. Reads the
-    /// files of local zones before it returns.
+    /// Puts a proxy together, opens its store and reads the files of local zones; call it within a runtime.
+    /// `dns` replaces the configured name servers.
     ///
     /// # Errors
     /// What a configuration can be found good with, and still not work here.
@@ -70,10 +76,16 @@ impl Proxy {
             Some(dns) => dns,
             None => resolver(&config.dns, registry)?,
         };
+        let list_metrics = dnsbl::Metrics::new();
+        list_metrics.register(registry)?;
         let zones = local_zones(&config.zones, registry)?;
-        let ports = Ports { dns: Arc::new(dns::Local::new(zones.clone(), dns)), store: None };
+        let dns = Arc::new(dns::Local::new(zones.clone(), dns));
+        // Once: it outlives every reload.
+        let store = store::open(&config.store, clock::system(), store::Metrics::register(registry)?);
+        let ports = Ports { dns, store: Some(store), lists: Lists::new(list_metrics) };
         let pipeline_metrics = pipeline::Metrics::register(registry)?;
         let ruleset = rules::load(config, &ports).map_err(|problems| ProxyError::Rules(plain(&problems)))?;
+        tokio::spawn(tester::run(Arc::downgrade(&ports.lists), Arc::clone(&ports.dns)));
         let pool = Pool::new(config.backend.clone(), backend::Metrics::register(registry)?)?;
         let watch = CancellationToken::new();
         tokio::spawn(pool.clone().watch(watch.clone()));
@@ -156,6 +168,22 @@ impl Proxy {
     /// Waits a little until the backends have said what they offer, so that the first client is offered it.
     pub async fn warm_up(&self) {
         self.shared.pool.load_full().warm_up(Duration::from_secs(2)).await;
+    }
+
+    /// What it remembers.
+    pub fn store(&self) -> Option<Arc<dyn Store>> {
+        self.ports.store.clone()
+    }
+
+    /// Writes down what is to be remembered, once all sessions have ended. A disk that does not answer is
+    /// not waited for.
+    pub async fn close(&self) {
+        let Some(store) = &self.ports.store else { return };
+        match timeout(LAST_WRITE, store.flush()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => warn!(%why, "the store did not take its last writes"),
+            Err(_elapsed) => warn!("the store did not take its last writes in time"),
+        }
     }
 
     /// How many backends take mail now.

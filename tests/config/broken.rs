@@ -64,6 +64,12 @@ fn each_mistake_is_named_with_its_place_and_remedy() {
              { name = \"A.example.\", file = \"b\", format = \"ip4trie\" }]\n",
             "11:108: error: dns.zone[1].format: this zone has IPv4 addresses already, as ip4set",
         ),
+        ("[dns]\nstale_seconds = 604801\n", "11:17: error: dns.stale_seconds: must lie between 0 and 604800"),
+        ("[dns]\nttl_max_seconds = 0\n", "11:19: error: dns.ttl_max_seconds: must lie between 1 and 604800"),
+        (
+            "[dns]\nnegative_ttl_max_seconds = 86401\n",
+            "11:28: error: dns.negative_ttl_max_seconds: must lie between 1 and 86400",
+        ),
         ("[admin]\naddress = \"127.0.0.1:2525\"\n", "11:11: error: admin.address: is the address of a listener"),
         ("[admin]\naddress = \"0.0.0.0:9125\"\n", "11:11: warning: admin.address: metrics are open"),
         (

@@ -126,7 +126,8 @@ fn why_names_the_line_or_the_default_or_the_nearest_key() {
 
 #[test]
 fn the_failure_table_names_every_dependency() {
-    let more = "[dns]\nservers = [\"192.0.2.53\"]\n[admin]\naddress = \"127.0.0.1:9125\"\n";
+    let more = "[dns]\nservers = [\"192.0.2.53\"]\n[admin]\naddress = \"127.0.0.1:9125\"\n\
+        [store]\npath = \"/var/lib/gatepost/gatepost.redb\"\n";
     let loaded = config::parse_text(&minimal(more)).expect("it loads");
     let table = failures::table(&loaded);
     for dependency in [
@@ -135,12 +136,19 @@ fn the_failure_table_names_every_dependency() {
         "list spamcop",
         "backend 127.0.0.1:2526",
         "spool",
+        "store /var/lib/gatepost/gatepost.redb",
         "configuration",
         "admin",
     ] {
         assert!(table.iter().any(|row| row.dependency.starts_with(dependency)), "{dependency}");
     }
+    let stale = |table: &[failures::Failure]| table.iter().any(|row| row.answer.contains("expired up to 3600 s ago"));
+    assert!(stale(&table));
+    let without = config::parse_text(&minimal("[dns]\nstale_seconds = 0\n")).expect("it loads");
+    assert!(without.config.dns.stale.is_zero() && !stale(&failures::table(&without)));
     let accepted = table.iter().filter(|row| row.dependency.starts_with("backend"));
+    let store = table.iter().filter(|row| row.dependency.starts_with("store"));
+    assert!(store.into_iter().all(|row| row.answer.starts_with("open")));
     assert!(accepted.into_iter().all(|row| row.answer.contains("451") && !row.answer.contains("250 ")));
 }
 

@@ -4,12 +4,17 @@
 //! and the `Authentication-Results` field share them. DNS trouble is `TempError`, never a pass and
 //! never a failure of the sender.
 
+pub mod arc;
+pub mod dkim;
+pub mod dmarc;
+pub mod mail_auth;
+pub mod signing;
 pub mod spf;
 
 use std::sync::Arc;
 
 use crate::dns::Lookup;
-use crate::facts::{ArcChain, AuthResult, Author, Dkim, Dmarc, DmarcPolicy, HeloFacts, MailFacts, MessageFacts, Spf};
+use crate::facts::{ArcChain, Author, Dkim, Dmarc, HeloFacts, MailFacts, MessageFacts, Spf};
 
 /// What an administrator can set about sender authentication (`rules/authentication.toml`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,34 +55,29 @@ impl Authenticator {
 
     /// Whom the From fields name.
     pub async fn author<'f>(&self, facts: &'f MessageFacts) -> &'f Author {
-        facts.author.get_or_derive(|| async { Author::Missing }).await
+        facts.author.get_or_derive(|| async { Author::of(&facts.message) }).await
     }
 
     /// The DKIM signatures.
     pub async fn dkim<'f>(&self, facts: &'f MessageFacts) -> &'f Dkim {
-        facts.dkim.get_or_derive(|| async { Dkim::default() }).await
+        facts.dkim.get_or_derive(|| dkim::verify(&self.settings, &self.dns, facts)).await
     }
 
     /// The ARC chain.
     pub async fn arc<'f>(&self, facts: &'f MessageFacts) -> &'f ArcChain {
-        let none = || async { ArcChain { result: AuthResult::None, sets: Vec::new(), reason: String::new() } };
-        facts.arc.get_or_derive(none).await
+        facts.arc.get_or_derive(|| arc::verify(&self.settings, &self.dns, facts)).await
     }
 
     /// DMARC; computes the others first.
     pub async fn dmarc<'f>(&self, facts: &'f MessageFacts) -> &'f Dmarc {
-        let none = || async {
-            Dmarc {
-                result: AuthResult::None,
-                author_domain: None,
-                policy: DmarcPolicy::None,
-                record: None,
-                spf_aligned: false,
-                dkim_aligned: None,
-                reason: String::new(),
-            }
+        let derive = || async {
+            let author = self.author(facts).await;
+            // The record is looked for while SPF and the signatures are.
+            let discovery = dmarc::Discovery::of(&*self.dns, author);
+            let (discovery, spf, dkim) = tokio::join!(discovery, self.spf_of_mail(&facts.mail), self.dkim(facts));
+            discovery.evaluate(author, spf, dkim).await
         };
-        facts.dmarc.get_or_derive(none).await
+        facts.dmarc.get_or_derive(derive).await
     }
 
     /// The settings.

@@ -106,10 +106,8 @@ pub fn mail_symbol(spf: &Spf) -> Option<&'static str> {
 
 fn outcome(symbol: fn(&Spf) -> Option<&'static str>, spf: &Spf) -> Outcome {
     let Some(symbol) = symbol(spf) else { return Outcome::Clear };
-    let evidence = match &*spf.domain {
-        "" => spf.reason.clone(),
-        domain => format!("{domain}: {}", spf.reason),
-    };
+    let named = spf.reason.to_ascii_lowercase().contains(&*spf.domain);
+    let evidence = if named { spf.reason.clone() } else { format!("{}: {}", spf.domain, spf.reason) };
     Outcome::Found(vec![Finding::new(Symbol::known(symbol), evidence)])
 }
 

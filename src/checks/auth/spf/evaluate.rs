@@ -170,7 +170,7 @@ impl Evaluation<'_> {
                 Matched::Yes => {
                     if let Mechanism::Exists(target) = &directive.mechanism
                         && directive.qualifier == Qualifier::Pass
-                        && !target.depends_on_client()
+                        && !target.depends_on_address()
                     {
                         breadth.add(Breadth::EVERYBODY);
                     }

@@ -119,11 +119,9 @@ impl MacroString {
         self.letters().any(|letter| letter == Letter::ClientName)
     }
 
-    /// True if its expansion differs from client to client, as far as a client cannot choose it.
-    pub fn depends_on_client(&self) -> bool {
-        self.letters().any(|letter| {
-            matches!(letter, Letter::Address | Letter::ReadableAddress | Letter::ClientName | Letter::AddressKind)
-        })
+    /// True if its expansion hangs on the client's address, which a client cannot choose.
+    pub fn depends_on_address(&self) -> bool {
+        self.letters().any(|letter| matches!(letter, Letter::Address | Letter::ClientName))
     }
 
     /// The name to ask for, without a trailing dot; labels are taken off the left until it fits (RFC
@@ -341,4 +339,188 @@ fn url_escaped(text: &str) -> String {
         }
     }
     escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn values(addr: &str) -> Values<'static> {
+        Values {
+            addr: addr.parse().expect("address"),
+            local_part: "strong-bad",
+            sender_domain: "email.example.com",
+            domain: "email.example.com",
+            helo: "mail.example.net",
+            client_name: "mx.example.org",
+            receiver: "mx.site.example",
+            at: UNIX_EPOCH + Duration::from_secs(1_000_000_000),
+        }
+    }
+
+    #[test]
+    fn section_7_4_examples_expand_as_written_there() {
+        for (text, name) in [
+            ("%{s}", "strong-bad@email.example.com"),
+            ("%{o}", "email.example.com"),
+            ("%{d}", "email.example.com"),
+            ("%{d4}", "email.example.com"),
+            ("%{d3}", "email.example.com"),
+            ("%{d2}", "example.com"),
+            ("%{d1}", "com"),
+            ("%{dr}", "com.example.email"),
+            ("%{d2r}", "example.email"),
+            ("%{l}", "strong-bad"),
+            ("%{l-}", "strong.bad"),
+            ("%{lr}", "strong-bad"),
+            ("%{lr-}", "bad.strong"),
+            ("%{l1r-}", "strong"),
+            ("%{ir}.%{v}._spf.%{d2}", "3.2.0.192.in-addr._spf.example.com"),
+            ("%{lr-}.lp._spf.%{d2}", "bad.strong.lp._spf.example.com"),
+            ("%{lr-}.lp.%{ir}.%{v}._spf.%{d2}", "bad.strong.lp.3.2.0.192.in-addr._spf.example.com"),
+            ("%{ir}.%{v}.%{l1r-}.lp._spf.%{d2}", "3.2.0.192.in-addr.strong.lp._spf.example.com"),
+            ("%{d2}.trusted-domains.example.net", "example.com.trusted-domains.example.net"),
+        ] {
+            let found = MacroString::domain_spec(text).expect(text).expand_name(&values("192.0.2.3"));
+            assert_eq!(found.as_deref(), Ok(name), "{text}");
+        }
+        let six = MacroString::domain_spec("%{ir}.%{v}._spf.%{d2}").expect("sound");
+        let zeros = "0.".repeat(20);
+        assert_eq!(
+            six.expand_name(&values("2001:db8::cb01")),
+            Ok(format!("1.0.B.C.{zeros}8.B.D.0.1.0.0.2.ip6._spf.example.com"))
+        );
+    }
+
+    #[test]
+    fn section_7_1_grammar() {
+        use MacroError::*;
+        for (text, expected) in [
+            ("example.com", Ok(())),
+            ("example.com.", Ok(())),
+            ("%{d}", Ok(())),
+            ("%{D2R.-+,/_=}", Ok(())),
+            ("%{d127}", Ok(())),
+            ("%{d99999999999999999999999999}", Ok(())),
+            ("foo:bar/baz=qux.example.com", Ok(())),
+            ("example.xn--zckzah", Ok(())),
+            ("example.1-1", Ok(())),
+            ("foo%%", Ok(())),
+            ("foo%_", Ok(())),
+            ("%{d}.com", Ok(())),
+            ("example...com", Ok(())),
+            ("", Err(DomainEnd)),
+            (".", Err(DomainEnd)),
+            ("museum", Err(DomainEnd)),
+            ("museum.", Err(DomainEnd)),
+            ("example.com..", Err(DomainEnd)),
+            ("192.0.2.1", Err(DomainEnd)),
+            ("example.-com", Err(DomainEnd)),
+            ("example.com-", Err(DomainEnd)),
+            ("example.c_m", Err(DomainEnd)),
+            ("example.com:8080", Err(DomainEnd)),
+            ("%{d}com", Err(DomainEnd)),
+            ("%{d}-", Err(DomainEnd)),
+            ("example.%%com", Err(DomainEnd)),
+            ("%", Err(Macro)),
+            ("%a.com", Err(Macro)),
+            ("%(d).com", Err(Macro)),
+            ("%{", Err(Macro)),
+            ("%{}", Err(Macro)),
+            ("%{d", Err(Macro)),
+            ("%{a}", Err(Macro)),
+            ("%{d0}", Err(Macro)),
+            ("%{d00}", Err(Macro)),
+            ("%{dr2}", Err(Macro)),
+            ("%{d-r}", Err(Macro)),
+            ("%{d;}", Err(Macro)),
+            ("%{dd}", Err(Macro)),
+            ("%{\u{fc}}", Err(Macro)),
+            ("%{c}", Err(ExplanationOnly)),
+            ("%{r}.example.com", Err(ExplanationOnly)),
+            ("%{T}", Err(ExplanationOnly)),
+            ("a b.example.com", Err(Character)),
+            ("a\tb.example.com", Err(Character)),
+            ("a\0b.example.com", Err(Character)),
+            ("b\u{fc}cher.example", Err(Character)),
+        ] {
+            assert_eq!(MacroString::domain_spec(text).map(drop), expected, "{text:?}");
+        }
+        assert!(MacroString::explanation("a b %{c} at %{t}").is_ok());
+        assert_eq!(MacroString::explanation("a\r\nb"), Err(Character));
+        assert!(MacroString::modifier("").is_ok());
+        assert!(MacroString::modifier("%{c}").is_ok());
+        assert_eq!(MacroString::modifier("%abc"), Err(Macro));
+    }
+
+    #[test]
+    fn section_7_3_delimiters_escapes_and_letters_of_explanations() {
+        for (text, expanded) in [
+            ("%%percent%_%_space%-url", "%percent  space%20url"),
+            ("%{h}", "mail.example.net"),
+            ("%{p}", "mx.example.org"),
+            ("%{c} %{r} %{t}", "192.0.2.3 mx.site.example 1000000000"),
+            ("%{S}", "strong-bad%40email.example.com"),
+            ("%{o1.}", "com"),
+            ("%{o.a}", ""),
+            ("%{l=,}", "strong-bad"),
+            ("%{s2r-.}", "bad@email.strong"),
+        ] {
+            let found = MacroString::explanation(text).map(|text| text.expand_text(&values("192.0.2.3")));
+            match expanded {
+                "" => assert_eq!(found, Err(MacroError::Macro), "{text}"),
+                expanded => assert_eq!(found, Ok(Ok(expanded.to_owned())), "{text}"),
+            }
+        }
+        let url = Values { local_part: "~jack&jill=up-a_b3.c", ..values("192.0.2.3") };
+        let text = MacroString::explanation("http://example.com/why.html?l=%{L}").expect("sound");
+        let escaped = "http://example.com/why.html?l=~jack%26jill%3Dup-a_b3.c";
+        assert_eq!(text.expand_text(&url).as_deref(), Ok(escaped));
+        let six = MacroString::explanation("%{c} %{v}").expect("sound");
+        assert_eq!(six.expand_text(&values("2001:DB8:0::1")).as_deref(), Ok("2001:db8::1 ip6"));
+    }
+
+    #[test]
+    fn section_7_3_long_names_lose_labels_on_the_left() {
+        let long = format!("{}.example.com", "%{o}.".repeat(20).trim_end_matches('.'));
+        let name = MacroString::domain_spec(&long).expect("sound").expand_name(&values("192.0.2.3")).expect("ASCII");
+        assert!(name.len() <= 253 && name.len() > 253 - 18, "{name}");
+        assert!(format!(".{}.example.com", "email.example.com.".repeat(20)).contains(&format!(".{}", &name[..40])));
+        assert!(name.ends_with("email.example.com.example.com"));
+        let dot = MacroString::domain_spec("%{d}.test.").expect("sound");
+        assert_eq!(dot.expand_name(&values("192.0.2.3")).as_deref(), Ok("email.example.com.test"));
+    }
+
+    #[test]
+    fn a_local_part_beyond_ascii_stands_for_nothing() {
+        let values = Values { local_part: "m\u{fc}ller", ..values("192.0.2.3") };
+        for text in ["%{l}", "%{s}", "%{L}.example.com"] {
+            assert_eq!(MacroString::domain_spec(text).expect(text).expand_name(&values), Err(Unusable), "{text}");
+        }
+        let text = MacroString::explanation("for %{l}").expect("sound");
+        assert_eq!(text.expand_text(&values), Err(Unusable));
+        let text = MacroString::explanation("for %{o}").expect("sound");
+        assert_eq!(text.expand_text(&values).as_deref(), Ok("for email.example.com"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_refused_or_expands_within_bounds(text in "(%[{}%_a-z0-9.-]|[ -~]|\\PC){0,60}", local in "\\PC{0,64}") {
+            let values = Values { local_part: &local, ..values("2001:db8::1") };
+            if let Ok(spec) = MacroString::domain_spec(&text)
+                && let Ok(name) = spec.expand_name(&values)
+            {
+                prop_assert!(name.len() <= 253 || !name.contains('.'));
+            }
+            if let Ok(explanation) = MacroString::explanation(&text)
+                && let Ok(text) = explanation.expand_text(&values)
+            {
+                prop_assert!(text.len() <= MAX_EXPLANATION && text.bytes().all(|octet| matches!(octet, b' '..=b'~')));
+            }
+        }
+    }
 }

@@ -283,3 +283,180 @@ fn domain_spec(term: &str, text: &str) -> Result<MacroString, RecordError> {
 fn quoted(term: &str) -> String {
     term.chars().take(QUOTED).map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn section_4_5_one_text_with_the_version_is_the_record() {
+        let texts = |texts: &[&str]| texts.iter().map(|text| Arc::from(*text)).collect::<Vec<Arc<str>>>();
+        for (found, expected) in [
+            (&[][..], Selected::None),
+            (&["v=spf1"], Selected::One("v=spf1")),
+            (&["V=sPf1 -all"], Selected::One("V=sPf1 -all")),
+            (&["v=spf1 "], Selected::One("v=spf1 ")),
+            (&["v=spf10"], Selected::None),
+            (&["v=spf1mx"], Selected::None),
+            (&["v=spf1\t-all"], Selected::None),
+            (&[" v=spf1"], Selected::None),
+            (&["v=spf"], Selected::None),
+            (&["v=spf\u{fc}"], Selected::None),
+            (&["other", "v=spf1 ?all", "\u{fffd}"], Selected::One("v=spf1 ?all")),
+            (&["v=spf1 -all", "v=SPF1 +all"], Selected::Several),
+            (&["v=spf1 -all", "v=spf1 -all"], Selected::Several),
+        ] {
+            assert_eq!(select(&texts(found)), expected, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn sections_4_6_5_and_6_grammar() {
+        for (terms, sound) in [
+            // 4.6.1: one space or several between terms, nothing else.
+            ("", true),
+            ("  ?all   ", true),
+            ("a\tmx", false),
+            ("a\r\n-all", false),
+            ("\u{e9}all", false),
+            ("-all moo", false),
+            ("+all -ALL ~All ?aLL", true),
+            ("--all", false),
+            ("- all", false),
+            ("+", false),
+            // 5.1
+            ("all.", false),
+            ("all:foo.com", false),
+            ("all/8", false),
+            // 5.2
+            ("include:example.com", true),
+            ("include", false),
+            ("include:", false),
+            ("include:example.com/24", false),
+            // 5.3, 5.4
+            ("a mx A MX", true),
+            ("a:example.com mx:example.com", true),
+            ("a: ", false),
+            ("mx: ", false),
+            ("a/0 a/32 a//0 a//128 a/24//64 a:example.com/24//64 mx/24//64", true),
+            ("a/33", false),
+            ("a//129", false),
+            ("a/", false),
+            ("a//", false),
+            ("a/24/", false),
+            ("a/24/64", false),
+            ("a/024", false),
+            ("a/00", false),
+            ("a//064", false),
+            ("a///64", false),
+            ("a/+4", false),
+            ("a/99999999999", false),
+            ("a:example.com/", false),
+            ("a:example.com/24/24", false),
+            ("a:foo:bar/baz.example.com", true),
+            ("a:foo/24.example.com/24", true),
+            ("a:%{d}/24//64", true),
+            ("a:example.com:8080", false),
+            ("mx:192.0.2.1", false),
+            ("mx:example.com/33", false),
+            // 5.5
+            ("ptr ptr:example.com", true),
+            ("ptr:", false),
+            ("ptr/0", false),
+            ("ptr:example.com/24", false),
+            // 5.6
+            ("ip4:192.0.2.0/24 ip4:192.0.2.1 ip4:0.0.0.0/0", true),
+            ("ip4", false),
+            ("ip4:", false),
+            ("ip4/24", false),
+            ("ip4:192.0.2", false),
+            ("ip4:192.0.2.1:25", false),
+            ("ip4:192.0.2.256", false),
+            ("ip4:192.0.02.1", false),
+            ("ip4:192.0.2.1/33", false),
+            ("ip4:192.0.2.1/032", false),
+            ("ip4:192.0.2.1//32", false),
+            ("ip4:192.0.2.1/", false),
+            ("ip4:2001:db8::1", false),
+            ("ip6:2001:db8::/32 ip6:::1 ip6:::1.1.1.1/0 ip6:::FFFF:192.0.2.1", true),
+            ("ip6:2001:db8::/129", false),
+            ("ip6:2001:db8:://32", false),
+            ("ip6::2001:db8::1", false),
+            ("ip6:[2001:db8::1]", false),
+            ("ip6:fe80::1%eth0", false),
+            ("ip6:192.0.2.1", false),
+            // 5.7
+            ("exists:%{ir}.example.com", true),
+            ("exists", false),
+            ("exists:", false),
+            ("exists:example.com/24", false),
+            // 6: names are compared without regard to case; each at most once, wherever it stands.
+            ("redirect=example.com EXP=example.com", true),
+            ("redirect=example.com REDIRECT=example.com", false),
+            ("exp=example.com -all exp=example.com", false),
+            ("redirect:example.com", false),
+            ("redirect=", false),
+            ("redirect=-all", false),
+            ("exp=", false),
+            ("exp=-all", false),
+            ("exp=%{r}.example.com", false),
+            ("exp=%{ir}.example.com", true),
+            ("-exp=example.com", false),
+            // Unknown modifiers: of sound grammar, and without effect.
+            ("default=+ a=b moo.cow-far_out=man:dog/cat foo=%{c}", true),
+            ("moo= moo=", true),
+            ("foo=%abc", false),
+            ("moo.cow/far_out=man:dog/cat", false),
+            ("moo.cow:far_out=man:dog/cat", false),
+            ("1up=foo", false),
+            ("=all", false),
+            ("+foo=bar", false),
+        ] {
+            let text = format!("v=spf1 {terms}");
+            assert_eq!(Record::parse(&text).is_ok(), sound, "{text:?}: {:?}", Record::parse(&text));
+        }
+    }
+
+    #[test]
+    fn terms_are_read_for_what_they_are() {
+        let record =
+            Record::parse("V=SPF1 a/24//64 ~Mx:%{d2}/8 -ip4:192.0.2.7/24 ?all exp=why.example.com").expect("sound");
+        let [a, mx, ip4, all] = &record.directives[..] else { panic!("{record:?}") };
+        assert_eq!(
+            (a.qualifier, &a.mechanism),
+            (Qualifier::Pass, &Mechanism::A(None, PrefixLengths { v4: 24, v6: 64 }))
+        );
+        assert_eq!(mx.qualifier, Qualifier::SoftFail);
+        assert!(matches!(mx.mechanism, Mechanism::Mx(Some(_), PrefixLengths { v4: 8, v6: 128 })));
+        assert_eq!((ip4.qualifier, &*ip4.text), (Qualifier::Fail, "-ip4:192.0.2.7/24"));
+        assert_eq!((all.qualifier, &all.mechanism), (Qualifier::Neutral, &Mechanism::All));
+        assert!(record.explanation.is_some() && record.redirect.is_none());
+    }
+
+    #[test]
+    fn an_error_quotes_the_term_and_nothing_that_could_harm_a_log() {
+        let long = format!("v=spf1 {}", "x".repeat(5000));
+        assert!(Record::parse(&long).expect_err("unknown").to_string().len() < 120);
+        assert_eq!(
+            Record::parse("v=spf1 a:b\u{1b}[2J").expect_err("control").to_string(),
+            "`a:b?[2J`: a character that may not stand here"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "(v=spf1 )?([ +?~:/%{}a-z0-9.-]|all|include:|a|mx|ip4:|ip6:|exp=|=|\\PC){0,40}") {
+            let _ = Record::parse(&text);
+            let _ = select(&[text.as_str().into()]);
+        }
+
+        #[test]
+        fn what_was_read_holds_only_printable_ascii(terms in prop::collection::vec("[+?~-]?(all|a|mx|ptr|exists:%\\{i\\}|include:x.y|ip4:1.2.3.[0-9]{1,3}|\\PC{0,8})(/[0-9]{1,3})?", 0..8)) {
+            if let Ok(record) = Record::parse(&format!("v=spf1 {}", terms.join(" "))) {
+                prop_assert!(record.directives.iter().all(|directive| directive.text.bytes().all(|octet| octet.is_ascii_graphic())));
+            }
+        }
+    }
+}
