@@ -83,6 +83,18 @@ fn each_mistake_in_a_rule_file_is_named_with_its_place_and_remedy() {
         ),
         (
             "",
+            "[[dnsbl]]\nname = \"one\"\nzone = \"bl.example\"\nof = \"url\"\ndigest = \"sha1-hex\"\ncodes = { \"127.0.0.2\" = \"X\" }\n",
+            "",
+            "lists.toml:5:10: error: dnsbl[0].digest: has no meaning where `of` is \"url\"",
+        ),
+        (
+            "",
+            "[[dnsbl]]\nname = \"one\"\nzone = \"bl.example\"\nof = \"email-hash\"\nfamilies = [\"ipv4\"]\ncodes = { \"127.0.0.2\" = \"X\" }\n",
+            "",
+            "lists.toml:5:12: error: dnsbl[0].families: has no meaning where `of` is \"email-hash\"",
+        ),
+        (
+            "",
             "[[dnsbl]]\nname = \"one\"\nzone = \"bl.example\"\ncodes = { \"127.0.0\" = \"X\" }\n",
             "",
             "lists.toml:4:23: error: dnsbl[0].codes.\"127.0.0\": `127.0.0` is no return code pattern",

@@ -80,7 +80,7 @@ fn scan_within(html: &str, comments: Comments, found: &mut Collector) {
             tokenizer = Tokenizer::new(&sink, TokenizerOpts::default());
             sink.read(html.get(quiet_since..end).unwrap_or_default(), Bare::Code);
             sink.text_is.set(Bare::Link);
-            separators = 0;
+            (separators, quiet_since) = (0, end);
         }
     }
     tokenizer.end();

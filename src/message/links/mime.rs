@@ -31,6 +31,8 @@ const MAX_PART_TEXT: usize = 1 << 20;
 const MAX_TEXT: usize = 2 << 20;
 /// Octets of one header field that is parsed.
 const MAX_FIELD: usize = 8192;
+/// Reply-To and Subject fields of a message that are read; there should be one of each.
+const MAX_SHOWN_FIELDS: usize = 10;
 /// Fields of the same name that are read: programs differ in which of them they take.
 const MAX_READINGS: usize = 2;
 
@@ -39,11 +41,12 @@ pub(super) fn read(message: &Message, found: &mut Collector) {
     if message.len() > message.octets().len() as u64 || message.octets().len() > MAX_OCTETS {
         found.cut();
     }
-    for field in message.fields() {
-        if field.is("Reply-To") {
-            reference::addresses(&unfolded(field.value), found);
-        } else if field.is("Subject") {
-            text::scan(&unfolded(field.value), Bare::Link, found);
+    let shown = message.fields().filter(|field| field.is("Reply-To") || field.is("Subject"));
+    for field in shown.take(MAX_SHOWN_FIELDS) {
+        let value = unfolded(field.value);
+        match field.is("Subject") {
+            true => text::scan(&value, Bare::Link, found),
+            false => reference::addresses(&value, found),
         }
     }
     let octets = message.octets();

@@ -38,6 +38,7 @@ fn shared(dns: FixedDns) -> Shared {
         client_names: ClientNames::new(5, dns.clone()),
         authenticator: Authenticator::new(auth::Settings::default(), dns.clone()),
         skipped: Arc::new(Skipped::new(["trusted.example"])),
+        lists: Arc::default(),
         dns,
     }
 }
