@@ -14,7 +14,7 @@ pub mod spf;
 use std::sync::Arc;
 
 use crate::dns::Lookup;
-use crate::facts::{ArcChain, AuthResult, Author, Dkim, Dmarc, HeloFacts, MailFacts, MessageFacts, Spf};
+use crate::facts::{ArcChain, Author, Dkim, Dmarc, HeloFacts, MailFacts, MessageFacts, Spf};
 
 /// What an administrator can set about sender authentication (`rules/authentication.toml`).
 #[derive(Clone, Debug, PartialEq, Eq)]
