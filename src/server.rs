@@ -14,6 +14,7 @@ mod metrics;
 pub mod proxy;
 pub mod signals;
 mod watch;
+mod zones;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -34,7 +35,8 @@ pub use listeners::BindError;
 
 use crate::net::listener::{self, AcceptLimits, Inherited};
 use crate::net::{self, Gate, accept};
-use crate::telemetry::admin::{self, Health, Readiness};
+use crate::store::Store;
+use crate::telemetry::admin::{self, Health, Pages, Readiness};
 use intake::Intake;
 use listeners::{Change, Listener};
 use metrics::Metrics;
@@ -101,6 +103,7 @@ pub struct Server<D> {
     registry: Registry,
     loader: Loader,
     state: Arc<State>,
+    store: Option<Arc<dyn Store>>,
 }
 
 /// What the admin pages see.
@@ -138,7 +141,13 @@ impl<D: Dialogue> Server<D> {
             warn!(%address, "the service manager opened a socket that no listener has the address of");
         }
         let state = State { listening: AtomicBool::new(false), draining: AtomicBool::new(false), backends_ready };
-        Ok(Self { plan, intake, listeners, admin, registry, loader, state: Arc::new(state) })
+        Ok(Self { plan, intake, listeners, admin, registry, loader, state: Arc::new(state), store: None })
+    }
+
+    /// Shows on the admin pages what `store` remembers.
+    #[must_use]
+    pub fn remembering(self, store: Option<Arc<dyn Store>>) -> Self {
+        Self { store, ..self }
     }
 
     /// Where it listens, in the order of the plan.
@@ -156,7 +165,8 @@ impl<D: Dialogue> Server<D> {
         let admin_stop = CancellationToken::new();
         let admin_task = self.admin.take().map(|socket| {
             let health: Arc<dyn Health> = self.state.clone();
-            tokio::spawn(admin::run(socket, self.registry.clone(), health, admin_stop.clone()))
+            let pages = Pages { registry: self.registry.clone(), health, store: self.store.take() };
+            tokio::spawn(admin::run(socket, pages, admin_stop.clone()))
         });
         let (acceptors, listeners) = self.start_accepting();
         self.state.listening.store(true, Ordering::Relaxed);
@@ -330,7 +340,7 @@ fn start_watch(plan: &Plan, orders: &mpsc::Sender<Order>) -> Option<Watch> {
     if plan.watch.is_empty() {
         return None;
     }
-    let watch = Watch::start(plan.watch.clone(), orders.clone());
+    let watch = Watch::start(plan.watch.clone(), Order::Reload, orders.clone());
     watch.inspect_err(|error| warn!(%error, "cannot watch the configuration: reload by SIGHUP")).ok()
 }
 

@@ -1,9 +1,12 @@
 //! Values with a unit or a rule of their own: sizes, percentages, networks.
 
+mod domain_set;
+
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
+pub use domain_set::DomainSet;
 use ipnet::IpNet;
 
 /// A share from 0 to 100 %.
@@ -143,23 +146,22 @@ pub fn is_local_scope(addr: IpAddr) -> bool {
 /// Octets of `addr` in the order of `in-addr.arpa` and `ip6.arpa`, with a dot behind each.
 pub fn reversed_labels(addr: IpAddr) -> String {
     use fmt::Write;
-    let mut out = String::with_capacity(72);
     match canonical(addr) {
-        IpAddr::V4(v4) => reversed_v4(v4, &mut out),
-        IpAddr::V6(v6) => reversed_v6(v6, &mut out),
-    }
-    return out;
-
-    fn reversed_v4(addr: Ipv4Addr, out: &mut String) {
-        for octet in addr.octets().iter().rev() {
+        IpAddr::V4(v4) => v4.octets().iter().rev().fold(String::with_capacity(16), |mut out, octet| {
             let _ = write!(out, "{octet}.");
-        }
+            out
+        }),
+        IpAddr::V6(v6) => reversed_nibbles(v6),
     }
-    fn reversed_v6(addr: Ipv6Addr, out: &mut String) {
-        for octet in addr.octets().iter().rev() {
-            let _ = write!(out, "{:x}.{:x}.", octet & 15, octet >> 4);
-        }
-    }
+}
+
+/// The same for IPv6, whatever it may be mapped to.
+pub fn reversed_nibbles(addr: Ipv6Addr) -> String {
+    use fmt::Write;
+    addr.octets().iter().rev().fold(String::with_capacity(64), |mut out, octet| {
+        let _ = write!(out, "{:x}.{:x}.", octet & 15, octet >> 4);
+        out
+    })
 }
 
 fn within<T: Ord + Copy>(ranges: &[(T, T)], value: T) -> bool {

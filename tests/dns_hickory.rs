@@ -1,4 +1,8 @@
-//! The real resolver against a real server on loopback: positive, negative, refused, truncated, silent.
+//! The real resolver against real servers on loopback: one that is as it should be, and ones that are
+//! silent, broken, lying, or come and go.
+
+#[path = "dns_hickory/mannered.rs"]
+mod mannered;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -11,6 +15,8 @@ use hickory_server::proto::rr::{Name, RData, Record};
 use hickory_server::store::in_memory::InMemoryZoneHandler;
 use hickory_server::zone_handler::{AxfrPolicy, Catalog, ZoneType};
 use tokio::net::{TcpListener, UdpSocket};
+
+use mannered::{Manner, Mannered};
 
 fn name(text: &str) -> Name {
     Name::from_ascii(text).expect("a name")
@@ -67,8 +73,12 @@ async fn one_port() -> (TcpListener, UdpSocket) {
 }
 
 fn resolver(addr: SocketAddr, timeout_ms: u64) -> (Resolver, prometheus::Registry) {
+    resolver_over(&[addr], timeout_ms)
+}
+
+fn resolver_over(servers: &[SocketAddr], timeout_ms: u64) -> (Resolver, prometheus::Registry) {
     let settings = Settings {
-        servers: vec![addr],
+        servers: servers.to_vec(),
         timeout: Duration::from_millis(timeout_ms),
         attempts: 2,
         ..Settings::default()
@@ -78,14 +88,19 @@ fn resolver(addr: SocketAddr, timeout_ms: u64) -> (Resolver, prometheus::Registr
     (Resolver::over_servers(&settings, Arc::new(metrics)).expect("servers are given"), registry)
 }
 
-/// The sum of a counter over the children that have all these label values.
+/// The sum of a counter or gauge over the children that have all these label values.
 fn counted(registry: &prometheus::Registry, metric: &str, labels: &[&str]) -> f64 {
     let families = registry.gather();
     let family = families.iter().find(|family| family.name() == metric).expect(metric);
     let fits = |child: &&prometheus::proto::Metric| {
         labels.iter().all(|value| child.get_label().iter().any(|label| label.value() == *value))
     };
-    family.get_metric().iter().filter(fits).map(|child| child.get_counter().get_value()).sum()
+    let value = |child: &prometheus::proto::Metric| child.get_counter().get_value() + child.get_gauge().get_value();
+    family.get_metric().iter().filter(fits).map(value).sum()
+}
+
+fn is_up(registry: &prometheus::Registry, server: &Mannered) -> bool {
+    counted(registry, "gatepost_dns_server_up", &[&server.addr.to_string()]) > 0.0
 }
 
 #[tokio::test]
@@ -130,7 +145,8 @@ async fn a_refusal_is_a_failure_and_not_an_answer() {
     for _ in 0..2 {
         assert_eq!(dns.a("mail.elsewhere.test").await, Err(LookupError::ServerFailure));
     }
-    assert_eq!(counted(&registry, "gatepost_dns_queries_total", &["a", "server_failure"]), 2.0);
+    assert_eq!(counted(&registry, "gatepost_dns_queries_total", &["a", "server_failure"]), 1.0);
+    assert_eq!(counted(&registry, "gatepost_dns_cache_total", &["failed"]), 1.0);
 }
 
 #[tokio::test]
@@ -157,10 +173,111 @@ async fn names_without_a_dot_are_absolute_and_hostile_ones_harmless() {
     let (dns, _) = resolver(addr, 2000);
     // `mail` is refused as a name of the root; with a search list it might have been found.
     assert_eq!(dns.a("mail").await, Err(LookupError::ServerFailure));
-    for hostile in ["", "..", "a b.example", "\u{0}.example", "m\u{e4}il.example"] {
+    for hostile in ["", "..", "a\tb.example", "\u{0}.example", "m\u{e4}il.example"] {
         assert_eq!(dns.a(hostile).await, Err(LookupError::NotAName), "{hostile:?}");
     }
-    for odd in ["\\046.example", "a\\.example", "\"x\".example", "(.example", "*.example", "@.example"] {
+    for odd in ["a b.example", "\\046.example", "a\\.example", "\"x\".example", "(.example", "*.example", "@.example"] {
         assert!(dns.a(odd).await.is_ok_and(|answer| answer.records.is_empty()), "{odd:?}");
     }
+}
+
+const THE_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 1);
+
+#[tokio::test]
+async fn each_manner_of_a_server_has_one_outcome() {
+    let (timeout, failure, unreachable) =
+        (Err(LookupError::Timeout), Err(LookupError::ServerFailure), Err(LookupError::Unreachable));
+    for (manner, expected) in [
+        (Manner::Honest, Ok(1)),
+        (Manner::Silent, timeout),
+        (Manner::ServFail, failure),
+        (Manner::Refused, failure),
+        (Manner::Referral, failure),
+        (Manner::WrongId, timeout),
+        (Manner::WrongQuestion, timeout),
+        (Manner::WrongOwner, Ok(1)),
+        (Manner::Noise, timeout),
+        (Manner::Garbage, unreachable),
+        (Manner::Echo, unreachable),
+        (Manner::LiesThenTruth, Ok(1)),
+        (Manner::Truncated, Ok(1)),
+        (Manner::TruncatedNoTcp, unreachable),
+        (Manner::TruncatedEverywhere, unreachable),
+        (Manner::Many(2000), Ok(128)),
+    ] {
+        let server = Mannered::start(manner).await;
+        let (dns, _) = resolver(server.addr, 100);
+        let begun = tokio::time::Instant::now();
+        let answer = dns.a("mail.example").await;
+        assert_eq!(answer.as_ref().map(|answer| answer.records.len()).map_err(|why| *why), expected, "{manner:?}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{manner:?}: {:?}", begun.elapsed());
+        if expected == Ok(1) {
+            assert_eq!(&*answer.expect("an answer").records, [THE_ADDRESS], "{manner:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn whatever_the_first_server_does_the_second_has_the_answer() {
+    for manner in [
+        Manner::Silent,
+        Manner::ServFail,
+        Manner::Refused,
+        Manner::Referral,
+        Manner::WrongId,
+        Manner::WrongQuestion,
+        Manner::Noise,
+        Manner::Garbage,
+        Manner::Echo,
+        Manner::TruncatedNoTcp,
+        Manner::TruncatedEverywhere,
+    ] {
+        let (first, second) = (Mannered::start(manner).await, Mannered::start(Manner::Honest).await);
+        // The second must not run out of time on a busy machine, the first should not take long.
+        let (dns, registry) = resolver_over(&[first.addr, second.addr], 200);
+        let answer = dns.a("mail.example").await.unwrap_or_else(|why| panic!("{manner:?}: {why}"));
+        assert_eq!(&*answer.records, [THE_ADDRESS], "{manner:?}");
+        let attempts = |server: &Mannered, outcome| {
+            counted(&registry, "gatepost_dns_server_queries_total", &[&server.addr.to_string(), outcome])
+        };
+        assert_eq!((attempts(&first, "answer"), attempts(&second, "answer")), (0.0, 1.0), "{manner:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_dead_server_is_put_aside_and_the_next_answers_alone() {
+    let (dead, alive) = (Mannered::start(Manner::Silent).await, Mannered::start(Manner::Honest).await);
+    let (dns, registry) = resolver_over(&[dead.addr, alive.addr], 50);
+    assert!(is_up(&registry, &dead) && is_up(&registry, &alive));
+    for number in 0..3 {
+        assert!(dns.a(&format!("{number}.example")).await.is_ok());
+    }
+    assert!(!is_up(&registry, &dead) && is_up(&registry, &alive));
+    let silences = counted(&registry, "gatepost_dns_server_queries_total", &["timeout"]);
+    assert!(dns.a("mail.example").await.is_ok());
+    assert_eq!(counted(&registry, "gatepost_dns_server_queries_total", &["timeout"]), silences);
+}
+
+#[tokio::test]
+async fn a_server_that_comes_back_is_believed_at_its_first_answer() {
+    for manner in [Manner::Silent, Manner::Refused, Manner::TruncatedNoTcp] {
+        let server = Mannered::start(manner).await;
+        let (dns, registry) = resolver(server.addr, 50);
+        for number in 0..10 {
+            assert!(dns.a(&format!("{number}.example")).await.is_err());
+        }
+        assert!(!is_up(&registry, &server), "{manner:?}");
+        server.now(Manner::Honest);
+        assert!(dns.a("mail.example").await.is_ok(), "{manner:?}");
+        assert!(is_up(&registry, &server), "{manner:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_answers_by_tcp_share_a_connection_and_all_arrive() {
+    let server = Mannered::start(Manner::Truncated).await;
+    let (dns, _) = resolver(server.addr, 2000);
+    let names: Vec<String> = (0..100).map(|number| format!("{number}.example")).collect();
+    let answers = futures_util::future::join_all(names.iter().map(|name| dns.a(name))).await;
+    assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.records.len() == 1)));
 }

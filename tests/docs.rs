@@ -41,7 +41,9 @@ fn assert_generated(name: &str, table: &str) {
 
 /// Everything that a running proxy registers.
 async fn registry() -> Registry {
-    let text = text("config/demo.toml") + "[dns]\nservers = [\"127.0.0.1:53\"]\n";
+    let text = text("config/demo.toml")
+        + "[dns]\nservers = [\"127.0.0.1:53\"]\n\
+        [[dns.zone]]\nname = \"bl.example.org\"\nfile = \"bl.txt\"\nformat = \"ip4set\"\n";
     let loaded = config::parse_text(&text).expect("a configuration");
     let registry = metrics::registry().expect("constant names");
     let plan = Proxy::plan(&loaded);

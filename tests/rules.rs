@@ -55,7 +55,8 @@ fn groups_and_clauses_name_symbols_that_exist() {
 fn the_codes_of_the_lists_are_patterns_and_errors_are_not_among_them() {
     let lists = file(include_str!("../rules/lists.toml"));
     for list in tables(&lists, "dnsbl") {
-        for (code, symbol) in codes(list) {
+        // Bits of a mask may be set in an error, too; whether a code is an error is asked before its bits are.
+        for (code, symbol) in codes(list).filter(|(code, _)| !code.starts_with("mask:")) {
             let pattern: CodePattern = code.parse().unwrap_or_else(|why| panic!("{why}"));
             for error in [[127, 0, 0, 1], [127, 0, 0, 255], [127, 255, 255, 254]] {
                 assert!(!pattern.matches(error.into()), "{code} = {symbol}");

@@ -7,10 +7,16 @@ pub mod auth;
 pub mod client_name;
 pub mod content;
 pub mod dnsbl;
+pub mod forwarders;
 pub mod helo;
+pub mod links;
+pub mod own_domain;
 pub mod protocol;
 pub mod rdns;
 pub mod registry;
+pub mod sender;
+pub mod site;
+pub mod trust;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -7,6 +7,7 @@ use super::{Failed, columns, wants_colour};
 use crate::backend::settings::Address;
 use crate::config::why::{self, Why};
 use crate::config::{self, Loaded, failures};
+use crate::dns::zones;
 
 /// Arguments of `check-config`.
 #[derive(Debug, clap::Args)]
@@ -82,6 +83,16 @@ pub fn summary(loaded: &Loaded) -> String {
         row("backend", format!("{address}, {} connections, tls {tls}", member.connections));
     }
     row("identity", config::why::word(&loaded.raw.backend.identity));
+    for zone in &config.zones {
+        let about = match zones::read(zone) {
+            Ok((contents, report)) if report.broken > 0 => {
+                format!("{} entries; {} of {} lines broken", contents.entries(), report.broken, report.lines)
+            }
+            Ok((contents, _)) => format!("{} entries", contents.entries()),
+            Err(why) => format!("without an answer: {why}"),
+        };
+        row("zone", format!("{} ({}), {about}", zone.name, zone.format.word()));
+    }
     let rules = &config.rules;
     if config.checks.enabled {
         for list in rules.lists.0.dnsbl.iter().filter(|list| list.enabled) {

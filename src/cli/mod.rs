@@ -2,6 +2,7 @@
 
 pub mod check_config;
 pub mod demo;
+pub mod forwarders;
 pub mod run;
 pub mod schema;
 pub mod symbols;
@@ -37,6 +38,8 @@ pub enum Command {
     Schema,
     /// Print every symbol: the check that emits it, its stage and its weight.
     Symbols(symbols::Arguments),
+    /// Print which hops pass mail on, on what evidence, and the exceptions to paste for those that do it well.
+    Forwarders(forwarders::Arguments),
 }
 
 /// Why a command failed; its text goes to standard error.
@@ -65,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::CheckConfig(arguments) => check_config::run(arguments, &mut out),
         Command::Schema => schema::run(&mut out),
         Command::Symbols(arguments) => symbols::run(arguments, &mut out),
+        Command::Forwarders(arguments) => forwarders::run(arguments, &mut out),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -25,6 +25,7 @@ pub fn table(loaded: &Loaded) -> Vec<Failure> {
     lists(loaded, &mut rows);
     backends(loaded, &mut rows);
     spool(loaded, &mut rows);
+    store(loaded, &mut rows);
     files(loaded, &mut rows);
     rows
 }
@@ -85,13 +86,27 @@ fn names(loaded: &Loaded, rows: &mut Vec<Failure>) {
     } else {
         config.dns.servers.iter().map(ToString::to_string).collect()
     };
+    let several = servers.len() > 1;
     for server in servers {
+        let next = if several { "the next server is asked; " } else { "" };
         rows.push(row(
             format!("DNS server {server}"),
-            format!("no answer within {} ms, {} attempts", config.dns.timeout.as_millis(), config.dns.attempts),
-            "open: checks that needed it count nothing; never 4xx, never 5xx",
+            format!("no answer within {} ms, or an error", config.dns.timeout.as_millis()),
+            format!(
+                "{next}put aside if it goes on, and asked again by itself; gatepost_dns_server_up, dns.server_down"
+            ),
         ));
     }
+    let attempts = u32::try_from(config.dns.attempts).unwrap_or(u32::MAX);
+    let stale = match config.dns.stale.as_secs() {
+        0 => String::new(),
+        seconds => format!("an answer that expired up to {seconds} s ago serves; without one "),
+    };
+    rows.push(row(
+        "DNS",
+        format!("no server has an answer within {} ms", config.dns.timeout.saturating_mul(attempts).as_millis()),
+        format!("{stale}open: checks that needed it count nothing; never 4xx, never 5xx"),
+    ));
     rows.push(row(
         "DNS",
         format!("more than {} questions under way", config.dns.in_flight),
@@ -112,6 +127,11 @@ fn lists(loaded: &Loaded, rows: &mut Vec<Failure>) {
             format!("list {} ({})", list.name, list.zone),
             format!("no answer within {} ms, an error, or 127.255.255.x", list.deadline_ms),
             format!("neutral: neither listed nor not listed{shadow}"),
+        ));
+        rows.push(row(
+            format!("list {} ({})", list.name, list.zone),
+            "an error code, or a test point answered wrongly, or 10 questions in a row without an answer",
+            format!("suspended until it is well again, neutral meanwhile{shadow}"),
         ));
     }
 }
@@ -175,6 +195,24 @@ fn spool(loaded: &Loaded, rows: &mut Vec<Failure>) {
     ));
 }
 
+fn store(loaded: &Loaded, rows: &mut Vec<Failure>) {
+    let Some(path) = &loaded.config.store.path else {
+        rows.push(row("memory (no store.path)", "a restart", "what was remembered is gone; mail is not affected"));
+        return;
+    };
+    let store = format!("store {}", path.display());
+    rows.push(row(
+        store.clone(),
+        "missing directory, damaged, or open in another process, at start",
+        "open: memory takes its place until the next restart, with a warning; never a refusal to start",
+    ));
+    rows.push(row(
+        store,
+        "full or failing disk, or more to write than it takes",
+        "open: what cannot be written is forgotten and counted; never 4xx, never 5xx, and nobody waits",
+    ));
+}
+
 fn files(loaded: &Loaded, rows: &mut Vec<Failure>) {
     let config = &loaded.config;
     rows.push(row(
@@ -194,6 +232,13 @@ fn files(loaded: &Loaded, rows: &mut Vec<Failure>) {
             format!("domains file {file}"),
             "unreadable or wrong at a reload",
             "refused; the old domains stay, no mail is refused for it",
+        ));
+    }
+    for zone in &config.zones {
+        rows.push(row(
+            format!("local zone {} ({})", zone.name, zone.format.word()),
+            "gone, suddenly empty, or with every tenth line broken",
+            "what was read before stays; what was never read is a DNS failure: open",
         ));
     }
     for listener in &config.listeners {

@@ -31,7 +31,7 @@ pub use source::{Document, Source};
 use crate::net::listener;
 use crate::session::RecipientMatcher;
 use crate::units::CidrSet;
-use crate::{backend, dns, session};
+use crate::{backend, dns, session, store};
 use files::Files;
 
 /// The validated options of the program.
@@ -47,8 +47,12 @@ pub struct Config {
     pub backend: backend::Settings,
     /// For name lookups.
     pub dns: dns::Settings,
+    /// Zones that are answered from files, each part of them for itself.
+    pub zones: Vec<dns::zones::Settings>,
     /// Where messages are kept while they are judged.
     pub spool: session::spool::Settings,
+    /// What is remembered.
+    pub store: store::Settings,
     /// Who is not checked.
     pub checks: Checks,
     /// Where metrics and health are served; `None`: nowhere.

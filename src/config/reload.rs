@@ -19,7 +19,10 @@ pub struct Diff {
 }
 
 /// What is bound, opened or started once. The rest is swapped.
-const ONCE: &[&str] = &["admin.address", "dns.", "log.", "spool."];
+const ONCE: &[&str] = &["admin.address", "dns.", "log.", "spool.", "store."];
+
+/// What is swapped all the same.
+const SWAPPED: &[&str] = &["dns.zone"];
 
 /// Compares by meaning: order of listeners and comments do not count.
 pub fn diff(old: &Loaded, new: &Loaded) -> Diff {
@@ -31,7 +34,8 @@ pub fn diff(old: &Loaded, new: &Loaded) -> Diff {
             continue;
         }
         let bound = key.starts_with("listen[") && key.ends_with(".address");
-        let once = ONCE.iter().any(|once| key == once || (once.ends_with('.') && key.starts_with(once)));
+        let once = ONCE.iter().any(|once| key == once || (once.ends_with('.') && key.starts_with(once)))
+            && !SWAPPED.iter().any(|swapped| key.starts_with(swapped));
         if bound || once { diff.restart.push(key.clone()) } else { diff.live.push(key.clone()) }
     }
     if old.config.session.relay.domains != new.config.session.relay.domains

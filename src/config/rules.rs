@@ -5,6 +5,8 @@ use std::sync::Arc;
 use super::files::Files;
 use super::problem::Report;
 use super::{Config, Document, Problems, Source, judging, raw, shape};
+use crate::checks::dnsbl::Lists;
+use crate::checks::site::Site;
 use crate::dns::{Lookup, fixed::FixedDns};
 use crate::pipeline::Ruleset;
 use crate::store::Store;
@@ -16,6 +18,8 @@ pub struct Ports {
     pub dns: Arc<dyn Lookup>,
     /// What we remember; `None`: nothing.
     pub store: Option<Arc<dyn Store>>,
+    /// The health of DNS lists, which outlives the rules that ask them.
+    pub lists: Arc<Lists>,
 }
 
 /// The files as written. Whether they make sense together, [`load`] says.
@@ -50,7 +54,8 @@ const OPTIONAL: [&str; 2] = ["authentication.toml", "trust.toml"];
 /// is in it. What loaded as a [`Config`] loads here too.
 pub fn load(config: &Config, ports: &Ports) -> Result<Ruleset, Problems> {
     let mut problems = Problems::default();
-    let rules = judging::build(&config.rules, config.checks.enabled, &config.own_names, ports, &mut problems);
+    let rules =
+        judging::build(&config.rules, config.checks.enabled, &config.own_names, &site(config), ports, &mut problems);
     problems.guard(rules).map(|(rules, _warnings)| rules)
 }
 
@@ -58,13 +63,19 @@ pub fn load(config: &Config, ports: &Ports) -> Result<Ruleset, Problems> {
 pub fn compiled_in(ports: &Ports) -> Result<Ruleset, Problems> {
     let mut problems = Problems::default();
     let rules = Rules::compiled_in(&mut problems);
-    let rules = rules.and_then(|rules| judging::build(&rules, true, &[], ports, &mut problems));
+    let rules = rules.and_then(|rules| judging::build(&rules, true, &[], &Arc::default(), ports, &mut problems));
     problems.guard(rules).map(|(rules, _warnings)| rules)
 }
 
 /// Whether the rules make sense together.
 pub(super) fn check(config: &Config, problems: &mut Problems) {
-    judging::build(&config.rules, true, &config.own_names, &Ports::silent(), problems);
+    judging::build(&config.rules, true, &config.own_names, &site(config), &Ports::silent(), problems);
+}
+
+/// What is ours, for the checks that defend it.
+fn site(config: &Config) -> Arc<Site> {
+    let relay = &config.session.relay;
+    Arc::new(Site { domains: relay.domains.clone(), networks: relay.networks.clone() })
 }
 
 impl Ports {
@@ -75,7 +86,7 @@ impl Ports {
 
     /// Asks `dns`, remembers nothing.
     pub fn with_dns(dns: Arc<dyn Lookup>) -> Self {
-        Self { dns, store: None }
+        Self { dns, store: None, lists: Arc::default() }
     }
 }
 

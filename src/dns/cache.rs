@@ -2,9 +2,14 @@
 //!
 //! Promises: a question is on its way at most once, however many ask it; an asker that goes away
 //! takes nothing from the others, since the question travels in a task of its own; no more than
-//! the set number of questions travel at one time.
+//! the set number of questions travel at one time. How many wait for one answer is bounded by the
+//! sessions alone: each costs a place in a list. Memory is bounded in answers, octets and records.
 //!
-//! Failure: errors are handed to all who wait and then forgotten.
+//! Failure: errors are handed to all who wait and held for a moment, so that a hundred sessions do
+//! not wait for the same dead name one after another (RFC 9520). While an expired answer is not too
+//! old it takes the place of an error, and of an answer that takes too long (RFC 8767).
+
+mod shelf;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -14,10 +19,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use lru::LruCache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
+use self::shelf::{Known, Memory, Shelf};
 use super::question::{Kind, Network, Question, Records, Response};
 use super::{Answer, Lookup, LookupError, Metrics, Mx, Settings};
 
@@ -33,28 +38,34 @@ struct Shared<N> {
     permits: Arc<Semaphore>,
     ttl_max: Duration,
     negative_ttl_max: Duration,
+    stale: Duration,
+    /// How long a fresh answer is waited for if there is a stale one.
+    patience: Duration,
     metrics: Arc<Metrics>,
 }
 
 /// What is known and what is being asked, under one lock: nobody falls between the two.
 struct Shard {
-    known: LruCache<Question, Known>,
-    asked: HashMap<Question, watch::Receiver<Option<Reply>>>,
+    shelf: Shelf,
+    asked: HashMap<Question, Waiting>,
 }
 
-#[derive(Clone, Debug)]
-struct Known {
-    records: Records,
-    exists: bool,
-    until: Instant,
-}
+type Waiting = watch::Receiver<Option<Reply>>;
 
 type Reply = Result<Known, LookupError>;
 
 /// Where a question stands when it is asked.
 enum Place {
-    Known(Known),
-    Asked(watch::Receiver<Option<Reply>>),
+    Fresh(Known),
+    /// Expired, and nothing better is to be had soon.
+    Stale(Known),
+    /// On its way: somebody else's question, or our own; with what will do if it fails.
+    Asked {
+        waiting: Waiting,
+        joined: bool,
+        stale: Option<Known>,
+    },
+    Failed(LookupError),
 }
 
 /// A question on its way. However it ends, a panic included, nobody waits for it afterwards.
@@ -66,8 +77,14 @@ struct Flight<N: Network> {
     _permit: OwnedSemaphorePermit,
 }
 
-/// Locks held for well under a microsecond: a few shards are enough.
-const SHARDS: usize = 8;
+/// Locks are held for well under a microsecond: with so many, two threads hardly ever meet.
+const SHARDS: usize = 64;
+
+/// A shard of fewer answers than this would forget by bad luck what others have room for.
+const SHARD_AT_LEAST: usize = 16;
+
+/// More records than this serve nobody: SPF ends at ten names, a DKIM key is one text.
+const RECORDS: usize = 128;
 
 /// Even an answer that may not be kept (TTL 0) serves the checks of the session that asked.
 const SHORTEST: Duration = Duration::from_secs(5);
@@ -75,32 +92,62 @@ const SHORTEST: Duration = Duration::from_secs(5);
 /// How long "no such record" holds if the answer does not say.
 const NEGATIVE_WITHOUT_TTL: Duration = Duration::from_secs(30);
 
+/// How long a question that failed is not asked again (RFC 9520 3.2: 1 s to 5 min; RFC 8767 5).
+const FAILED: Duration = Duration::from_secs(5);
+
 impl<N: Network> Cache<N> {
     /// An empty cache before `network`.
     pub fn new(network: N, settings: &Settings, metrics: Arc<Metrics>) -> Self {
-        let each = NonZeroUsize::new(settings.cache_entries / SHARDS).unwrap_or(NonZeroUsize::MIN);
-        let shard = || Mutex::new(Shard { known: LruCache::new(each), asked: HashMap::new() });
+        let shards = (settings.cache_entries / SHARD_AT_LEAST).clamp(1, SHARDS);
+        let each = NonZeroUsize::new(settings.cache_entries / shards).unwrap_or(NonZeroUsize::MIN);
+        let shard = || Mutex::new(Shard { shelf: Shelf::new(each), asked: HashMap::new() });
         let shared = Shared {
             network,
-            shards: (0..SHARDS).map(|_| shard()).collect(),
+            shards: (0..shards).map(|_| shard()).collect(),
             hasher: RandomState::new(),
             permits: Arc::new(Semaphore::new(settings.in_flight.clamp(1, Semaphore::MAX_PERMITS))),
             ttl_max: settings.ttl_max,
             negative_ttl_max: settings.negative_ttl_max,
+            stale: settings.stale,
+            patience: settings.timeout,
             metrics,
         };
         Self { shared: Arc::new(shared) }
     }
 
-    /// The answer with whether it came from memory.
+    /// The answer with whether it came from memory. Counted when there is one: who goes away before
+    /// that was answered by nobody.
     async fn ask(&self, question: Question) -> Result<(Known, bool), LookupError> {
-        let mut reply = match self.shared.place(&question)? {
-            Place::Known(known) => return Ok((known, true)),
-            Place::Asked(reply) => reply,
+        let metrics = &self.shared.metrics;
+        let (waiting, joined, stale) = match self.shared.place(&question) {
+            Place::Fresh(known) => {
+                metrics.hit.inc();
+                return Ok((known, true));
+            }
+            Place::Stale(known) => {
+                metrics.stale.inc();
+                return Ok((known, true));
+            }
+            Place::Failed(why) => {
+                metrics.failed.inc();
+                return Err(why);
+            }
+            Place::Asked { waiting, joined, stale } => (waiting, joined, stale),
         };
-        // The sender goes away without a word only if the network's code panicked.
-        let landed = reply.wait_for(Option::is_some).await.map_err(|_| LookupError::Unreachable)?;
-        landed.clone().unwrap_or(Err(LookupError::Unreachable)).map(|known| (known, false))
+        let reply = match &stale {
+            Some(_) => timeout(self.shared.patience, landed(waiting)).await.unwrap_or(Err(LookupError::Timeout)),
+            None => landed(waiting).await,
+        };
+        if let (Err(_), Some(known)) = (&reply, stale) {
+            metrics.stale.inc();
+            return Ok((known, true));
+        }
+        if joined {
+            metrics.joined.inc()
+        } else {
+            metrics.miss.inc()
+        }
+        reply.map(|known| (known, false))
     }
 
     async fn answer<T>(
@@ -113,49 +160,62 @@ impl<N: Network> Cache<N> {
     }
 }
 
+/// Waits for the answer to a question on its way.
+async fn landed(mut waiting: Waiting) -> Reply {
+    // The sender goes away without a word only if the network's code panicked.
+    let reply = waiting.wait_for(Option::is_some).await.map_err(|_| LookupError::Unreachable)?;
+    reply.clone().unwrap_or(Err(LookupError::Unreachable))
+}
+
 impl<N: Network> Shared<N> {
     /// Finds the question in memory or on its way, or sends it off.
-    fn place(self: &Arc<Self>, question: &Question) -> Result<Place, LookupError> {
+    fn place(self: &Arc<Self>, question: &Question) -> Place {
         let mut shard = self.shard(question);
-        match shard.known.get(question) {
-            Some(known) if known.until > Instant::now() => {
-                self.metrics.hit.inc();
-                return Ok(Place::Known(known.clone()));
-            }
-            Some(_) => drop(shard.known.pop(question)),
-            None => {}
-        }
-        if let Some(reply) = shard.asked.get(question) {
-            self.metrics.joined.inc();
-            return Ok(Place::Asked(reply.clone()));
-        }
-        self.metrics.miss.inc();
-        let Ok(permit) = self.permits.clone().try_acquire_owned() else {
-            self.metrics.count(question.kind(), &Err(LookupError::Overloaded));
-            return Err(LookupError::Overloaded);
+        let stale = match shard.shelf.recall(question, Instant::now()) {
+            Memory::Fresh(known) => return Place::Fresh(known),
+            Memory::Wanting { stale: Some(known), failed: Some(_) } => return Place::Stale(known),
+            Memory::Wanting { stale: None, failed: Some(why) } => return Place::Failed(why),
+            Memory::Wanting { stale, failed: None } => stale,
         };
-        let (sender, receiver) = watch::channel(None);
-        shard.asked.insert(question.clone(), receiver.clone());
-        drop(shard);
-        self.metrics.in_flight.inc();
-        let flight =
-            Flight { shared: self.clone(), question: question.clone(), reply: sender, landed: false, _permit: permit };
-        tokio::spawn(flight.travel());
-        Ok(Place::Asked(receiver))
+        let (waiting, joined) = if let Some(waiting) = shard.asked.get(question).cloned() {
+            drop(shard);
+            (waiting, true)
+        } else if let Ok(permit) = self.permits.clone().try_acquire_owned() {
+            let (reply, waiting) = watch::channel(None);
+            shard.asked.insert(question.clone(), waiting.clone());
+            // The flight takes the lock when it ends, and might end at once.
+            drop(shard);
+            self.metrics.in_flight.inc();
+            let flight =
+                Flight { shared: self.clone(), question: question.clone(), reply, landed: false, _permit: permit };
+            tokio::spawn(flight.travel());
+            (waiting, false)
+        } else {
+            self.metrics.count(question.kind(), &Err(LookupError::Overloaded));
+            return stale.map_or(Place::Failed(LookupError::Overloaded), Place::Stale);
+        };
+        match stale {
+            Some(known) if self.network.is_down() => Place::Stale(known),
+            stale => Place::Asked { waiting, joined, stale },
+        }
     }
 
     fn shard(&self, question: &Question) -> MutexGuard<'_, Shard> {
-        let place = self.hasher.hash_one(question) as usize % SHARDS;
+        let place = self.hasher.hash_one(question) as usize % self.shards.len();
         self.shards[place].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep(&self, response: Response) -> Known {
+    fn known(&self, mut response: Response) -> Known {
+        if response.records.truncate(RECORDS) {
+            self.metrics.cut.inc();
+        }
         let lifetime = if response.records.is_empty() {
             response.ttl.unwrap_or(NEGATIVE_WITHOUT_TTL).max(SHORTEST).min(self.negative_ttl_max)
         } else {
             response.ttl.unwrap_or(SHORTEST).max(SHORTEST).min(self.ttl_max)
         };
-        Known { records: response.records, exists: response.exists, until: Instant::now() + lifetime }
+        let until = Instant::now() + lifetime;
+        Known { records: response.records, exists: response.exists, until, stale_until: until + self.stale }
     }
 }
 
@@ -165,12 +225,14 @@ impl<N: Network> Flight<N> {
         let response = self.shared.network.ask(&self.question).await;
         self.shared.metrics.duration.observe(begun.elapsed().as_secs_f64());
         self.shared.metrics.count(self.question.kind(), &response);
-        let reply = response.map(|response| self.shared.keep(response));
+        let reply = response.map(|response| self.shared.known(response));
         {
             let mut shard = self.shared.shard(&self.question);
             shard.asked.remove(&self.question);
-            if let Ok(known) = &reply {
-                shard.known.put(self.question.clone(), known.clone());
+            let question = self.question.clone();
+            match &reply {
+                Ok(known) => shard.shelf.keep(question, known.clone()),
+                Err(why) => shard.shelf.keep_failure(question, *why, Instant::now() + FAILED),
             }
         }
         self.landed = true;

@@ -1,7 +1,11 @@
 //! The real network: hickory-resolver, UDP first, TCP for answers that do not fit.
 //!
-//! Promises: names are absolute, no search domain is ever appended, no hosts file is read; a question
-//! ends after `timeout * attempts`. Its own cache is off: ours is the only one.
+//! Promises: names are absolute, no search domain is ever appended, no hosts file is read. A reply
+//! with another id or another question is not taken for one; records that are not about the name
+//! asked for, or what it is an alias of, are left out; a referral is no answer.
+//!
+//! One resolver for each server, for one attempt: whom to ask next is for [`Servers`] to say. Its own
+//! cache is off: ours is the only one.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,24 +13,23 @@ use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
-use hickory_resolver::lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use hickory_resolver::system_conf::read_system_conf;
 
 use super::cache::Cache;
 use super::question::{Kind, Network, Question, Records, Response};
+use super::servers::Servers;
 use super::{LookupError, Metrics, Settings};
 
 /// The resolver of production: our cache before the configured servers.
-pub type Resolver = Cache<Servers>;
+pub type Resolver = Cache<Servers<NameServer>>;
 
-/// The configured DNS servers.
-pub struct Servers {
+/// One DNS server.
+pub struct NameServer {
     resolver: TokioResolver,
-    give_up: Duration,
 }
 
 /// Why there is no resolver: the system names no usable server.
@@ -34,49 +37,63 @@ pub struct Servers {
 #[error("no DNS server: {0}; name one in the configuration or in /etc/resolv.conf")]
 pub struct SetupError(String);
 
-/// Room for the last attempt to report its own error before ours cuts it off.
-const GRACE: Duration = Duration::from_millis(100);
+/// Questions at a time on one TCP connection; the bound that matters is ours.
+const ON_ONE_CONNECTION: usize = 1000;
+
+/// An alias of an alias of an alias: no further.
+const ALIASES: usize = 16;
 
 impl Resolver {
     /// Sends nothing yet. Errors: no servers are given, and the system has none.
     pub fn over_servers(settings: &Settings, metrics: Arc<Metrics>) -> Result<Self, SetupError> {
-        Ok(Cache::new(Servers::new(settings)?, settings, metrics))
-    }
-}
-
-impl Servers {
-    fn new(settings: &Settings) -> Result<Self, SetupError> {
         let refused = |why: NetError| SetupError(why.to_string());
-        let servers = if settings.servers.is_empty() {
+        let configs = if settings.servers.is_empty() {
             // Only the servers are taken over: never its search list, nor its options.
-            read_system_conf().map_err(refused)?.0.name_servers().to_vec()
+            system_servers(read_system_conf().map_err(refused)?.0.name_servers())
         } else {
-            settings.servers.iter().copied().map(name_server).collect()
+            settings.servers.clone()
         };
-        let attempts = settings.attempts.max(1);
-        let resolver = TokioResolver::builder_with_config(
-            ResolverConfig::from_name_servers(servers),
-            TokioRuntimeProvider::default(),
-        )
-        .with_options(options(settings.timeout, attempts))
-        .build()
-        .map_err(refused)?;
-        let give_up =
-            settings.timeout.saturating_mul(u32::try_from(attempts).unwrap_or(u32::MAX)).saturating_add(GRACE);
-        Ok(Self { resolver, give_up })
+        if configs.is_empty() {
+            return Err(SetupError("none is named".to_owned()));
+        }
+        let mut servers = Vec::new();
+        for addr in configs {
+            servers.push((addr.to_string(), NameServer::new(addr, settings.timeout).map_err(refused)?));
+        }
+        let servers = Servers::new(servers, settings, &metrics);
+        Ok(Cache::new(servers, settings, metrics))
     }
 }
 
-impl Network for Servers {
+impl NameServer {
+    fn new(addr: SocketAddr, timeout: Duration) -> Result<Self, NetError> {
+        let config = ResolverConfig::from_name_servers(vec![name_server(addr)]);
+        let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        Ok(Self { resolver: builder.with_options(options(timeout)).build()? })
+    }
+}
+
+impl Network for NameServer {
     async fn ask(&self, question: &Question) -> Result<Response, LookupError> {
         let name = absolute(question.name())?;
-        let lookup = self.resolver.lookup(name, record_type(question.kind()));
-        match tokio::time::timeout(self.give_up, lookup).await {
-            Ok(Ok(lookup)) => Ok(response(question.kind(), &lookup)),
-            Ok(Err(error)) => no_answer(question.kind(), &error),
-            Err(_) => Err(LookupError::Timeout),
+        match self.resolver.lookup(name.clone(), record_type(question.kind())).await {
+            Ok(lookup) => response(question.kind(), name, lookup.answers()),
+            Err(error) => no_answer(question.kind(), &error),
         }
     }
+}
+
+/// The system's list has one entry for each server, or one for each of its protocols.
+fn system_servers(configs: &[NameServerConfig]) -> Vec<SocketAddr> {
+    let mut servers = Vec::new();
+    for config in configs {
+        let port = config.connections.first().map_or(53, |connection| connection.port);
+        let addr = SocketAddr::new(config.ip, port);
+        if !servers.contains(&addr) {
+            servers.push(addr);
+        }
+    }
+    servers
 }
 
 fn name_server(addr: SocketAddr) -> NameServerConfig {
@@ -86,15 +103,17 @@ fn name_server(addr: SocketAddr) -> NameServerConfig {
     NameServerConfig::new(addr.ip(), true, vec![udp, tcp])
 }
 
-fn options(timeout: Duration, attempts: usize) -> ResolverOpts {
+fn options(timeout: Duration) -> ResolverOpts {
     let mut options = ResolverOpts::default();
     options.timeout = timeout;
-    // There it means how often a question is repeated.
-    options.attempts = attempts - 1;
+    // There it means how often a question is repeated; lost packets are repeated all the same.
+    options.attempts = 0;
     options.edns0 = true;
     options.use_hosts_file = ResolveHosts::Never;
     options.cache_size = 0;
-    options.try_tcp_on_error = true;
+    // Without the aliases we could not tell which records are about the name.
+    options.preserve_intermediates = true;
+    options.max_active_requests = ON_ONE_CONNECTION;
     options
 }
 
@@ -116,8 +135,13 @@ fn record_type(kind: Kind) -> RecordType {
     }
 }
 
-fn response(kind: Kind, lookup: &lookup::Lookup) -> Response {
-    let data = || lookup.answers().iter().map(|record| &record.data);
+fn response(kind: Kind, name: Name, answers: &[Record]) -> Result<Response, LookupError> {
+    let names = aliases(name, answers);
+    let of_the_name = || answers.iter().filter(|record| names.contains(&record.name));
+    if !of_the_name().any(|record| record.record_type() == record_type(kind)) {
+        return Err(LookupError::ServerFailure);
+    }
+    let data = || of_the_name().map(|record| &record.data);
     let records = match kind {
         Kind::A => {
             Records::A(data().filter_map(|data| if let RData::A(a) = data { Some(a.0) } else { None }).collect())
@@ -144,8 +168,24 @@ fn response(kind: Kind, lookup: &lookup::Lookup) -> Response {
                 .collect(),
         ),
     };
-    let ttl = lookup.answers().iter().map(|record| record.ttl).min();
-    Response { records, exists: true, ttl: ttl.map(|seconds| Duration::from_secs(seconds.into())) }
+    let ttl = of_the_name().map(|record| record.ttl).min();
+    Ok(Response { records, exists: true, ttl: ttl.map(|seconds| Duration::from_secs(seconds.into())) })
+}
+
+/// The name, and what it is an alias of.
+fn aliases(name: Name, answers: &[Record]) -> Vec<Name> {
+    let mut names = vec![name];
+    while names.len() <= ALIASES {
+        let target = answers.iter().find_map(|record| match &record.data {
+            RData::CNAME(target) if names.last() == Some(&record.name) => Some(&target.0),
+            _ => None,
+        });
+        match target {
+            Some(target) if !names.contains(target) => names.push(target.clone()),
+            _ => break,
+        }
+    }
+    names
 }
 
 /// A name as we write names, unless it is one that we could not ask for.
@@ -163,11 +203,19 @@ fn null_mx(name: &Name) -> Option<Arc<str>> {
 
 fn no_answer(kind: Kind, error: &NetError) -> Result<Response, LookupError> {
     match error {
-        NetError::Dns(DnsError::NoRecordsFound(none)) => Ok(Response {
-            records: Records::none(kind),
-            exists: none.response_code != ResponseCode::NXDomain,
-            ttl: none.negative_ttl.map(|seconds| Duration::from_secs(seconds.into())),
-        }),
+        NetError::Dns(DnsError::NoRecordsFound(none)) => {
+            let exists = match none.response_code {
+                ResponseCode::NXDomain => false,
+                // RFC 2308 2.2: "ask over there". From a server that should have done so itself.
+                ResponseCode::NoError if none.soa.is_none() && none.ns.is_some() => {
+                    return Err(LookupError::ServerFailure);
+                }
+                ResponseCode::NoError => true,
+                _ => return Err(LookupError::ServerFailure),
+            };
+            let ttl = none.negative_ttl.map(|seconds| Duration::from_secs(seconds.into()));
+            Ok(Response { records: Records::none(kind), exists, ttl })
+        }
         NetError::Dns(_) => Err(LookupError::ServerFailure),
         NetError::Timeout => Err(LookupError::Timeout),
         _ => Err(LookupError::Unreachable),

@@ -5,9 +5,13 @@
 
 pub mod cache;
 pub mod fixed;
+mod health;
 pub mod hickory;
+pub mod local;
 pub mod metrics;
 pub mod question;
+pub mod servers;
+pub mod zones;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -17,6 +21,7 @@ use futures_util::future::BoxFuture;
 
 pub use fixed::FixedDns;
 pub use hickory::Resolver;
+pub use local::Local;
 pub use metrics::Metrics;
 
 /// How names are looked up.
@@ -26,9 +31,10 @@ pub struct Settings {
     pub servers: Vec<SocketAddr>,
     /// How long one attempt may take.
     pub timeout: Duration,
-    /// How often a question is sent before we give up.
+    /// How often a question is sent before we give up. A server that answers with an error is no
+    /// attempt: the next one is asked. In all, a question ends after `timeout * attempts`.
     pub attempts: usize,
-    /// Answers kept in memory, over all record types.
+    /// Answers kept in memory, over all record types; half a KiB each on average at most.
     pub cache_entries: usize,
     /// Questions on their way at one time; beyond that [`LookupError::Overloaded`].
     pub in_flight: usize,
@@ -36,6 +42,8 @@ pub struct Settings {
     pub negative_ttl_max: Duration,
     /// The longest that records are believed.
     pub ttl_max: Duration,
+    /// How long after its end an answer serves if there is no better one (RFC 8767); zero: not at all.
+    pub stale: Duration,
 }
 
 impl Default for Settings {
@@ -48,6 +56,7 @@ impl Default for Settings {
             in_flight: 2000,
             negative_ttl_max: Duration::from_secs(900),
             ttl_max: Duration::from_secs(86_400),
+            stale: Duration::from_secs(3600),
         }
     }
 }
@@ -59,7 +68,7 @@ pub struct Answer<T> {
     pub records: Arc<[T]>,
     /// False for NXDOMAIN.
     pub exists: bool,
-    /// True if it came from our own cache.
+    /// True if it came from our own cache, stale or not.
     pub cached: bool,
 }
 

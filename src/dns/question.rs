@@ -64,6 +64,12 @@ pub struct Response {
 pub trait Network: Send + Sync + 'static {
     /// Sends the question, waits for the answer. Ends by itself, sooner or later.
     fn ask(&self, question: &Question) -> impl Future<Output = Result<Response, LookupError>> + Send;
+
+    /// True if it is known beforehand that asking will hardly help: an expired answer is then given
+    /// at once, while the question travels all the same.
+    fn is_down(&self) -> bool {
+        false
+    }
 }
 
 impl Kind {
@@ -92,7 +98,12 @@ impl Question {
             && name.split('.').all(|label| {
                 (1..=63).contains(&label.len()) && label.bytes().all(|octet| matches!(octet, b' '..=b'~'))
             });
-        if fits { Ok(Self { kind, name: name.to_ascii_lowercase().into() }) } else { Err(LookupError::NotAName) }
+        if !fits {
+            return Err(LookupError::NotAName);
+        }
+        // Most names come folded already: one copy less.
+        let upper = name.bytes().any(|octet| octet.is_ascii_uppercase());
+        Ok(Self { kind, name: if upper { name.to_ascii_lowercase().into() } else { name.into() } })
     }
 
     /// For the names of an address.
@@ -128,14 +139,48 @@ impl Records {
 
     /// True if there are none.
     pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
         match self {
-            Self::A(records) => records.is_empty(),
-            Self::Aaaa(records) => records.is_empty(),
-            Self::Ptr(records) | Self::Txt(records) | Self::Ns(records) => records.is_empty(),
-            Self::Mx(records) => records.is_empty(),
+            Self::A(records) => records.len(),
+            Self::Aaaa(records) => records.len(),
+            Self::Ptr(records) | Self::Txt(records) | Self::Ns(records) => records.len(),
+            Self::Mx(records) => records.len(),
+        }
+    }
+
+    /// The memory that they take, in octets, nearly.
+    pub fn octets(&self) -> usize {
+        match self {
+            Self::A(records) => size_of_val(&**records),
+            Self::Aaaa(records) => size_of_val(&**records),
+            Self::Ptr(records) | Self::Txt(records) | Self::Ns(records) => {
+                records.iter().map(|text| size_of_val(text) + COUNTS + text.len()).sum()
+            }
+            Self::Mx(records) => records.iter().map(|mx| size_of_val(mx) + COUNTS + mx.1.len()).sum(),
+        }
+    }
+
+    /// Keeps the first `most`. True if there were more.
+    pub fn truncate(&mut self, most: usize) -> bool {
+        fn cut<T: Clone>(records: &mut Arc<[T]>, most: usize) -> bool {
+            let first = records.get(..most).filter(|first| first.len() < records.len()).map(Arc::from);
+            first.map(|first| *records = first).is_some()
+        }
+        match self {
+            Self::A(records) => cut(records, most),
+            Self::Aaaa(records) => cut(records, most),
+            Self::Ptr(records) | Self::Txt(records) | Self::Ns(records) => cut(records, most),
+            Self::Mx(records) => cut(records, most),
         }
     }
 }
+
+/// Beside the octets of a shared text: who holds it.
+const COUNTS: usize = 2 * size_of::<usize>();
 
 #[cfg(test)]
 mod tests {

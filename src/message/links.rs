@@ -1,8 +1,28 @@
 //! The hosts and mail addresses that a message shows to its reader: links in its text and HTML parts.
+//!
+//! What is looked for is what a mail program would make of the message, in every reading that mail
+//! programs are known to have: a host too many costs a question to a list, a host too few is an evasion.
+//!
+//! Everything here is bounded and runs in time proportional to the octets looked at. A panic within ends
+//! the reading, keeps what was found, and counts as `truncated`.
 
+mod collector;
+mod encoding;
+mod html;
+mod mime;
+mod reference;
+mod text;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::Message;
+use collector::Collector;
+
+/// Hosts that are kept of one message.
+pub const MAX_HOSTS: usize = 500;
+/// Mail addresses that are kept of one message.
+pub const MAX_ADDRESSES: usize = 200;
 
 /// What a message points to, each once, in order of appearance.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,8 +36,15 @@ pub struct Links {
 }
 
 impl Links {
-    /// Reads a message.
-    pub fn of(_message: &Message) -> Self {
-        Self::default()
+    /// Reads a message, as far as it is in memory.
+    pub fn of(message: &Message) -> Self {
+        let mut found = Collector::default();
+        let reading = catch_unwind(AssertUnwindSafe(|| mime::read(message, &mut found)));
+        let mut links = found.into_links();
+        links.truncated |= reading.is_err();
+        links
     }
 }
+
+#[cfg(test)]
+mod tests;

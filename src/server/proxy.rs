@@ -6,26 +6,34 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::Registry;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{BackendsReady, Candidate, Dialogue, Loader, Plan};
+use super::{BackendsReady, Candidate, Dialogue, Loader, Plan, zones};
 use crate::backend::{self, Pool};
+use crate::checks::dnsbl::{self, Lists, tester};
 use crate::clock;
 use crate::config::rules::{self, Ports};
 use crate::config::{self, Loaded, Problems, reload};
+use crate::dns::zones::LocalZones;
 use crate::dns::{self, Lookup};
 use crate::net::tls::TlsError;
 use crate::net::{BoxIo, Refused};
 use crate::pipeline;
 use crate::session::spool::Spool;
 use crate::session::{self, Incoming, Shared};
+use crate::store::{self, Store};
 use crate::telemetry::log;
+
+/// How long the end waits for what is to be remembered.
+const LAST_WRITE: Duration = Duration::from_secs(3);
 
 /// One running proxy.
 pub struct Proxy {
     shared: Arc<Shared>,
     ports: Ports,
+    zones: Arc<LocalZones>,
     pipeline_metrics: pipeline::Metrics,
     running: Mutex<Running>,
 }
@@ -35,6 +43,8 @@ struct Running {
     loaded: Loaded,
     /// Ends the watch over the pool.
     watch: CancellationToken,
+    /// Ends the watch over the files of local zones.
+    follow: CancellationToken,
 }
 
 /// Why a proxy cannot be put together.
@@ -55,7 +65,8 @@ pub enum ProxyError {
 }
 
 impl Proxy {
-    /// Puts a proxy together; call it within a runtime. `dns` replaces the configured name servers.
+    /// Puts a proxy together, opens its store and reads the files of local zones; call it within a runtime.
+    /// `dns` replaces the configured name servers.
     ///
     /// # Errors
     /// What a configuration can be found good with, and still not work here.
@@ -65,12 +76,21 @@ impl Proxy {
             Some(dns) => dns,
             None => resolver(&config.dns, registry)?,
         };
-        let ports = Ports { dns, store: None };
+        let list_metrics = dnsbl::Metrics::new();
+        list_metrics.register(registry)?;
+        let zones = local_zones(&config.zones, registry)?;
+        let dns = Arc::new(dns::Local::new(zones.clone(), dns));
+        // Once: it outlives every reload.
+        let store = store::open(&config.store, clock::system(), store::Metrics::register(registry)?);
+        let ports = Ports { dns, store: Some(store), lists: Lists::new(list_metrics) };
         let pipeline_metrics = pipeline::Metrics::register(registry)?;
         let ruleset = rules::load(config, &ports).map_err(|problems| ProxyError::Rules(plain(&problems)))?;
+        tokio::spawn(tester::run(Arc::downgrade(&ports.lists), Arc::clone(&ports.dns)));
         let pool = Pool::new(config.backend.clone(), backend::Metrics::register(registry)?)?;
         let watch = CancellationToken::new();
         tokio::spawn(pool.clone().watch(watch.clone()));
+        let follow = CancellationToken::new();
+        tokio::spawn(zones::follow(zones.clone(), follow.clone()));
         let shared = Shared::new(
             config.session.clone(),
             Arc::new(ruleset.with_metrics(&pipeline_metrics)),
@@ -79,7 +99,8 @@ impl Proxy {
             session::Metrics::register(registry)?,
             clock::system(),
         );
-        Ok(Arc::new(Self { shared, ports, pipeline_metrics, running: Mutex::new(Running { loaded, watch }) }))
+        let running = Mutex::new(Running { loaded, watch, follow });
+        Ok(Arc::new(Self { shared, ports, zones, pipeline_metrics, running }))
     }
 
     /// The server's part of a configuration.
@@ -112,6 +133,7 @@ impl Proxy {
             ),
         };
         drop(running);
+        let zones = self.zones.prepare(&loaded.config.zones);
         for key in &changed.restart {
             warn!(key, "changes only at a restart");
         }
@@ -134,6 +156,10 @@ impl Proxy {
                 runtime.spawn(pool.clone().watch(running.watch.clone()));
                 proxy.shared.pool.store(pool);
             }
+            proxy.zones.put(zones);
+            running.follow.cancel();
+            running.follow = CancellationToken::new();
+            runtime.spawn(zones::follow(proxy.zones.clone(), running.follow.clone()));
             running.loaded = loaded;
         };
         Ok(Candidate { plan, apply: Box::new(apply) })
@@ -142,6 +168,22 @@ impl Proxy {
     /// Waits a little until the backends have said what they offer, so that the first client is offered it.
     pub async fn warm_up(&self) {
         self.shared.pool.load_full().warm_up(Duration::from_secs(2)).await;
+    }
+
+    /// What it remembers.
+    pub fn store(&self) -> Option<Arc<dyn Store>> {
+        self.ports.store.clone()
+    }
+
+    /// Writes down what is to be remembered, once all sessions have ended. A disk that does not answer is
+    /// not waited for.
+    pub async fn close(&self) {
+        let Some(store) = &self.ports.store else { return };
+        match timeout(LAST_WRITE, store.flush()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => warn!(%why, "the store did not take its last writes"),
+            Err(_elapsed) => warn!("the store did not take its last writes in time"),
+        }
     }
 
     /// How many backends take mail now.
@@ -175,6 +217,14 @@ fn resolver(settings: &dns::Settings, registry: &Registry) -> Result<Arc<dyn Loo
     let resolver =
         dns::hickory::Resolver::over_servers(settings, metrics).map_err(|why| ProxyError::Dns(why.to_string()))?;
     Ok(Arc::new(resolver))
+}
+
+fn local_zones(settings: &[dns::zones::Settings], registry: &Registry) -> Result<Arc<LocalZones>, ProxyError> {
+    let metrics = dns::zones::Metrics::new();
+    metrics.register(registry)?;
+    let zones = LocalZones::new(metrics);
+    zones.load(settings);
+    Ok(Arc::new(zones))
 }
 
 fn plain(problems: &Problems) -> String {

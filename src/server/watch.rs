@@ -1,4 +1,4 @@
-//! Notices that configuration files change. A convenience: SIGHUP is the contract.
+//! Notices that files change. A convenience: SIGHUP is the contract.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,9 +8,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::Order;
-
-/// A reload waits until the files have been left alone for so long: editors and package managers
+/// Whoever reads them waits until the files have been left alone for so long: editors and package managers
 /// write several files, one after another.
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -23,12 +21,15 @@ pub(super) struct Watch {
 type Print = Option<(SystemTime, u64)>;
 
 impl Watch {
-    /// Orders a reload whenever one of `files` has changed. Their directories are watched, because
+    /// Sends `order` whenever one of `files` has changed. Their directories are watched, because
     /// a file that is replaced by renaming is another file.
     ///
     /// # Errors
     /// If the system cannot watch (too many watches, no such directory).
-    pub(super) fn start(files: Vec<PathBuf>, orders: mpsc::Sender<Order>) -> notify::Result<Self> {
+    pub(super) fn start<O>(files: Vec<PathBuf>, order: O, orders: mpsc::Sender<O>) -> notify::Result<Self>
+    where
+        O: Copy + Send + Sync + 'static,
+    {
         let (tell, events) = mpsc::channel(1);
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // Reading the files is what we do ourselves. A full channel means that it is known already.
@@ -40,7 +41,7 @@ impl Watch {
             watcher.watch(&directory, RecursiveMode::NonRecursive)?;
         }
         let prints = move || prints(&files);
-        tokio::spawn(order_reloads(events, orders, prints));
+        tokio::spawn(send_orders(events, order, orders, prints));
         Ok(Self { _watcher: watcher })
     }
 }
@@ -63,9 +64,10 @@ fn prints(files: &[PathBuf]) -> Vec<Print> {
 }
 
 /// Ends when the watcher does.
-async fn order_reloads<P: PartialEq>(
+async fn send_orders<O: Copy, P: PartialEq>(
     mut events: mpsc::Receiver<()>,
-    orders: mpsc::Sender<Order>,
+    order: O,
+    orders: mpsc::Sender<O>,
     mut prints: impl FnMut() -> P,
 ) {
     let mut known = prints();
@@ -74,7 +76,7 @@ async fn order_reloads<P: PartialEq>(
         let now = prints();
         if now != known {
             known = now;
-            if orders.send(Order::Reload).await.is_err() {
+            if orders.send(order).await.is_err() {
                 return;
             }
         }
@@ -89,6 +91,7 @@ mod tests {
     use tokio::time::{Instant, sleep};
 
     use super::*;
+    use crate::server::Order;
 
     struct Files {
         state: Arc<AtomicU32>,
@@ -100,7 +103,7 @@ mod tests {
         let state = Arc::new(AtomicU32::new(0));
         let ((tell, events), (orders_in, orders)) = (mpsc::channel(1), mpsc::channel(8));
         let seen = Arc::clone(&state);
-        tokio::spawn(order_reloads(events, orders_in, move || seen.load(Ordering::Relaxed)));
+        tokio::spawn(send_orders(events, Order::Reload, orders_in, move || seen.load(Ordering::Relaxed)));
         Files { state, tell, orders }
     }
 

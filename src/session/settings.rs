@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::RecipientMatcher;
 use crate::smtp::NewlinePolicy;
-use crate::units::{ByteSize, CidrSet};
+use crate::units::{ByteSize, CidrSet, DomainSet};
 
 /// Settings of all sessions; one value, swapped whole at reload.
 #[derive(Clone, Debug)]
@@ -115,13 +115,6 @@ pub struct Relay {
     pub networks: CidrSet,
 }
 
-/// Recipient domains: exact names and `.suffix` patterns (all subdomains), in A-label lower case.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DomainSet {
-    names: std::collections::HashSet<Box<str>>,
-    suffixes: std::collections::HashSet<Box<str>>,
-}
-
 /// Where early refusals are spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefuseAt {
@@ -138,41 +131,4 @@ pub struct Budgets {
     pub rcpt: Duration,
     /// After the final dot (DECISIONS 14).
     pub message: Duration,
-}
-
-impl DomainSet {
-    /// Adds `example.org`, or `.example.org` / `*.example.org` for all its subdomains.
-    pub fn insert(&mut self, pattern: &str) -> Result<(), String> {
-        let (suffix, name) = match pattern.trim().strip_prefix("*.").or_else(|| pattern.trim().strip_prefix('.')) {
-            Some(name) => (true, name),
-            None => (false, pattern.trim()),
-        };
-        let name = idna::domain_to_ascii(name.trim_end_matches('.')).ok().filter(|name| !name.is_empty()).ok_or_else(
-            || format!("`{pattern}` is no domain: write example.org, or .example.org for its subdomains"),
-        )?;
-        if suffix {
-            self.suffixes.insert(name.into())
-        } else {
-            self.names.insert(name.into())
-        };
-        Ok(())
-    }
-
-    /// True if `domain` (A-labels, lower case, no trailing dot) is one of ours.
-    pub fn contains(&self, domain: &str) -> bool {
-        self.names.contains(domain)
-            || domain
-                .match_indices('.')
-                .any(|(at, _)| domain.get(at + 1..).is_some_and(|rest| self.suffixes.contains(rest)))
-    }
-
-    /// How many patterns it holds.
-    pub fn len(&self) -> usize {
-        self.names.len() + self.suffixes.len()
-    }
-
-    /// True if no domain is ours.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }

@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn only_our_domains_are_relayed_whatever_the_trick() {
-        let mut domains = settings::DomainSet::default();
+        let mut domains = crate::units::DomainSet::default();
         for pattern in ["ours.example", ".sub.example", "xn--mnchen-3ya.example"] {
             domains.insert(pattern).expect(pattern);
         }

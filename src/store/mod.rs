@@ -1,14 +1,42 @@
 //! What is remembered from one transaction to the next, as narrow operations of the domain.
 //!
-//! Every operation is atomic and bounded. Failure: [`StoreError`] costs memory, never mail.
+//! Every operation is atomic and bounded. Failure: [`StoreError`] costs memory, never mail; whoever gets
+//! one has nothing to do about it, because it was counted and logged already.
+
+pub mod embedded;
+mod ledger;
+pub mod memory;
+mod metrics;
+mod record;
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 
+pub use embedded::EmbeddedStore;
+pub use memory::MemoryStore;
+pub use metrics::Metrics;
+pub use record::AUTHOR_DOMAINS;
+
+use crate::clock::Clock;
+
 use crate::facts::{AuthResult, DmarcPolicy, DmarcRecord};
+
+/// Where things are remembered, and how many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The file; `None`: memory alone, until the process ends.
+    pub path: Option<PathBuf>,
+    /// Hops; beyond that those that forward least are forgotten.
+    pub hops: usize,
+    /// Distinct rows of DMARC reports, over all domains and days; beyond that they are left out.
+    pub report_rows: usize,
+    /// What was not seen again for that long is forgotten.
+    pub retention: Duration,
+}
 
 /// Why nothing was remembered, or recalled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -122,6 +150,36 @@ pub trait Store: Send + Sync + 'static {
     /// What was observed in periods that ended before `now`, and is not done.
     fn dmarc_due(&self, now: SystemTime) -> BoxFuture<'_, Result<Vec<DmarcBatch>, StoreError>>;
 
-    /// Forgets a batch: it was reported, or nobody wants it.
+    /// Forgets a batch: it was reported, or nobody wants it. Once it returns, a crash does not bring it back.
     fn dmarc_done(&self, id: u64) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Waits until everything so far is as safe as it will be.
+    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { path: None, hops: 50_000, report_rows: 100_000, retention: Duration::from_secs(90 * record::DAY) }
+    }
+}
+
+/// The store of these settings; blocks for a moment. A file that cannot be opened is a warning, and memory
+/// takes its place: mail matters more than what we know of it.
+pub fn open(settings: &Settings, clock: Arc<dyn Clock>, metrics: Metrics) -> Arc<dyn Store> {
+    metrics.durable.set(0);
+    if let Some(path) = &settings.path {
+        match EmbeddedStore::open(path, settings, clock.clone(), metrics.clone()) {
+            Ok(store) => {
+                metrics.durable.set(1);
+                return Arc::new(store);
+            }
+            Err(why) => tracing::warn!(%why, "no store: what is remembered is lost at the next restart"),
+        }
+    }
+    Arc::new(MemoryStore::new(settings, clock, metrics))
+}
+
+#[cfg(test)]
+mod battery;

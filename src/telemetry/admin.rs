@@ -1,10 +1,11 @@
-//! `/metrics`, `/healthz` and `/readyz` over HTTP.
+//! `/metrics`, `/healthz`, `/readyz` and `/forwarders` over HTTP.
 //!
 //! Meant for an address that only the monitoring reaches; still it cannot be knocked over from there:
 //! connections are bounded in number and in length of life, whatever they do or fail to do.
 //! It tells, and changes nothing.
 
 mod bounded;
+pub mod hop;
 
 use std::future::IntoFuture;
 use std::io;
@@ -24,7 +25,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::metrics;
+use crate::store::Store;
 use bounded::Bounded;
+use hop::Hop;
 
 /// Connections at a time; others wait in the backlog.
 const CONNECTIONS: usize = 64;
@@ -59,27 +62,28 @@ struct ReadyPage {
     readiness: Readiness,
 }
 
+/// What the pages tell about.
 #[derive(Clone)]
-struct Pages {
-    registry: Registry,
-    health: Arc<dyn Health>,
+pub struct Pages {
+    /// All metrics.
+    pub registry: Registry,
+    /// Who knows about readiness.
+    pub health: Arc<dyn Health>,
+    /// What is remembered; `None`: nothing.
+    pub store: Option<Arc<dyn Store>>,
 }
 
 /// Answers at `listener` until `stop` is cancelled, then for a moment what is under way.
 ///
 /// # Errors
 /// None are known: accepting goes on through failures.
-pub async fn run(
-    listener: TcpListener,
-    registry: Registry,
-    health: Arc<dyn Health>,
-    stop: CancellationToken,
-) -> io::Result<()> {
+pub async fn run(listener: TcpListener, pages: Pages, stop: CancellationToken) -> io::Result<()> {
     let router = Router::new()
         .route("/metrics", get(metrics_page))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready_page))
-        .with_state(Pages { registry, health });
+        .route("/forwarders", get(forwarders_page))
+        .with_state(pages);
     let serving = serve(Bounded::new(listener, CONNECTIONS, LIFETIME), router)
         .with_graceful_shutdown(stop.clone().cancelled_owned())
         .into_future();
@@ -100,6 +104,19 @@ async fn metrics_page(State(pages): State<Pages>) -> Response {
             error!(%error, "cannot encode metrics");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
+    }
+}
+
+/// Everything that is known about hops: what `gatepost forwarders` asks for, because only one process can
+/// have the store open.
+async fn forwarders_page(State(pages): State<Pages>) -> Response {
+    let hops = match &pages.store {
+        Some(store) => store.hops().await,
+        None => Ok(Vec::new()),
+    };
+    match hops {
+        Ok(hops) => Json(hops.iter().map(Hop::from).collect::<Vec<_>>()).into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
     }
 }
 

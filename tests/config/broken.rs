@@ -38,6 +38,12 @@ fn each_mistake_is_named_with_its_place_and_remedy() {
             "11:12: error: protocol.newlines: must be one of `normalize`, `reject`, not a boolean",
         ),
         ("[dns]\nservers = [\"resolver\"]\n", "11:12: error: dns.servers[0]: `resolver` is no address"),
+        ("[dns]\nstale_seconds = 604801\n", "11:17: error: dns.stale_seconds: must lie between 0 and 604800"),
+        ("[dns]\nttl_max_seconds = 0\n", "11:19: error: dns.ttl_max_seconds: must lie between 1 and 604800"),
+        (
+            "[dns]\nnegative_ttl_max_seconds = 86401\n",
+            "11:28: error: dns.negative_ttl_max_seconds: must lie between 1 and 86400",
+        ),
         ("[admin]\naddress = \"127.0.0.1:2525\"\n", "11:11: error: admin.address: is the address of a listener"),
         ("[admin]\naddress = \"0.0.0.0:9125\"\n", "11:11: warning: admin.address: metrics are open"),
         (

@@ -14,14 +14,20 @@ fn shipped(name: &str) -> Loaded {
 
 /// Every key that stands in a file, in a comment or not: its path, whether it is in force, its value.
 fn documented(text: &str) -> Vec<(String, bool, toml::Value)> {
-    let (mut table, mut keys) = (String::new(), Vec::new());
+    let (mut table, mut keys, mut example) = (String::new(), Vec::new(), false);
     for line in text.lines() {
+        // A table that may be left out stands there as an example.
+        if let Some(header) = line.strip_prefix("# [[").and_then(|line| line.split("]]").next()) {
+            (table, example) = (format!("{header}[]."), true);
+        } else if line.starts_with('[') {
+            example = false;
+        }
         if let Some(header) = line.strip_prefix("[[").and_then(|line| line.split("]]").next()) {
             table = format!("{header}[].");
         } else if let Some(header) = line.strip_prefix('[').and_then(|line| line.split(']').next()) {
             table = format!("{header}.");
         } else {
-            let in_force = !line.starts_with('#');
+            let in_force = example || !line.starts_with('#');
             let pair = line.trim_start_matches("# ");
             let is_pair =
                 pair.split_once(" = ").is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
@@ -74,7 +80,7 @@ fn every_documented_default_is_the_default() {
         mentioned.insert(key);
     }
     let keys = catalogue.keys().filter(|key| !key.ends_with(".certificate") && !key.ends_with(".tls.key"));
-    let leaves = keys.filter(|key| !["listen", "backend.member"].contains(&key.as_str()));
+    let leaves = keys.filter(|key| !["listen", "backend.member", "dns.zone"].contains(&key.as_str()));
     for key in leaves {
         assert!(mentioned.contains(key), "{key} is not documented in config/gatepost.toml");
     }
@@ -120,7 +126,8 @@ fn why_names_the_line_or_the_default_or_the_nearest_key() {
 
 #[test]
 fn the_failure_table_names_every_dependency() {
-    let more = "[dns]\nservers = [\"192.0.2.53\"]\n[admin]\naddress = \"127.0.0.1:9125\"\n";
+    let more = "[dns]\nservers = [\"192.0.2.53\"]\n[admin]\naddress = \"127.0.0.1:9125\"\n\
+        [store]\npath = \"/var/lib/gatepost/gatepost.redb\"\n";
     let loaded = config::parse_text(&minimal(more)).expect("it loads");
     let table = failures::table(&loaded);
     for dependency in [
@@ -129,12 +136,19 @@ fn the_failure_table_names_every_dependency() {
         "list spamcop",
         "backend 127.0.0.1:2526",
         "spool",
+        "store /var/lib/gatepost/gatepost.redb",
         "configuration",
         "admin",
     ] {
         assert!(table.iter().any(|row| row.dependency.starts_with(dependency)), "{dependency}");
     }
+    let stale = |table: &[failures::Failure]| table.iter().any(|row| row.answer.contains("expired up to 3600 s ago"));
+    assert!(stale(&table));
+    let without = config::parse_text(&minimal("[dns]\nstale_seconds = 0\n")).expect("it loads");
+    assert!(without.config.dns.stale.is_zero() && !stale(&failures::table(&without)));
     let accepted = table.iter().filter(|row| row.dependency.starts_with("backend"));
+    let store = table.iter().filter(|row| row.dependency.starts_with("store"));
+    assert!(store.into_iter().all(|row| row.answer.starts_with("open")));
     assert!(accepted.into_iter().all(|row| row.answer.contains("451") && !row.answer.contains("250 ")));
 }
 

@@ -5,7 +5,8 @@
 //! ```text
 //! set KEY VALUE              one key of the configuration (dialogues/gatepost.toml), value as in TOML
 //! rules FILE                 weights, lists or policy; the indented lines below replace the file
-//! dns ...                    see Setup::dns
+//! dns ...                    see Setup::dns; names may change while the proxy runs
+//! tested                     somebody asks the test points of lists
 //! tls                        the listener has a certificate
 //! cold                       nobody has asked the backends yet what they offer
 //! backend [a|b] ...          see Backends::told; a is the first member, b the second
@@ -179,7 +180,13 @@ impl Player {
                 let text: Vec<&str> = block.iter().map(|line| &line[2..]).collect();
                 self.setup.set_rules(rest, text.join("\n"));
             }
-            "dns" => self.setup.dns(rest),
+            "dns" => {
+                self.setup.dns(rest);
+                if let Some(world) = &self.world {
+                    world.set_dns(&self.setup);
+                }
+            }
+            "tested" => self.setup.tests_lists = true,
             "tls" => self.setup.offer_tls(),
             "cold" => self.setup.cold = true,
             "backend" => self.backends.told(rest),

@@ -1,14 +1,16 @@
 //! The proxy of one dialogue, put together as the program does it, with pipes in place of sockets.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use futures_util::future::BoxFuture;
 use gatepost::backend::{self, Pool};
+use gatepost::checks::dnsbl;
 use gatepost::clock::Clock;
 use gatepost::config::{self, Loaded, rules};
-use gatepost::dns::{FixedDns, LookupError};
+use gatepost::dns::{Answer, FixedDns, Lookup, LookupError, Mx};
 use gatepost::net::tls::TlsAcceptorSource;
 use gatepost::pipeline;
 use gatepost::session::spool::Spool;
@@ -36,6 +38,7 @@ pub(crate) struct Setup {
     dns: FixedDns,
     tls: bool,
     pub(crate) cold: bool,
+    pub(crate) tests_lists: bool,
 }
 
 /// A running proxy.
@@ -47,6 +50,7 @@ pub(crate) struct World {
     pub(crate) drain: CancellationToken,
     pub(crate) cut: CancellationToken,
     ports: rules::Ports,
+    dns: Arc<Changing>,
     directory: TempDir,
     listener: Arc<gatepost::net::listener::Settings>,
     tls: Option<Arc<TlsAcceptorSource>>,
@@ -54,6 +58,33 @@ pub(crate) struct World {
     registry: Registry,
     sessions: tokio_util::task::TaskTracker,
 }
+
+/// Names that change while the proxy runs.
+struct Changing(Mutex<Arc<FixedDns>>);
+
+impl Changing {
+    fn now(&self) -> Arc<FixedDns> {
+        self.0.lock().expect("nobody panics while holding it").clone()
+    }
+}
+
+/// Asks the table of now.
+macro_rules! lookups {
+    ($($kind:ident: $record:ty),*) => {
+        impl Lookup for Changing {
+            $(fn $kind<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<$record>, LookupError>> {
+                let table = self.now();
+                Box::pin(async move { Lookup::$kind(table.as_ref(), name).await })
+            })*
+
+            fn ptr(&self, addr: IpAddr) -> BoxFuture<'_, Result<Answer<Arc<str>>, LookupError>> {
+                let table = self.now();
+                Box::pin(async move { Lookup::ptr(table.as_ref(), addr).await })
+            }
+        }
+    };
+}
+lookups! { a: Ipv4Addr, aaaa: Ipv6Addr, txt: Arc<str>, mx: Mx, ns: Arc<str> }
 
 /// A clock that stands still.
 struct Stopped;
@@ -72,6 +103,7 @@ impl Setup {
             dns: FixedDns::new(),
             tls: false,
             cold: false,
+            tests_lists: false,
         }
     }
 
@@ -108,7 +140,8 @@ impl Setup {
         self.tls = true;
     }
 
-    /// `NAME A 192.0.2.1`, `ADDR PTR NAME`, `ADDR listed ZONE 127.0.0.2`, `NAME takes SECONDS`, `NAME fails`.
+    /// `NAME A 192.0.2.1`, `ADDR PTR NAME`, `ADDR listed ZONE 127.0.0.2`, `NAME takes SECONDS`, `NAME fails`;
+    /// `nothing` empties the table.
     pub(crate) fn dns(&mut self, text: &str) {
         let dns = std::mem::take(&mut self.dns);
         let words: Vec<&str> = text.split_ascii_whitespace().collect();
@@ -121,6 +154,7 @@ impl Setup {
                 dns.listed(zone, ip(addr), code.octets())
             }
             [name, "takes", seconds] => dns.delay(name, Duration::from_secs_f64(seconds.parse().expect(seconds))),
+            ["nothing"] => FixedDns::new(),
             [name, "fails"] => dns.fail(name, LookupError::ServerFailure),
             _ => panic!("dns {text}"),
         };
@@ -145,7 +179,11 @@ impl World {
         let loaded = setup.load(&directory);
         let registry = Registry::new();
         let pipeline_metrics = pipeline::Metrics::register(&registry).expect("metrics");
-        let ports = rules::Ports::with_dns(Arc::new(setup.dns.clone()));
+        let dns = Arc::new(Changing(Mutex::new(Arc::new(setup.dns.clone()))));
+        let mut ports = rules::Ports::with_dns(dns.clone());
+        let list_metrics = dnsbl::Metrics::new();
+        list_metrics.register(&registry).expect("metrics");
+        ports.lists = dnsbl::Lists::new(list_metrics);
         let ruleset =
             rules::load(&loaded.config, &ports).unwrap_or_else(|problems| panic!("{}", problems.render(false)));
         if loaded.config.backend.identity == backend::settings::IdentityMethod::ProxyV2 {
@@ -177,6 +215,7 @@ impl World {
             drain: CancellationToken::new(),
             cut: CancellationToken::new(),
             ports,
+            dns,
             directory,
             listener,
             tls,
@@ -184,12 +223,21 @@ impl World {
             registry,
             sessions: tokio_util::task::TaskTracker::new(),
         };
+        if setup.tests_lists {
+            tokio::spawn(dnsbl::tester::run(Arc::downgrade(&world.ports.lists), world.ports.dns.clone()));
+            world.rest().await;
+        }
         if !setup.cold {
             tokio::spawn(pool.watch(world.cut.clone()));
             world.rest().await;
             world.log.take();
         }
         world
+    }
+
+    /// Lets names change.
+    pub(crate) fn set_dns(&self, setup: &Setup) {
+        *self.dns.0.lock().expect("nobody panics while holding it") = Arc::new(setup.dns.clone());
     }
 
     /// Puts what changed since in force.

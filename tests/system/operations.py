@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import ssl
+import subprocess
 import sys
 import threading
 import time
@@ -285,9 +286,50 @@ def activation():
         notify.close()
 
 
+def store():
+    """The store: damaged, taken or missing it costs memory, never mail; SIGKILL leaves it whole"""
+    def durable(stage):
+        page = stage.http("/metrics")[1]
+        return next(line.split()[1] for line in page.splitlines() if line.startswith("gatepost_store_durable "))
+
+    def deliver(stage):
+        with stage.session() as client:
+            client.expect("MAIL FROM:<a@sender.test>", "250")
+            client.expect("RCPT TO:<bob@gate.test>", "250")
+            assert client.data(MESSAGE).code == "250"
+            client.quit()
+
+    for path in ("damaged.redb", "no/such/place.redb", "."):
+        with Stage(start=False, store={"path": path}, checks={"enabled": True}) as stage:
+            (stage.directory / "damaged.redb").write_bytes(b"this is no database, " * 1000)
+            stage.gate.start()
+            deliver(stage)
+            assert durable(stage) == "0", path
+            assert "no store" in stage.gate.log.read_text(), path
+    with Stage(store={"path": "store.redb"}, checks={"enabled": True}) as stage:
+        for _ in range(3):
+            deliver(stage)
+            assert durable(stage) == "1"
+            assert stage.http("/forwarders") == (200, "[]"), "clients of local scope are no hops"
+            stage.gate.kill()
+            stage.gate.start()
+        # A second proxy of the same file remembers in memory.
+        second = free_port()
+        config = settings(f"127.0.0.1:{second}", stage.sink.address, stage.names.address,
+                          store={"path": str(stage.directory / "store.redb")})
+        with Directory() as other, Gatepost(other, config, second) as gate:
+            assert "open in another process" in gate.log.read_text()
+        asked = [*stage.gate.command[:1], "forwarders", "--config", str(stage.gate.file)]
+        said = subprocess.run(asked, capture_output=True, text=True, timeout=30)
+        assert (said.returncode, said.stdout) == (0, "No hop is known to forward mail.\n"), said
+        stage.gate.stop()
+        said = subprocess.run(asked, capture_output=True, text=True, timeout=30)
+        assert (said.returncode, said.stdout) == (0, "No hop is known to forward mail.\n"), said
+
+
 def main():
     verdicts.run("operations: reload, certificates, stop, metrics, systemd", [
-        reload_under_load, bad_reload, new_certificate, drain, drain_deadline, admin, activation])
+        reload_under_load, bad_reload, new_certificate, drain, drain_deadline, admin, activation, store])
 
 
 if __name__ == "__main__":

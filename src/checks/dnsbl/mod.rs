@@ -2,21 +2,32 @@
 //! one kind of thing, is one check.
 
 pub mod code;
+pub mod health;
+pub mod lists;
+pub mod message;
+pub mod metrics;
+pub mod points;
 pub mod question;
 pub mod source;
 pub mod subject;
+pub mod tester;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::Check;
 use crate::dns::{Lookup, LookupError};
 use crate::scoring::{CheckError, CheckName, Finding, Outcome, Skip, Spec, Symbol};
 pub use code::{CodePattern, PatternError};
+use health::Answered;
+pub use lists::{Lists, Monitored};
+pub use message::Digest;
+pub use metrics::Metrics;
+pub use points::{Points, Test};
 pub use question::{Names, Question, Skipped};
 pub use source::{Shared, Source, add};
 pub use subject::{Form, Subject, Thing};
@@ -28,6 +39,8 @@ pub struct Settings {
     pub name: String,
     /// Its zone, such as `zen.spamhaus.org`.
     pub zone: String,
+    /// Its zone as it may be shown to anybody: without the key that is in it.
+    pub shown: String,
     /// What it is asked about.
     pub of: Subject,
     /// It lists IPv4 addresses.
@@ -36,6 +49,8 @@ pub struct Settings {
     pub ipv6: bool,
     /// Which forms of a name it is asked about.
     pub names: Names,
+    /// How it hides mail addresses.
+    pub digest: Digest,
     /// Questions about one client or message; what there is beyond them is not asked about.
     pub questions: usize,
     /// How long it may take to answer.
@@ -44,6 +59,8 @@ pub struct Settings {
     pub codes: Vec<(CodePattern, Symbol)>,
     /// Codes that are errors of this list, besides those that are errors of every list.
     pub errors: Vec<CodePattern>,
+    /// How it is tested.
+    pub points: Points,
     /// Its symbols count for nothing but the record of what would have been.
     pub shadow: bool,
 }
@@ -54,6 +71,7 @@ pub struct Dnsbl<S> {
     spec: Spec,
     dns: Arc<dyn Lookup>,
     skipped: Arc<Skipped>,
+    monitored: Arc<Monitored>,
     source: S,
 }
 
@@ -75,14 +93,17 @@ impl Settings {
         Self {
             name: name.to_owned(),
             zone: zone.to_owned(),
+            shown: zone.to_owned(),
             of: Subject::Client,
             ipv4: true,
             ipv6: false,
             names: Names::Both,
+            digest: Digest::Sha1Hex,
             questions: 10,
             deadline: Duration::from_secs(2),
             codes: Vec::new(),
             errors: Vec::new(),
+            points: Points::default(),
             shadow: false,
         }
     }
@@ -99,7 +120,14 @@ impl<S: Source> Dnsbl<S> {
             exclusive: emits.len() < 2,
             emits: emits.into(),
         };
-        Self { settings, spec, dns: Arc::clone(&shared.dns), skipped: Arc::clone(&shared.skipped), source }
+        Self {
+            monitored: shared.lists.monitor(points::plan(&settings)),
+            dns: Arc::clone(&shared.dns),
+            skipped: Arc::clone(&shared.skipped),
+            settings,
+            spec,
+            source,
+        }
     }
 
     async fn look(&self, things: &[Thing]) -> Outcome {
@@ -107,14 +135,49 @@ impl<S: Source> Dnsbl<S> {
         if questions.is_empty() {
             return Outcome::Skipped(Skip::NotApplicable);
         }
+        if !self.monitored.admit() {
+            return Outcome::Skipped(Skip::Suspended);
+        }
         let answers = join_all(questions.iter().map(|question| self.ask(question))).await;
-        judge(&self.settings.zone, questions.iter().zip(answers))
+        let outcome = judge(&self.settings.shown, questions.iter().zip(answers));
+        if matches!(outcome, Outcome::Found(_)) && !self.is_confirmed().await {
+            return Outcome::Skipped(Skip::Suspended);
+        }
+        outcome
+    }
+
+    /// Whether a listing can be believed. Test points that do not answer in time take nothing from it.
+    async fn is_confirmed(&self) -> bool {
+        if self.monitored.wants_confirmation() {
+            // Only listed clients wait for this.
+            let _late = timeout(self.settings.deadline, tester::test(&self.monitored, self.dns.as_ref())).await;
+        }
+        !self.monitored.is_suspended()
     }
 
     /// `None`: no answer within the deadline.
     async fn ask(&self, question: &Question) -> Option<Result<Reading, LookupError>> {
-        let answer = timeout(self.settings.deadline, self.dns.a(&question.name)).await.ok()?;
-        Some(answer.map(|answer| read(&self.settings, &answer.records)))
+        let began = Instant::now();
+        let answer = timeout(self.settings.deadline, self.dns.a(&question.name)).await;
+        let cached = answer.as_ref().is_ok_and(|answer| answer.as_ref().is_ok_and(|answer| answer.cached));
+        let reading = answer.map(|answer| answer.map(|answer| read(&self.settings, &answer.records))).ok();
+        if let Some(answered) = answered(reading.as_ref()) {
+            self.monitored.answered(answered, cached, began.elapsed());
+        }
+        reading
+    }
+}
+
+/// What an answer, or that there is none, says about the list. `None`: the fault is ours.
+fn answered(reading: Option<&Result<Reading, LookupError>>) -> Option<Answered> {
+    match reading {
+        Some(Ok(Reading::NotListed)) => Some(Answered::NotListed),
+        Some(Ok(Reading::Listed(_))) => Some(Answered::Listed),
+        Some(Ok(Reading::Error(code, _))) => Some(Answered::Error(*code)),
+        Some(Err(LookupError::NotAName | LookupError::Overloaded)) => None,
+        Some(Err(LookupError::Timeout | LookupError::ServerFailure | LookupError::Unreachable)) | None => {
+            Some(Answered::NoAnswer)
+        }
     }
 }
 
@@ -133,18 +196,15 @@ impl<S: Source> Check for Dnsbl<S> {
     }
 
     fn time_limit(&self) -> Option<Duration> {
-        // What is found out first has limits of its own; the list has its deadline for itself.
-        matches!(self.settings.of, Subject::Client | Subject::Helo | Subject::Sender).then_some(self.settings.deadline)
+        // What is found out first has limits of its own. A listing may have to be confirmed.
+        matches!(self.settings.of, Subject::Client | Subject::Helo | Subject::Sender)
+            .then_some(self.settings.deadline * 2)
     }
 }
 
 /// What an answer of the list says.
 pub fn read(settings: &Settings, codes: &[Ipv4Addr]) -> Reading {
-    let error = |code: &Ipv4Addr| {
-        let own = || settings.errors.iter().any(|pattern| pattern.matches(*code));
-        Some((*code, trouble(*code).or_else(|| own().then_some("an error, by the rules of this list"))?))
-    };
-    if let Some((code, why)) = codes.iter().find_map(error) {
+    if let Some((code, why)) = error_in(codes, &settings.errors) {
         return Reading::Error(code, why);
     }
     if codes.is_empty() {
@@ -204,6 +264,15 @@ pub fn judge<'q>(
             Outcome::from_findings(findings.collect())
         }
     }
+}
+
+/// The first code that no working list sends, or that is an error of this one by `own`, and why.
+fn error_in(codes: &[Ipv4Addr], own: &[CodePattern]) -> Option<(Ipv4Addr, &'static str)> {
+    codes.iter().find_map(|code| {
+        let is_own = || own.iter().any(|pattern| pattern.matches(*code));
+        let why = trouble(*code).or_else(|| is_own().then_some("an error, by the rules of this list"))?;
+        Some((*code, why))
+    })
 }
 
 /// Why a code is no listing, if it is none.

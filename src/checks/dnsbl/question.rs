@@ -119,3 +119,6 @@ impl Skipped {
         false
     }
 }
+
+#[cfg(test)]
+mod tests;

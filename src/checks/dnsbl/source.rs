@@ -11,13 +11,14 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
+use super::message::{EmailHashes, UrlAddresses, Urls};
 use super::question::{Skipped, normal_name, registered_domain};
 use super::subject::{Subject, Thing};
-use super::{Dnsbl, Settings};
+use super::{Dnsbl, Lists, Settings};
 use crate::checks::auth::Authenticator;
 use crate::checks::client_name::ClientNames;
 use crate::checks::{Facts, Registry, RegistryError};
-use crate::dns::Lookup;
+use crate::dns::{Lookup, LookupError};
 use crate::facts::{ClientFacts, ClientName, HeloFacts, MailFacts, MessageFacts};
 use crate::scoring::CheckError;
 use crate::smtp::Domain;
@@ -45,10 +46,11 @@ pub struct Shared {
     pub authenticator: Arc<Authenticator>,
     /// Names that no list is asked about.
     pub skipped: Arc<Skipped>,
+    /// The health of lists.
+    pub lists: Arc<Lists>,
 }
 
-/// Registers the check of one list. A list whose subject no source finds yet is not asked: it gets no
-/// check, and no error either.
+/// Registers the check of one list.
 ///
 /// # Errors
 /// Its name or one of its symbols is taken.
@@ -69,7 +71,15 @@ pub fn add(registry: &mut Registry, settings: Settings, shared: &Shared) -> Resu
             let servers = NameServerAddresses(NameServers::new(&settings, shared));
             registry.add(Dnsbl::new(settings, servers, shared))
         }
-        Subject::Url | Subject::UrlAddress | Subject::EmailHash => Ok(()),
+        Subject::Url => registry.add(Dnsbl::new(settings, Urls, shared)),
+        Subject::UrlAddress => {
+            let addresses = UrlAddresses::new(&settings, shared);
+            registry.add(Dnsbl::new(settings, addresses, shared))
+        }
+        Subject::EmailHash => {
+            let hashes = EmailHashes::new(&settings, shared);
+            registry.add(Dnsbl::new(settings, hashes, shared))
+        }
     }
 }
 
@@ -170,8 +180,8 @@ impl Source for NameServerAddresses {
 
     async fn things(&self, facts: &MessageFacts) -> Result<Vec<Thing>, CheckError> {
         let names = self.0.names(facts).await?;
-        let addresses = join_all(names.iter().map(|name| self.0.addresses(name))).await;
-        first_error_unless_any(addresses)
+        let found = join_all(names.iter().map(|name| addresses(&*self.0.dns, name, self.0.ipv4, self.0.ipv6))).await;
+        first_error_unless_any(found)
     }
 }
 
@@ -208,23 +218,24 @@ impl NameServers {
         }
         Ok(names)
     }
+}
 
-    async fn addresses(&self, name: &str) -> Result<Vec<Thing>, CheckError> {
-        let v4 = async {
-            let found = if self.ipv4 { self.dns.a(name).await?.records.to_vec() } else { Vec::new() };
-            Ok(found.into_iter().map(|addr| Thing::Address(addr.into())).collect())
-        };
-        let v6 = async {
-            let found = if self.ipv6 { self.dns.aaaa(name).await?.records.to_vec() } else { Vec::new() };
-            Ok(found.into_iter().map(|addr| Thing::Address(addr.into())).collect())
-        };
-        let (v4, v6) = tokio::join!(v4, v6);
-        first_error_unless_any(vec![v4, v6]).map_err(|why: crate::dns::LookupError| CheckError::Dns(why.to_string()))
-    }
+/// The addresses of a name, of the families that a list has.
+pub(super) async fn addresses(dns: &dyn Lookup, name: &str, ipv4: bool, ipv6: bool) -> Result<Vec<Thing>, CheckError> {
+    let v4 = async {
+        let found = if ipv4 { dns.a(name).await?.records.to_vec() } else { Vec::new() };
+        Ok(found.into_iter().map(|addr| Thing::Address(addr.into())).collect())
+    };
+    let v6 = async {
+        let found = if ipv6 { dns.aaaa(name).await?.records.to_vec() } else { Vec::new() };
+        Ok(found.into_iter().map(|addr| Thing::Address(addr.into())).collect())
+    };
+    let (v4, v6) = tokio::join!(v4, v6);
+    first_error_unless_any(vec![v4, v6]).map_err(|why: LookupError| CheckError::Dns(why.to_string()))
 }
 
 /// All that was found; an error only if there is nothing but errors.
-fn first_error_unless_any<T, E>(found: Vec<Result<Vec<T>, E>>) -> Result<Vec<T>, E> {
+pub(super) fn first_error_unless_any<T, E>(found: Vec<Result<Vec<T>, E>>) -> Result<Vec<T>, E> {
     let (mut all, mut error) = (Vec::new(), None);
     for one in found {
         match one {
@@ -244,3 +255,6 @@ fn sender_domain(facts: &MailFacts) -> Option<&str> {
         Domain::Literal(..) => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

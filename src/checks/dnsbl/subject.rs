@@ -24,11 +24,11 @@ pub enum Subject {
     NameServer,
     /// The addresses of those name servers.
     NameServerAddress,
-    /// The hosts of links in the message. No check asks about it yet.
+    /// The hosts of links in the message.
     Url,
-    /// The addresses of those hosts. No check asks about it yet.
+    /// The addresses of those hosts.
     UrlAddress,
-    /// Digests of mail addresses in the message. No check asks about it yet.
+    /// Digests of mail addresses: reverse-path, author, Reply-To, and those in the message.
     EmailHash,
 }
 

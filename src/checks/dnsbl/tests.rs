@@ -11,6 +11,7 @@ use crate::facts::ClientFacts;
 fn list(codes: &[(&str, &'static str)]) -> Settings {
     Settings {
         ipv6: true,
+        points: Points { test: Test::None, ..Points::default() },
         codes: codes.iter().map(|(text, symbol)| (text.parse().expect(text), Symbol::known(symbol))).collect(),
         ..Settings::new("test", "list.example")
     }
@@ -22,6 +23,7 @@ fn shared(dns: FixedDns) -> Shared {
         client_names: ClientNames::new(5, dns.clone()),
         authenticator: Authenticator::new(auth::Settings::default(), dns.clone()),
         skipped: Arc::default(),
+        lists: Arc::default(),
         dns,
     }
 }
@@ -47,8 +49,11 @@ fn told(outcome: &Outcome) -> String {
     }
 }
 
+/// An answer as codes, no usable answer, or none in time.
+type Answer<'a> = Option<Result<&'a [[u8; 4]], LookupError>>;
+
 /// What answers to questions about `a.example` and, where there is a second, `b.example` come to.
-fn judged(settings: &Settings, answers: &[Option<Result<&[[u8; 4]], LookupError>>]) -> String {
+fn judged(settings: &Settings, answers: &[Answer<'_>]) -> String {
     let questions =
         ["a.example", "b.example"].map(|name| Question { name: format!("{name}.zone"), about: name.into() });
     let answers = answers.iter().map(|answer| {
@@ -105,11 +110,11 @@ fn answers_become_findings_and_never_by_mistake() {
 #[test]
 fn several_answers_are_one_outcome() {
     let settings = list(&[("127.0.0.2", "LIST_SPAM"), ("127.0.0.3", "LIST_BOT")]);
-    const NOTHING: Option<Result<&[[u8; 4]], LookupError>> = Some(Ok(&[]));
-    const SPAM: Option<Result<&[[u8; 4]], LookupError>> = Some(Ok(&[[127, 0, 0, 2]]));
-    const BOT: Option<Result<&[[u8; 4]], LookupError>> = Some(Ok(&[[127, 0, 0, 3]]));
-    const REFUSED: Option<Result<&[[u8; 4]], LookupError>> = Some(Ok(&[[127, 255, 255, 254]]));
-    const BROKEN: Option<Result<&[[u8; 4]], LookupError>> = Some(Err(LookupError::ServerFailure));
+    const NOTHING: Answer<'_> = Some(Ok(&[]));
+    const SPAM: Answer<'_> = Some(Ok(&[[127, 0, 0, 2]]));
+    const BOT: Answer<'_> = Some(Ok(&[[127, 0, 0, 3]]));
+    const REFUSED: Answer<'_> = Some(Ok(&[[127, 255, 255, 254]]));
+    const BROKEN: Answer<'_> = Some(Err(LookupError::ServerFailure));
     let spam = "LIST_SPAM (127.0.0.2 from list.example for a.example)";
     for (answers, outcome) in [
         ([NOTHING, NOTHING], "clear"),
@@ -182,5 +187,5 @@ fn a_list_claims_its_symbols_once_and_brings_its_own_deadline() {
     assert_eq!(spec.name.as_str(), "dnsbl.test");
     assert_eq!(&*spec.emits, [Symbol::known("LIST_A"), Symbol::known("LIST_B")]);
     assert!(!spec.exclusive);
-    assert_eq!(Check::time_limit(&check), Some(Duration::from_secs(2)));
+    assert_eq!(Check::time_limit(&check), Some(Duration::from_secs(4)), "its deadline, and as long to confirm");
 }

@@ -19,7 +19,12 @@ pub(super) const STRANGER: [u8; 4] = [203, 0, 113, 99];
 pub(super) fn answers() -> FixedDns {
     let good_v6: std::net::Ipv6Addr = GOOD_V6.parse().expect("a constant address");
     let (shabby, listed, stranger) = ("mail.shabby.example", "mail.listed.example", "mail.stranger.example");
-    FixedDns::new()
+    let lists = ["zen.spamhaus.org", "bl.spamcop.net", "psbl.surriel.com"];
+    // Every living list lists this, to show that it lives (RFC 5782 5).
+    let tested = |dns: FixedDns, zone: &str| dns.listed(zone, [127, 0, 0, 2], [127, 0, 0, 2]);
+    lists
+        .into_iter()
+        .fold(FixedDns::new(), tested)
         .a("mail.sender.example", [GOOD])
         .ptr(GOOD, ["mail.sender.example"])
         .aaaa("mail6.sender.example", [good_v6])

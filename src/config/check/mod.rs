@@ -6,14 +6,17 @@
 mod backend;
 mod network;
 mod session;
+mod zones;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use super::files::Files;
 use super::problem::Report;
 use super::{Config, Document, Log, Problems, Rules, raw, source};
 use crate::session::spool;
+use crate::store;
 use crate::units::{ByteSize, CidrSet};
 
 /// What the tables mean; `None` if there is no saying. Whether it may be used, the problems say.
@@ -30,6 +33,7 @@ pub(super) fn config(
     let listeners = network::listeners(&raw.listen, files, report);
     let backend = backend::settings(raw, &listeners, files, report);
     let dns = network::dns(&raw.dns, report);
+    let zones = zones::zones(&raw.dns.zone, files, report);
     let admin = network::admin(&raw.admin, &listeners, report);
     let spool = spool(raw, session.limits.message_size, files, report);
     let rules = Rules::read(raw, files, report)?;
@@ -39,7 +43,9 @@ pub(super) fn config(
         session,
         backend,
         dns,
+        zones,
         spool,
+        store: store(&raw.store, files, report),
         checks,
         admin,
         log: Log { format: raw.log.format, level: raw.log.level },
@@ -72,6 +78,23 @@ fn spool(raw: &raw::File, message_size: ByteSize, files: &Files, report: &mut Re
         report.error("spool.total_disk", reason);
     }
     spool
+}
+
+fn store(written: &raw::Store, files: &Files, report: &mut Report<'_>) -> store::Settings {
+    let path = written.path.as_deref().map(|path| files.resolve(path));
+    // A warning: mail goes on without a store, so it must begin without one too.
+    if let Some(directory) = path.as_deref().and_then(Path::parent).filter(|_| files.are_read())
+        && !directory.is_dir()
+    {
+        let reason = format!("{} is no directory: memory takes the file's place", directory.display());
+        report.warning("store.path", reason);
+    }
+    store::Settings {
+        path,
+        hops: count(written.hops),
+        report_rows: count(written.report_rows),
+        retention: Duration::from_secs(written.retention_days.saturating_mul(86_400)),
+    }
 }
 
 /// The zone of a DNS list.
@@ -116,7 +139,7 @@ fn socket(written: &str, default_port: Option<u16>) -> Result<SocketAddr, String
 }
 
 /// Networks; the set leaves out what is none.
-fn networks(written: &[String], key: &str, report: &mut Report<'_>) -> CidrSet {
+pub(super) fn networks(written: &[String], key: &str, report: &mut Report<'_>) -> CidrSet {
     let mut good = Vec::new();
     for (index, text) in written.iter().enumerate() {
         let key = source::element(key, index);

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::super::files::Files;
 use super::super::problem::Report;
 use super::super::{raw, source};
-use super::{count, millis, networks, refuse_everybody, socket};
+use super::{count, millis, networks, refuse_everybody, seconds, socket};
 use crate::dns;
 use crate::net::listener::{AcceptLimits, Settings, TlsFiles};
 use crate::net::tls::TlsAcceptorSource;
@@ -117,7 +117,9 @@ pub(super) fn dns(written: &raw::Dns, report: &mut Report<'_>) -> dns::Settings 
         attempts: count(written.attempts),
         cache_entries: count(written.cache_entries),
         in_flight: count(written.in_flight),
-        ..dns::Settings::default()
+        ttl_max: seconds(written.ttl_max_seconds),
+        negative_ttl_max: seconds(written.negative_ttl_max_seconds),
+        stale: seconds(written.stale_seconds),
     }
 }
 

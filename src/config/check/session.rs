@@ -6,10 +6,10 @@ use super::super::files::Files;
 use super::super::problem::{Problem, Report};
 use super::super::{Checks, Source, raw, source};
 use super::{count, count32, millis, networks, refuse_everybody, seconds, size};
-use crate::session::settings::{Budgets, DomainSet, Limits, Protocol, RefuseAt, Relay, Response, Timeouts};
+use crate::session::settings::{Budgets, Limits, Protocol, RefuseAt, Relay, Response, Timeouts};
 use crate::session::{RecipientMatcher, Settings};
 use crate::smtp::NewlinePolicy;
-use crate::units::ByteSize;
+use crate::units::{ByteSize, DomainSet};
 
 /// RFC 5321 4.5.3.1.7: a server must take messages of at least 64 KiB.
 const SMALLEST_MESSAGE: ByteSize = ByteSize(64 << 10);

@@ -10,6 +10,9 @@ use super::super::source::{element, join};
 use crate::checks::{Registry, RegistryError, dnsbl};
 use crate::scoring::Symbol;
 
+/// What stands for the key in a zone.
+const KEY: &str = "{key}";
+
 /// One list as written, with where.
 pub(super) struct List {
     pub(super) at: String,
@@ -31,27 +34,50 @@ pub(super) fn lists(file: &written::ListsFile, report: &mut Report<'_>) -> Vec<L
                 report.error(&join(&at, "name"), format!("another list is called `{}` already", list.name));
             }
         }
-        if report.document.has(&join(&at, "zone")) {
-            report.take(&join(&at, "zone"), check::zone(&list.zone));
-        }
+        let (zone, shown) = zone(list, &at, report);
         let of = subject(list.of);
         let (families, names) = forms(list, of, &at, report);
         let settings = dnsbl::Settings {
-            zone: list.zone.trim_end_matches('.').to_ascii_lowercase(),
+            zone,
+            shown,
             of,
             ipv4: families.contains(&written::Family::Ipv4),
             ipv6: families.contains(&written::Family::Ipv6),
             names,
+            digest: digest(list, of, &at, report),
             questions: usize::try_from(list.questions).unwrap_or(usize::MAX),
             deadline: std::time::Duration::from_millis(list.deadline_ms),
             codes: codes(list, &at, report),
             errors: errors(list, &at, report),
+            points: points(list, of.form(), &at, report),
             shadow: list.shadow,
             ..dnsbl::Settings::new(&list.name, "")
         };
         lists.push(List { at, enabled: list.enabled, settings });
     }
     lists
+}
+
+/// The zone, and how it is shown: without the key, which is nobody's business.
+fn zone(list: &written::Dnsbl, at: &str, report: &mut Report<'_>) -> (String, String) {
+    let wants_key = list.zone.contains(KEY);
+    match &list.key {
+        Some(_) if !wants_key => report.error(&join(at, "key"), "has no place: write {key} in `zone` where it stands"),
+        None if wants_key && list.enabled => {
+            report.error(&join(at, "zone"), "needs the `key` that its makers gave you")
+        }
+        _ => {}
+    }
+    let zone = list.zone.replace(KEY, list.key.as_deref().unwrap_or("key"));
+    if report.document.has(&join(at, "zone")) {
+        let written = report.take(&join(at, "zone"), check::zone(&list.zone.replace(KEY, "key")));
+        if written.is_some() && check::zone(&zone).is_err() {
+            report.error(&join(at, "key"), "cannot stand in the name of a zone");
+        }
+    }
+    let shown = list.zone.replace(&format!("{KEY}."), "");
+    let plain = |zone: &str| zone.trim_end_matches('.').to_ascii_lowercase();
+    (plain(&zone), plain(&shown))
 }
 
 /// Families and forms of names, each where it makes sense.
@@ -62,22 +88,38 @@ fn forms(
     report: &mut Report<'_>,
 ) -> (Vec<written::Family>, dnsbl::Names) {
     let form = of.form();
-    if list.families.is_some() && form != dnsbl::Form::Address {
+    let may_be_addresses = form == dnsbl::Form::Address || of == dnsbl::Subject::Url;
+    if list.families.is_some() && !may_be_addresses {
         report.error(&join(at, "families"), format!("has no meaning where `of` is \"{}\", no address", of.as_str()));
     }
     if list.names.is_some() && form != dnsbl::Form::Name {
         report.error(&join(at, "names"), format!("has no meaning where `of` is \"{}\", no name", of.as_str()));
     }
-    let families = list.families.clone().unwrap_or_else(|| vec![written::Family::Ipv4]);
-    if families.is_empty() {
+    let by_default = if of == dnsbl::Subject::Url { Vec::new() } else { vec![written::Family::Ipv4] };
+    let families = list.families.clone().unwrap_or(by_default);
+    if families.is_empty() && form == dnsbl::Form::Address {
         report.error(&join(at, "families"), "a list without addresses: write \"ipv4\", \"ipv6\" or both");
     }
     let names = match list.names {
+        // Most lists of links list what was registered.
+        None if of == dnsbl::Subject::Url => dnsbl::Names::Registered,
         None | Some(written::Names::Both) => dnsbl::Names::Both,
         Some(written::Names::Host) => dnsbl::Names::Host,
         Some(written::Names::Registered) => dnsbl::Names::Registered,
     };
     (families, names)
+}
+
+/// How addresses are hidden, where that makes sense.
+fn digest(list: &written::Dnsbl, of: dnsbl::Subject, at: &str, report: &mut Report<'_>) -> dnsbl::Digest {
+    if list.digest.is_some() && of.form() != dnsbl::Form::Digest {
+        report.error(&join(at, "digest"), format!("has no meaning where `of` is \"{}\"", of.as_str()));
+    }
+    match list.digest {
+        None | Some(written::Digest::Sha1Hex) => dnsbl::Digest::Sha1Hex,
+        Some(written::Digest::Sha1Base32) => dnsbl::Digest::Sha1Base32,
+        Some(written::Digest::Sha256Base32) => dnsbl::Digest::Sha256Base32,
+    }
 }
 
 /// Registers the checks of the lists that are asked.
@@ -114,6 +156,31 @@ fn subject(written: written::Subject) -> dnsbl::Subject {
         written::Subject::Url => dnsbl::Subject::Url,
         written::Subject::UrlAddress => dnsbl::Subject::UrlAddress,
         written::Subject::EmailHash => dnsbl::Subject::EmailHash,
+    }
+}
+
+fn points(list: &written::Dnsbl, form: dnsbl::Form, at: &str, report: &mut Report<'_>) -> dnsbl::Points {
+    let test = match list.test {
+        None | Some(written::Test::Both) => dnsbl::Test::Both,
+        Some(written::Test::Positive) => dnsbl::Test::Positive,
+        Some(written::Test::Negative) => dnsbl::Test::Negative,
+        Some(written::Test::None) => dnsbl::Test::None,
+    };
+    if form == dnsbl::Form::Digest && list.test.is_some_and(|test| test != written::Test::None) {
+        report.error(&join(at, "test"), "RFC 5782 has no test points for digests: write them in `test_listed`");
+    }
+    let mut parse = |key: &str, written: &[String]| {
+        let points = written.iter().enumerate();
+        let one = |(index, point): (usize, &String)| {
+            report.take(&element(&join(at, key), index), dnsbl::points::parse(point, form))
+        };
+        points.filter_map(one).collect()
+    };
+    dnsbl::Points {
+        test,
+        listed: parse("test_listed", &list.test_listed),
+        not_listed: parse("test_not_listed", &list.test_not_listed),
+        interval: std::time::Duration::from_secs(list.test_interval_seconds),
     }
 }
 

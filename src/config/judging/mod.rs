@@ -3,6 +3,7 @@
 mod lists;
 mod policy;
 mod senders;
+mod trust;
 mod weights;
 
 use std::collections::BTreeSet;
@@ -13,7 +14,8 @@ use super::rules::Ports;
 use super::source::element;
 use super::{Rules, raw};
 use crate::checks::client_name::{ClientNames, MAX_NAMES};
-use crate::checks::{Registry, content, dnsbl, helo, protocol, rdns};
+use crate::checks::site::Site;
+use crate::checks::{Registry, content, dnsbl, forwarders, helo, protocol, rdns};
 use crate::pipeline::Ruleset;
 use crate::scoring::{Score, Symbol};
 
@@ -25,6 +27,7 @@ pub(super) fn build(
     rules: &Rules,
     enabled: bool,
     own_names: &[String],
+    site: &Arc<Site>,
     ports: &Ports,
     problems: &mut Problems,
 ) -> Option<Ruleset> {
@@ -35,11 +38,12 @@ pub(super) fn build(
         dns: ports.dns.clone(),
         client_names: ClientNames::new(MAX_NAMES, ports.dns.clone()),
         authenticator: authenticator.clone(),
+        lists: ports.lists.clone(),
         skipped: Arc::new(lists::skipped(&rules.lists.0, own_names, report)),
     };
     let mut registry = registry(own_names, ports, report);
     lists::add(&lists, &shared, &mut registry, report);
-    senders::add(rules, own_names, &authenticator, &mut registry, problems);
+    senders::add(rules, site, &shared, &mut registry, problems);
     let mut known: BTreeSet<Symbol> = registry.symbols().keys().cloned().collect();
     known.extend(lists.iter().flat_map(|list| list.settings.codes.iter().map(|(_, symbol)| symbol.clone())));
     let emitted = known.clone();
@@ -71,6 +75,9 @@ fn registry(own_names: &[String], ports: &Ports, report: &mut Report<'_>) -> Reg
     report.take("", registry.add(helo::Helo::new(helo_settings, dns.clone())));
     report.take("", registry.add(rdns::Rdns::new(rdns::Settings::default(), dns.clone())));
     report.take("", registry.add(content::Content::new(content::Settings::default())));
+    if let Some(store) = &ports.store {
+        report.take("", registry.add(forwarders::Forwarders::new(store.clone())));
+    }
     registry
 }
 

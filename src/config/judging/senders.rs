@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::super::Rules;
 use super::super::problem::{Problems, Report};
 use super::super::rules::Ports;
-use crate::checks::{Registry, auth};
+use crate::checks::site::Site;
+use crate::checks::{Registry, auth, dnsbl, own_domain, sender, trust};
 
 /// The one authenticator that checks share.
 pub(super) fn authenticator(rules: &Rules, ports: &Ports) -> Arc<auth::Authenticator> {
@@ -20,15 +21,24 @@ pub(super) fn authenticator(rules: &Rules, ports: &Ports) -> Arc<auth::Authentic
 /// Adds the checks of sender authentication, and of what follows from it.
 pub(super) fn add(
     rules: &Rules,
-    _own_names: &[String],
-    authenticator: &Arc<auth::Authenticator>,
+    site: &Arc<Site>,
+    shared: &dnsbl::Shared,
     registry: &mut Registry,
     problems: &mut Problems,
 ) {
+    let authenticator = &shared.authenticator;
     let report = &mut Report { document: &rules.authentication.1, problems };
     report.take("", registry.add(auth::spf::SpfOfHelo::new(authenticator.clone())));
     report.take("", registry.add(auth::spf::SpfOfMail::new(authenticator.clone())));
     report.take("", registry.add(auth::dkim::DkimCheck::new(authenticator.clone())));
     report.take("", registry.add(auth::arc::ArcCheck::new(authenticator.clone())));
     report.take("", registry.add(auth::dmarc::Check::new(authenticator.clone())));
+    report.take("", registry.add(sender::Sender::new(sender::Settings::default(), shared.dns.clone())));
+    report.take("", registry.add(own_domain::OwnDomain::new(site.clone(), authenticator.clone())));
+    let report = &mut Report { document: &rules.trust.1, problems };
+    let known = Arc::new(super::trust::trust(&rules.trust.0, report));
+    let names = &shared.client_names;
+    report.take("", registry.add(trust::Clients::new(known.clone(), names.clone())));
+    report.take("", registry.add(trust::Senders::new(known.clone(), names.clone(), authenticator.clone())));
+    report.take("", registry.add(trust::Authors::new(known, names.clone(), authenticator.clone())));
 }

@@ -31,6 +31,8 @@ section! {
         dns: Dns = Dns::default(),
         /// Where messages are kept while they are judged.
         spool: Spool = Spool::default(),
+        /// What is remembered from one transaction to the next.
+        store: Store = Store::default(),
         /// Bounds of sessions.
         limits: Limits = Limits::default(),
         /// How long we wait for clients.
@@ -209,16 +211,63 @@ section! {
         /// How long one question to one server may take.
         #[schemars(range(min = 10, max = 60_000))]
         timeout_ms: u64 = 1500,
-        /// Questions asked before we give up.
+        /// Attempts at one question before we give up; it ends after attempts * timeout_ms. Where one
+        /// server says nothing the next is asked, in the order of `servers`.
         #[schemars(range(min = 1, max = 10))]
         attempts: u64 = 2,
-        /// Answers kept.
+        /// Answers kept, half a KiB each on average at most.
         #[schemars(range(min = 0, max = 100_000_000))]
         cache_entries: u64 = 65_536,
+        /// The longest that records are believed.
+        #[schemars(range(min = 1, max = 604_800))]
+        ttl_max_seconds: u64 = 86_400,
+        /// The longest that "there is no such record" is believed.
+        #[schemars(range(min = 1, max = 86_400))]
+        negative_ttl_max_seconds: u64 = 900,
+        /// How long after its end an answer serves if the servers fail (RFC 8767). 0: not at all.
+        #[schemars(range(min = 0, max = 604_800))]
+        stale_seconds: u64 = 3600,
         /// Questions under way at a time.
         #[schemars(range(min = 1, max = 1_000_000))]
         in_flight: u64 = 2000,
+        /// Zones that are answered from files and never asked on the network.
+        zone: Vec<Zone> = Vec::new(),
     }
+}
+
+section! {
+    /// A zone that is answered from files. Two tables of one name are one zone, such as one of IPv4 and one
+    /// of IPv6 addresses.
+    #[schemars(extend("required" = ["name", "format"]))]
+    pub struct Zone {
+        /// Its name; of several zones around a name the longest answers.
+        name: String = String::new(),
+        /// Its file; read again when it changes.
+        file: Option<String> = None,
+        /// Its files, if there are several: read one after another.
+        files: Vec<String> = Vec::new(),
+        /// How they are read: rbldnsd's formats, or records as in /etc/hosts.
+        format: ZoneFormat = ZoneFormat::Hosts,
+        /// More entries are a mistake: the files are refused.
+        #[schemars(range(min = 1, max = 16_000_000))]
+        max_entries: u64 = 10_000_000,
+    }
+}
+
+/// How the files of a zone are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ZoneFormat {
+    /// IPv4 addresses, networks and ranges.
+    Ip4Set,
+    /// IPv4 networks, the longest prefix wins.
+    Ip4Trie,
+    /// IPv6 networks, the longest prefix wins.
+    Ip6Trie,
+    /// Domain names.
+    DnSet,
+    /// Records by name, and addresses with their names.
+    Hosts,
 }
 
 section! {
@@ -236,6 +285,23 @@ section! {
 }
 
 section! {
+    /// What is remembered from one transaction to the next: evidence about forwarders, rows of DMARC reports.
+    pub struct Store {
+        /// The file; made if it is not there, for one proxy alone. Default: memory, until the next restart.
+        path: Option<String> = None,
+        /// Hops that are remembered; beyond that those that forward least are forgotten.
+        #[schemars(range(min = 16, max = 10_000_000))]
+        hops: u64 = 50_000,
+        /// Distinct rows of DMARC reports over all domains; a domain has a tenth of them a day.
+        #[schemars(range(min = 100, max = 10_000_000))]
+        report_rows: u64 = 100_000,
+        /// What was not seen again for so many days is forgotten.
+        #[schemars(range(min = 1, max = 3650))]
+        retention_days: u64 = 90,
+    }
+}
+
+section! {
     /// What judges: lists, weights, policy.
     pub struct Rules {
         /// Directory of weights.toml, lists.toml and policy.toml. Default: the rules compiled in.
@@ -246,7 +312,7 @@ section! {
 section! {
     /// Metrics and health over HTTP, for the administrator's network only.
     pub struct Admin {
-        /// Address and port of /metrics, /healthz and /readyz. Default: off.
+        /// Address and port of /metrics, /healthz, /readyz and /forwarders. Default: off.
         address: Option<String> = None,
     }
 }

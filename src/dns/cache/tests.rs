@@ -1,22 +1,27 @@
 //! The cache over a network that counts: how often is a question really sent, and who gets what?
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures_util::future::join_all;
 
 use super::*;
 
-/// Answers every A question after `takes`, by the first label of its name.
+/// Answers every A question after `takes`, by the first label of its name; while it fails, nothing.
 #[derive(Clone, Default)]
 struct Counting {
     sent: Arc<AtomicUsize>,
     takes: Duration,
+    fails: Arc<Mutex<Option<LookupError>>>,
+    down: Arc<AtomicBool>,
 }
 
 impl Network for Counting {
     async fn ask(&self, question: &Question) -> Result<Response, LookupError> {
         self.sent.fetch_add(1, Ordering::SeqCst);
         tokio::time::sleep(self.takes).await;
+        if let Some(why) = *self.fails.lock().expect("no panic") {
+            return Err(why);
+        }
         let none = |exists, ttl| Ok(Response { records: Records::none(Kind::A), exists, ttl });
         let some = |ttl| {
             let records = Records::A([Ipv4Addr::new(192, 0, 2, 1)].into());
@@ -29,10 +34,18 @@ impl Network for Counting {
             "nothing" => none(true, Some(Duration::from_secs(600))),
             "nowhere" => none(false, Some(Duration::from_secs(86_400))),
             "soaless" => none(false, None),
+            "many" => {
+                let records = Records::A((0..4000).map(Ipv4Addr::from).collect());
+                Ok(Response { records, exists: true, ttl: Some(Duration::from_secs(60)) })
+            }
             "broken" => Err(LookupError::ServerFailure),
             "panics" => panic!("as asked for"),
             other => panic!("no answer for {other}"),
         }
+    }
+
+    fn is_down(&self) -> bool {
+        self.down.load(Ordering::SeqCst)
     }
 }
 
@@ -40,6 +53,24 @@ fn cache(takes_ms: u64, settings: Settings) -> (Cache<Counting>, Arc<AtomicUsize
     let network = Counting { takes: Duration::from_millis(takes_ms), ..Counting::default() };
     let sent = network.sent.clone();
     (Cache::new(network, &settings, Arc::new(Metrics::new())), sent)
+}
+
+/// A cache that has an answer for `name`, expired by one second, before a network that now fails.
+async fn expired(name: &str, takes_ms: u64, settings: Settings) -> (Cache<Counting>, Counting) {
+    let network = Counting { takes: Duration::from_millis(takes_ms), ..Counting::default() };
+    let dns = Cache::new(network.clone(), &settings, Arc::new(Metrics::new()));
+    dns.a(name).await.expect(name);
+    let Memory::Fresh(known) = dns.shared.shard(&question(name)).shelf.recall(&question(name), Instant::now()) else {
+        panic!("{name} was kept")
+    };
+    tokio::time::advance(known.until - Instant::now() + Duration::from_secs(1)).await;
+    *network.fails.lock().expect("no panic") = Some(LookupError::Timeout);
+    network.sent.store(0, Ordering::SeqCst);
+    (dns, network)
+}
+
+fn question(name: &str) -> Question {
+    Question::new(Kind::A, name).expect("a name")
 }
 
 #[tokio::test(start_paused = true)]
@@ -113,12 +144,113 @@ async fn an_answer_that_nobody_waited_for_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn errors_reach_all_who_wait_and_are_forgotten() {
+async fn errors_reach_all_who_wait_and_are_held_for_a_moment() {
     let (dns, sent) = cache(50, Settings::default());
     let replies = join_all((0..3).map(|_| dns.a("broken.example"))).await;
     assert!(replies.iter().all(|reply| *reply == Err(LookupError::ServerFailure)));
+    let begun = Instant::now();
+    for _ in 0..100 {
+        assert_eq!(dns.a("broken.example").await, Err(LookupError::ServerFailure));
+    }
+    assert_eq!((begun.elapsed(), sent.load(Ordering::SeqCst)), (Duration::ZERO, 1));
+    assert_eq!(dns.shared.metrics.failed.get(), 100);
+    tokio::time::advance(FAILED).await;
     assert_eq!(dns.a("broken.example").await, Err(LookupError::ServerFailure));
     assert_eq!(sent.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_of_one_name_and_one_type() {
+    let (dns, sent) = cache(0, Settings::default());
+    assert!(dns.a("broken.example").await.is_err());
+    assert!(dns.aaaa("broken.example").await.is_err());
+    assert!(dns.a("minute.broken.example").await.is_ok());
+    assert_eq!(sent.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn expired_answers_serve_while_the_network_fails_and_no_longer_than_agreed() {
+    for name in ["minute.example", "nothing.example", "nowhere.example"] {
+        for why in [LookupError::Timeout, LookupError::ServerFailure, LookupError::Unreachable] {
+            let (dns, network) = expired(name, 50, Settings::default()).await;
+            *network.fails.lock().expect("no panic") = Some(why);
+            let (first, second) = (dns.a(name).await, dns.a(name).await);
+            for answer in [first, second] {
+                let answer = answer.expect(name);
+                assert_eq!((answer.cached, answer.exists), (true, name != "nowhere.example"), "{name}, {why}");
+                assert_eq!(answer.records.is_empty(), name != "minute.example", "{name}, {why}");
+            }
+            assert_eq!(network.sent.load(Ordering::SeqCst), 1, "{name}: not asked again at once");
+            assert_eq!(dns.shared.metrics.stale.get(), 2, "{name}");
+
+            tokio::time::advance(Duration::from_secs(3590)).await;
+            assert!(dns.a(name).await.is_ok(), "{name}, {why}");
+            tokio::time::advance(Duration::from_secs(20)).await;
+            assert_eq!(dns.a(name).await, Err(why), "{name}: not for ever");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_staleness_an_expired_answer_is_none() {
+    let (dns, _) = expired("minute.example", 0, Settings { stale: Duration::ZERO, ..Settings::default() }).await;
+    assert_eq!(dns.a("minute.example").await, Err(LookupError::Timeout));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_network_that_is_back_is_believed_again() {
+    let (dns, network) = expired("minute.example", 0, Settings::default()).await;
+    assert!(dns.a("minute.example").await.expect("stale").cached);
+    *network.fails.lock().expect("no panic") = None;
+    tokio::time::advance(FAILED).await;
+    assert!(!dns.a("minute.example").await.expect("fresh").cached);
+    assert!(dns.a("minute.example").await.expect("fresh").cached);
+    let metrics = &dns.shared.metrics;
+    assert_eq!((metrics.stale.get(), metrics.hit.get(), metrics.miss.get()), (1, 1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_answer_is_waited_for_one_attempt_long() {
+    let (dns, network) = expired("minute.example", 10_000, Settings::default()).await;
+    *network.fails.lock().expect("no panic") = None;
+    let begun = Instant::now();
+    assert!(dns.a("minute.example").await.expect("stale").cached);
+    assert_eq!(begun.elapsed(), Settings::default().timeout);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(dns.a("minute.example").await.expect("what came late").cached);
+    assert_eq!(dns.shared.metrics.hit.get(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_servers_that_are_known_to_be_down() {
+    let (dns, network) = expired("minute.example", 1000, Settings::default()).await;
+    network.down.store(true, Ordering::SeqCst);
+    let begun = Instant::now();
+    for _ in 0..3 {
+        assert!(dns.a("minute.example").await.expect("stale").cached);
+    }
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    tokio::task::yield_now().await;
+    assert_eq!(network.sent.load(Ordering::SeqCst), 1, "asked all the same");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_answer_serves_when_too_many_questions_are_on_their_way() {
+    let (dns, network) = expired("minute.example", 50, Settings { in_flight: 1, ..Settings::default() }).await;
+    *network.fails.lock().expect("no panic") = None;
+    let (other, stale) = tokio::join!(dns.a("minute.other.example"), dns.a("minute.example"));
+    assert_eq!((other.map(|answer| answer.cached), stale.map(|answer| answer.cached)), (Ok(false), Ok(true)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_thousands_of_records_the_first_are_kept() {
+    let (dns, _) = cache(0, Settings::default());
+    for cached in [false, true] {
+        let answer = dns.a("many.example").await.expect("an answer");
+        assert_eq!((answer.records.len(), answer.cached), (RECORDS, cached));
+        assert_eq!(answer.records[1], Ipv4Addr::from(1));
+    }
+    assert_eq!(dns.shared.metrics.cut.get(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -144,19 +276,22 @@ async fn questions_beyond_the_bound_are_refused_and_others_still_join() {
 
 #[tokio::test(start_paused = true)]
 async fn memory_is_bounded_and_keeps_what_was_used_last() {
-    let (dns, _) = cache(0, Settings { cache_entries: 8 * SHARDS, ..Settings::default() });
-    for number in 0..1000 {
-        dns.a("minute.used.example").await.expect("an answer");
-        dns.a(&format!("minute.{number}.example")).await.expect("an answer");
+    for (cache_entries, shards) in [(0, 1), (100, 6), (8 * SHARDS * SHARD_AT_LEAST, SHARDS)] {
+        let (dns, _) = cache(0, Settings { cache_entries, ..Settings::default() });
+        assert_eq!(dns.shared.shards.len(), shards);
+        for number in 0..2000 {
+            dns.a("minute.used.example").await.expect("an answer");
+            dns.a(&format!("minute.{number}.example")).await.expect("an answer");
+        }
+        let kept: usize = dns.shared.shards.iter().map(|shard| shard.lock().expect("no panic").shelf.len()).sum();
+        assert!(kept <= cache_entries.max(1), "{kept} of {cache_entries}");
+        assert_eq!(dns.a("minute.used.example").await.expect("an answer").cached, cache_entries > 0);
     }
-    let kept: usize = dns.shared.shards.iter().map(|shard| shard.lock().expect("no panic").known.len()).sum();
-    assert!(kept <= 8 * SHARDS, "{kept}");
-    assert!(dns.a("minute.used.example").await.expect("an answer").cached);
 }
 
 #[tokio::test]
 async fn what_is_no_name_is_never_sent() {
     let (dns, sent) = cache(0, Settings::default());
-    assert_eq!(dns.a("a b").await, Err(LookupError::NotAName));
+    assert_eq!(dns.a("a\tb").await, Err(LookupError::NotAName));
     assert_eq!(sent.load(Ordering::SeqCst), 0);
 }

@@ -28,7 +28,8 @@ async fn admin() -> Admin {
     let (address, stop) = (listener.local_addr().expect("bound"), CancellationToken::new());
     let health = Arc::new(Fixed(Mutex::new(READY)));
     let registry = metrics::registry().expect("constant names");
-    let task = tokio::spawn(run(listener, registry, health.clone(), stop.clone()));
+    let pages = Pages { registry, health: health.clone(), store: None };
+    let task = tokio::spawn(run(listener, pages, stop.clone()));
     Admin { address, health, stop, task }
 }
 
@@ -49,6 +50,8 @@ async fn pages_answer_in_their_own_words() {
         ("GET /metrics", 200, "content-type: text/plain; version=0.0.4"),
         ("GET /healthz", 200, "ok\n"),
         ("GET /readyz", 200, r#"{"ready":true,"listening":true,"backends_ready":2,"draining":false}"#),
+        ("GET /forwarders", 200, "[]"),
+        ("POST /forwarders", 405, ""),
         ("GET /", 404, ""),
         ("POST /readyz", 405, ""),
         ("GET /metrics/../etc/passwd", 404, ""),

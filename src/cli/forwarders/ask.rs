@@ -1,0 +1,95 @@
+//! Asks the admin page of a running proxy.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use crate::telemetry::admin::hop::Hop;
+
+/// How long the proxy may take to be reached, and how long to say the next thing.
+const CONNECT: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(20);
+/// No answer is larger.
+const LARGEST: u64 = 256 << 20;
+
+/// Why there is no answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// Nobody is there.
+    Nobody(String),
+    /// Somebody is there, and says something else.
+    Answer(String),
+}
+
+/// What the proxy with admin pages at `address` knows.
+pub(super) fn hops(address: SocketAddr) -> Result<Vec<Hop>, Refused> {
+    let address = reachable(address);
+    let nobody = |why: io::Error| Refused::Nobody(format!("no proxy answers at {address} ({why})"));
+    let stream = TcpStream::connect_timeout(&address, CONNECT).map_err(nobody)?;
+    let strange = |why: String| Refused::Answer(format!("{address} does not answer as a proxy of ours: {why}"));
+    let answer = exchange(stream, address).map_err(|why| strange(why.to_string()))?;
+    let body = body(&answer).map_err(strange)?;
+    serde_json::from_slice(body).map_err(|why| strange(why.to_string()))
+}
+
+/// A proxy that listens everywhere listens here too.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+fn exchange(mut stream: TcpStream, address: SocketAddr) -> io::Result<Vec<u8>> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    // 1.0: the answer ends where the connection does, and comes in one piece.
+    stream.write_all(format!("GET /forwarders HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
+    let mut answer = Vec::new();
+    stream.take(LARGEST).read_to_end(&mut answer)?;
+    Ok(answer)
+}
+
+/// The body of an answer that says 200; otherwise what it says.
+fn body(answer: &[u8]) -> Result<&[u8], String> {
+    let end = memchr::memmem::find(answer, b"\r\n\r\n").ok_or("no HTTP")?;
+    let (head, rest) = answer.split_at(end);
+    let body = rest.get(4..).unwrap_or_default();
+    let status = head.split(|octet| *octet == b'\r').next().unwrap_or_default();
+    let status = String::from_utf8_lossy(status);
+    match status.split(' ').nth(1) {
+        Some("200") => Ok(body),
+        _ => Err(format!("{status}; {}", String::from_utf8_lossy(body.get(..200).unwrap_or(body))).trim().to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_a_body_or_what_is_wrong() {
+        for (answer, expected) in [
+            ("HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\n[]", Ok("[]")),
+            ("HTTP/1.0 200 OK\r\n\r\n", Ok("")),
+            ("HTTP/1.0 404 Not Found\r\nx: y\r\n\r\n", Err("HTTP/1.0 404 Not Found;")),
+            ("HTTP/1.0 503 Busy\r\n\r\nthe store is busy\n", Err("HTTP/1.0 503 Busy; the store is busy")),
+            ("220 mx.example ESMTP\r\n", Err("no HTTP")),
+            ("", Err("no HTTP")),
+        ] {
+            let body = body(answer.as_bytes()).map(|body| String::from_utf8_lossy(body).into_owned());
+            assert_eq!(body.as_deref().map_err(String::as_str), expected, "{answer}");
+        }
+    }
+
+    #[test]
+    fn who_listens_everywhere_is_asked_here() {
+        for (address, asked) in
+            [("0.0.0.0:9125", "127.0.0.1:9125"), ("[::]:9125", "[::1]:9125"), ("192.0.2.1:1", "192.0.2.1:1")]
+        {
+            assert_eq!(reachable(address.parse().expect(address)).to_string(), asked);
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Where what is found is kept: each once, in order, normalised, bounded.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use url::Host;
+
+use super::encoding::percent;
+use super::{Links, MAX_ADDRESSES, MAX_HOSTS};
+use crate::units::canonical;
+
+/// Candidates that are looked at: the work for a message that repeats itself.
+const MAX_CANDIDATES: usize = 20_000;
+/// Octets of a host as written; percent encoding makes it up to three times as long as it is.
+const MAX_WRITTEN_HOST: usize = 1024;
+/// Octets of a domain name (RFC 1035 2.3.4).
+const MAX_NAME: usize = 253;
+/// Octets of one of its labels.
+const MAX_LABEL: usize = 63;
+/// Octets of a local part (RFC 5321 4.5.3.1.1).
+const MAX_LOCAL_PART: usize = 64;
+
+#[derive(Default)]
+pub(super) struct Collector {
+    links: Links,
+    seen_hosts: HashSet<Arc<str>>,
+    seen_addresses: HashSet<Arc<str>>,
+    candidates: usize,
+}
+
+impl Collector {
+    /// Something was left out.
+    pub(super) fn cut(&mut self) {
+        self.links.truncated = true;
+    }
+
+    /// True once nothing more can be kept: reading on would be of no use.
+    pub(super) fn is_full(&self) -> bool {
+        self.candidates >= MAX_CANDIDATES
+            || (self.links.hosts.len() >= MAX_HOSTS && self.links.addresses.len() >= MAX_ADDRESSES)
+    }
+
+    /// Keeps a host as [`normal_host`] returned it.
+    pub(super) fn host(&mut self, host: &str) {
+        keep(&mut self.links.hosts, &mut self.seen_hosts, host, MAX_HOSTS, &mut self.links.truncated);
+    }
+
+    /// Keeps a mail address; true if it is one.
+    pub(super) fn address(&mut self, local: &str, domain: &str) -> bool {
+        let local = local.trim_matches(['"', '\'']);
+        let fits = |character: char| {
+            !character.is_whitespace() && !character.is_control() && !"<>()[],;:\\\"@".contains(character)
+        };
+        if local.is_empty() || local.len() > MAX_LOCAL_PART || !local.chars().all(fits) {
+            return false;
+        }
+        let address = format!("{}@{domain}", local.to_lowercase());
+        keep(&mut self.links.addresses, &mut self.seen_addresses, &address, MAX_ADDRESSES, &mut self.links.truncated);
+        true
+    }
+
+    /// The normal form of a host as it stands in a link, without userinfo and port: percent encoding
+    /// undone, A-labels, lower case, no trailing dot; numbers in any notation become an address.
+    /// `None` if no mail program could go there, or only within a local network.
+    pub(super) fn normal_host(&mut self, written: &str) -> Option<String> {
+        self.candidates += 1;
+        if written.is_empty() || written.len() > MAX_WRITTEN_HOST {
+            return None;
+        }
+        if self.candidates > MAX_CANDIDATES {
+            self.cut();
+            return None;
+        }
+        // Encoding a label into an A-label takes time that grows with the square of its length.
+        let labels = if written.contains('%') { percent(written).into() } else { Cow::Borrowed(written) };
+        if labels.split('.').any(|label| label.len() > MAX_LABEL && label.chars().count() > MAX_LABEL) {
+            return None;
+        }
+        match Host::parse(written).ok()? {
+            Host::Ipv4(address) => Some(address.to_string()),
+            Host::Ipv6(address) => Some(canonical(address.into()).to_string()),
+            Host::Domain(mut name) => {
+                name.truncate(name.trim_end_matches('.').len());
+                let label = |label: &str| {
+                    !label.is_empty()
+                        && label.len() <= MAX_LABEL
+                        && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+                };
+                (name.len() <= MAX_NAME && name.contains('.') && name.split('.').all(label)).then_some(name)
+            }
+        }
+    }
+
+    pub(super) fn into_links(self) -> Links {
+        self.links
+    }
+}
+
+fn keep(kept: &mut Vec<Arc<str>>, seen: &mut HashSet<Arc<str>>, new: &str, limit: usize, truncated: &mut bool) {
+    if seen.contains(new) {
+        return;
+    }
+    if kept.len() >= limit {
+        *truncated = true;
+        return;
+    }
+    let new: Arc<str> = new.into();
+    seen.insert(new.clone());
+    kept.push(new);
+}
+
+/// True if a name ends in a suffix under which names are registered: without a scheme before it, only such
+/// a name is a link.
+pub(super) fn has_known_suffix(name: &str) -> bool {
+    psl::suffix(name.as_bytes()).is_some_and(|suffix| suffix.is_known())
+}

@@ -1,0 +1,313 @@
+//! The parts of a message (RFC 2046) that a reader sees, decoded.
+//!
+//! An own walk, because a parser that builds the tree of a message also builds, and drops, one that nests a
+//! hundred thousand deep. Every octet of the message lies in some part here: what stands before the first
+//! delimiter and behind the last is text. Where fields contradict each other each reading is followed.
+
+use std::borrow::Cow;
+
+use mail_parser::decoders::charsets::map::charset_decoder;
+use mail_parser::parsers::MessageStream;
+use mail_parser::{ContentType, HeaderValue};
+use memchr::memmem;
+
+use super::collector::Collector;
+use super::encoding::{self, Encoding};
+use super::text::{self, Bare};
+use super::{html, reference};
+use crate::message::{Message, header};
+
+/// Octets of a message that are looked at.
+const MAX_OCTETS: usize = 8 << 20;
+/// Octets of all parts together, each counted with the parts within it.
+const MAX_WALKED: usize = 4 * MAX_OCTETS;
+/// Parts that are looked at, multiparts and messages included.
+const MAX_PARTS: usize = 200;
+/// How deep parts are nested.
+const MAX_DEPTH: usize = 20;
+/// Decoded octets of one text that are looked at, in each reading.
+const MAX_PART_TEXT: usize = 1 << 20;
+/// Decoded octets of all texts.
+const MAX_TEXT: usize = 2 << 20;
+/// Octets of one header field that is parsed.
+const MAX_FIELD: usize = 8192;
+/// Reply-To and Subject fields of a message that are read; there should be one of each.
+const MAX_SHOWN_FIELDS: usize = 10;
+/// Fields of the same name that are read: programs differ in which of them they take.
+const MAX_READINGS: usize = 2;
+
+/// Reads a message, as far as it is in memory.
+pub(super) fn read(message: &Message, found: &mut Collector) {
+    if message.len() > message.octets().len() as u64 || message.octets().len() > MAX_OCTETS {
+        found.cut();
+    }
+    let shown = message.fields().filter(|field| field.is("Reply-To") || field.is("Subject"));
+    for field in shown.take(MAX_SHOWN_FIELDS) {
+        let value = unfolded(field.value);
+        match field.is("Subject") {
+            true => text::scan(&value, Bare::Link, found),
+            false => reference::addresses(&value, found),
+        }
+    }
+    let octets = message.octets();
+    let mut walk = Walk { found, parts: 0, walk_left: MAX_WALKED, text_left: MAX_TEXT };
+    walk.entity(octets.get(..MAX_OCTETS).unwrap_or(octets), 0, Kind::Text);
+}
+
+/// The value of a field with its encoded words decoded (RFC 2047).
+fn unfolded(value: &[u8]) -> String {
+    let value = ended(value);
+    match MessageStream::new(&value).parse_unstructured() {
+        HeaderValue::Text(text) => text.into_owned(),
+        _ => String::new(),
+    }
+}
+
+/// The beginning of a field's value, with the line end that its parser waits for.
+fn ended(value: &[u8]) -> Vec<u8> {
+    let mut value = value.get(..MAX_FIELD).unwrap_or(value).to_vec();
+    value.push(b'\n');
+    value
+}
+
+/// What a part is to its reader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Html,
+    /// A message with a header section of its own.
+    Message,
+    /// Parts between delimiters; those that do not say what they are, are messages in a digest.
+    Multipart {
+        boundary: Vec<u8>,
+        is_digest: bool,
+    },
+    /// Nothing to read.
+    Other,
+}
+
+/// What the header section of a part says.
+struct Description {
+    kinds: Vec<Kind>,
+    encodings: Vec<Encoding>,
+    charset: Option<String>,
+}
+
+impl Description {
+    fn of(section: &[u8], default: Kind) -> Self {
+        let mut description = Self { kinds: Vec::new(), encodings: Vec::new(), charset: None };
+        for field in header::Fields::new(section) {
+            if field.is("Content-Transfer-Encoding") {
+                add(&mut description.encodings, Encoding::of(field.value));
+            } else if field.is("Content-Type") {
+                let value = ended(field.value);
+                let HeaderValue::ContentType(content_type) = MessageStream::new(&value).parse_content_type() else {
+                    continue;
+                };
+                add(&mut description.kinds, Kind::of(&content_type));
+                description.charset =
+                    description.charset.or_else(|| content_type.attribute("charset").map(str::to_owned));
+            }
+        }
+        if description.kinds.is_empty() {
+            description.kinds.push(default);
+        }
+        if description.encodings.is_empty() {
+            description.encodings.push(Encoding::Identity);
+        }
+        description
+    }
+}
+
+fn add<T: PartialEq>(readings: &mut Vec<T>, reading: T) {
+    if readings.len() < MAX_READINGS && !readings.contains(&reading) {
+        readings.push(reading);
+    }
+}
+
+impl Kind {
+    fn of(content_type: &ContentType<'_>) -> Self {
+        let kind = content_type.ctype().trim().to_ascii_lowercase();
+        let subtype = content_type.subtype().unwrap_or_default().trim().to_ascii_lowercase();
+        let is_page = |name: &str| {
+            let name = name.to_ascii_lowercase();
+            [".htm", ".html", ".shtml", ".xhtml", ".svg"].iter().any(|end| name.trim().ends_with(end))
+        };
+        match (kind.as_str(), subtype.as_str()) {
+            ("multipart", _) => match content_type.attribute("boundary") {
+                Some(boundary) if !boundary.is_empty() => {
+                    Self::Multipart { boundary: boundary.as_bytes().to_vec(), is_digest: subtype == "digest" }
+                }
+                _ => Self::Html,
+            },
+            ("message", "rfc822" | "global" | "news") => Self::Message,
+            (_, subtype) if subtype.contains("html") || subtype == "svg+xml" => Self::Html,
+            // Pages that are sent as an attachment are there to be opened.
+            _ if content_type.attribute("name").is_some_and(is_page) => Self::Html,
+            ("text" | "message" | "", _) => Self::Text,
+            _ => Self::Other,
+        }
+    }
+}
+
+struct Walk<'f> {
+    found: &'f mut Collector,
+    parts: usize,
+    walk_left: usize,
+    text_left: usize,
+}
+
+impl Walk<'_> {
+    /// A part with its header section. `default` is what it is if it does not say.
+    fn entity(&mut self, octets: &[u8], depth: usize, default: Kind) {
+        if depth > MAX_DEPTH || self.parts == MAX_PARTS || octets.len() > self.walk_left || self.found.is_full() {
+            self.found.cut();
+            return;
+        }
+        self.parts += 1;
+        self.walk_left -= octets.len();
+        let (section, body) = octets.split_at(header::body_offset(octets));
+        let description = Description::of(section, default);
+        for kind in &description.kinds {
+            match kind {
+                Kind::Multipart { boundary, is_digest } => {
+                    let default = if *is_digest { Kind::Message } else { Kind::Text };
+                    if !self.multipart(body, boundary, depth, &default) {
+                        self.leaf(body, &Kind::Html, &description);
+                    }
+                }
+                Kind::Message => {
+                    for encoding in &description.encodings {
+                        let message = decoded(body, *encoding, MAX_OCTETS);
+                        self.entity(&message, depth + 1, Kind::Text);
+                    }
+                }
+                Kind::Text | Kind::Html => self.leaf(body, kind, &description),
+                Kind::Other => {}
+            }
+        }
+    }
+
+    /// The parts between delimiters; false if there is no delimiter.
+    fn multipart(&mut self, body: &[u8], boundary: &[u8], depth: usize, default: &Kind) -> bool {
+        let mut start = None;
+        for delimiter in Delimiters::new(body, boundary) {
+            let before = body.get(start.unwrap_or(0)..delimiter.start).unwrap_or_default();
+            match start {
+                None => self.plain(before),
+                Some(_) => self.entity(before, depth + 1, default.clone()),
+            }
+            start = Some(delimiter.end);
+            if self.parts == MAX_PARTS {
+                self.found.cut();
+                break;
+            }
+        }
+        let Some(start) = start else { return false };
+        let last = body.get(start..).unwrap_or_default();
+        if !last.trim_ascii().is_empty() {
+            self.entity(last, depth + 1, default.clone());
+        }
+        true
+    }
+
+    /// A text in each of its encodings.
+    fn leaf(&mut self, body: &[u8], kind: &Kind, description: &Description) {
+        for encoding in &description.encodings {
+            let limit = MAX_PART_TEXT.min(self.text_left);
+            let octets = decoded(body, *encoding, limit);
+            self.text_left -= octets.len();
+            if octets.len() == limit && body.len() > limit {
+                self.found.cut();
+            }
+            let text = in_charset(&octets, description.charset.as_deref());
+            match kind {
+                Kind::Html => html::scan(&text, self.found),
+                _ => text::scan(&text, Bare::Link, self.found),
+            }
+            if *encoding == Encoding::Base64 && encoding::is_broken_base64(body) {
+                self.plain(body);
+            }
+        }
+    }
+
+    /// Octets of which nobody says what they are.
+    fn plain(&mut self, octets: &[u8]) {
+        let limit = MAX_PART_TEXT.min(self.text_left);
+        let read = octets.get(..limit).unwrap_or(octets);
+        if read.len() < octets.len() {
+            self.found.cut();
+        }
+        self.text_left -= read.len();
+        text::scan(&String::from_utf8_lossy(read), Bare::Link, self.found);
+    }
+}
+
+fn decoded(body: &[u8], encoding: Encoding, limit: usize) -> Cow<'_, [u8]> {
+    match encoding {
+        Encoding::Identity => Cow::Borrowed(body.get(..limit).unwrap_or(body)),
+        Encoding::QuotedPrintable => Cow::Owned(encoding::quoted_printable(body, limit)),
+        Encoding::Base64 => Cow::Owned(encoding::base64(body, limit)),
+    }
+}
+
+fn in_charset<'t>(octets: &'t [u8], charset: Option<&str>) -> Cow<'t, str> {
+    let charset = charset.unwrap_or_default().trim().to_ascii_lowercase();
+    let is_unicode = matches!(charset.as_str(), "" | "utf-8" | "utf8" | "us-ascii");
+    match charset_decoder(charset.as_bytes()).filter(|_| !is_unicode) {
+        Some(decoder) => Cow::Owned(decoder(octets)),
+        None => String::from_utf8_lossy(octets),
+    }
+}
+
+/// One delimiter line.
+struct Delimiter {
+    start: usize,
+    /// Behind its line end.
+    end: usize,
+}
+
+/// The delimiter lines of a multipart (RFC 2046 5.1.1), the closing one like the others: what follows it is
+/// shown by some.
+struct Delimiters<'b> {
+    body: &'b [u8],
+    finder: memmem::Finder<'b>,
+    length: usize,
+    at: usize,
+}
+
+impl<'b> Delimiters<'b> {
+    fn new(body: &'b [u8], boundary: &'b [u8]) -> Self {
+        Self { body, finder: memmem::Finder::new(boundary), length: boundary.len(), at: 0 }
+    }
+}
+
+impl Iterator for Delimiters<'_> {
+    type Item = Delimiter;
+
+    fn next(&mut self) -> Option<Delimiter> {
+        loop {
+            let found = self.at + self.finder.find(self.body.get(self.at..)?)?;
+            self.at = found + self.length;
+            let before = self.body.get(..found)?;
+            let Some(start) = before.strip_suffix(b"--").map(<[u8]>::len) else { continue };
+            let begins_line = matches!(before.get(..start)?.last(), None | Some(b'\n' | b'\r'));
+            if !begins_line {
+                continue;
+            }
+            let after = self.body.get(self.at..)?;
+            let line = after.split(|octet| matches!(octet, b'\n' | b'\r')).next().unwrap_or_default();
+            let rest = line.strip_prefix(b"--").unwrap_or(line);
+            if !rest.trim_ascii().is_empty() {
+                continue;
+            }
+            let end = match after.get(line.len()..)? {
+                [b'\r', b'\n', ..] => 2,
+                [_, ..] => 1,
+                [] => 0,
+            };
+            self.at += line.len() + end;
+            return Some(Delimiter { start, end: self.at });
+        }
+    }
+}

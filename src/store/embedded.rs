@@ -1,0 +1,197 @@
+//! Remembers in one file, which survives the process however it ends.
+//!
+//! Promises: nobody waits for the disk but who asks what is remembered, or wants a report forgotten.
+//! Sightings and observations are queued and committed together, within 50 ms: that much a killed process
+//! forgets. Reading sees everything that was queued before.
+//!
+//! Failure: a full queue is [`StoreError::Busy`]. A disk that fails costs what was to be written; the
+//! file is opened again from time to time until that succeeds. All of it is counted, and logged sparingly.
+
+mod file;
+mod tables;
+mod writer;
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::{self, BoxFuture};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+pub use file::OpenError;
+
+use super::ledger::Bounds;
+use super::metrics::{Metrics, Operation, Outcome};
+use super::record::seconds;
+use super::{DmarcBatch, DmarcObservation, HopRecord, Settings, Sighting, Store, StoreError};
+use crate::clock::Clock;
+use file::File;
+use tables::ForReading;
+use writer::{Order, Work, Writer};
+
+/// Operations that wait for the writer; beyond that they are forgotten.
+const QUEUE: usize = 8192;
+/// How long the end waits for the last commit. A disk that takes longer is not worth waiting for.
+const LAST_COMMIT: Duration = Duration::from_secs(3);
+
+/// Remembers in a file.
+pub struct EmbeddedStore {
+    bounds: Bounds,
+    clock: Arc<dyn Clock>,
+    metrics: Metrics,
+    file: Option<Arc<File>>,
+    orders: Option<SyncSender<Order>>,
+    /// Ends when the writer has.
+    writing: Mutex<Receiver<()>>,
+}
+
+impl EmbeddedStore {
+    /// Opens the file at `path`, which is made if there is none; blocks for a moment.
+    ///
+    /// # Errors
+    /// If another process has it open, or it cannot be used.
+    pub fn open(path: &Path, settings: &Settings, clock: Arc<dyn Clock>, metrics: Metrics) -> Result<Self, OpenError> {
+        Self::over(File::open(path)?, settings, clock, metrics)
+    }
+
+    fn over(file: File, settings: &Settings, clock: Arc<dyn Clock>, metrics: Metrics) -> Result<Self, OpenError> {
+        let (file, bounds) = (Arc::new(file), Bounds::from(settings));
+        let (orders, ordered) = sync_channel(QUEUE);
+        let (is_writing, writing) = channel();
+        let writer = Writer {
+            file: file.clone(),
+            bounds,
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            ledger: None,
+            failed_at: None,
+        };
+        let run = move || {
+            let _until_the_end = is_writing;
+            writer.run(&ordered);
+        };
+        let spawned = std::thread::Builder::new().name("gatepost-store".to_owned()).spawn(run);
+        spawned
+            .map_err(|why| OpenError::Unusable { path: Path::new("its thread").to_owned(), why: why.to_string() })?;
+        Ok(Self { bounds, clock, metrics, file: Some(file), orders: Some(orders), writing: Mutex::new(writing) })
+    }
+
+    fn order(&self, order: Order) -> Result<(), StoreError> {
+        let operation = order.work.operation();
+        let Some(orders) = &self.orders else { return Err(gone()) };
+        // First, or the writer could count it out before it was counted in.
+        self.metrics.queue.inc();
+        let refused = match orders.try_send(order) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Full(_)) => (Outcome::Busy, StoreError::Busy),
+            Err(TrySendError::Disconnected(_)) => (Outcome::Failed, gone()),
+        };
+        self.metrics.queue.dec();
+        let (outcome, error) = refused;
+        if let Some(operation) = operation {
+            self.metrics.count(operation, outcome);
+        }
+        self.metrics.complain(&error.to_string());
+        Err(error)
+    }
+
+    fn queue(&self, work: Work) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(future::ready(self.order(Order { work, committed: None })))
+    }
+
+    async fn commit(&self, work: Work) -> Result<(), StoreError> {
+        let (committed, done) = oneshot::channel();
+        self.order(Order { work, committed: Some(committed) })?;
+        done.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        operation: Operation,
+        act: impl FnOnce(&ForReading) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let read = self.read_uncounted(act).await;
+        match &read {
+            Ok(_) => self.metrics.count(operation, Outcome::Ok),
+            Err(StoreError::Busy) => self.metrics.count(operation, Outcome::Busy),
+            Err(StoreError::Unavailable(why)) => {
+                self.metrics.count(operation, Outcome::Failed);
+                self.metrics.complain(why);
+            }
+        }
+        read
+    }
+
+    async fn read_uncounted<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&ForReading) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.commit(Work::Flush).await?;
+        let Some(file) = self.file.clone() else { return Err(gone()) };
+        let began = Instant::now();
+        let read = tokio::task::spawn_blocking(move || file.read(act)).await;
+        self.metrics.reads.observe(began.elapsed().as_secs_f64());
+        match read {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(why)) => Err(StoreError::Unavailable(why.to_string())),
+            Err(_panic) => Err(StoreError::Unavailable("reading ended by a mistake in this program".to_owned())),
+        }
+    }
+}
+
+impl Store for EmbeddedStore {
+    fn sighted(&self, sighting: Sighting) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.queue(Work::Sighted(sighting))
+    }
+
+    fn hops(&self) -> BoxFuture<'_, Result<Vec<HopRecord>, StoreError>> {
+        let (bounds, now) = (self.bounds, seconds(self.clock.now()));
+        Box::pin(self.read(Operation::Hops, move |tables| bounds.hops(tables, now)))
+    }
+
+    fn dmarc_observed(&self, observation: DmarcObservation) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.queue(Work::Observed(Box::new(observation)))
+    }
+
+    fn dmarc_due(&self, now: SystemTime) -> BoxFuture<'_, Result<Vec<DmarcBatch>, StoreError>> {
+        let (bounds, now) = (self.bounds, seconds(now));
+        Box::pin(self.read(Operation::DmarcDue, move |tables| bounds.due(tables, now)))
+    }
+
+    fn dmarc_done(&self, id: u64) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.commit(Work::Done(id)))
+    }
+
+    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.commit(Work::Flush))
+    }
+}
+
+/// The hops in a file that no process has open, for a look from outside; blocks.
+///
+/// # Errors
+/// If a process has it open, or it cannot be read.
+pub fn hops_in(path: &Path, settings: &Settings, now: SystemTime) -> Result<Vec<HopRecord>, OpenError> {
+    let file = File::open_existing(path)?;
+    let hops = file.read(|tables| Bounds::from(settings).hops(tables, seconds(now)));
+    hops.map_err(|why| OpenError::Unusable { path: path.to_owned(), why: why.to_string() })
+}
+
+fn gone() -> StoreError {
+    StoreError::Unavailable("its writer has ended".to_owned())
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        self.orders = None;
+        self.file = None;
+        // Nothing is ever said: the end of the channel is the end of the writer, and of its hold on the file.
+        let writing = self.writing.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let _ = writing.recv_timeout(LAST_COMMIT);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! What only a file can do: outlive a process, be taken, be damaged, fail.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use redb::backends::InMemoryBackend;
+use redb::{Builder, StorageBackend};
+use tempfile::TempDir;
+
+use super::super::battery::{Hands, day, metrics, observation, sighting};
+use super::super::{SightingKind, open};
+use super::*;
+
+fn settings(path: &Path) -> Settings {
+    Settings { path: Some(path.to_owned()), ..Settings::default() }
+}
+
+fn embedded(path: &Path) -> Result<EmbeddedStore, OpenError> {
+    EmbeddedStore::open(path, &settings(path), Hands::at(day(1)), metrics())
+}
+
+fn forwarded(author: &str) -> Sighting {
+    sighting("hop.example", author, SightingKind::Forwarded, day(0))
+}
+
+#[tokio::test]
+async fn what_was_remembered_is_there_after_a_restart() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let path = directory.path().join("store.redb");
+    let store = embedded(&path).expect("a new file");
+    store.sighted(forwarded("a.example")).await.expect("queued");
+    store.dmarc_observed(observation("a.example", "192.0.2.1", day(0))).await.expect("queued");
+    drop(store);
+    let store = embedded(&path).expect("closed by its drop");
+    store.sighted(forwarded("b.example")).await.expect("queued");
+    store.dmarc_observed(observation("a.example", "192.0.2.1", day(0))).await.expect("queued");
+    let due = store.dmarc_due(day(1)).await.expect("readable");
+    assert_eq!(due[0].rows, [(observation("a.example", "192.0.2.1", day(0)), 2)]);
+    store.dmarc_done(due[0].id).await.expect("forgotten");
+    drop(store);
+    let hops = hops_in(&path, &settings(&path), day(1)).expect("nobody has it open");
+    assert_eq!((hops[0].counts, hops[0].author_domains.len()), ([2, 0, 0, 0], 2));
+    let store = embedded(&path).expect("closed");
+    assert_eq!(store.dmarc_due(day(1)).await.expect("readable"), []);
+}
+
+#[tokio::test]
+async fn a_second_process_is_told_that_the_file_is_taken() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let path = directory.path().join("store.redb");
+    let first = embedded(&path).expect("a new file");
+    let second = embedded(&path).err().expect("it is taken");
+    assert!(matches!(&second, OpenError::InUse(taken) if *taken == path), "{second}");
+    assert!(second.to_string().contains("open in another process"), "{second}");
+    assert!(matches!(hops_in(&path, &settings(&path), day(0)), Err(OpenError::InUse(_))));
+    first.sighted(forwarded("a.example")).await.expect("the first goes on");
+    assert_eq!(first.hops().await.expect("readable").len(), 1);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_used_is_a_warning_and_memory_takes_its_place() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let damaged = directory.path().join("damaged.redb");
+    std::fs::write(&damaged, b"this is no database, ".repeat(1000)).expect("writable");
+    let taken = directory.path().join("taken.redb");
+    let _owner = embedded(&taken).expect("a new file");
+    for path in [damaged, taken, directory.path().to_owned(), directory.path().join("no/such/place")] {
+        let metrics = metrics();
+        let store = open(&settings(&path), Hands::at(day(0)), metrics.clone());
+        assert_eq!(metrics.durable.get(), 0, "{}", path.display());
+        store.sighted(forwarded("a.example")).await.expect("counted");
+        assert_eq!(store.hops().await.expect("readable").len(), 1, "{}", path.display());
+    }
+    let metrics = metrics();
+    let _store = open(&settings(&directory.path().join("good.redb")), Hands::at(day(0)), metrics.clone());
+    assert_eq!(metrics.durable.get(), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_file_is_nobody_elses_to_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = TempDir::new().expect("a temporary directory");
+    let path = directory.path().join("store.redb");
+    let _store = embedded(&path).expect("a new file");
+    let mode = std::fs::metadata(&path).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(hops_in(&directory.path().join("none.redb"), &settings(&path), day(0)).is_err());
+    assert!(!directory.path().join("none.redb").exists(), "looking makes nothing");
+}
+
+/// A disk that can be full.
+#[derive(Clone, Debug)]
+struct Disk {
+    octets: Arc<InMemoryBackend>,
+    full: Arc<AtomicBool>,
+}
+
+impl Disk {
+    fn has_room(&self) -> std::io::Result<()> {
+        match self.full.load(Ordering::Relaxed) {
+            true => Err(std::io::ErrorKind::StorageFull.into()),
+            false => Ok(()),
+        }
+    }
+}
+
+impl StorageBackend for Disk {
+    fn len(&self) -> std::io::Result<u64> {
+        self.octets.len()
+    }
+    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+        self.octets.read(offset, out)
+    }
+    fn set_len(&self, len: u64) -> std::io::Result<()> {
+        self.has_room()?;
+        self.octets.set_len(len)
+    }
+    fn sync_data(&self) -> std::io::Result<()> {
+        self.has_room()
+    }
+    fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
+        self.has_room()?;
+        self.octets.write(offset, data)
+    }
+}
+
+#[test]
+fn a_full_disk_costs_memory_and_heals() {
+    let disk = Disk { octets: Arc::default(), full: Arc::default() };
+    let opened = disk.clone();
+    let file = File::over(Path::new("disk"), Box::new(move || Builder::new().create_with_backend(opened.clone())));
+    let clock: Arc<dyn Clock> = Hands::at(day(1));
+    let mut writer = Writer {
+        file: Arc::new(file.expect("an empty disk")),
+        bounds: Bounds::from(&Settings::default()),
+        clock,
+        metrics: metrics(),
+        ledger: None,
+        failed_at: None,
+    };
+    let order = || [Order { work: Work::Sighted(forwarded("a.example")), committed: None }];
+    let counted = |writer: &Writer| {
+        let hops = writer.file.read(|tables| writer.bounds.hops(tables, seconds(day(1))));
+        hops.expect("readable").iter().map(|hop| hop.counts[0]).sum::<u64>()
+    };
+    assert_eq!(writer.write(&order()), Ok(vec![Outcome::Ok]));
+    disk.full.store(true, Ordering::Relaxed);
+    assert!(writer.write(&order()).is_err());
+    assert!(writer.write(&order()).is_err(), "it is not tried at each operation");
+    disk.full.store(false, Ordering::Relaxed);
+    let long_ago = Instant::now().checked_sub(Duration::from_secs(60)).expect("the machine runs for a minute");
+    writer.failed_at = Some(long_ago);
+    assert_eq!(writer.write(&order()), Ok(vec![Outcome::Ok]));
+    assert_eq!((counted(&writer), writer.failed_at), (2, None), "what was there is there, what failed is lost");
+}
+
+#[tokio::test]
+async fn a_full_queue_is_busy_and_waits_for_nobody() {
+    // A writer that never comes to write.
+    let (orders, ordered) = sync_channel(2);
+    let (clock, metrics): (Arc<dyn Clock>, _) = (Hands::at(day(1)), metrics());
+    let bounds = Bounds::from(&Settings::default());
+    let writing = Mutex::new(channel().1);
+    let store = EmbeddedStore { bounds, clock, metrics: metrics.clone(), file: None, orders: Some(orders), writing };
+    let sighted = async || store.sighted(forwarded("a.example")).await;
+    assert_eq!((sighted().await, sighted().await), (Ok(()), Ok(())));
+    assert_eq!((sighted().await, metrics.queue.get()), (Err(StoreError::Busy), 2));
+    assert_eq!(store.hops().await, Err(StoreError::Busy));
+    drop(ordered);
+    assert!(matches!(sighted().await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(store.flush().await, Err(StoreError::Unavailable(_))));
+}
+
+/// Says how many it has flushed, until it is killed.
+#[test]
+#[ignore = "the child of the test below"]
+fn writes_until_it_is_killed() {
+    let Some(path) = std::env::var_os("GATEPOST_TEST_STORE") else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let store = embedded(Path::new(&path)).expect("nobody has it open");
+        for number in 1_u64.. {
+            store.sighted(forwarded("a.example")).await.expect("queued");
+            if number.is_multiple_of(7) {
+                store.flush().await.expect("on disk");
+                println!("flushed {number}");
+                std::io::stdout().flush().expect("the parent reads");
+            }
+        }
+    });
+}
+
+#[test]
+fn what_was_flushed_survives_a_kill_at_any_moment() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let path = directory.path().join("store.redb");
+    let mut least = 0;
+    for round in 1..6 {
+        let mut child = Command::new(std::env::current_exe().expect("this test"))
+            .args(["--exact", "store::embedded::tests::writes_until_it_is_killed", "--ignored", "--nocapture"])
+            .env("GATEPOST_TEST_STORE", &path)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut said = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let mut flushed = || loop {
+            let line = said.next().expect("it writes until it is killed").expect("text");
+            if let Some((_, number)) = line.split_once("flushed ") {
+                return number.parse::<u64>().expect("a number");
+            }
+        };
+        (0..round * 3).for_each(|_| _ = flushed());
+        least += flushed();
+        child.kill().expect("it runs");
+        child.wait().expect("it is dead");
+        let hops = hops_in(&path, &settings(&path), day(1)).expect("it opens after a kill");
+        assert!(hops[0].counts[0] >= least, "{} of at least {least}", hops[0].counts[0]);
+        least = hops[0].counts[0];
+    }
+}

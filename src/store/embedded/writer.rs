@@ -1,0 +1,171 @@
+//! The one thread that writes: it drains the queue and commits what has come together.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::super::ledger::{Bounds, Counted, Ledger};
+use super::super::metrics::{Metrics, Operation, Outcome};
+use super::super::record::seconds;
+use super::super::{DmarcObservation, Sighting, StoreError};
+use super::file::File;
+use super::tables::ForWriting;
+use crate::clock::Clock;
+
+/// The longest that an operation waits for others to be committed with.
+const GATHER: Duration = Duration::from_millis(50);
+/// The most that are committed together.
+const TOGETHER: usize = 1000;
+/// Between two attempts to open a file again that has failed.
+const REOPEN_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What is to be written.
+pub(super) enum Work {
+    Sighted(Sighting),
+    Observed(Box<DmarcObservation>),
+    Done(u64),
+    /// Nothing: everything before it, now.
+    Flush,
+}
+
+/// Work, and who waits until it is on disk.
+pub(super) struct Order {
+    pub(super) work: Work,
+    pub(super) committed: Option<oneshot::Sender<Result<(), StoreError>>>,
+}
+
+pub(super) struct Writer {
+    pub(super) file: Arc<File>,
+    pub(super) bounds: Bounds,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: Metrics,
+    /// `None`: to be made from the file.
+    pub(super) ledger: Option<Ledger>,
+    /// When it failed, and was perhaps opened again.
+    pub(super) failed_at: Option<Instant>,
+}
+
+impl Writer {
+    /// Writes until nobody can order any more, and everything is written.
+    pub(super) fn run(mut self, orders: &Receiver<Order>) {
+        while let Some(together) = self.gather(orders) {
+            let began = Instant::now();
+            let written = self.write(&together);
+            self.metrics.commits.observe(began.elapsed().as_secs_f64());
+            self.report(together, written);
+        }
+    }
+
+    fn gather(&self, orders: &Receiver<Order>) -> Option<Vec<Order>> {
+        let first = orders.recv().ok()?;
+        self.metrics.queue.dec();
+        let until = Instant::now() + GATHER;
+        let mut is_awaited = first.committed.is_some();
+        let mut together = vec![first];
+        while together.len() < TOGETHER {
+            let patience = if is_awaited { Duration::ZERO } else { until.saturating_duration_since(Instant::now()) };
+            match orders.recv_timeout(patience) {
+                Ok(order) => {
+                    self.metrics.queue.dec();
+                    is_awaited |= order.committed.is_some();
+                    together.push(order);
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        Some(together)
+    }
+
+    /// The outcome of each, all on disk; or why nothing is.
+    pub(super) fn write(&mut self, together: &[Order]) -> Result<Vec<Outcome>, String> {
+        self.mend()?;
+        let now = seconds(self.clock.now());
+        let (file, bounds, known) = (&self.file, self.bounds, &mut self.ledger);
+        // Without the file's word that all went well the ledger may be ahead of it: it is taken out, and lost.
+        let ledger = known.take();
+        let write = || {
+            file.write(|tables| {
+                let mut ledger = match ledger {
+                    Some(ledger) => ledger,
+                    None => Ledger::load(bounds, tables, now)?,
+                };
+                ledger.expire(tables, now)?;
+                let outcomes = together.iter().map(|order| carry_out(&order.work, &mut ledger, tables));
+                Ok((outcomes.collect::<Result<Vec<_>, _>>()?, ledger))
+            })
+        };
+        // Damaged pages make the library panic; the next attempt finds it opened anew.
+        let why = match catch_unwind(AssertUnwindSafe(write)) {
+            Ok(Ok((outcomes, ledger))) => {
+                self.ledger = Some(ledger);
+                return Ok(outcomes);
+            }
+            Ok(Err(why)) => why.to_string(),
+            Err(_panic) => "its file is damaged".to_owned(),
+        };
+        self.failed_at.get_or_insert_with(Instant::now);
+        Err(why)
+    }
+
+    /// Opens a file again that has failed: the library refuses it from then on.
+    fn mend(&mut self) -> Result<(), String> {
+        let Some(failed_at) = self.failed_at else { return Ok(()) };
+        if failed_at.elapsed() < REOPEN_INTERVAL {
+            return Err("its file failed a moment ago".to_owned());
+        }
+        self.failed_at = Some(Instant::now());
+        self.file.reopen().map_err(|why| why.to_string())?;
+        self.failed_at = None;
+        tracing::info!("the store's file was opened again after a failure");
+        Ok(())
+    }
+
+    fn report(&self, together: Vec<Order>, written: Result<Vec<Outcome>, String>) {
+        let (outcomes, result) = match written {
+            Ok(outcomes) => (outcomes, Ok(())),
+            Err(why) => {
+                self.metrics.complain(&why);
+                (vec![Outcome::Failed; together.len()], Err(StoreError::Unavailable(why)))
+            }
+        };
+        for (order, outcome) in together.into_iter().zip(outcomes) {
+            if let Some(operation) = order.work.operation() {
+                self.metrics.count(operation, outcome);
+            }
+            if let Some(committed) = order.committed {
+                // Who has stopped waiting does not want to know.
+                let _ = committed.send(result.clone());
+            }
+        }
+    }
+}
+
+impl Work {
+    /// What it is counted as.
+    pub(super) fn operation(&self) -> Option<Operation> {
+        match self {
+            Self::Sighted(_) => Some(Operation::Sighted),
+            Self::Observed(_) => Some(Operation::DmarcObserved),
+            Self::Done(_) => Some(Operation::DmarcDone),
+            Self::Flush => None,
+        }
+    }
+}
+
+fn carry_out(work: &Work, ledger: &mut Ledger, tables: &mut ForWriting<'_>) -> Result<Outcome, redb::Error> {
+    match work {
+        Work::Sighted(sighting) => ledger.sighted(tables, sighting)?,
+        Work::Observed(observation) => {
+            if ledger.observed(tables, observation)? == Counted::LeftOut {
+                return Ok(Outcome::LeftOut);
+            }
+        }
+        Work::Done(id) => ledger.done(tables, *id)?,
+        Work::Flush => {}
+    }
+    Ok(Outcome::Ok)
+}

@@ -1,0 +1,103 @@
+//! What is counted about the store, and what is said of its troubles.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use tokio::time::Instant;
+
+/// Between two lines in the log about troubles.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What the store is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
+    Sighted,
+    Hops,
+    DmarcObserved,
+    DmarcDue,
+    DmarcDone,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Ok,
+    LeftOut,
+    Busy,
+    Failed,
+}
+
+const OPERATIONS: [&str; 5] = ["sighted", "hops", "dmarc_observed", "dmarc_due", "dmarc_done"];
+const OUTCOMES: [&str; 4] = ["ok", "left_out", "busy", "failed"];
+
+/// Counters of the store.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    operations: [[IntCounter; OUTCOMES.len()]; OPERATIONS.len()],
+    /// Operations that wait for the writer.
+    pub(super) queue: IntGauge,
+    /// How long a commit took.
+    pub(super) commits: Histogram,
+    /// How long a read took.
+    pub(super) reads: Histogram,
+    /// 1 if what is remembered outlives the process.
+    pub(super) durable: IntGauge,
+    complaints: Arc<Mutex<Complaints>>,
+}
+
+/// So that a full disk fills no log.
+#[derive(Debug, Default)]
+struct Complaints {
+    last: Option<Instant>,
+    unsaid: u64,
+}
+
+impl Metrics {
+    /// Makes them, visible at zero.
+    ///
+    /// # Errors
+    /// If they are registered already.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let operations = IntCounterVec::new(
+            Opts::new("gatepost_store_operations_total", "What the store was asked to do, by what became of it."),
+            &["operation", "result"],
+        )?;
+        let buckets = vec![0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0];
+        let options =
+            HistogramOpts::new("gatepost_store_duration_seconds", "Time that commits and reads of the store took.");
+        let durations = HistogramVec::new(options.buckets(buckets), &["operation"])?;
+        let queue = IntGauge::new("gatepost_store_queue", "Operations that wait to be written.")?;
+        let durable =
+            IntGauge::new("gatepost_store_durable", "1 if what is remembered outlives the process, 0 if not.")?;
+        registry.register(Box::new(operations.clone()))?;
+        registry.register(Box::new(durations.clone()))?;
+        registry.register(Box::new(queue.clone()))?;
+        registry.register(Box::new(durable.clone()))?;
+        Ok(Self {
+            operations: OPERATIONS
+                .map(|operation| OUTCOMES.map(|outcome| operations.with_label_values(&[operation, outcome]))),
+            queue,
+            commits: durations.with_label_values(&["commit"]),
+            reads: durations.with_label_values(&["read"]),
+            durable,
+            complaints: Arc::default(),
+        })
+    }
+
+    pub(super) fn count(&self, operation: Operation, outcome: Outcome) {
+        let counters = self.operations.get(operation as usize).and_then(|row| row.get(outcome as usize));
+        counters.expect("as many labels as variants").inc();
+    }
+
+    /// Logs a trouble, unless one was logged a moment ago.
+    pub(super) fn complain(&self, why: &str) {
+        let mut complaints = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
+        if complaints.last.is_some_and(|last| last.elapsed() < COMPLAINT_INTERVAL) {
+            complaints.unsaid += 1;
+            return;
+        }
+        tracing::warn!(why, unsaid = complaints.unsaid, "the store fails: something is not remembered; mail goes on");
+        *complaints = Complaints { last: Some(Instant::now()), unsaid: 0 };
+    }
+}
