@@ -3,6 +3,8 @@
 //!
 //! `ZONE_ENTRIES=100000 cargo bench --bench zones` for another number.
 
+#![allow(clippy::print_stdout, reason = "it is what a benchmark is for")]
+
 use std::fmt::Write;
 use std::hint::black_box;
 use std::net::{Ipv4Addr, Ipv6Addr};

@@ -272,9 +272,10 @@ fn the_examples_for_administrators_are_read_without_a_broken_line() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/dns.md");
     let document = std::fs::read_to_string(path).expect("the document");
     for format in [Format::Ip4Set, Format::Ip6Trie, Format::DnSet, Format::Hosts] {
-        let (_, section) = document.split_once(&format!("### `{}`\n", format.word())).expect(format.word());
-        let (_, example) = section.split_once("```text\n").expect(format.word());
-        let (example, _) = example.split_once("```").expect(format.word());
+        let (_, section) =
+            document.split_once(&format!("### `{}`\n", format.word())).unwrap_or_else(|| panic!("{}", format.word()));
+        let (_, example) = section.split_once("```text\n").unwrap_or_else(|| panic!("{}", format.word()));
+        let (example, _) = example.split_once("```").unwrap_or_else(|| panic!("{}", format.word()));
         let zone = if format == Format::Hosts { "lan.example.org" } else { ZONE };
         let mut reader = Reader::new(format, zone, 1000);
         reader.read("docs/dns.md", &mut example.as_bytes()).expect("memory");
