@@ -33,6 +33,7 @@ topics! {
     chunks,
     judging,
     limits,
+    links,
     lists,
     manners,
     sequence,

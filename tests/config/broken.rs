@@ -38,6 +38,32 @@ fn each_mistake_is_named_with_its_place_and_remedy() {
             "11:12: error: protocol.newlines: must be one of `normalize`, `reject`, not a boolean",
         ),
         ("[dns]\nservers = [\"resolver\"]\n", "11:12: error: dns.servers[0]: `resolver` is no address"),
+        (
+            "[[dns.zone]]\nname = \"bl.example\"\nfile = \"a\"\nformat = \"ip4sett\"\n",
+            "13:10: error: dns.zone[0].format: `ip4sett` is not one of `ip4set`, `ip4trie`, `ip6trie`, `dnset`, \
+             `hosts`; did you mean `ip4set`?",
+        ),
+        (
+            "[[dns.zone]]\nname = \"bl..example\"\nfile = \"a\"\nformat = \"dnset\"\n",
+            "11:8: error: dns.zone[0].name: `bl..example` is no zone, such as bl.example.net",
+        ),
+        (
+            "[[dns.zone]]\nname = \"com\"\nfile = \"a\"\nformat = \"dnset\"\n",
+            "11:8: error: dns.zone[0].name: `com` is no zone",
+        ),
+        (
+            "[[dns.zone]]\nname = \"bl.example\"\nformat = \"dnset\"\n",
+            "10:1: error: dns.zone[0]: a zone without a file: write `file = \"...\"`",
+        ),
+        (
+            "[[dns.zone]]\nname = \"bl.example\"\nfile = \"a\"\nfiles = [\"b\"]\nformat = \"dnset\"\n",
+            "13:9: error: dns.zone[0].files: there is a `file` beside it: write all of them here",
+        ),
+        (
+            "[dns]\nzone = [{ name = \"a.example\", file = \"a\", format = \"ip4set\" }, \
+             { name = \"A.example.\", file = \"b\", format = \"ip4trie\" }]\n",
+            "11:108: error: dns.zone[1].format: this zone has IPv4 addresses already, as ip4set",
+        ),
         ("[dns]\nstale_seconds = 604801\n", "11:17: error: dns.stale_seconds: must lie between 0 and 604800"),
         ("[dns]\nttl_max_seconds = 0\n", "11:19: error: dns.ttl_max_seconds: must lie between 1 and 604800"),
         (

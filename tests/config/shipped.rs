@@ -159,6 +159,8 @@ fn a_reload_knows_what_needs_a_restart() {
     let load = |more: &str| config::parse_text(&minimal(more)).expect(more);
     let old = load("");
     assert!(reload::diff(&old, &load("# a comment\n")).is_empty());
+    let zone = load("[[dns.zone]]\nname = \"lan.example\"\nfile = \"hosts\"\nformat = \"hosts\"\n");
+    assert!(reload::diff(&old, &zone).restart.is_empty(), "local zones come and go");
     let new = load("[limits]\nsessions = 9\nrecipients = 200\n[admin]\naddress = \"127.0.0.1:1\"\n");
     let diff = reload::diff(&old, &new);
     assert_eq!(diff.live, ["limits.recipients", "limits.sessions"]);

@@ -16,7 +16,7 @@ use crate::checks::links::links;
 use crate::dns::Lookup;
 use crate::facts::{self, MessageFacts};
 use crate::scoring::CheckError;
-use crate::smtp::Domain;
+use crate::smtp::{Domain, ForwardPath, Mailbox};
 
 /// How a list of mail addresses hides them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,6 @@ pub struct UrlAddresses {
 /// See [`Subject::EmailHash`](super::Subject::EmailHash).
 pub struct EmailHashes {
     authenticator: Arc<Authenticator>,
-    skipped: Arc<Skipped>,
     digest: Digest,
 }
 
@@ -92,43 +91,41 @@ impl Source for UrlAddresses {
 impl EmailHashes {
     /// For the list of `settings`.
     pub fn new(settings: &Settings, shared: &Shared) -> Self {
-        Self {
-            authenticator: Arc::clone(&shared.authenticator),
-            skipped: Arc::clone(&shared.skipped),
-            digest: settings.digest,
-        }
+        Self { authenticator: Arc::clone(&shared.authenticator), digest: settings.digest }
     }
 }
 
 impl Source for EmailHashes {
     type Facts = MessageFacts;
 
-    /// Of the reverse-path, the author, and whom the reader is to write to.
+    /// Of the reverse-path, the author, and whom the reader is to write to; the reader's own is none of
+    /// them. Domains that are too big to be listed are not skipped: their mailboxes are what is listed.
     async fn things(&self, facts: &MessageFacts) -> Result<Vec<Thing>, CheckError> {
-        let sender = facts.mail.reverse_path.mailbox().and_then(|mailbox| match mailbox.domain() {
-            Domain::Name(domain) => Some(format!("{}@{domain}", mailbox.unquoted_local())),
-            Domain::Literal(..) => None,
-        });
+        let sender = facts.mail.reverse_path.mailbox().and_then(written);
         let author = match self.authenticator.author(facts).await {
             facts::Author::One { address, .. } => Some(address.clone()),
             _ => None,
         };
         let shown = links(facts).await.addresses.iter().map(|address| address.to_string());
+        let recipients = facts.recipients.iter().filter_map(ForwardPath::mailbox).filter_map(written);
+        let readers: Vec<String> = recipients.filter_map(|address| canonical(&address)).collect();
         let addresses = sender.into_iter().chain(author).chain(shown).filter_map(|address| canonical(&address));
-        let asked = addresses.filter(|(_, domain)| !self.skipped.contains(domain));
-        Ok(asked
-            .map(|(local, domain)| {
-                let shown = format!("{local}@{domain}");
-                Thing::Digest { label: self.digest.of(&shown), shown }
-            })
-            .collect())
+        let asked = addresses.filter(|address| !readers.contains(address));
+        Ok(asked.map(|shown| Thing::Digest { label: self.digest.of(&shown), shown }).collect())
     }
 }
 
-/// Local part and domain of an address in the one form that stands for all that lead to the same mailbox,
+fn written(mailbox: &Mailbox) -> Option<String> {
+    match mailbox.domain() {
+        Domain::Name(domain) => Some(format!("{}@{domain}", mailbox.unquoted_local())),
+        Domain::Literal(..) => None,
+    }
+}
+
+/// An address in the one form that stands for all that lead to the same mailbox,
 /// as the makers of these lists define it: lower case, without a tag; Gmail also ignores dots and answers
 /// to two domains.
-fn canonical(address: &str) -> Option<(String, String)> {
+fn canonical(address: &str) -> Option<String> {
     let (local, domain) = address.rsplit_once('@')?;
     let mut domain = normal_name(domain)?;
     let local = local.to_lowercase();
@@ -141,7 +138,7 @@ fn canonical(address: &str) -> Option<(String, String)> {
     if domain == "gmail.com" {
         local.retain(|character| character != '.');
     }
-    (!local.is_empty()).then_some((local, domain))
+    (!local.is_empty()).then(|| format!("{local}@{domain}"))
 }
 
 impl Digest {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::metrics::Metrics;
-use super::read::{self, Refusal, prints};
+use super::read::{Refusal, prints, read_again};
 use super::{Part, Settings, Zones};
 
 /// The local zones in force. Asking takes no lock and waits for no reload.
@@ -87,7 +87,7 @@ impl LocalZones {
         let (zone, begun) = (&*settings.name, Instant::now());
         let known = old.and_then(|old| old.contents.clone());
         let looked = prints(settings);
-        let read = read::read_again(settings, known.as_ref().map(|known| known.entries()));
+        let read = read_again(settings, known.as_ref().map(|known| known.entries()));
         let believed = read.is_ok();
         self.metrics.reloaded(zone, believed);
         let contents = match read {
@@ -132,3 +132,6 @@ fn complain(zone: &str, why: &Refusal, kept: bool) {
     let then = if kept { "what was read before stays in force" } else { "its names have no answer" };
     warn!(zone, %why, then, "dns.zone_refused");
 }
+
+#[cfg(test)]
+mod tests;
