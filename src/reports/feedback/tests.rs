@@ -3,7 +3,7 @@ use mail_auth::report::Report;
 use super::*;
 use crate::reports::sample;
 
-const BY: Reporter<'static> = Reporter { org_name: "Receiver & Sons", email: "dmarc@receiver.example" };
+const BY: Reporter<'static> = Reporter { org_name: "Receiver&Sons", email: "dmarc@receiver.example" };
 
 #[test]
 fn what_is_read_is_what_was_written() {
