@@ -26,6 +26,7 @@ pub mod message;
 pub mod net;
 pub mod pipeline;
 pub mod policy;
+pub mod reports;
 pub mod scoring;
 pub mod server;
 pub mod session;

@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["checks"],
     &["pipeline"],
     &["backend", "session", "net"],
-    &["config", "telemetry", "server", "cli", "main", "lib"],
+    &["config", "reports", "telemetry", "server", "cli", "main", "lib"],
 ];
 
 /// The arrows that go sideways.

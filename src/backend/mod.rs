@@ -13,6 +13,7 @@ pub mod member;
 pub mod metrics;
 pub mod pool;
 pub mod settings;
+pub mod submit;
 
 pub use client::Connection;
 pub use machine::{Identity, Need};

@@ -6,6 +6,7 @@
 pub mod auth;
 pub mod client_name;
 pub mod content;
+pub mod dmarc_reports;
 pub mod dnsbl;
 pub mod forwarders;
 pub mod helo;

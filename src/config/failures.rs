@@ -3,6 +3,7 @@
 
 use super::Loaded;
 use crate::backend::settings::{Address, TlsMode};
+use crate::reports::Via;
 use crate::session::refusal;
 use crate::smtp::Reply;
 
@@ -26,6 +27,7 @@ pub fn table(loaded: &Loaded) -> Vec<Failure> {
     backends(loaded, &mut rows);
     spool(loaded, &mut rows);
     store(loaded, &mut rows);
+    reports(loaded, &mut rows);
     files(loaded, &mut rows);
     rows
 }
@@ -210,6 +212,19 @@ fn store(loaded: &Loaded, rows: &mut Vec<Failure>) {
         store,
         "full or failing disk, or more to write than it takes",
         "open: what cannot be written is forgotten and counted; never 4xx, never 5xx, and nobody waits",
+    ));
+}
+
+fn reports(loaded: &Loaded, rows: &mut Vec<Failure>) {
+    let Some(settings) = &loaded.config.reports else { return };
+    let way = match &settings.via {
+        Via::Backend => "the backend".to_owned(),
+        Via::Folder(folder) => format!("folder {}", folder.display()),
+    };
+    rows.push(row(
+        format!("DMARC reports through {way}"),
+        "does not take one, or DNS does not say who may have it",
+        "tried again every hour for 3 days, then dropped and counted; mail is not affected",
     ));
 }
 

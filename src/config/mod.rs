@@ -31,7 +31,7 @@ pub use source::{Document, Source};
 use crate::net::listener;
 use crate::session::RecipientMatcher;
 use crate::units::CidrSet;
-use crate::{backend, dns, session, store};
+use crate::{backend, dns, reports, session, store};
 use files::Files;
 
 /// The validated options of the program.
@@ -53,6 +53,8 @@ pub struct Config {
     pub spool: session::spool::Settings,
     /// What is remembered.
     pub store: store::Settings,
+    /// How DMARC reports are made; `None`: not at all.
+    pub reports: Option<reports::Settings>,
     /// Who is not checked.
     pub checks: Checks,
     /// Where metrics and health are served; `None`: nowhere.

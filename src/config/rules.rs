@@ -20,6 +20,8 @@ pub struct Ports {
     pub store: Option<Arc<dyn Store>>,
     /// The health of DNS lists, which outlives the rules that ask them.
     pub lists: Arc<Lists>,
+    /// True if messages are to be remembered for DMARC reports.
+    pub dmarc_reports: bool,
 }
 
 /// The files as written. Whether they make sense together, [`load`] says.
@@ -86,7 +88,7 @@ impl Ports {
 
     /// Asks `dns`, remembers nothing.
     pub fn with_dns(dns: Arc<dyn Lookup>) -> Self {
-        Self { dns, store: None, lists: Arc::default() }
+        Self { dns, store: None, lists: Arc::default(), dmarc_reports: false }
     }
 }
 

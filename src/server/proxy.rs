@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use prometheus::Registry;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
 
 use super::{BackendsReady, Candidate, Dialogue, Loader, Plan, zones};
@@ -21,6 +21,8 @@ use crate::dns::{self, Lookup};
 use crate::net::tls::TlsError;
 use crate::net::{BoxIo, Refused};
 use crate::pipeline;
+use crate::reports::delivery::{ToBackend, ToFolder};
+use crate::reports::{self, Delivery, Schedule, Via};
 use crate::session::spool::Spool;
 use crate::session::{self, Incoming, Shared};
 use crate::store::{self, Store};
@@ -36,6 +38,8 @@ pub struct Proxy {
     zones: Arc<LocalZones>,
     pipeline_metrics: pipeline::Metrics,
     running: Mutex<Running>,
+    /// Ends the sending of reports.
+    _reports: DropGuard,
 }
 
 /// What is in force now.
@@ -82,7 +86,12 @@ impl Proxy {
         let dns = Arc::new(dns::Local::new(zones.clone(), dns));
         // Once: it outlives every reload.
         let store = store::open(&config.store, clock::system(), store::Metrics::register(registry)?);
-        let ports = Ports { dns, store: Some(store), lists: Lists::new(list_metrics) };
+        let ports = Ports {
+            dns,
+            store: Some(store.clone()),
+            lists: Lists::new(list_metrics),
+            dmarc_reports: config.reports.is_some(),
+        };
         let pipeline_metrics = pipeline::Metrics::register(registry)?;
         let ruleset = rules::load(config, &ports).map_err(|problems| ProxyError::Rules(plain(&problems)))?;
         tokio::spawn(tester::run(Arc::downgrade(&ports.lists), Arc::clone(&ports.dns)));
@@ -99,8 +108,16 @@ impl Proxy {
             session::Metrics::register(registry)?,
             clock::system(),
         );
+        let metrics = reports::Metrics::register(registry)?;
+        let stop = CancellationToken::new();
+        if let Some(settings) = config.reports.clone() {
+            let delivery = delivery(&settings, &shared);
+            let (dns, clock) = (ports.dns.clone(), clock::system());
+            let schedule = Schedule { settings, store, dns, delivery, clock, metrics };
+            tokio::spawn(schedule.run(stop.clone()));
+        }
         let running = Mutex::new(Running { loaded, watch, follow });
-        Ok(Arc::new(Self { shared, ports, zones, pipeline_metrics, running }))
+        Ok(Arc::new(Self { shared, ports, zones, pipeline_metrics, running, _reports: stop.drop_guard() }))
     }
 
     /// The server's part of a configuration.
@@ -225,6 +242,17 @@ fn local_zones(settings: &[dns::zones::Settings], registry: &Registry) -> Result
     let zones = LocalZones::new(metrics);
     zones.load(settings);
     Ok(Arc::new(zones))
+}
+
+/// The way out for reports; a reload exchanges the pool behind it.
+fn delivery(settings: &reports::Settings, shared: &Arc<Shared>) -> Box<dyn Delivery> {
+    match &settings.via {
+        Via::Folder(folder) => Box::new(ToFolder(folder.clone())),
+        Via::Backend => {
+            let (shared, hostname) = (Arc::clone(shared), settings.hostname.clone());
+            Box::new(ToBackend { pool: Box::new(move || shared.pool.load_full()), hostname })
+        }
+    }
 }
 
 fn plain(problems: &Problems) -> String {

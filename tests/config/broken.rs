@@ -127,6 +127,17 @@ fn each_mistake_is_named_with_its_place_and_remedy() {
             "[[backend.member]]\naddress = \"b:25\"\ntls_name = \"b\"\n",
             "12:12: warning: backend.member[1].tls_name: has no effect",
         ),
+        ("[reports]\nenabled = true\n", "11:11: error: reports.enabled: needs reports.email"),
+        ("[reports]\nenabled = true\nemail = \"nobody\"\n", "12:9: error: reports.email: `nobody` is no address"),
+        (
+            "[reports]\nenabled = true\nemail = \"a@b.example\"\nvia = \"folder\"\n",
+            "13:7: error: reports.via: needs reports.folder",
+        ),
+        (
+            "[reports]\nenabled = true\nemail = \"a@b.example\"\norg_name = \"\"\n",
+            "13:12: error: reports.org_name: must be up to 200",
+        ),
+        ("[reports]\nenabled = true\nemail = \"a@b.example\"\n", "11:11: warning: reports.enabled: a restart forgets"),
         (
             "[backend.timeouts]\nend_of_data_seconds = 60\n",
             "11:23: warning: backend.timeouts.end_of_data_seconds: is below",

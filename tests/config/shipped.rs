@@ -127,7 +127,8 @@ fn why_names_the_line_or_the_default_or_the_nearest_key() {
 #[test]
 fn the_failure_table_names_every_dependency() {
     let more = "[dns]\nservers = [\"192.0.2.53\"]\n[admin]\naddress = \"127.0.0.1:9125\"\n\
-        [store]\npath = \"/var/lib/gatepost/gatepost.redb\"\n";
+        [store]\npath = \"/var/lib/gatepost/gatepost.redb\"\n\
+        [reports]\nenabled = true\nemail = \"dmarc@example.org\"\n";
     let loaded = config::parse_text(&minimal(more)).expect("it loads");
     let table = failures::table(&loaded);
     for dependency in [
@@ -137,6 +138,7 @@ fn the_failure_table_names_every_dependency() {
         "backend 127.0.0.1:2526",
         "spool",
         "store /var/lib/gatepost/gatepost.redb",
+        "DMARC reports through the backend",
         "configuration",
         "admin",
     ] {

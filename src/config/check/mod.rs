@@ -5,6 +5,7 @@
 
 mod backend;
 mod network;
+mod reports;
 mod session;
 mod zones;
 
@@ -46,6 +47,7 @@ pub(super) fn config(
         zones,
         spool,
         store: store(&raw.store, files, report),
+        reports: reports::settings(raw, files, report),
         checks,
         admin,
         log: Log { format: raw.log.format, level: raw.log.level },

@@ -15,7 +15,7 @@ use super::source::element;
 use super::{Rules, raw};
 use crate::checks::client_name::{ClientNames, MAX_NAMES};
 use crate::checks::site::Site;
-use crate::checks::{Registry, content, dnsbl, forwarders, helo, protocol, rdns};
+use crate::checks::{Registry, content, dmarc_reports, dnsbl, forwarders, helo, protocol, rdns};
 use crate::pipeline::Ruleset;
 use crate::scoring::{Score, Symbol};
 
@@ -77,6 +77,9 @@ fn registry(own_names: &[String], ports: &Ports, report: &mut Report<'_>) -> Reg
     report.take("", registry.add(content::Content::new(content::Settings::default())));
     if let Some(store) = &ports.store {
         report.take("", registry.add(forwarders::Forwarders::new(store.clone())));
+        if ports.dmarc_reports {
+            report.take("", registry.add(dmarc_reports::DmarcReports::new(store.clone())));
+        }
     }
     registry
 }

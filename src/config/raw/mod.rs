@@ -33,6 +33,8 @@ section! {
         spool: Spool = Spool::default(),
         /// What is remembered from one transaction to the next.
         store: Store = Store::default(),
+        /// DMARC aggregate reports to domain owners; off by default.
+        reports: Reports = Reports::default(),
         /// Bounds of sessions.
         limits: Limits = Limits::default(),
         /// How long we wait for clients.
@@ -299,6 +301,33 @@ section! {
         #[schemars(range(min = 1, max = 3650))]
         retention_days: u64 = 90,
     }
+}
+
+section! {
+    /// DMARC aggregate reports (RFC 9990): what became of mail in a domain's name, told to those whom its
+    /// policy names.
+    pub struct Reports {
+        /// True: reports are collected and delivered.
+        enabled: bool = false,
+        /// The organization that reports, as receivers read it. Default: the hostname.
+        org_name: Option<String> = None,
+        /// The sender of reports, and the address for questions about them. Must be written if enabled.
+        email: Option<String> = None,
+        /// Where reports go.
+        via: ReportsVia = ReportsVia::Backend,
+        /// The directory that `via = "folder"` writes messages into.
+        folder: Option<String> = None,
+    }
+}
+
+/// Where reports go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReportsVia {
+    /// To the backend, which must send mail of ours anywhere.
+    Backend,
+    /// Into a directory, one message per file, for some other program to send.
+    Folder,
 }
 
 section! {

@@ -1,0 +1,103 @@
+//! Who may be sent a report: addresses in the policy's own organization, and others that have said so
+//! themselves (RFC 9990 4), so that nobody can have reports sent to a victim.
+
+use std::sync::Arc;
+
+use crate::dns::{Lookup, LookupError};
+use crate::smtp::{Domain, Mailbox};
+
+/// Whether a domain agrees to receive reports about another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consent {
+    /// It does, or is asked nothing because the organization is the same.
+    Given,
+    /// It does not.
+    Refused,
+    /// DNS does not say at the moment.
+    Unknown,
+}
+
+/// An address of `rua=` that mail can be sent to: ASCII, at a domain name.
+pub fn mailbox(address: &str) -> Option<Mailbox> {
+    let mailbox = Mailbox::parse(address).ok()?;
+    (matches!(mailbox.domain(), Domain::Name(_)) && !mailbox.needs_smtputf8()).then_some(mailbox)
+}
+
+/// True if the policy of `policy_domain` may name addresses at `destination` without being asked.
+pub fn is_own(policy_domain: &str, destination: &str) -> bool {
+    let own = psl::domain_str(policy_domain);
+    policy_domain == destination || (own.is_some() && own == psl::domain_str(destination))
+}
+
+/// What the TXT records of [`question`] say.
+pub fn judge(texts: &[Arc<str>]) -> Consent {
+    let agrees = |text: &Arc<str>| {
+        let first = text.split(';').next().and_then(|tag| tag.split_once('='));
+        first.is_some_and(|(name, value)| name.trim() == "v" && value.trim() == "DMARC1")
+    };
+    if texts.iter().any(agrees) { Consent::Given } else { Consent::Refused }
+}
+
+/// The name at which `destination` says whether it wants reports about `policy_domain`.
+pub fn question(policy_domain: &str, destination: &str) -> String {
+    format!("{policy_domain}._report._dmarc.{destination}")
+}
+
+/// Asks, where there is something to ask.
+pub async fn consent(dns: &dyn Lookup, policy_domain: &str, destination: &str) -> Consent {
+    if is_own(policy_domain, destination) {
+        return Consent::Given;
+    }
+    match dns.txt(&question(policy_domain, destination)).await {
+        Ok(answer) => judge(&answer.records),
+        Err(LookupError::NotAName) => Consent::Refused,
+        Err(_trouble) => Consent::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::FixedDns;
+
+    #[tokio::test]
+    async fn a_report_leaves_the_organization_only_where_it_is_wanted() {
+        let dns = FixedDns::new()
+            .txt("author.example._report._dmarc.reports.example", ["v=DMARC1"])
+            .txt("author.example._report._dmarc.tags.example", ["unrelated", "v = DMARC1 ; rua=mailto:x@tags.example"])
+            .txt("author.example._report._dmarc.other.example", ["v=DMARC2", "p=none; v=DMARC1", "v=DMARC1x"])
+            .fail("author.example._report._dmarc.sick.example", LookupError::ServerFailure);
+        let long = format!("{}.example", vec!["a".repeat(60); 3].join("."));
+        for (policy_domain, destination, expected) in [
+            ("author.example", "author.example", Consent::Given),
+            ("author.example", "dmarc.mail.author.example", Consent::Given),
+            ("sub.author.example", "author.example", Consent::Given),
+            ("author.example", "reports.example", Consent::Given),
+            ("author.example", "tags.example", Consent::Given),
+            ("author.example", "other.example", Consent::Refused),
+            ("author.example", "victim.example", Consent::Refused),
+            ("author.example", "sick.example", Consent::Unknown),
+            (&long, "an-other-name-beyond-all-measure.that-dns-cannot.hold.victim.example", Consent::Refused),
+            // The policy of a public suffix does not speak for those who registered there.
+            ("co.uk", "victim.co.uk", Consent::Refused),
+            ("one.co.uk", "two.co.uk", Consent::Refused),
+        ] {
+            assert_eq!(consent(&dns, policy_domain, destination).await, expected, "{policy_domain} -> {destination}");
+        }
+    }
+
+    #[test]
+    fn an_address_must_be_one_that_mail_can_be_sent_to() {
+        for (address, expected) in [
+            ("rua@author.example", true),
+            ("\"a b\"@author.example", true),
+            ("rua@[192.0.2.1]", false),
+            ("rüa@author.example", false),
+            ("rua@author.example\r\nBcc: victim@example.org", false),
+            ("rua", false),
+            ("", false),
+        ] {
+            assert_eq!(mailbox(address).is_some(), expected, "{address}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Once an hour: what is due, one report after another.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::message::Report;
+use super::metrics::Fortune;
+use super::{Delivered, Delivery, Metrics, Parcel, Settings, destination};
+use crate::clock::Clock;
+use crate::dns::Lookup;
+use crate::smtp::Mailbox;
+use crate::store::{DmarcBatch, Store};
+
+/// Between two looks at what is due.
+const LOOK: Duration = Duration::from_secs(3600);
+/// Before the first: a proxy that restarts all the time has more urgent troubles.
+const SETTLE: Duration = Duration::from_secs(60);
+/// A batch that could not be delivered for so long is dropped.
+const KEPT: Duration = Duration::from_secs(3 * 86_400);
+/// Addresses of one policy that are written to; RFC 9990 asks for two at least.
+const DESTINATIONS: usize = 5;
+
+/// Sends what is due.
+pub struct Schedule {
+    /// How.
+    pub settings: Settings,
+    /// Where batches are.
+    pub store: Arc<dyn Store>,
+    /// Who asks destinations for their consent.
+    pub dns: Arc<dyn Lookup>,
+    /// The way out.
+    pub delivery: Box<dyn Delivery>,
+    /// What day it is.
+    pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+/// Batch and position of the destinations that need nothing more, of batches that are not done.
+type Settled = HashSet<(u64, usize)>;
+
+impl Schedule {
+    /// Works until `stop`. A report that is under way then is sent again after the next start, under the
+    /// same name.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut settled = Settled::new();
+        let mut look = interval_at(Instant::now() + SETTLE, LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let work = async {
+            loop {
+                look.tick().await;
+                self.round(&mut settled).await;
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = work => {}
+        }
+    }
+
+    async fn round(&self, settled: &mut Settled) {
+        // A failure was counted and logged by the store; the next hour may know better.
+        let Ok(due) = self.store.dmarc_due(self.clock.now()).await else { return };
+        for batch in due {
+            let batch = Arc::new(batch);
+            if self.is_done(&batch, settled).await && self.store.dmarc_done(batch.id).await.is_ok() {
+                settled.retain(|(id, _)| *id != batch.id);
+            }
+        }
+    }
+
+    /// True if there is nothing left to do about a batch.
+    async fn is_done(&self, batch: &Arc<DmarcBatch>, settled: &mut Settled) -> bool {
+        let rua = batch.record.rua.get(..DESTINATIONS).unwrap_or(&batch.record.rua);
+        let is_repeated =
+            |at: usize| rua.iter().take(at).any(|(earlier, _)| rua.get(at).is_some_and(|(it, _)| it == earlier));
+        let destinations = rua.iter().enumerate().filter(|(at, _)| !is_repeated(*at));
+        let open: Vec<_> = destinations.filter(|(at, _)| !settled.contains(&(batch.id, *at))).collect();
+        if open.is_empty() {
+            return true;
+        }
+        if self.clock.now().duration_since(batch.end).is_ok_and(|age| age > KEPT) {
+            self.metrics.count(Fortune::Expired);
+            warn!(domain = %batch.domain, "reports.expired");
+            return true;
+        }
+        let Some(report) = self.written(batch).await else { return false };
+        let mut done = true;
+        for (at, (address, limit)) in open {
+            let (fortune, why) = self.send(&batch.domain, &report, at, address, *limit).await;
+            self.metrics.count(fortune);
+            let result = fortune.label();
+            info!(domain = %report.domain, id = %report.id, to = ?address, result, why, "reports.report");
+            if fortune == Fortune::Deferred {
+                done = false;
+            } else {
+                settled.insert((batch.id, at));
+            }
+        }
+        done
+    }
+
+    /// Compressing a large report takes longer than a task may keep its thread.
+    async fn written(&self, batch: &Arc<DmarcBatch>) -> Option<Report> {
+        let (batch, settings) = (Arc::clone(batch), self.settings.clone());
+        match tokio::task::spawn_blocking(move || Report::new(&batch, &settings)).await {
+            Ok(Ok(report)) => Some(report),
+            Ok(Err(why)) => {
+                error!(%why, "a report could not be written");
+                None
+            }
+            Err(_panic) => {
+                error!("writing a report ended by a mistake in this program");
+                None
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        policy_domain: &str,
+        report: &Report,
+        at: usize,
+        address: &str,
+        limit: Option<u64>,
+    ) -> (Fortune, String) {
+        let Some(to) = destination::mailbox(address) else { return (Fortune::Unusable, String::new()) };
+        // The size that counts is that of the compressed document (RFC 7489 6.2).
+        if limit.is_some_and(|limit| report.attachment.len() as u64 > limit) {
+            return (Fortune::TooLarge, format!("{} octets", report.attachment.len()));
+        }
+        match destination::consent(&*self.dns, policy_domain, &to.domain().to_ascii_lower()).await {
+            destination::Consent::Given => {}
+            destination::Consent::Refused => return (Fortune::Unwanted, String::new()),
+            destination::Consent::Unknown => return (Fortune::Deferred, "no answer from DNS".to_owned()),
+        }
+        match self.delivery.deliver(self.parcel(report, at, to)).await {
+            Delivered::Taken => (Fortune::Sent, String::new()),
+            Delivered::Refused(why) => (Fortune::Refused, why),
+            Delivered::Later(why) => (Fortune::Deferred, why),
+        }
+    }
+
+    fn parcel(&self, report: &Report, at: usize, to: Mailbox) -> Parcel {
+        // Long domains make names that no file can have; the identifier alone will do.
+        let stem = if report.stem.len() <= 200 { &report.stem } else { &report.id };
+        Parcel {
+            from: self.settings.email.clone(),
+            file_name: format!("{stem}.{}.eml", at + 1),
+            message: report.message(&self.settings, &to, self.clock.now()),
+            to,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
