@@ -63,6 +63,8 @@ fn judged() -> Vec<Scene> {
     let complaint = message("please unlist us", "We are clean now.\r\n");
     let newsletter = message("newsletter", "Everything must go.\r\n");
     let pills = b"To: undisclosed recipients\r\nSubject: pills\r\n\r\nBuy pills.\r\n";
+    let letter = message("urgent", "Pay this at once.\r\n");
+    let forged = String::from_utf8_lossy(&letter).replace("eve@sender.example", "ceo@demo.example").into_bytes();
     let gtube = message("test", &format!("{GTUBE}\r\n"));
     vec![
         Scene::new("client on a trusted blocklist", LISTED, "refused at RCPT")
@@ -102,6 +104,12 @@ fn judged() -> Vec<Scene> {
             ])
             .shadowed_by("score")
             .stores_flagged(ALICE, pills),
+        Scene::new("somebody who claims to be us", STRANGER, "refused after the dot")
+            .ehlo("mail.stranger.example")
+            .says("MAIL FROM:<ceo@demo.example>\r\n", &["250 2.1.0"])
+            .names_alice()
+            .data(&forged, &["554 5.7.26 this domain is ours, and its own records say that you may not use it; id "])
+            .finding(&["DMARC_FAIL_REJECT", "OWN_DOMAIN_FORGED", "SPF_FAIL"]),
         Scene::new("test string from a good server", GOOD, "refused after the dot")
             .ehlo("mail.sender.example")
             .mail()

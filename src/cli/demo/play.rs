@@ -23,6 +23,9 @@ pub(super) struct Played {
     pub(super) mistakes: Vec<String>,
 }
 
+/// What is said of all mail of the usual sender: no reason for anything.
+const STATEMENTS: [&str; 5] = ["SPF_PASS", "SPF_NEUTRAL", "DKIM_NONE", "DMARC_PASS", "DMARC_FAIL_NONE"];
+
 /// Plays `scene`.
 pub(super) async fn play(site: &mut Site, scene: &Scene) -> Result<Played, Failed> {
     site.set(scene.weather).await?;
@@ -31,7 +34,8 @@ pub(super) async fn play(site: &mut Site, scene: &Scene) -> Result<Played, Faile
     let mut mistakes = Vec::new();
     let replies = talk(site, scene, &mut mistakes).await?;
 
-    let symbols = risen(&found, &self::symbols(&site.registry));
+    let mut symbols = risen(&found, &self::symbols(&site.registry));
+    symbols.retain(|symbol| !STATEMENTS.contains(&symbol.as_str()));
     if symbols != scene.symbols {
         mistakes.push(format!("found [{}], not [{}]", symbols.join(", "), scene.symbols.join(", ")));
     }
