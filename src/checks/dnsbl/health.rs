@@ -14,7 +14,7 @@ use tokio::time::Instant;
 /// The shortest and the longest time between tests of a list that is suspended, or not yet known to be fit.
 pub const RETRY: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(300));
 /// How long a round of test points vouches for listings.
-const VOUCHED: Duration = Duration::from_secs(60);
+const VOUCHED: Duration = Duration::from_secs(10);
 /// Rounds of tests in a row that bring a list back.
 const PASSES: u8 = 2;
 /// Questions in a row without an answer that open the breaker.
