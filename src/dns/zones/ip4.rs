@@ -143,11 +143,12 @@ fn range(written: &[u8]) -> Result<Range, Fault> {
 fn octets(written: &[u8]) -> Result<(u32, u32), String> {
     let (mut address, mut count) = (0, 0);
     for part in written.split(|octet| *octet == b'.') {
+        // Three digits at most: more would be no number of ours, and might be none of 32 bits.
         let digits = (1..=3).contains(&part.len()) && part.iter().all(u8::is_ascii_digit);
-        let number = part.iter().fold(0, |number, digit| number * 10 + u32::from(digit.wrapping_sub(b'0')));
-        if !digits || number > 255 || count == 4 {
+        let number = digits.then(|| part.iter().fold(0, |number, digit| number * 10 + u32::from(digit - b'0')));
+        let Some(number) = number.filter(|number| *number <= 255 && count < 4) else {
             return Err(format!("`{}` is no IPv4 address or network", String::from_utf8_lossy(written)));
-        }
+        };
         address |= number << (24 - 8 * count);
         count += 1;
     }
@@ -211,6 +212,8 @@ mod tests {
             ("1.2.3.4-", 8),
             ("1.2.3.0004", 0),
             ("mail.example", 0),
+            ("a-rather-long-name-without-any-number", 0),
+            ("99999999999999999999", 0),
         ] {
             assert_eq!(range(written.as_bytes()).map_err(|fault| fault.at), Err(at), "{written}");
         }

@@ -195,14 +195,15 @@ impl Reader {
     }
 
     fn line(&mut self, line: &[u8], file: &Arc<str>, number: u64) {
-        if !matches!(line.trim_ascii_start(), [] | [b'#' | b';', ..]) {
-            self.report.lines += 1;
-        }
+        let silent = matches!(line.trim_ascii_start(), [] | [b'#' | b';', ..]);
+        self.report.lines += u64::from(!silent);
         let taken = match line.get(..LONGEST_LINE + 1) {
             None => self.builder.line(line),
             Some(_) => fault(LONGEST_LINE, format!("is longer than {LONGEST_LINE} octets")),
         };
         let Err(Fault { at, reason }) = taken else { return };
+        // A directive can be broken within a comment, too.
+        self.report.lines += u64::from(silent);
         self.report.broken += 1;
         if self.report.shown.len() < SHOWN {
             self.report.shown.push(Broken { file: file.clone(), line: number, column: at + 1, reason });
