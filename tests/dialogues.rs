@@ -36,6 +36,7 @@ topics! {
     links,
     lists,
     manners,
+    senders,
     sequence,
 }
 

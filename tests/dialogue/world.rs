@@ -25,16 +25,17 @@ use super::{Log, stream};
 
 /// The configuration that a dialogue changes by `set`.
 const CONFIG: &str = include_str!("../dialogues/gatepost.toml");
-const RULES: [(&str, &str); 3] = [
+const RULES: [(&str, &str); 4] = [
     ("weights", include_str!("../dialogues/rules/weights.toml")),
     ("lists", include_str!("../dialogues/rules/lists.toml")),
     ("policy", include_str!("../dialogues/rules/policy.toml")),
+    ("trust", ""),
 ];
 
 /// What a dialogue says before its first client comes.
 pub(crate) struct Setup {
     config: toml::Table,
-    rules: [String; 3],
+    rules: [String; 4],
     dns: FixedDns,
     tls: bool,
     pub(crate) cold: bool,
@@ -132,7 +133,7 @@ impl Setup {
     }
 
     pub(crate) fn set_rules(&mut self, file: &str, text: String) {
-        let at = RULES.iter().position(|(name, _)| *name == file).expect("weights, lists or policy");
+        let at = RULES.iter().position(|(name, _)| *name == file).expect("weights, lists, policy or trust");
         self.rules[at] = text;
     }
 
@@ -140,7 +141,7 @@ impl Setup {
         self.tls = true;
     }
 
-    /// `NAME A 192.0.2.1`, `ADDR PTR NAME`, `ADDR listed ZONE 127.0.0.2`, `NAME takes SECONDS`, `NAME fails`;
+    /// `NAME A 192.0.2.1`, `NAME MX HOST`, `NAME TXT text to the end`, `ADDR PTR NAME`, `ADDR listed ZONE 127.0.0.2`, `NAME takes SECONDS`, `NAME fails`;
     /// `nothing` empties the table.
     pub(crate) fn dns(&mut self, text: &str) {
         let dns = std::mem::take(&mut self.dns);
@@ -153,6 +154,8 @@ impl Setup {
                 let code: std::net::Ipv4Addr = code.parse().expect(code);
                 dns.listed(zone, ip(addr), code.octets())
             }
+            [name, "MX", host] => dns.mx(name, [(10, host)]),
+            [name, "TXT", ..] => dns.txt(name, [text.split_once("TXT ").expect("a text").1]),
             [name, "takes", seconds] => dns.delay(name, Duration::from_secs_f64(seconds.parse().expect(seconds))),
             ["nothing"] => FixedDns::new(),
             [name, "fails"] => dns.fail(name, LookupError::ServerFailure),
