@@ -27,6 +27,8 @@ pub struct Metrics {
     pub tls: IntCounterVec,
     /// Octets of forwarded messages.
     pub message_bytes: Histogram,
+    /// How long checks kept the client waiting at RCPT.
+    pub rcpt_wait_seconds: Histogram,
     /// From end of data to our verdict.
     pub verdict_seconds: Histogram,
     /// Messages that the backend took while the client was not there to hear it: it may send them again.
@@ -74,6 +76,10 @@ impl Metrics {
                 HistogramOpts::new("gatepost_message_bytes", "Sizes of messages received.")
                     .buckets(prometheus::exponential_buckets(1024.0, 4.0, 10)?),
             )?,
+            rcpt_wait_seconds: Histogram::with_opts(
+                HistogramOpts::new("gatepost_rcpt_wait_seconds", "How long checks kept a client waiting at one RCPT.")
+                    .buckets(vec![0.0001, 0.001, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0]),
+            )?,
             verdict_seconds: Histogram::with_opts(
                 HistogramOpts::new("gatepost_verdict_seconds", "From the end of data to our own verdict.")
                     .buckets(vec![0.0001, 0.001, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0]),
@@ -91,7 +97,7 @@ impl Metrics {
             transactions,
             recipients,
         };
-        let all: [Box<dyn Collector>; 12] = [
+        let all: [Box<dyn Collector>; 13] = [
             Box::new(metrics.sessions_total.clone()),
             Box::new(metrics.endings.clone()),
             Box::new(metrics.transactions.clone()),
@@ -101,6 +107,7 @@ impl Metrics {
             Box::new(metrics.limits.clone()),
             Box::new(metrics.tls.clone()),
             Box::new(metrics.message_bytes.clone()),
+            Box::new(metrics.rcpt_wait_seconds.clone()),
             Box::new(metrics.verdict_seconds.clone()),
             Box::new(metrics.unheard.clone()),
             Box::new(metrics.unknown.clone()),

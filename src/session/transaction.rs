@@ -113,7 +113,10 @@ impl Transaction {
         assessment.add_recipient(index, exempt);
         assessment.learn(&Arc::new(RcptFacts { mail: self.mail.clone(), forward_path: path.clone(), index }));
         let by = *self.settle_by.get_or_insert_with(|| Instant::now() + settings.budgets.rcpt);
-        if let Some(decision) = assessment.settle(index, by).await {
+        let asked = Instant::now();
+        let settled = assessment.settle(index, by).await;
+        shared.metrics.rcpt_wait_seconds.observe(asked.elapsed().as_secs_f64());
+        if let Some(decision) = settled {
             assessment.drop_recipient(index);
             let reply = refusal::decision(&decision, Some(&path), self.id);
             tracing::info!(
