@@ -210,6 +210,25 @@ impl Spf {
     }
 }
 
+impl Signature {
+    /// A result about `domain`; everything else is unknown, or not so.
+    pub fn new(result: AuthResult, domain: impl Into<Arc<str>>) -> Self {
+        Self {
+            result,
+            domain: domain.into(),
+            selector: String::new(),
+            identity: String::new(),
+            algorithm: "",
+            tag: String::new(),
+            reason: String::new(),
+            key_bits: None,
+            partial_body: false,
+            signs_from: false,
+            testing: false,
+        }
+    }
+}
+
 impl Dkim {
     /// The signatures that passed.
     pub fn passed(&self) -> impl Iterator<Item = &Signature> {

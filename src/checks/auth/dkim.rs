@@ -158,19 +158,7 @@ impl Draft {
 
 /// A signature of which nothing is known.
 fn unread() -> Signature {
-    Signature {
-        result: AuthResult::PermError,
-        domain: "".into(),
-        selector: String::new(),
-        identity: String::new(),
-        algorithm: "",
-        tag: String::new(),
-        reason: String::new(),
-        key_bits: None,
-        partial_body: false,
-        signs_from: false,
-        testing: false,
-    }
+    Signature::new(AuthResult::PermError, "")
 }
 
 impl Sound {

@@ -84,9 +84,4 @@ impl Authenticator {
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
-
-    /// Where names are looked up.
-    pub fn dns(&self) -> &Arc<dyn Lookup> {
-        &self.dns
-    }
 }

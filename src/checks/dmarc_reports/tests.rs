@@ -30,19 +30,7 @@ fn dmarc(result: AuthResult, policy: DmarcPolicy) -> Dmarc {
 }
 
 fn signature(domain: &str) -> Signature {
-    Signature {
-        result: AuthResult::Fail,
-        domain: domain.into(),
-        selector: "s".to_owned(),
-        identity: String::new(),
-        algorithm: "rsa-sha256",
-        tag: String::new(),
-        reason: String::new(),
-        key_bits: None,
-        partial_body: false,
-        signs_from: true,
-        testing: false,
-    }
+    Signature { selector: "s".to_owned(), ..Signature::new(AuthResult::Fail, domain) }
 }
 
 fn fate(verdict: Verdict, reply_code: u16) -> Fate {

@@ -50,20 +50,7 @@ fn message(mail: Arc<MailFacts>, author: &str, signer: &str, dmarc: AuthResult, 
     let mut facts = MessageFacts::new(mail, Vec::new(), Arc::new(Message::new(octets, len)), None);
     let domain: Arc<str> = author.rsplit('@').next().expect("a domain").into();
     facts.author = Derived::from(Author::One { address: author.to_owned(), domain });
-    let signature = Signature {
-        result: AuthResult::Pass,
-        domain: signer.into(),
-        selector: "s".into(),
-        identity: String::new(),
-        algorithm: "rsa-sha256",
-        tag: String::new(),
-        reason: String::new(),
-        key_bits: None,
-        partial_body: false,
-        signs_from: true,
-        testing: false,
-    };
-    let signatures = if signer.is_empty() { Vec::new() } else { vec![signature] };
+    let signatures = if signer.is_empty() { Vec::new() } else { vec![Signature::new(AuthResult::Pass, signer)] };
     facts.dkim = Derived::from(Dkim { signatures, ..Dkim::default() });
     facts.dmarc = Derived::from(Dmarc {
         result: dmarc,

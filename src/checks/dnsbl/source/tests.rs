@@ -20,19 +20,7 @@ fn facts(helo: &str, sender: &str, author: WrittenBy, signers: &[(&str, AuthResu
     let helo = HeloFacts::new(Arc::new(client), HeloName::parse(helo.as_bytes()).expect(helo), true, None);
     let (path, _) = ReversePath::parse_bracketed(sender).expect(sender);
     let mail = MailFacts::new(Arc::new(helo), path, Params::default(), SystemTime::UNIX_EPOCH);
-    let signature = |&(domain, result): &(&str, AuthResult)| Signature {
-        result,
-        domain: domain.into(),
-        selector: String::new(),
-        identity: String::new(),
-        algorithm: "rsa-sha256",
-        tag: String::new(),
-        reason: String::new(),
-        key_bits: None,
-        partial_body: false,
-        signs_from: true,
-        testing: false,
-    };
+    let signature = |&(domain, result): &(&str, AuthResult)| Signature::new(result, domain);
     let signatures = Signatures { signatures: signers.iter().map(signature).collect(), ..Signatures::default() };
     let octets = b"A: b\r\n\r\nhttp://www.link.example/".to_vec();
     let len = octets.len() as u64;
