@@ -39,6 +39,8 @@ pub struct Spf {
     pub explanation: Option<String>,
     /// The record lets (nearly) everybody pass, so that a pass authenticates nobody (DECISIONS 16).
     pub permissive: bool,
+    /// The domain has a record of Sender ID (RFC 4406, historic): reported, never evaluated.
+    pub sender_id: bool,
 }
 
 /// One DKIM signature (RFC 6376), verified.
@@ -206,7 +208,14 @@ impl DmarcPolicy {
 impl Spf {
     /// A result about `domain`, with why.
     pub fn new(result: AuthResult, domain: impl Into<Arc<str>>, reason: impl Into<String>) -> Self {
-        Self { result, domain: domain.into(), reason: reason.into(), explanation: None, permissive: false }
+        Self {
+            result,
+            domain: domain.into(),
+            reason: reason.into(),
+            explanation: None,
+            permissive: false,
+            sender_id: false,
+        }
     }
 }
 

@@ -3,14 +3,17 @@
 
 use std::sync::Arc;
 
+use crate::checks::auth::dmarc::Record;
 use crate::dns::{Lookup, LookupError};
 use crate::smtp::{Domain, Mailbox};
 
 /// Whether a domain agrees to receive reports about another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Consent {
     /// It does, or is asked nothing because the organization is the same.
     Given,
+    /// It does, at another address of its own than the policy names.
+    Instead(Mailbox),
     /// It does not.
     Refused,
     /// DNS does not say at the moment.
@@ -29,13 +32,12 @@ pub fn is_own(policy_domain: &str, destination: &str) -> bool {
     policy_domain == destination || (own.is_some() && own == psl::domain_str(destination))
 }
 
-/// What the TXT records of [`question`] say.
-pub fn judge(texts: &[Arc<str>]) -> Consent {
-    let agrees = |text: &Arc<str>| {
-        let first = text.split(';').next().and_then(|tag| tag.split_once('='));
-        first.is_some_and(|(name, value)| name.trim() == "v" && value.trim() == "DMARC1")
-    };
-    if texts.iter().any(agrees) { Consent::Given } else { Consent::Refused }
+/// What the TXT records of [`question`] say. An address elsewhere that they name is ignored: only
+/// `destination` itself was asked.
+pub fn judge(texts: &[Arc<str>], destination: &str) -> Consent {
+    let Some(record) = texts.iter().find_map(|text| Record::parse(text)) else { return Consent::Refused };
+    let mut usable = record.rua.iter().filter_map(|(address, _)| mailbox(address));
+    usable.find(|other| other.domain().to_ascii_lower() == destination).map_or(Consent::Given, Consent::Instead)
 }
 
 /// The name at which `destination` says whether it wants reports about `policy_domain`.
@@ -49,7 +51,7 @@ pub async fn consent(dns: &dyn Lookup, policy_domain: &str, destination: &str) -
         return Consent::Given;
     }
     match dns.txt(&question(policy_domain, destination)).await {
-        Ok(answer) => judge(&answer.records),
+        Ok(answer) => judge(&answer.records, destination),
         Err(LookupError::NotAName) => Consent::Refused,
         Err(_trouble) => Consent::Unknown,
     }
@@ -65,6 +67,10 @@ mod tests {
         let dns = FixedDns::new()
             .txt("author.example._report._dmarc.reports.example", ["v=DMARC1"])
             .txt("author.example._report._dmarc.tags.example", ["unrelated", "v = DMARC1 ; rua=mailto:x@tags.example"])
+            .txt(
+                "author.example._report._dmarc.away.example",
+                ["v=DMARC1; rua=mailto:x@victim.example,https://away.example"],
+            )
             .txt("author.example._report._dmarc.other.example", ["v=DMARC2", "p=none; v=DMARC1", "v=DMARC1x"])
             .fail("author.example._report._dmarc.sick.example", LookupError::ServerFailure);
         let long = format!("{}.example", vec!["a".repeat(60); 3].join("."));
@@ -73,7 +79,8 @@ mod tests {
             ("author.example", "dmarc.mail.author.example", Consent::Given),
             ("sub.author.example", "author.example", Consent::Given),
             ("author.example", "reports.example", Consent::Given),
-            ("author.example", "tags.example", Consent::Given),
+            ("author.example", "tags.example", Consent::Instead(mailbox("x@tags.example").expect("an address"))),
+            ("author.example", "away.example", Consent::Given),
             ("author.example", "other.example", Consent::Refused),
             ("author.example", "victim.example", Consent::Refused),
             ("author.example", "sick.example", Consent::Unknown),

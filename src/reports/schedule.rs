@@ -8,9 +8,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::destination::{self, Consent};
 use super::message::Report;
 use super::metrics::Fortune;
-use super::{Delivered, Delivery, Metrics, Parcel, Settings, destination};
+use super::{Delivered, Delivery, Metrics, Parcel, Settings};
 use crate::clock::Clock;
 use crate::dns::Lookup;
 use crate::smtp::Mailbox;
@@ -134,11 +135,12 @@ impl Schedule {
         if limit.is_some_and(|limit| report.attachment.len() as u64 > limit) {
             return (Fortune::TooLarge, format!("{} octets", report.attachment.len()));
         }
-        match destination::consent(&*self.dns, policy_domain, &to.domain().to_ascii_lower()).await {
-            destination::Consent::Given => {}
-            destination::Consent::Refused => return (Fortune::Unwanted, String::new()),
-            destination::Consent::Unknown => return (Fortune::Deferred, "no answer from DNS".to_owned()),
-        }
+        let to = match destination::consent(&*self.dns, policy_domain, &to.domain().to_ascii_lower()).await {
+            Consent::Given => to,
+            Consent::Instead(other) => other,
+            Consent::Refused => return (Fortune::Unwanted, String::new()),
+            Consent::Unknown => return (Fortune::Deferred, "no answer from DNS".to_owned()),
+        };
         match self.delivery.deliver(self.parcel(report, at, to)).await {
             Delivered::Taken => (Fortune::Sent, String::new()),
             Delivered::Refused(why) => (Fortune::Refused, why),

@@ -29,6 +29,9 @@ fn results(facts: &MessageFacts) -> Vec<MethodResult> {
     let mut results: Vec<MethodResult> = iprev(&mail.helo).into_iter().collect();
     results.extend(spf_of_mail(mail));
     results.push(spf_of_helo(mail));
+    if mail.spf.get().is_some_and(|spf| spf.sender_id) {
+        results.push(obsolete("sender-id"));
+    }
     dkim(facts.dkim.get(), &mut results);
     results.extend(facts.arc.get().and_then(arc));
     results.push(dmarc(facts.dmarc.get()));
@@ -86,9 +89,13 @@ fn dkim(found: Option<&Dkim>, results: &mut Vec<MethodResult>) {
         results.push(method("dkim", AuthResult::Neutral).comment(words));
     }
     if dkim.domainkeys {
-        // RFC 8601 2.7.2: DomainKeys is historic; it is said to be there, and never verified.
-        results.push(method("domainkeys", AuthResult::Neutral).comment("obsolete, not verified"));
+        results.push(obsolete("domainkeys"));
     }
+}
+
+/// A historic method (RFC 8601 2.7): that its data are there is said, and nobody verifies them.
+fn obsolete(name: &'static str) -> MethodResult {
+    method(name, AuthResult::Neutral).comment("obsolete, not verified")
 }
 
 fn signature(signature: &Signature) -> MethodResult {

@@ -30,6 +30,7 @@ pub(super) fn add(
     let report = &mut Report { document: &rules.authentication.1, problems };
     report.take("", registry.add(auth::spf::SpfOfHelo::new(authenticator.clone())));
     report.take("", registry.add(auth::spf::SpfOfMail::new(authenticator.clone())));
+    report.take("", registry.add(auth::spf::SenderId::new(authenticator.clone())));
     report.take("", registry.add(auth::dkim::DkimCheck::new(authenticator.clone())));
     report.take("", registry.add(auth::arc::ArcCheck::new(authenticator.clone())));
     report.take("", registry.add(auth::dmarc::Check::new(authenticator.clone())));

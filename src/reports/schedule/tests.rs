@@ -131,7 +131,7 @@ async fn after_three_days_nobody_cares() {
 #[tokio::test(start_paused = true)]
 async fn nobody_is_written_to_who_has_not_asked() {
     let dns = FixedDns::new()
-        .txt("author.example._report._dmarc.reports.example", ["v=DMARC1"])
+        .txt("author.example._report._dmarc.reports.example", ["v=DMARC1; rua=mailto:better@reports.example"])
         .fail("author.example._report._dmarc.sick.example", LookupError::Timeout);
     let rua = [
         ("a@victim.example", None),
@@ -143,7 +143,7 @@ async fn nobody_is_written_to_who_has_not_asked() {
     ];
     let world = World::new(&rua, dns, []).await;
     sleep(hours(2)).await;
-    assert_eq!(world.sent(), ["a@reports.example"]);
+    assert_eq!(world.sent(), ["better@reports.example"]);
     assert_eq!(world.waiting().await, 1, "DNS may know more another time");
     for fortune in [Fortune::Unwanted, Fortune::Sent, Fortune::Unusable, Fortune::TooLarge] {
         assert_eq!(world.metrics.counted(fortune), 1, "{fortune:?}");

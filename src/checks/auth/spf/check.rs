@@ -20,6 +20,12 @@ pub struct SpfOfMail {
     spec: Spec,
 }
 
+/// The check for records of Sender ID: apart from SPF's, whose symbols exclude each other.
+pub struct SenderId {
+    authenticator: Arc<Authenticator>,
+    spec: Spec,
+}
+
 const HELO_SYMBOLS: [&str; 2] = ["SPF_HELO_FAIL", "SPF_HELO_TEMPERROR"];
 
 const MAIL_SYMBOLS: [&str; 8] = [
@@ -44,6 +50,13 @@ impl SpfOfMail {
     /// Asks `authenticator`.
     pub fn new(authenticator: Arc<Authenticator>) -> Self {
         Self { authenticator, spec: spec("spf", &MAIL_SYMBOLS) }
+    }
+}
+
+impl SenderId {
+    /// Asks `authenticator` for what SPF found in the texts of the reverse-path's domain.
+    pub fn new(authenticator: Arc<Authenticator>) -> Self {
+        Self { authenticator, spec: spec("sender_id", &["SENDERID_OBSOLETE"]) }
     }
 }
 
@@ -76,6 +89,23 @@ impl Check for SpfOfMail {
 
     fn is_reported(&self) -> bool {
         true
+    }
+}
+
+impl Check for SenderId {
+    type Facts = MailFacts;
+
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    async fn run(&self, facts: &MailFacts) -> Outcome {
+        let spf = self.authenticator.spf_of_mail(facts).await;
+        if !spf.sender_id {
+            return Outcome::Clear;
+        }
+        let evidence = format!("{}: a record of Sender ID (RFC 4406), which proves nothing any more", spf.domain);
+        Outcome::Found(vec![Finding::new(Symbol::known("SENDERID_OBSOLETE"), evidence)])
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::breadth::Breadth;
 use super::macros::{MacroString, Unusable, Values};
-use super::record::{Directive, Mechanism, PrefixLengths, Qualifier, Record, Selected, select};
+use super::record::{Directive, Mechanism, PrefixLengths, Qualifier, Record, Selected, is_sender_id, select};
 use crate::dns::question::{Kind, Question};
 use crate::dns::{Answer, Lookup, LookupError};
 use crate::facts::{AuthResult, Spf};
@@ -60,6 +60,8 @@ struct Evaluation<'a> {
     voids: usize,
     /// What reverse DNS calls the client, once it was asked.
     client_names: Option<Vec<Arc<str>>>,
+    /// See [`Spf::sender_id`].
+    sender_id: bool,
 }
 
 /// What a domain's record says.
@@ -115,24 +117,26 @@ pub async fn check_host(request: &Request<'_>) -> Spf {
         terms: 0,
         voids: 0,
         client_names: None,
+        sender_id: false,
     };
     let deadline = Instant::now() + PATIENCE;
     let answered = timeout_at(deadline, evaluation.check_host(domain.clone())).await;
-    let answered = match answered.unwrap_or_else(|_| Err(Stop::Temporary("took too long".to_owned()))) {
-        Ok(Some(answered)) => answered,
-        Ok(None) => return Spf::new(AuthResult::None, shown, "no record"),
-        Err(Stop::Temporary(why)) => return Spf::new(AuthResult::TempError, shown, why),
-        Err(Stop::Permanent(why)) => return Spf::new(AuthResult::PermError, shown, why),
+    let mut spf = match answered.unwrap_or_else(|_| Err(Stop::Temporary("took too long".to_owned()))) {
+        Ok(Some(Answered { result, reason, breadth, explanation })) => {
+            let mut spf = Spf::new(result, shown, reason);
+            spf.permissive = breadth.is_permissive();
+            if let (AuthResult::Fail, Some(at), Some((domain, target))) = (result, request.explain_at, explanation) {
+                // A failure stands without an explanation, so that this one may take what is left of the time.
+                let explained = timeout_at(deadline, evaluation.explain(&domain, &target, at)).await;
+                spf.explanation = explained.ok().flatten();
+            }
+            spf
+        }
+        Ok(None) => Spf::new(AuthResult::None, shown, "no record"),
+        Err(Stop::Temporary(why)) => Spf::new(AuthResult::TempError, shown, why),
+        Err(Stop::Permanent(why)) => Spf::new(AuthResult::PermError, shown, why),
     };
-    let mut spf = Spf::new(answered.result, shown, answered.reason);
-    spf.permissive = answered.breadth.is_permissive();
-    if let (AuthResult::Fail, Some(at), Some((domain, target))) =
-        (spf.result, request.explain_at, &answered.explanation)
-    {
-        // A failure stands without an explanation, so that this one may take what is left of the time.
-        let explained = timeout_at(deadline, evaluation.explain(domain, target, at)).await;
-        spf.explanation = explained.ok().flatten();
-    }
+    spf.sender_id = evaluation.sender_id;
     spf
 }
 
@@ -148,6 +152,9 @@ impl Evaluation<'_> {
                 Err(LookupError::NotAName) => return Ok(None),
                 Err(why) => return Err(Stop::Temporary(format!("{domain}: {why}"))),
             };
+            if domain == self.sender_domain {
+                self.sender_id = texts.iter().any(|text| is_sender_id(text));
+            }
             let text = match select(&texts) {
                 Selected::None => return Ok(None),
                 Selected::One(text) => text,

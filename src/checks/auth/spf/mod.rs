@@ -15,7 +15,7 @@ use crate::smtp::{path::Domain, path::Mailbox};
 
 use evaluate::{Request, check_host};
 
-pub use check::{SpfOfHelo, SpfOfMail};
+pub use check::{SenderId, SpfOfHelo, SpfOfMail};
 
 /// Whose local part a sender without one is given (RFC 7208 4.3).
 const POSTMASTER: &str = "postmaster";

@@ -112,6 +112,8 @@ pub enum RecordError {
 }
 
 const VERSION: &str = "v=spf1";
+/// Sender ID's, which a scope follows (RFC 4406 3.1).
+const SENDER_ID_VERSION: &str = "spf2.0/";
 /// Characters of a term that an error quotes.
 const QUOTED: usize = 80;
 
@@ -123,6 +125,12 @@ pub fn select(texts: &[Arc<str>]) -> Selected<'_> {
         (Some(record), None) => Selected::One(record),
         (Some(_), Some(_)) => Selected::Several,
     }
+}
+
+/// True for a record of Sender ID, which is no record of SPF.
+pub fn is_sender_id(text: &str) -> bool {
+    let version = text.get(..SENDER_ID_VERSION.len());
+    version.is_some_and(|version| version.eq_ignore_ascii_case(SENDER_ID_VERSION))
 }
 
 /// What stands behind the version section, which ends with a space or the record (RFC 7208 4.5).

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::super::check::{SpfOfHelo, SpfOfMail, helo_symbol, mail_symbol};
+use super::super::check::{SenderId, SpfOfHelo, SpfOfMail, helo_symbol, mail_symbol};
 use super::*;
 use crate::checks::Check;
 use crate::checks::auth::{Authenticator, Settings};
@@ -85,11 +85,8 @@ async fn section_2_both_identities_become_facts_and_symbols() {
             "SPF_SOFTFAIL ~all of soft.test.example",
         ),
     ] {
-        let client = ClientFacts::new(CLIENT.parse().expect("address"), "edge".into(), "mx.site.example".into(), None);
-        let name = HeloName::parse(helo.as_bytes()).expect(helo);
-        let helo_facts = Arc::new(HeloFacts::new(Arc::new(client), name, true, None));
-        let path = ReversePath::parse(sender).expect(sender);
-        let mail_facts = MailFacts::new(helo_facts.clone(), path, Params::default(), SystemTime::UNIX_EPOCH);
+        let mail_facts = mail_facts(helo, sender);
+        let helo_facts = mail_facts.helo.clone();
         let told = |outcome: crate::scoring::Outcome| match outcome.findings() {
             [] => outcome.label().to_owned(),
             findings => findings.iter().map(|found| format!("{} {}", found.symbol, found.evidence.as_str())).collect(),
@@ -99,6 +96,34 @@ async fn section_2_both_identities_become_facts_and_symbols() {
         assert!(helo_facts.spf.get().is_some() && mail_facts.spf.get().is_some());
     }
     assert!(helo_check.is_reported() && mail_check.is_reported());
+}
+
+fn mail_facts(helo: &str, sender: &str) -> MailFacts {
+    let client = ClientFacts::new(CLIENT.parse().expect("address"), "edge".into(), "mx.site.example".into(), None);
+    let name = HeloName::parse(helo.as_bytes()).expect(helo);
+    let helo = Arc::new(HeloFacts::new(Arc::new(client), name, true, None));
+    MailFacts::new(helo, ReversePath::parse(sender).expect(sender), Params::default(), SystemTime::UNIX_EPOCH)
+}
+
+#[tokio::test]
+async fn a_record_of_sender_id_is_told_and_not_evaluated() {
+    let include = "v=spf1 include:one.example -all";
+    for (texts, symbols) in [
+        (&["spf2.0/mfrom,pra +all"][..], "SPF_NONE SENDERID_OBSOLETE"),
+        (&["SPF2.0/pra +all", "v=spf1 -all"], "SPF_FAIL SENDERID_OBSOLETE"),
+        (&["spf2.0"], "SPF_NONE"),
+        (&["v=spf1 moo", "spf2.0/pra ?all"], "SPF_PERMERROR SENDERID_OBSOLETE"),
+        (&[include], "SPF_FAIL"),
+    ] {
+        let dns =
+            zone().txt("test.example", texts.iter().copied()).txt("one.example", ["v=spf1 ?all", "spf2.0/pra +all"]);
+        let authenticator = Authenticator::new(Settings::default(), Arc::new(dns));
+        let (spf, sender_id) = (SpfOfMail::new(authenticator.clone()), SenderId::new(authenticator));
+        let facts = mail_facts("host.example", "anna@test.example");
+        let outcomes = [spf.run(&facts).await, sender_id.run(&facts).await];
+        let found = outcomes.iter().flat_map(|outcome| outcome.findings()).map(|found| found.symbol.to_string());
+        assert_eq!(found.collect::<Vec<_>>().join(" "), symbols, "{texts:?}");
+    }
 }
 
 #[test]
