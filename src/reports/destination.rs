@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::checks::auth::dmarc::Record;
 use crate::dns::{Lookup, LookupError};
 use crate::smtp::{Domain, Mailbox};
+use crate::units::registered_domain;
 
 /// Whether a domain agrees to receive reports about another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +29,8 @@ pub fn mailbox(address: &str) -> Option<Mailbox> {
 
 /// True if the policy of `policy_domain` may name addresses at `destination` without being asked.
 pub fn is_own(policy_domain: &str, destination: &str) -> bool {
-    let own = psl::domain_str(policy_domain);
-    policy_domain == destination || (own.is_some() && own == psl::domain_str(destination))
+    let own = registered_domain(policy_domain);
+    policy_domain == destination || (own.is_some() && own == registered_domain(destination))
 }
 
 /// What the TXT records of [`question`] say. An address elsewhere that they name is ignored: only
