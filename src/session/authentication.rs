@@ -1,7 +1,8 @@
 //! What sender authentication found, as the fields that say so to the backend.
 //!
 //! Reads derived facts only: nothing is looked up here. A result that was due and is not there is
-//! `temperror`, never left out: its absence must not look like consent.
+//! `temperror`, never left out: its absence must not look like consent. Only ARC has no such word
+//! (RFC 8617 4.4.1): where its chain could not be validated it is not mentioned, as where there is none.
 
 use super::settings::Settings;
 use crate::facts::{ArcChain, AuthResult, ClientName, Dkim, Dmarc, HeloFacts, MailFacts, MessageFacts, Signature, Spf};
@@ -46,7 +47,8 @@ fn iprev(helo: &HeloFacts) -> Option<MethodResult> {
         (false, Some(ClientName::Unconfirmed(name))) => {
             (AuthResult::Fail, format!("{name} does not lead back to the client"))
         }
-        (false, Some(ClientName::None)) => (AuthResult::Fail, "the client has no name".to_owned()),
+        // RFC 8601 2.7.3.
+        (false, Some(ClientName::None)) => (AuthResult::PermError, "the client has no name".to_owned()),
         (false, None) if is_local_scope(client.addr) => return None,
         (false, None) => (AuthResult::TempError, UNFINISHED.to_owned()),
     };
@@ -116,12 +118,12 @@ fn signature(signature: &Signature) -> MethodResult {
 }
 
 fn arc(chain: &ArcChain) -> Option<MethodResult> {
-    if chain.result == AuthResult::None {
+    if matches!(chain.result, AuthResult::None | AuthResult::TempError) {
         return None;
     }
     let mut words = Vec::new();
     if let Some(last) = chain.sets.last() {
-        words.push(format!("i={} {}", last.instance, last.sealer));
+        words.push(format!("set {} by {}", last.instance, last.sealer));
     }
     if !chain.reason.is_empty() {
         words.push(chain.reason.clone());
@@ -136,8 +138,8 @@ fn dmarc(found: Option<&Dmarc>) -> MethodResult {
     let asked = dmarc.record.as_ref().map_or("", |_| dmarc.policy.as_str());
     let words = match (asked, dmarc.reason.as_str()) {
         ("", reason) => reason.to_owned(),
-        (asked, "") => format!("p={asked}"),
-        (asked, reason) => format!("p={asked}, {reason}"),
+        (asked, "") => format!("policy {asked}"),
+        (asked, reason) => format!("policy {asked}, {reason}"),
     };
     method("dmarc", dmarc.result)
         .comment(words)
