@@ -38,7 +38,7 @@ struct Running {
     task: AbortHandle,
 }
 
-/// What a started check will be told at the end of the transaction.
+/// What a started check that remembers will be told at the end of the transaction.
 struct Memory {
     stage: Stage,
     tell: Box<dyn Fn(Arc<Fate>) -> BoxFuture<'static, ()> + Send + Sync>,
@@ -94,7 +94,9 @@ impl Runs {
     ) {
         let name = check.spec().name.clone();
         self.cancel(|run| run.check == name && run.scope == scope);
-        self.card.open(F::STAGE, check.spec().clone(), scope);
+        if self.card.line(&name, scope).is_none_or(|line| !line.is_open()) {
+            self.card.open(F::STAGE, check.spec().clone(), scope);
+        }
         let (runner, seen, began) = (check.clone(), facts.clone(), Instant::now());
         let mut run: BoxFuture<'static, Outcome> = match runner.time_limit() {
             None => runner.run_boxed(seen),
@@ -103,9 +105,11 @@ impl Runs {
                 Box::pin(async move { run.await.unwrap_or(Outcome::TimedOut) })
             }
         };
-        let (remembering, known) = (check.clone(), facts.clone());
-        let tell = Box::new(move |fate| remembering.clone().remember_boxed(known.clone(), fate));
-        self.memories.push(Memory { stage: F::STAGE, tell });
+        if check.remembers() {
+            let (check, facts) = (check.clone(), facts.clone());
+            let tell = Box::new(move |fate| check.clone().remember_boxed(facts.clone(), fate));
+            self.memories.push(Memory { stage: F::STAGE, tell });
+        }
         if F::STAGE < Stage::Message
             && let Some(outcome) = at_once(&mut run)
         {

@@ -1,34 +1,20 @@
 //! What a check observes: symbols with evidence.
 
-use std::borrow::Borrow;
-use std::cmp::Ordering;
-use std::collections::HashMap;
-use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock};
 
+use super::names::{MAX_NAMES, Name, Names, is_a_name};
 use crate::units::Percent;
 
 /// Stable upper-case name of an observation, such as `DNSBL_ZEN_SBL`.
-///
-/// Each name is kept once in the program and numbered, so that scores are added up by number and not by
-/// comparing names. Names come from code and rule files only, never from mail, and are never forgotten.
 #[derive(Clone)]
 pub struct Symbol(&'static Name);
 
-struct Name {
-    text: Box<str>,
-    index: usize,
-}
-
-/// Names that one program may have seen, over all rule sets that it ever loaded.
-const MAX_NAMES: usize = 1 << 16;
-
-static NAMES: LazyLock<RwLock<HashMap<&'static str, &'static Name>>> = LazyLock::new(RwLock::default);
-
 /// Name of a check, such as `dnsbl.zen`; a label of metrics and traces.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CheckName(Arc<str>);
+#[derive(Clone)]
+pub struct CheckName(&'static Name);
+
+static SYMBOLS: Names = Names::new();
+static CHECKS: Names = Names::new();
 
 /// Short, loggable reason, free of message content and of control characters; at most 200 characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,7 +48,7 @@ pub struct Spec {
 impl Symbol {
     /// Upper-case ASCII letters, digits and `_`, beginning with a letter, at most 64.
     pub fn new(name: &str) -> Result<Self, String> {
-        if let Some(known) = NAMES.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+        if let Some(known) = SYMBOLS.known(name) {
             return Ok(Self(known));
         }
         let fits = name.len() <= 64
@@ -71,17 +57,8 @@ impl Symbol {
         if !fits {
             return Err(format!("`{name}` is no symbol: write upper-case letters, digits and _"));
         }
-        let mut names = NAMES.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = names.get(name) {
-            return Ok(Self(known));
-        }
-        let index = names.len();
-        if index >= MAX_NAMES {
-            return Err(format!("`{name}` is one symbol too many: {MAX_NAMES} were named since the program started"));
-        }
-        let kept: &'static Name = Box::leak(Box::new(Name { text: name.into(), index }));
-        names.insert(&kept.text, kept);
-        Ok(Self(kept))
+        let kept = SYMBOLS.keep(name).map(Self);
+        kept.ok_or_else(|| format!("`{name}` is one symbol too many: {MAX_NAMES} were named since the program started"))
     }
 
     /// A symbol that stands in our code. Panics on a malformed name, which a unit test of its check would show.
@@ -100,41 +77,22 @@ impl Symbol {
     }
 }
 
-impl PartialEq for Symbol {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.index == other.0.index
-    }
-}
-
-impl Eq for Symbol {}
-
-impl Ord for Symbol {
-    fn cmp(&self, other: &Self) -> Ordering {
-        if self == other { Ordering::Equal } else { self.as_str().cmp(other.as_str()) }
-    }
-}
-
-impl PartialOrd for Symbol {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Hash for Symbol {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_str().hash(state);
-    }
-}
-
 impl CheckName {
-    /// Any short name; shown in metrics and traces.
+    /// Any short name; shown in metrics and traces. Beyond the bound all have one name, which a registry
+    /// does not take twice.
     pub fn new(name: &str) -> Self {
-        Self(name.into())
+        static TOO_MANY: LazyLock<Name> = LazyLock::new(|| Name { text: "too-many-names".into(), index: MAX_NAMES });
+        Self(CHECKS.keep(name).unwrap_or_else(|| &TOO_MANY))
     }
 
     /// The name.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.0.text
+    }
+
+    /// Its number among all checks of this program, counted from zero.
+    pub fn index(&self) -> usize {
+        self.0.index
     }
 }
 
@@ -158,38 +116,5 @@ impl Finding {
     }
 }
 
-impl Borrow<str> for Symbol {
-    fn borrow(&self) -> &str {
-        self.as_str()
-    }
-}
-
-impl Borrow<str> for CheckName {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Symbol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Debug for Symbol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Display for CheckName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for CheckName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+is_a_name!(Symbol);
+is_a_name!(CheckName);

@@ -120,7 +120,7 @@ impl Lens {
 impl<'a> View<'a> {
     pub(super) fn new(card: &'a Scorecard, lens: Lens) -> Self {
         let weights = card.weights();
-        let (seen, named) = (vec![Seen::default(); weights.width()], Vec::with_capacity(weights.width()));
+        let (seen, named) = (vec![Seen::default(); weights.width()], Vec::with_capacity(32));
         let mut view = Self { weights, seen, named, span: Span::default(), shadow: lens.shadow };
         let mut ledger = Ledger::new(weights);
         let mut lines = card.lines().filter(|(scope, line)| lens.sees_line(*scope, line)).peekable();
