@@ -176,3 +176,38 @@ fn bare(path: &ReversePath) -> String {
         ReversePath::Mailbox(mailbox) => mailbox.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{ClientFacts, Derived};
+    use crate::smtp::HeloName;
+
+    #[test]
+    fn rfc8601_2_7_3_a_client_without_a_name_is_permanent_trouble() {
+        for (name, expected) in [
+            (Some(ClientName::None), "permerror"),
+            (Some(ClientName::Unconfirmed("a.example".into())), "fail"),
+            (Some(ClientName::Confirmed("a.example".into())), "pass"),
+            (None, "temperror"),
+        ] {
+            let client = ClientFacts::new([192, 0, 2, 1].into(), "edge".into(), "mx.example".into(), None);
+            let client = ClientFacts { name: name.map(Derived::from).unwrap_or_default(), ..client };
+            let helo = HeloFacts::new(client.into(), HeloName::parse(b"a.example").expect("a word"), true, None);
+            assert_eq!(iprev(&helo).map(|found| found.result), Some(expected));
+        }
+    }
+
+    #[test]
+    fn rfc8617_4_4_1_a_chain_passes_or_fails_or_is_not_mentioned() {
+        for (result, expected) in [
+            (AuthResult::Pass, Some("pass")),
+            (AuthResult::Fail, Some("fail")),
+            (AuthResult::None, None),
+            (AuthResult::TempError, None),
+        ] {
+            let chain = ArcChain { result, sets: Vec::new(), reason: String::new(), panicked: false };
+            assert_eq!(arc(&chain).map(|found| found.result), expected);
+        }
+    }
+}
