@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::checks::auth::dmarc::Record;
+use crate::checks::auth::dmarc::{Record, Walker};
 use crate::dns::{Lookup, LookupError};
 use crate::smtp::{Domain, Mailbox};
 
@@ -26,10 +26,20 @@ pub fn mailbox(address: &str) -> Option<Mailbox> {
     (matches!(mailbox.domain(), Domain::Name(_)) && !mailbox.needs_smtputf8()).then_some(mailbox)
 }
 
-/// True if the policy of `policy_domain` may name addresses at `destination` without being asked.
-pub fn is_own(policy_domain: &str, destination: &str) -> bool {
-    let own = psl::domain_str(policy_domain);
-    policy_domain == destination || (own.is_some() && own == psl::domain_str(destination))
+/// True if the policy of `policy_domain` may name addresses at `destination` without being asked: both have
+/// the same Organizational Domain (RFC 9990 4), found as DMARC finds it.
+///
+/// # Errors
+/// DNS trouble on the way.
+pub async fn is_own(dns: &dyn Lookup, policy_domain: &str, destination: &str) -> Result<bool, LookupError> {
+    let top = |name: &str| name.rsplit('.').next().map(str::to_owned);
+    if policy_domain == destination || top(policy_domain) != top(destination) {
+        return Ok(policy_domain == destination);
+    }
+    let mut walker = Walker::new(dns);
+    let policy = walker.walk(policy_domain).await?;
+    let other = walker.walk(destination).await?;
+    Ok(policy.organization() == other.organization())
 }
 
 /// What the TXT records of [`question`] say. One that names a URI at another host, of whatever scheme, agrees
@@ -75,8 +85,10 @@ pub fn question(policy_domain: &str, destination: &str) -> String {
 
 /// Asks, where there is something to ask.
 pub async fn consent(dns: &dyn Lookup, policy_domain: &str, destination: &str) -> Consent {
-    if is_own(policy_domain, destination) {
-        return Consent::Given;
+    match is_own(dns, policy_domain, destination).await {
+        Ok(true) => return Consent::Given,
+        Ok(false) => {}
+        Err(_trouble) => return Consent::Unknown,
     }
     match dns.txt(&question(policy_domain, destination)).await {
         Ok(answer) => judge(&answer.records, destination),
@@ -93,6 +105,11 @@ mod tests {
     #[tokio::test]
     async fn a_report_leaves_the_organization_only_where_it_is_wanted() {
         let dns = FixedDns::new()
+            .txt("_dmarc.author.example", ["v=DMARC1; p=reject"])
+            .txt("_dmarc.sub.author.example", ["v=DMARC1; p=none"])
+            // Its part says that it is an organization of its own.
+            .txt("_dmarc.part.author.example", ["v=DMARC1; p=none; psd=n"])
+            .txt("_dmarc.co.uk", ["v=DMARC1; p=none; psd=y"])
             .txt("author.example._report._dmarc.reports.example", ["v=DMARC1"])
             .txt("author.example._report._dmarc.tags.example", ["unrelated", "v = DMARC1 ; rua=mailto:x@tags.example"])
             .txt(
@@ -117,6 +134,9 @@ mod tests {
             ("author.example", "author.example", Consent::Given),
             ("author.example", "dmarc.mail.author.example", Consent::Given),
             ("sub.author.example", "author.example", Consent::Given),
+            ("author.example", "rua.part.author.example", Consent::Refused),
+            ("part.author.example", "author.example", Consent::Refused),
+            ("alone.example", "below.alone.example", Consent::Refused),
             ("author.example", "reports.example", Consent::Given),
             ("author.example", "tags.example", Consent::Instead(mailbox("x@tags.example").expect("an address"))),
             ("author.example", "away.example", Consent::Refused),
