@@ -6,7 +6,8 @@ use std::io;
 use std::time::SystemTime;
 
 use super::Settings;
-use super::feedback::{self, seconds};
+use super::feedback;
+use crate::clock::seconds;
 use crate::smtp::Mailbox;
 use crate::store::DmarcBatch;
 
