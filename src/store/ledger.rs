@@ -31,13 +31,16 @@ const SWEPT_AT_ONCE: usize = 512;
 /// Octets of a row that counts as one; a longer one counts as several. So the bound on rows is one on octets.
 const ROW_OCTETS: usize = 512;
 
+/// A hop and its name.
+pub(super) type NamedHop = (Arc<str>, Arc<Hop>);
+
 /// Where hops, reports and rows are kept, for reading.
 pub(super) trait Readable {
     /// How it fails.
     type Error;
     fn hop(&self, name: &str) -> Result<Option<Hop>, Self::Error>;
     fn hop_count(&self) -> Result<usize, Self::Error>;
-    fn hops(&self) -> Result<Vec<(Arc<str>, Arc<Hop>)>, Self::Error>;
+    fn hops(&self) -> Result<Vec<NamedHop>, Self::Error>;
     /// Some of the hops that were not seen since `time`.
     fn hops_unseen_since(&self, time: u64, most: usize) -> Result<Vec<Arc<str>>, Self::Error>;
     /// The hops that are worth least.
@@ -176,7 +179,7 @@ impl Bounds {
     }
 
     /// Of `hops` those that are wanted and have not expired, those with most forwarded messages first.
-    pub(super) fn list(&self, mut hops: Vec<(Arc<str>, Arc<Hop>)>, wanted: WantedHops, now: u64) -> Vec<HopRecord> {
+    pub(super) fn list(&self, mut hops: Vec<NamedHop>, wanted: WantedHops, now: u64) -> Vec<HopRecord> {
         hops.retain(|(_, hop)| !self.hop_has_expired(hop, now) && (!wanted.forwarding || hop.forwarded() > 0));
         hops.sort_by(|(a, one), (b, other)| one.rank().cmp(&other.rank()).then_with(|| a.cmp(b)));
         hops.truncate(wanted.most);
@@ -212,8 +215,9 @@ impl Ledger {
             lost: Vec::new(),
         };
         for (id, report) in medium.reports()? {
-            let rows = medium.rows(id)?.iter().map(|(key, _)| units(key)).sum();
-            ledger.add(id, report, rows);
+            let rows: usize = medium.rows(id)?.iter().map(|(key, _)| units(key)).sum();
+            let surplus = surplus(&report);
+            ledger.add(id, report, surplus + rows);
         }
         Ok(ledger)
     }
@@ -252,7 +256,7 @@ impl Ledger {
                 }
                 let id = self.next_id;
                 medium.put_report(id, &report)?;
-                let surplus = (report.encode().len() / ROW_OCTETS).saturating_sub(1);
+                let surplus = surplus(&report);
                 self.add(id, report, surplus);
                 id
             }
@@ -438,6 +442,11 @@ impl Ledger {
         self.reports.entry(id).and_modify(|known| known.rows = known.rows.saturating_sub(freed));
         self.leave_out(medium, id, messages)
     }
+}
+
+/// How many rows a report counts as beside its own: those with a long record some.
+fn surplus(report: &Report) -> usize {
+    (report.encode().len() / ROW_OCTETS).saturating_sub(1)
 }
 
 /// How many rows a row counts as.

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use futures_util::future::{self, BoxFuture};
 
-use super::ledger::{Bounds, Counted, Kept, Ledger, Medium, Readable};
+use super::ledger::{Bounds, Counted, Kept, Ledger, Medium, NamedHop, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
 use super::record::{Hop, Report, RowKey};
 use super::{
@@ -130,7 +130,7 @@ impl Readable for Shelves {
         Ok(self.hops.len())
     }
 
-    fn hops(&self) -> Result<Vec<(Arc<str>, Arc<Hop>)>, Infallible> {
+    fn hops(&self) -> Result<Vec<NamedHop>, Infallible> {
         Ok(self.hops.iter().map(|(name, hop)| (name.clone(), hop.clone())).collect())
     }
 

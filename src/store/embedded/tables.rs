@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use redb::{Error, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 
-use super::super::ledger::{Medium, Readable};
+use super::super::ledger::{Medium, NamedHop, Readable};
 use super::super::record::{Hop, Report, RowKey};
 
 /// A row's key: report, network of the source, the row itself.
@@ -57,7 +57,7 @@ where
         Ok(usize::try_from(self.hops.len()?).unwrap_or(usize::MAX))
     }
 
-    fn hops(&self) -> Result<Vec<(Arc<str>, Arc<Hop>)>, Error> {
+    fn hops(&self) -> Result<Vec<NamedHop>, Error> {
         let mut hops = Vec::new();
         for entry in self.hops.iter()? {
             let (name, kept) = entry?;
