@@ -168,6 +168,8 @@ pub struct Dmarc {
     pub author_domain: Option<Arc<str>>,
     /// What the domain owner asks for mail that fails, with `sp`, `np` and `t` applied.
     pub policy: DmarcPolicy,
+    /// The same before `t` was applied.
+    pub published: DmarcPolicy,
     /// The record that applies, if one does.
     pub record: Option<DmarcRecord>,
     /// An SPF pass with an aligned domain.
