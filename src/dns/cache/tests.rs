@@ -289,7 +289,7 @@ async fn what_was_asked_now_is_what_is_remembered() {
     let (dns, sent) = cache(50, Settings::default());
     dns.a("minute.example").await.expect("an answer");
     tokio::time::advance(Duration::from_secs(50)).await;
-    heard(&dns, "minute.example", Freshness::Now).await;
+    assert_eq!(heard(&dns, "minute.example", Freshness::Now).await, (Ok(true), Origin::Asked));
     tokio::time::advance(Duration::from_secs(50)).await;
     assert!(dns.a("minute.example").await.expect("an answer").cached);
     assert_eq!(sent.load(Ordering::SeqCst), 2);
