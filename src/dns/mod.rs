@@ -9,6 +9,7 @@ mod health;
 pub mod hickory;
 pub mod local;
 pub mod metrics;
+pub mod public;
 pub mod question;
 pub mod servers;
 pub mod zones;

@@ -130,6 +130,11 @@ impl Monitored {
         }
     }
 
+    /// So many questions about one client or message are not asked.
+    pub fn leaves_out(&self, questions: usize) {
+        self.meter.left_out.inc_by(questions as u64);
+    }
+
     /// Takes note of a round of test points that was begun at `begun`.
     pub(super) fn tested(&self, begun: Instant, round: &Round) {
         let mut health = lock(&self.health);

@@ -19,6 +19,7 @@ pub struct Metrics {
     suspensions: IntCounterVec,
     answers: IntCounterVec,
     duration: HistogramVec,
+    left_out: IntCounterVec,
 }
 
 /// How the lists are, asked whenever somebody looks: of several with one name, the one that came last. What
@@ -37,6 +38,7 @@ pub(super) type Known = Mutex<Vec<Weak<Monitored>>>;
 #[derive(Debug)]
 pub(super) struct Meter {
     pub(super) duration: Histogram,
+    pub(super) left_out: IntCounter,
     suspensions: BTreeMap<&'static str, IntCounter>,
     answers: BTreeMap<&'static str, IntCounter>,
 }
@@ -69,6 +71,11 @@ impl Metrics {
                 "Questions to lists about clients and messages, by what came back.",
                 &["list", "result"],
             ),
+            left_out: counter(
+                "gatepost_list_questions_left_out_total",
+                "Questions to lists that a client or a message gave reason for, beyond those that are asked.",
+                &["list"],
+            ),
             duration: HistogramVec::new(duration.buckets(buckets), &["list"]).expect(constant),
         }
     }
@@ -81,12 +88,14 @@ impl Metrics {
         registry.register(Box::new(self.state.clone()))?;
         registry.register(Box::new(self.suspensions.clone()))?;
         registry.register(Box::new(self.answers.clone()))?;
+        registry.register(Box::new(self.left_out.clone()))?;
         registry.register(Box::new(self.duration.clone()))
     }
 
     pub(super) fn meter(&self, list: &str) -> Meter {
         let reasons = Reason::ALL.map(Reason::label);
         Meter {
+            left_out: self.left_out.with_label_values(&[list]),
             duration: self.duration.with_label_values(&[list]),
             suspensions: reasons.map(|reason| (reason, self.suspensions.with_label_values(&[list, reason]))).into(),
             answers: RESULTS.map(|result| (result, self.answers.with_label_values(&[list, result]))).into(),

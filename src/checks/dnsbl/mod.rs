@@ -2,6 +2,7 @@
 //! one kind of thing, is one check.
 
 pub mod code;
+pub mod digest;
 pub mod health;
 pub mod lists;
 pub mod message;
@@ -24,9 +25,9 @@ use super::Check;
 use crate::dns::{Freshness, Lookup, LookupError, Origin};
 use crate::scoring::{CheckError, CheckName, Finding, Outcome, Skip, Spec, Symbol};
 pub use code::{CodePattern, PatternError};
+pub use digest::Digest;
 use health::{Answered, Note, Reason};
 pub use lists::{Lists, Monitored};
-pub use message::Digest;
 pub use metrics::Metrics;
 pub use points::{Points, Test};
 pub use question::{Names, Question, Skipped};
@@ -132,13 +133,14 @@ impl<S: Source> Dnsbl<S> {
     }
 
     async fn look(&self, things: &[Thing]) -> Outcome {
-        let questions = question::questions(things, &self.settings, &self.skipped);
+        let question::Chosen { questions, left_out } = question::questions(things, &self.settings, &self.skipped);
         if questions.is_empty() {
             return Outcome::Skipped(Skip::NotApplicable);
         }
         if let Err(why) = self.monitored.admit() {
             return Outcome::Skipped(Skip::Suspended(why.label()));
         }
+        self.monitored.leaves_out(left_out);
         let silent = AtomicBool::new(false);
         let answers = join_all(questions.iter().map(|question| self.ask(question, &silent))).await;
         let outcome = judge(&self.settings.shown, questions.iter().zip(answers));
