@@ -66,6 +66,10 @@ impl Check for DmarcReports {
         if is_local_scope(facts.mail.helo.client.addr) { Outcome::Skipped(Skip::NotApplicable) } else { Outcome::Clear }
     }
 
+    fn remembers(&self) -> bool {
+        true
+    }
+
     async fn remember(&self, facts: &MessageFacts, fate: &Fate) {
         let Some(observation) = seen(facts).and_then(|seen| observe(seen, fate)) else { return };
         // A failure was counted and logged where it happened; there is nothing to do about it here.

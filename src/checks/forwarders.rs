@@ -58,6 +58,10 @@ impl Check for Forwarders {
         if is_local_scope(facts.mail.helo.client.addr) { Outcome::Skipped(Skip::NotApplicable) } else { Outcome::Clear }
     }
 
+    fn remembers(&self) -> bool {
+        true
+    }
+
     async fn remember(&self, facts: &MessageFacts, fate: &Fate) {
         let Some(sighting) = sighting(facts).filter(|_| counts(fate)) else { return };
         // A failure was counted and logged where it happened; there is nothing to do about it here.

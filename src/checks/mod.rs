@@ -51,7 +51,13 @@ pub trait Check: Send + Sync + 'static {
         false
     }
 
-    /// Called once what became of the transaction is known: the only place where a check may write.
+    /// True if it wants to be told what became of the transaction.
+    fn remembers(&self) -> bool {
+        false
+    }
+
+    /// Called once what became of the transaction is known, if it [`remembers`](Self::remembers): the only
+    /// place where a check may write.
     fn remember(&self, _facts: &Self::Facts, _fate: &Fate) -> impl Future<Output = ()> + Send {
         async {}
     }
@@ -94,6 +100,8 @@ pub trait Runnable<F>: Send + Sync + 'static {
     fn time_limit(&self) -> Option<std::time::Duration>;
     /// See [`Check::is_reported`].
     fn is_reported(&self) -> bool;
+    /// See [`Check::remembers`].
+    fn remembers(&self) -> bool;
     /// See [`Check::remember`].
     fn remember_boxed(self: Arc<Self>, facts: Arc<F>, fate: Arc<Fate>) -> BoxFuture<'static, ()>;
 }
@@ -113,6 +121,10 @@ impl<C: Check> Runnable<C::Facts> for C {
 
     fn is_reported(&self) -> bool {
         Check::is_reported(self)
+    }
+
+    fn remembers(&self) -> bool {
+        Check::remembers(self)
     }
 
     fn remember_boxed(self: Arc<Self>, facts: Arc<C::Facts>, fate: Arc<Fate>) -> BoxFuture<'static, ()> {

@@ -87,7 +87,8 @@ impl Assessment {
         }
         let scope = index.map_or(Scope::Transaction, Scope::Recipient);
         if let Some(runs) = &mut self.runs {
-            checks.iter().for_each(|check| runs.start(check, facts, scope));
+            let meter = ruleset.meter.as_ref();
+            checks.iter().for_each(|check| runs.start(check, facts, scope, meter));
         }
     }
 

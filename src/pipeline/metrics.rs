@@ -1,6 +1,6 @@
 //! What is counted about checks and decisions. Label values come from names in the rule set, never from mail.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts};
@@ -29,8 +29,10 @@ pub struct Metrics {
 /// The counters of one rule set, looked up once.
 #[derive(Clone, Debug)]
 pub struct Meter {
-    checks: BTreeMap<CheckName, CheckMeter>,
-    findings: BTreeMap<Symbol, IntCounter>,
+    /// By [`CheckName::index`].
+    checks: HashMap<usize, CheckMeter>,
+    /// By [`Symbol::index`].
+    findings: HashMap<usize, IntCounter>,
     /// By clause name (`none` for no clause) and stage; Rcpt and Message are where decisions are made.
     decisions: BTreeMap<Arc<str>, [IntCounter; 2]>,
     shadow: IntCounterVec,
@@ -72,12 +74,12 @@ impl Metrics {
 
     /// The counters of one rule set.
     pub fn meter(&self, registry: &Registry, weights: &Weights, policy: &Policy) -> Meter {
-        let checks = registry.checks().map(|(_, spec)| (spec.name.clone(), self.check_meter(&spec.name)));
+        let checks = registry.checks().map(|(_, spec)| (spec.name.index(), self.check_meter(&spec.name)));
         let finding = |symbol: &Symbol| {
             let mode = if weights.of(symbol).shadow { "shadow" } else { "enforced" };
             self.findings.with_label_values(&[symbol.as_str(), mode])
         };
-        let findings = registry.symbols().keys().map(|symbol| (symbol.clone(), finding(symbol)));
+        let findings = registry.symbols().keys().map(|symbol| (symbol.index(), finding(symbol)));
         let decision = |verdict: &str, clause: &str| {
             [Stage::Rcpt, Stage::Message]
                 .map(|stage| self.decisions.with_label_values(&[verdict, stage.as_str(), clause]))
@@ -101,7 +103,9 @@ impl Metrics {
 impl Meter {
     /// Counts a line that has just closed.
     pub(super) fn count_line(&self, line: &Line) {
-        let (LineState::Closed { outcome, took }, Some(check)) = (&line.state, self.checks.get(&line.spec.name)) else {
+        let (LineState::Closed { outcome, took }, Some(check)) =
+            (&line.state, self.checks.get(&line.spec.name.index()))
+        else {
             return;
         };
         let position = OUTCOMES.iter().position(|label| *label == outcome.label());
@@ -116,7 +120,7 @@ impl Meter {
 
     /// Counts one finding.
     pub(super) fn count_finding(&self, symbol: &Symbol) {
-        if let Some(counter) = self.findings.get(symbol) {
+        if let Some(counter) = self.findings.get(&symbol.index()) {
             counter.inc();
         }
     }

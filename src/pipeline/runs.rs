@@ -4,9 +4,11 @@
 //! check is its `Failed(Panicked)`, never ours.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
@@ -36,7 +38,7 @@ struct Running {
     task: AbortHandle,
 }
 
-/// What a started check will be told at the end of the transaction.
+/// What a started check that remembers will be told at the end of the transaction.
 struct Memory {
     stage: Stage,
     tell: Box<dyn Fn(Arc<Fate>) -> BoxFuture<'static, ()> + Send + Sync>,
@@ -80,25 +82,42 @@ impl Runs {
     }
 
     /// Starts one check; if it runs already, the earlier run is cancelled.
-    pub(super) fn start<F: Facts>(&mut self, check: &Arc<dyn Runnable<F>>, facts: &Arc<F>, scope: Scope) {
+    ///
+    /// Most look-ups are answered from memory, at once: before the message a check is asked once on the
+    /// spot, and a task is made only for one that has to wait.
+    pub(super) fn start<F: Facts>(
+        &mut self,
+        check: &Arc<dyn Runnable<F>>,
+        facts: &Arc<F>,
+        scope: Scope,
+        meter: Option<&Meter>,
+    ) {
         let name = check.spec().name.clone();
         self.cancel(|run| run.check == name && run.scope == scope);
-        self.card.open(F::STAGE, check.spec().clone(), scope);
+        if self.card.line(&name, scope).is_none_or(|line| !line.is_open()) {
+            self.card.open(F::STAGE, check.spec().clone(), scope);
+        }
         let (runner, seen, began) = (check.clone(), facts.clone(), Instant::now());
-        let task = self.tasks.spawn(async move {
-            let limit = runner.time_limit();
-            let run = runner.run_boxed(seen);
-            let outcome = match limit {
-                Some(limit) => timeout(limit, run).await.unwrap_or(Outcome::TimedOut),
-                None => run.await,
-            };
-            (outcome, began.elapsed())
-        });
+        let mut run: BoxFuture<'static, Outcome> = match runner.time_limit() {
+            None => runner.run_boxed(seen),
+            Some(limit) => {
+                let run = timeout(limit, runner.run_boxed(seen));
+                Box::pin(async move { run.await.unwrap_or(Outcome::TimedOut) })
+            }
+        };
+        if check.remembers() {
+            let (check, facts) = (check.clone(), facts.clone());
+            let tell = Box::new(move |fate| check.clone().remember_boxed(facts.clone(), fate));
+            self.memories.push(Memory { stage: F::STAGE, tell });
+        }
+        if F::STAGE < Stage::Message
+            && let Some(outcome) = at_once(&mut run)
+        {
+            return self.close(&name, scope, outcome, began.elapsed(), meter);
+        }
+        let task = self.tasks.spawn(async move { (run.await, began.elapsed()) });
         let reported = check.is_reported();
         self.running.insert(task.id(), Running { check: name, scope, stage: F::STAGE, reported, began, task });
-        let (check, facts) = (check.clone(), facts.clone());
-        let tell = Box::new(move |fate| check.clone().remember_boxed(facts.clone(), fate));
-        self.memories.push(Memory { stage: F::STAGE, tell });
     }
 
     /// Takes in what has finished; never waits.
@@ -219,4 +238,10 @@ impl Runs {
             self.close(&check, scope, Outcome::Skipped(Skip::NeverStarted), Duration::ZERO, meter);
         }
     }
+}
+
+/// What a check says without waiting.
+fn at_once(run: &mut BoxFuture<'static, Outcome>) -> Option<Outcome> {
+    let polled = catch_unwind(AssertUnwindSafe(|| run.now_or_never()));
+    polled.unwrap_or(Some(Outcome::Failed(CheckError::Panicked)))
 }

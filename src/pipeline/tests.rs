@@ -70,6 +70,10 @@ impl<F: Facts> Check for Double<F> {
             }
         }
     }
+    fn remembers(&self) -> bool {
+        true
+    }
+
     async fn remember(&self, _facts: &F, _fate: &Fate) {
         self.remembered.fetch_add(1, Ordering::SeqCst);
     }

@@ -106,7 +106,7 @@ pub struct Judged {
 impl Trace {
     pub(super) fn new(ruleset: &Ruleset, card: &Scorecard, recipients: impl Iterator<Item = (usize, bool)>) -> Self {
         let mut lines: Vec<(Scope, &Line)> = card.lines().collect();
-        lines.sort_by_key(|(_, line)| line.stage);
+        lines.sort_by(|(_, one), (_, other)| (one.stage, &one.spec.name).cmp(&(other.stage, &other.spec.name)));
         let mut trace = Self {
             ruleset: ruleset.version.to_string(),
             lines: lines.into_iter().map(|(scope, line)| TraceLine::new(card, scope, line)).collect(),

@@ -56,7 +56,8 @@ pub struct Line {
 /// is open while more may come, and removed when the last one is known.
 #[derive(Clone, Debug, Default)]
 pub struct Scorecard {
-    lines: BTreeMap<(CheckName, Scope), Line>,
+    /// By [`CheckName::index`].
+    lines: BTreeMap<(usize, Scope), Line>,
     weights: Arc<Weights>,
 }
 
@@ -102,20 +103,20 @@ impl Scorecard {
 
     /// Adds an open line, or opens it again.
     pub fn open(&mut self, stage: Stage, spec: Spec, scope: Scope) {
-        self.lines.insert((spec.name.clone(), scope), Line { stage, spec, state: LineState::Open });
+        self.lines.insert((spec.name.index(), scope), Line { stage, spec, state: LineState::Open });
     }
 
     /// Adds a line for what the session itself observes, empty.
     pub fn open_observed(&mut self, stage: Stage, spec: Spec) {
         let line = Line { stage, spec, state: LineState::Observed(Vec::new()) };
-        self.lines.insert((line.spec.name.clone(), Scope::Transaction), line);
+        self.lines.insert((line.spec.name.index(), Scope::Transaction), line);
     }
 
     /// Closes an open line; on a line that is not there or not open nothing happens (a late answer is
     /// no answer). Findings that its spec does not allow are dropped: they would break the bounds
     /// that decisions were made on. Returns how many were.
     pub fn close(&mut self, check: &CheckName, scope: Scope, mut outcome: Outcome, took: Duration) -> usize {
-        let Some(line) = self.lines.get_mut(&(check.clone(), scope)).filter(|line| line.is_open()) else { return 0 };
+        let Some(line) = self.lines.get_mut(&(check.index(), scope)).filter(|line| line.is_open()) else { return 0 };
         let mut dropped = 0;
         if let Outcome::Found(findings) = &mut outcome {
             let before = findings.len();
@@ -147,7 +148,7 @@ impl Scorecard {
 
     /// Takes a line away.
     pub fn remove(&mut self, check: &CheckName, scope: Scope) {
-        self.lines.remove(&(check.clone(), scope));
+        self.lines.remove(&(check.index(), scope));
     }
 
     /// Takes away every line of recipient `index`.
@@ -169,7 +170,7 @@ impl Scorecard {
 
     /// The line of `check` about `scope`.
     pub fn line(&self, check: &CheckName, scope: Scope) -> Option<&Line> {
-        self.lines.get(&(check.clone(), scope))
+        self.lines.get(&(check.index(), scope))
     }
 
     /// All lines, those of one check side by side.

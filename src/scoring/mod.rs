@@ -2,7 +2,8 @@
 
 pub mod card;
 pub mod composite;
-pub mod outcome;
+pub mod names;
+mod outcome;
 pub mod score;
 pub mod symbol;
 pub mod tri;

@@ -1,18 +1,20 @@
 //! What a check observes: symbols with evidence.
 
-use std::borrow::Borrow;
-use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use super::names::{MAX_NAMES, Name, Names, is_a_name};
 use crate::units::Percent;
 
 /// Stable upper-case name of an observation, such as `DNSBL_ZEN_SBL`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Symbol(Arc<str>);
+#[derive(Clone)]
+pub struct Symbol(&'static Name);
 
 /// Name of a check, such as `dnsbl.zen`; a label of metrics and traces.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CheckName(Arc<str>);
+#[derive(Clone)]
+pub struct CheckName(&'static Name);
+
+static SYMBOLS: Names = Names::new();
+static CHECKS: Names = Names::new();
 
 /// Short, loggable reason, free of message content and of control characters; at most 200 characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,14 +48,17 @@ pub struct Spec {
 impl Symbol {
     /// Upper-case ASCII letters, digits and `_`, beginning with a letter, at most 64.
     pub fn new(name: &str) -> Result<Self, String> {
+        if let Some(known) = SYMBOLS.known(name) {
+            return Ok(Self(known));
+        }
         let fits = name.len() <= 64
             && name.starts_with(|c: char| c.is_ascii_uppercase())
             && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
-        if fits {
-            Ok(Self(name.into()))
-        } else {
-            Err(format!("`{name}` is no symbol: write upper-case letters, digits and _"))
+        if !fits {
+            return Err(format!("`{name}` is no symbol: write upper-case letters, digits and _"));
         }
+        let kept = SYMBOLS.keep(name).map(Self);
+        kept.ok_or_else(|| format!("`{name}` is one symbol too many: {MAX_NAMES} were named since the program started"))
     }
 
     /// A symbol that stands in our code. Panics on a malformed name, which a unit test of its check would show.
@@ -63,19 +68,31 @@ impl Symbol {
 
     /// The name.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.0.text
+    }
+
+    /// Its number among all symbols of this program, counted from zero.
+    pub fn index(&self) -> usize {
+        self.0.index
     }
 }
 
 impl CheckName {
-    /// Any short name; shown in metrics and traces.
+    /// Any short name; shown in metrics and traces. Beyond the bound all have one name, which a registry
+    /// does not take twice.
     pub fn new(name: &str) -> Self {
-        Self(name.into())
+        static TOO_MANY: LazyLock<Name> = LazyLock::new(|| Name { text: "too-many-names".into(), index: MAX_NAMES });
+        Self(CHECKS.keep(name).unwrap_or_else(|| &TOO_MANY))
     }
 
     /// The name.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.0.text
+    }
+
+    /// Its number among all checks of this program, counted from zero.
+    pub fn index(&self) -> usize {
+        self.0.index
     }
 }
 
@@ -99,38 +116,5 @@ impl Finding {
     }
 }
 
-impl Borrow<str> for Symbol {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Borrow<str> for CheckName {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Symbol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for Symbol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for CheckName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for CheckName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+is_a_name!(Symbol);
+is_a_name!(CheckName);

@@ -3,7 +3,6 @@
 //! All bounds are sound: whatever open lines will report, the score lies within them. They are not
 //! always tight (composites and members of one group are treated as independent of each other).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::card::{Line, LineState, Scope, Scorecard};
@@ -32,14 +31,19 @@ pub struct Lens {
 #[derive(Debug)]
 pub struct View<'a> {
     weights: &'a Weights,
-    seen: BTreeMap<&'a Symbol, Seen>,
+    /// By [`Symbol::index`].
+    seen: Vec<Seen>,
+    /// Which of these say anything, each once.
+    named: Vec<&'a Symbol>,
     span: Span,
     shadow: bool,
 }
 
 /// One symbol, as far as it is known.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Seen {
+    /// It is among the named.
+    named: bool,
     /// The greatest strength found; a symbol counts once, however many lines found it.
     found: Option<Percent>,
     /// An open line may find it yet.
@@ -116,7 +120,8 @@ impl Lens {
 impl<'a> View<'a> {
     pub(super) fn new(card: &'a Scorecard, lens: Lens) -> Self {
         let weights = card.weights();
-        let mut view = Self { weights, seen: BTreeMap::new(), span: Span::default(), shadow: lens.shadow };
+        let (seen, named) = (vec![Seen::default(); weights.width()], Vec::with_capacity(32));
+        let mut view = Self { weights, seen, named, span: Span::default(), shadow: lens.shadow };
         let mut ledger = Ledger::new(weights);
         let mut lines = card.lines().filter(|(scope, line)| lens.sees_line(*scope, line)).peekable();
         while let Some((scope, line)) = lines.next() {
@@ -131,10 +136,12 @@ impl<'a> View<'a> {
             let holds = composite.holds(|symbol| view.has(symbol));
             let weighed = weights.of(&composite.symbol);
             if holds != Tri::No && view.counts(weighed) {
-                let found = (holds == Tri::Yes).then_some(Percent::FULL);
-                let seen = Seen { found, open: holds == Tri::Maybe, composite: true };
-                view.seen.insert(&composite.symbol, seen);
-                ledger.add(weighed, seen.bounds(weighed));
+                let seen = view.entry(&composite.symbol);
+                seen.found = (holds == Tri::Yes).then_some(Percent::FULL);
+                seen.open = holds == Tri::Maybe;
+                seen.composite = true;
+                let bounds = seen.bounds(weighed);
+                ledger.add(weighed, bounds);
             }
         }
         view.span = ledger.total();
@@ -143,7 +150,7 @@ impl<'a> View<'a> {
 
     /// Whether `symbol` was found.
     pub fn has(&self, symbol: &Symbol) -> Tri {
-        match self.seen.get(symbol) {
+        match self.seen.get(symbol.index()) {
             Some(Seen { found: Some(_), .. }) => Tri::Yes,
             Some(Seen { open: true, .. }) => Tri::Maybe,
             _ => Tri::No,
@@ -159,13 +166,17 @@ impl<'a> View<'a> {
     pub fn parts(&self) -> Vec<Part> {
         let mut ledger = Ledger::new(self.weights);
         let mut parts = Vec::new();
-        for (symbol, seen) in &self.seen {
-            let Some(strength) = seen.found else { continue };
+        let mut named = self.named.clone();
+        named.sort_unstable();
+        for symbol in named {
+            let Some(Seen { found: Some(strength), composite, .. }) = self.seen.get(symbol.index()).copied() else {
+                continue;
+            };
             let weighed = self.weights.of(symbol);
             let score = weighed.weight.scaled(strength);
             ledger.add(weighed, (score.get().into(), score.get().into()));
-            let symbol = (*symbol).clone();
-            parts.push(if seen.composite { Part::Composite(symbol, score) } else { Part::Finding(symbol, score) });
+            let symbol = symbol.clone();
+            parts.push(if composite { Part::Composite(symbol, score) } else { Part::Finding(symbol, score) });
         }
         parts.extend(ledger.adjustments());
         parts
@@ -173,7 +184,7 @@ impl<'a> View<'a> {
 
     /// What `symbol` adds as far as it was found, its group's cap aside.
     pub fn contribution(&self, symbol: &Symbol) -> Score {
-        let found = self.seen.get(symbol).and_then(|seen| seen.found);
+        let found = self.seen.get(symbol.index()).and_then(|seen| seen.found);
         found.map_or(Score::ZERO, |strength| self.weights.of(symbol).weight.scaled(strength))
     }
 
@@ -202,14 +213,22 @@ impl<'a> View<'a> {
     }
 
     fn entry(&mut self, symbol: &'a Symbol) -> &mut Seen {
-        self.seen.entry(symbol).or_insert(Seen { found: None, open: false, composite: false })
+        let index = symbol.index();
+        if index >= self.seen.len() {
+            self.seen.resize(index + 1, Seen::default());
+        }
+        let entry = self.seen.get_mut(index).expect("there is room for it");
+        if !std::mem::replace(&mut entry.named, true) {
+            self.named.push(symbol);
+        }
+        entry
     }
 
     /// Adds the symbols of one check, `open` of whose lines have not reported.
     fn add_up(&self, line: &Line, open: usize, ledger: &mut Ledger<'_>) {
         let one_at_most = line.spec.exclusive && open == 1;
         let seen = line.spec.emits.iter().filter_map(|symbol| {
-            let seen = self.seen.get(symbol)?;
+            let seen = self.seen.get(symbol.index()).filter(|seen| seen.named)?;
             Some((self.weights.of(symbol), *seen))
         });
         if !one_at_most {
@@ -217,13 +236,17 @@ impl<'a> View<'a> {
             return;
         }
         // By group, what the one symbol to come could change at most.
-        let mut changes: BTreeMap<usize, (i64, i64)> = BTreeMap::new();
+        let mut changes: Vec<(usize, (i64, i64))> = Vec::new();
         for (weighed, seen) in seen {
             let known = seen.known(weighed);
             ledger.add(weighed, (known, known));
             let (low, high) = seen.bounds(weighed);
-            let change = changes.entry(ledger.slot(weighed)).or_default();
-            *change = (change.0.min(low - known), change.1.max(high - known));
+            let change = (low - known, high - known);
+            let slot = ledger.slot(weighed);
+            match changes.iter_mut().find(|(other, _)| *other == slot) {
+                Some((_, all)) => *all = (all.0.min(change.0), all.1.max(change.1)),
+                None => changes.push((slot, (change.0.min(0), change.1.max(0)))),
+            }
         }
         for (slot, bounds) in changes {
             ledger.add_at(slot, bounds);

@@ -15,6 +15,8 @@ use super::symbol::Symbol;
 #[derive(Clone, Debug, Default)]
 pub struct Weights {
     known: BTreeMap<Symbol, Weighed>,
+    /// The same by [`Symbol::index`].
+    table: Vec<Weighed>,
     groups: Vec<Group>,
     /// Each after those that it reads.
     composites: Vec<Composite>,
@@ -125,7 +127,7 @@ impl Weights {
 
     /// What is known about `symbol`; nothing weighs nothing.
     pub fn of(&self, symbol: &Symbol) -> Weighed {
-        self.known.get(symbol).copied().unwrap_or_default()
+        self.table.get(symbol.index()).copied().unwrap_or_default()
     }
 
     /// True if a check can emit it or a composite defines it.
@@ -136,6 +138,11 @@ impl Weights {
     /// Every known symbol, composites included, in order.
     pub fn symbols(&self) -> impl Iterator<Item = (&Symbol, Weighed)> {
         self.known.iter().map(|(symbol, weighed)| (symbol, *weighed))
+    }
+
+    /// One more than the greatest [`Symbol::index`] of a known symbol.
+    pub(super) fn width(&self) -> usize {
+        self.table.len()
     }
 
     /// All groups; [`Weighed::group`] counts in them.
@@ -206,11 +213,22 @@ impl WeightsBuilder {
             Vec::new()
         });
         if problems.is_empty() {
-            Ok(Weights { known, groups: self.groups, composites, has_shadow: !self.shadow.is_empty() })
+            let table = by_index(&known);
+            Ok(Weights { known, table, groups: self.groups, composites, has_shadow: !self.shadow.is_empty() })
         } else {
             Err(problems)
         }
     }
+}
+
+fn by_index(known: &BTreeMap<Symbol, Weighed>) -> Vec<Weighed> {
+    let mut table = vec![Weighed::default(); known.keys().map(|symbol| symbol.index() + 1).max().unwrap_or_default()];
+    for (symbol, weighed) in known {
+        if let Some(entry) = table.get_mut(symbol.index()) {
+            *entry = *weighed;
+        }
+    }
+    table
 }
 
 fn unknown(symbol: &Symbol, place: Place) -> WeightsProblem {
