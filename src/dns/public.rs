@@ -22,7 +22,7 @@ const KNOWN: [(&str, &[&str]); 11] = [
 pub fn operator(resolver: IpAddr) -> Option<&'static str> {
     let resolver = resolver.to_canonical().to_string();
     let is_of = |known: &&str| resolver == **known || (known.ends_with(['.', ':']) && resolver.starts_with(*known));
-    KNOWN.iter().find(|(_, addresses)| addresses.iter().any(|known| is_of(&known))).map(|(operator, _)| *operator)
+    KNOWN.iter().find(|(_, addresses)| addresses.iter().any(is_of)).map(|(operator, _)| *operator)
 }
 
 #[cfg(test)]

@@ -178,8 +178,8 @@ impl Records {
             more
         }
         match self {
-            Self::A(records) => cut(records, most, |addr| size_of_val(addr)),
-            Self::Aaaa(records) => cut(records, most, |addr| size_of_val(addr)),
+            Self::A(records) => cut(records, most, size_of_val),
+            Self::Aaaa(records) => cut(records, most, size_of_val),
             Self::Ptr(records) | Self::Txt(records) | Self::Ns(records) => cut(records, most, octets_of_text),
             Self::Mx(records) => cut(records, most, octets_of_mx),
         }
