@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Failed;
 use crate::config::Loaded;
 use crate::config::raw::LogFormat;
+use crate::config::resolvers;
 use crate::net::listener::Inherited;
 use crate::server::proxy::{Proxy, workers};
 use crate::server::{Server, signals};
@@ -32,6 +33,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failed> {
     let log = log::start(format, loaded.config.log.level.as_str())?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %arguments.config.display(), "starting");
     for warning in loaded.warnings.iter() {
+        tracing::warn!(%warning, "configuration");
+    }
+    for warning in resolvers::warnings(&loaded.config) {
         tracing::warn!(%warning, "configuration");
     }
     // Changes the environment, so before there are threads.
