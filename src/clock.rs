@@ -1,7 +1,7 @@
 //! Wall-clock time as a port. Monotonic time is `tokio::time`'s, which tests can pause.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Where wall-clock time comes from; read once per transaction.
 pub trait Clock: Send + Sync + 'static {
@@ -17,6 +17,11 @@ impl Clock for SystemClock {
     fn now(&self) -> SystemTime {
         SystemTime::now()
     }
+}
+
+/// Whole seconds since 1970; a time before that is 1970.
+pub fn seconds(at: SystemTime) -> u64 {
+    at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// The clock that production code is built with.

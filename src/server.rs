@@ -35,7 +35,7 @@ pub use listeners::BindError;
 
 use crate::net::listener::{self, AcceptLimits, Inherited};
 use crate::net::{self, Gate, accept};
-use crate::store::Store;
+use crate::store::Forwarders;
 use crate::telemetry::admin::{self, Health, Pages, Readiness};
 use intake::Intake;
 use listeners::{Change, Listener};
@@ -103,7 +103,7 @@ pub struct Server<D> {
     registry: Registry,
     loader: Loader,
     state: Arc<State>,
-    store: Option<Arc<dyn Store>>,
+    store: Option<Arc<dyn Forwarders>>,
 }
 
 /// What the admin pages see.
@@ -146,7 +146,7 @@ impl<D: Dialogue> Server<D> {
 
     /// Shows on the admin pages what `store` remembers.
     #[must_use]
-    pub fn remembering(self, store: Option<Arc<dyn Store>>) -> Self {
+    pub fn remembering(self, store: Option<Arc<dyn Forwarders>>) -> Self {
         Self { store, ..self }
     }
 
@@ -165,7 +165,7 @@ impl<D: Dialogue> Server<D> {
         let admin_stop = CancellationToken::new();
         let admin_task = self.admin.take().map(|socket| {
             let health: Arc<dyn Health> = self.state.clone();
-            let pages = Pages { registry: self.registry.clone(), health, store: self.store.take() };
+            let pages = Pages::new(self.registry.clone(), health, self.store.take());
             tokio::spawn(admin::run(socket, pages, admin_stop.clone()))
         });
         let (acceptors, listeners) = self.start_accepting();

@@ -39,8 +39,8 @@ fn assert_generated(name: &str, table: &str) {
     assert!(&document[from..to] == table, "{name} is out of date: GATEPOST_WRITE_DOCS=1 cargo test --test docs");
 }
 
-/// Everything that a running proxy registers.
-async fn registry() -> Registry {
+/// Everything that a running proxy registers. Some of it is there as long as the proxy is.
+async fn registry() -> (Registry, Arc<Proxy>) {
     let text = text("config/demo.toml")
         + "[dns]\nservers = [\"127.0.0.1:53\"]\n\
         [[dns.zone]]\nname = \"bl.example.org\"\nfile = \"bl.txt\"\nformat = \"ip4set\"\n";
@@ -50,13 +50,13 @@ async fn registry() -> Registry {
     let proxy = Proxy::new(loaded, None, &registry).expect("a proxy");
     let ready = proxy.backends_ready();
     let loader: Loader = Arc::new(|| Err("nothing to read".to_owned()));
-    Server::bind(plan, Inherited::default(), registry.clone(), proxy, loader, ready).expect("free ports");
-    registry
+    Server::bind(plan, Inherited::default(), registry.clone(), proxy.clone(), loader, ready).expect("free ports");
+    (registry, proxy)
 }
 
 #[tokio::test]
 async fn every_metric_is_documented() {
-    let registry = registry().await;
+    let (registry, _proxy) = registry().await;
     let families = registry.gather();
     let mut table = "| name | type | labels | what it tells |\n|---|---|---|---|\n".to_owned();
     for (known, family) in metrics::catalogue(&registry).zip(&families) {
@@ -70,7 +70,7 @@ async fn every_metric_is_documented() {
 
 #[tokio::test]
 async fn dashboards_name_only_metrics_that_exist() {
-    let registry = registry().await;
+    let (registry, _proxy) = registry().await;
     let known: BTreeSet<String> = metrics::catalogue(&registry)
         .flat_map(|family| match family.kind {
             "histogram" => ["_bucket", "_sum", "_count"].map(|part| family.name.clone() + part).to_vec(),

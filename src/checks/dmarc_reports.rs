@@ -9,26 +9,19 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{Check, Fate};
-use crate::facts::{AuthResult, Dkim, Dmarc, DmarcPolicy, DmarcRecord, MessageFacts, Spf};
+use crate::facts::{AuthResult, Dkim, Dmarc, DmarcPolicy, MessageFacts, Spf};
 use crate::scoring::{CheckName, Outcome, Skip, Spec};
 use crate::smtp::ReversePath;
-use crate::store::{DmarcObservation, Store};
+use crate::store::{Disposition, DmarcObservation, DmarcRow, Override, Reports};
 use crate::units::{canonical, is_local_scope};
 use crate::verdict::Verdict;
 
 /// Signatures of one message that a report names; more are no mail but an attack on the report.
 const SIGNATURES: usize = 16;
-/// Why mail that a policy wanted suspected or refused went on.
-const JUDGED_AS_A_WHOLE: &str = "DMARC is one finding among several here";
-/// Why it went on where the policy is only being tried out.
-const TESTING: &str = "the policy says t=y";
-/// Why mail was refused that a policy wanted suspected.
-const NO_QUARANTINE: &str = "mail is refused or passed on here, never put aside";
-
 /// Counts messages for reports.
 pub struct DmarcReports {
     spec: Spec,
-    store: Arc<dyn Store>,
+    store: Arc<dyn Reports>,
 }
 
 /// What others found out about one message.
@@ -50,7 +43,7 @@ pub struct Seen<'f> {
 
 impl DmarcReports {
     /// Remembers in `store`.
-    pub fn new(store: Arc<dyn Store>) -> Self {
+    pub fn new(store: Arc<dyn Reports>) -> Self {
         Self { spec: Spec { name: CheckName::new("dmarc_reports"), emits: Arc::new([]), exclusive: false }, store }
     }
 }
@@ -98,22 +91,21 @@ pub fn observe(seen: Seen<'_>, fate: &Fate) -> Option<DmarcObservation> {
     if is_local_scope(client) || !is_final(fate) || !matches!(dmarc.result, AuthResult::Pass | AuthResult::Fail) {
         return None;
     }
-    let (disposition, overridden) = disposition(dmarc, record, fate.verdict);
+    let (disposition, overridden) = disposition(dmarc, fate.verdict);
     let envelope_from = reverse_path.mailbox().map(|mailbox| mailbox.domain().to_ascii_lower()).unwrap_or_default();
     let signatures = dkim.signatures.iter().filter(|signature| !signature.domain.is_empty()).take(SIGNATURES);
-    Some(DmarcObservation {
-        record: record.clone(),
+    let row = DmarcRow {
         source: canonical(client),
         header_from: dmarc.author_domain.clone()?,
         envelope_from: envelope_from.into(),
         disposition,
-        overridden: overridden.map(|(kind, words)| (kind, words.to_owned())),
+        overridden,
         spf_aligned: dmarc.spf_aligned,
         dkim_aligned: dmarc.dkim_aligned.is_some(),
-        spf: (spf.domain.clone(), *reverse_path == ReversePath::Null, spf.result),
+        spf: (spf.domain.clone(), spf.result),
         dkim: signatures.map(|one| (one.domain.clone(), one.selector.clone(), one.result)).collect(),
-        at,
-    })
+    };
+    Some(DmarcObservation { record: record.clone(), row, at })
 }
 
 /// True for transactions that have ended for good: mail that comes again is not counted twice.
@@ -129,26 +121,16 @@ fn is_final(fate: &Fate) -> bool {
 
 /// What was done on behalf of DMARC, and why it was not what the policy asks for. A refusal of mail of
 /// which the policy asks nothing had other reasons, which are nobody's business.
-fn disposition(
-    dmarc: &Dmarc,
-    record: &DmarcRecord,
-    verdict: Verdict,
-) -> (DmarcPolicy, Option<(&'static str, &'static str)>) {
+fn disposition(dmarc: &Dmarc, verdict: Verdict) -> (Disposition, Option<Override>) {
     if dmarc.result == AuthResult::Pass {
-        return (DmarcPolicy::None, None);
+        return (Disposition::Pass, None);
     }
-    let published = match dmarc.author_domain.as_ref() == Some(&record.domain) {
-        true => record.policy,
-        false => record.subdomain_policy,
-    };
+    let testing = (dmarc.published != dmarc.policy).then_some(Override::Testing);
     match (verdict, dmarc.policy) {
-        (_, DmarcPolicy::None) if record.testing && published != DmarcPolicy::None => {
-            (DmarcPolicy::None, Some(("policy_test_mode", TESTING)))
-        }
-        (_, DmarcPolicy::None) => (DmarcPolicy::None, None),
-        (Verdict::Reject, DmarcPolicy::Reject) => (DmarcPolicy::Reject, None),
-        (Verdict::Reject, DmarcPolicy::Quarantine) => (DmarcPolicy::Reject, Some(("local_policy", NO_QUARANTINE))),
-        (Verdict::Forward | Verdict::Defer, _) => (DmarcPolicy::None, Some(("local_policy", JUDGED_AS_A_WHOLE))),
+        (_, DmarcPolicy::None) => (Disposition::None, testing),
+        (Verdict::Reject, DmarcPolicy::Reject) => (Disposition::Reject, None),
+        (Verdict::Reject, DmarcPolicy::Quarantine) => (Disposition::Reject, Some(Override::NeverPutAside)),
+        (Verdict::Forward | Verdict::Defer, _) => (Disposition::None, testing.or(Some(Override::JudgedAsAWhole))),
     }
 }
 

@@ -17,14 +17,14 @@ use super::{Check, Fate};
 use crate::facts::{AuthResult, Dkim, Dmarc, DmarcPolicy, MessageFacts, Spf};
 use crate::scoring::{CheckName, Outcome, Skip, Spec};
 use crate::smtp::ReversePath;
-use crate::store::{Sighting, SightingKind, Store};
+use crate::store::{self, Sighting, SightingKind};
 use crate::units::{canonical, is_local_scope, registered_domain};
 use crate::verdict::Verdict;
 
 /// Collects evidence about forwarders.
 pub struct Forwarders {
     spec: Spec,
-    store: Arc<dyn Store>,
+    store: Arc<dyn store::Forwarders>,
 }
 
 /// What others found out about one message.
@@ -42,7 +42,7 @@ pub struct Seen<'f> {
 
 impl Forwarders {
     /// Remembers in `store`.
-    pub fn new(store: Arc<dyn Store>) -> Self {
+    pub fn new(store: Arc<dyn store::Forwarders>) -> Self {
         Self { spec: Spec { name: CheckName::new("forwarders"), emits: Arc::new([]), exclusive: false }, store }
     }
 }
@@ -88,6 +88,10 @@ fn sighting(facts: &MessageFacts) -> Option<Sighting> {
     // SPF of a null reverse-path is about the HELO name, which is the hop's own.
     if is_local_scope(client.addr) || mail.reverse_path == ReversePath::Null {
         return None;
+    }
+    // A client whose name DNS did not tell must not be taken for one without: its network is not its own.
+    if client.vouched_name.is_none() {
+        client.name.get()?;
     }
     let dmarc = facts.dmarc.get()?;
     let hop = hop(client.confirmed_name(), client.addr);

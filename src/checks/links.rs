@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tracing::debug;
+
 use crate::facts::MessageFacts;
 use crate::message::Links;
 
@@ -14,13 +16,18 @@ pub async fn links(facts: &MessageFacts) -> &Links {
 }
 
 async fn find(facts: &MessageFacts) -> Links {
-    if facts.message.octets().len() <= IN_PLACE {
-        return Links::of(&facts.message);
+    let links = if facts.message.octets().len() <= IN_PLACE {
+        Links::of(&facts.message)
+    } else {
+        let message = Arc::clone(&facts.message);
+        // It fails only if the runtime ends meanwhile.
+        let found = tokio::task::spawn_blocking(move || Links::of(&message)).await;
+        found.unwrap_or_else(|_| Links { truncated: true, ..Links::default() })
+    };
+    if links.truncated {
+        debug!(hosts = links.hosts.len(), addresses = links.addresses.len(), "links.cut");
     }
-    let message = Arc::clone(&facts.message);
-    // It fails only if the runtime ends meanwhile.
-    let found = tokio::task::spawn_blocking(move || Links::of(&message)).await;
-    found.unwrap_or_else(|_| Links { truncated: true, ..Links::default() })
+    links
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{Failed, columns, wants_colour};
 use crate::backend::settings::Address;
 use crate::config::why::{self, Why};
-use crate::config::{self, Loaded, failures};
+use crate::config::{self, Loaded, failures, resolvers};
 use crate::dns::zones;
 
 /// Arguments of `check-config`.
@@ -37,6 +37,9 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
     if !loaded.warnings.is_empty() {
         // Warnings are for people; what stands on standard output may be read by programs.
         let _ = write!(std::io::stderr(), "{}", loaded.warnings.render(wants_colour()));
+    }
+    for warning in resolvers::warnings(&loaded.config) {
+        let _ = writeln!(std::io::stderr(), "warning: {warning}");
     }
     let text = if arguments.failures { failures_table(&loaded) } else { summary(&loaded) };
     Ok(write!(out, "{text}")?)

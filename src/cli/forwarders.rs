@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::{Failed, check_config, columns};
 use crate::config::Config;
-use crate::store::{AUTHOR_DOMAINS, embedded};
+use crate::store::{AUTHOR_DOMAINS, WantedHops, embedded};
 use crate::telemetry::admin::hop::Hop;
 
 /// Arguments of `forwarders`.
@@ -32,6 +32,9 @@ pub struct Arguments {
     /// Print also hops that have forwarded nothing.
     #[arg(long)]
     pub all: bool,
+    /// Print so many hops at most, those that have forwarded most.
+    #[arg(long, value_name = "NUMBER", default_value_t = 10_000)]
+    pub limit: usize,
     /// What it takes to be proposed.
     #[command(flatten)]
     pub thresholds: Thresholds,
@@ -64,17 +67,15 @@ struct Judged<'h> {
 
 /// Prints hops and proposals.
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
-    let mut hops = known(&check_config::load(&arguments.config)?.config)?;
-    if !arguments.all {
-        hops.retain(|hop| hop.forwarded > 0);
-    }
+    let wanted = WantedHops { forwarding: !arguments.all, most: arguments.limit };
+    let hops = known(&check_config::load(&arguments.config)?.config, wanted)?;
     let text = if arguments.json { json(&hops, arguments.thresholds)? } else { text(&hops, arguments.thresholds) };
     Ok(write!(out, "{text}")?)
 }
 
 /// What the running proxy knows; if there is none, what the file holds.
-fn known(config: &Config) -> Result<Vec<Hop>, Failed> {
-    let nobody = match config.admin.map(ask::hops) {
+fn known(config: &Config, wanted: WantedHops) -> Result<Vec<Hop>, Failed> {
+    let nobody = match config.admin.map(|address| ask::hops(address, wanted)) {
         Some(Ok(hops)) => return Ok(hops),
         Some(Err(ask::Refused::Answer(why))) => return Err(Failed(why)),
         Some(Err(ask::Refused::Nobody(why))) => why,
@@ -85,7 +86,7 @@ fn known(config: &Config) -> Result<Vec<Hop>, Failed> {
             "{nobody}; and [store] path is not set: what is remembered, the running proxy alone knows"
         )));
     };
-    let hops = embedded::hops_in(path, &config.store, SystemTime::now());
+    let hops = embedded::hops_in(path, &config.store, wanted, SystemTime::now());
     let hops = hops.map_err(|why| Failed(format!("{nobody}; {why}")))?;
     Ok(hops.iter().map(Hop::from).collect())
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Failed;
 use crate::config::Loaded;
 use crate::config::raw::LogFormat;
+use crate::config::resolvers;
 use crate::net::listener::Inherited;
 use crate::server::proxy::{Proxy, workers};
 use crate::server::{Server, signals};
@@ -34,6 +35,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failed> {
     for warning in loaded.warnings.iter() {
         tracing::warn!(%warning, "configuration");
     }
+    for warning in resolvers::warnings(&loaded.config) {
+        tracing::warn!(%warning, "configuration");
+    }
     // Changes the environment, so before there are threads.
     let inherited = Inherited::from_env();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers().get()).enable_all().build()?;
@@ -49,7 +53,7 @@ async fn serve(loaded: Loaded, path: &Path, log: log::Handle, inherited: Inherit
     let proxy = Proxy::new(loaded, None, &registry)?;
     let (loader, ready) = (proxy.loader(path.to_owned(), log), proxy.backends_ready());
     let server = Server::bind(plan, inherited, registry, proxy.clone(), loader, ready)?;
-    let server = server.remembering(proxy.store());
+    let server = server.remembering(proxy.forwarders());
     proxy.warm_up().await;
     let ended = server.run(orders).await;
     proxy.close().await;

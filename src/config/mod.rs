@@ -15,6 +15,7 @@ mod judging;
 pub mod problem;
 pub mod raw;
 pub mod reload;
+pub mod resolvers;
 pub mod rules;
 pub mod shape;
 pub mod source;

@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout};
 
 use self::shelf::{Known, Memory, Shelf};
 use super::question::{Kind, Network, Question, Records, Response};
-use super::{Answer, Lookup, LookupError, Metrics, Mx, Settings};
+use super::{Answer, Freshness, Heard, Lookup, LookupError, Metrics, Mx, Origin, Settings};
 
 /// A [`Lookup`] over a [`Network`].
 pub struct Cache<N> {
@@ -83,14 +83,14 @@ const SHARDS: usize = 64;
 /// A shard of fewer answers than this would forget by bad luck what others have room for.
 const SHARD_AT_LEAST: usize = 16;
 
-/// More records than this serve nobody: SPF ends at ten names, a DKIM key is one text.
-const RECORDS: usize = 128;
+/// No message of DNS has addresses or texts of more octets than this, however small each is; none of them is
+/// left out, since one that is missing would be evidence. Names may take more, since a message can repeat a
+/// long one by two octets: of names, nobody looks at as many as there is room for.
+const OCTETS: usize = 192 * 1024;
 
-/// Even an answer that may not be kept (TTL 0) serves the checks of the session that asked.
+/// Even an answer that may not be kept (TTL 0, or a negative one without SOA: RFC 2308 5) serves the checks of
+/// the session that asked.
 const SHORTEST: Duration = Duration::from_secs(5);
-
-/// How long "no such record" holds if the answer does not say.
-const NEGATIVE_WITHOUT_TTL: Duration = Duration::from_secs(30);
 
 /// How long a question that failed is not asked again (RFC 9520 3.2: 1 s to 5 min; RFC 8767 5).
 const FAILED: Duration = Duration::from_secs(5);
@@ -150,13 +150,36 @@ impl<N: Network> Cache<N> {
         reply.map(|known| (known, false))
     }
 
+    /// As [`Lookup::hear_a`] promises: nothing expired, and with whose question it was.
+    async fn hear(&self, question: &Question, freshness: Freshness, within: Duration) -> (Reply, Origin) {
+        let metrics = &self.shared.metrics;
+        let (waiting, joined) = match self.shared.place_of_the_fresh(question, freshness) {
+            Ok(way) => way,
+            Err(Ok(known)) => {
+                metrics.hit.inc();
+                return (Ok(known), Origin::Memory);
+            }
+            Err(Err(why)) => {
+                metrics.failed.inc();
+                return (Err(why), Origin::Memory);
+            }
+        };
+        let reply = timeout(within, landed(waiting)).await.unwrap_or(Err(LookupError::Timeout));
+        if joined {
+            metrics.joined.inc();
+            return (reply, Origin::Joined);
+        }
+        metrics.miss.inc();
+        (reply, Origin::Asked)
+    }
+
     async fn answer<T>(
         &self,
         question: Result<Question, LookupError>,
-        pick: fn(Records) -> Option<Arc<[T]>>,
+        pick: fn(Records) -> Arc<[T]>,
     ) -> Result<Answer<T>, LookupError> {
         let (known, cached) = self.ask(question?).await?;
-        Ok(Answer { records: pick(known.records).unwrap_or_else(|| [].into()), exists: known.exists, cached })
+        Ok(Answer { records: pick(known.records), exists: known.exists, cached })
     }
 }
 
@@ -177,27 +200,53 @@ impl<N: Network> Shared<N> {
             Memory::Wanting { stale: None, failed: Some(why) } => return Place::Failed(why),
             Memory::Wanting { stale, failed: None } => stale,
         };
-        let (waiting, joined) = if let Some(waiting) = shard.asked.get(question).cloned() {
-            drop(shard);
-            (waiting, true)
-        } else if let Ok(permit) = self.permits.clone().try_acquire_owned() {
-            let (reply, waiting) = watch::channel(None);
-            shard.asked.insert(question.clone(), waiting.clone());
-            // The flight takes the lock when it ends, and might end at once.
-            drop(shard);
-            self.metrics.in_flight.inc();
-            let flight =
-                Flight { shared: self.clone(), question: question.clone(), reply, landed: false, _permit: permit };
-            tokio::spawn(flight.travel());
-            (waiting, false)
-        } else {
-            self.metrics.count(question.kind(), &Err(LookupError::Overloaded));
-            return stale.map_or(Place::Failed(LookupError::Overloaded), Place::Stale);
-        };
-        match stale {
-            Some(known) if self.network.is_down() => Place::Stale(known),
-            stale => Place::Asked { waiting, joined, stale },
+        match (self.way(shard, question), stale) {
+            (Ok(_), Some(known)) if self.network.is_down() => Place::Stale(known),
+            (Ok((waiting, joined)), stale) => Place::Asked { waiting, joined, stale },
+            (Err(_), Some(known)) => Place::Stale(known),
+            (Err(why), None) => Place::Failed(why),
         }
+    }
+
+    /// As [`Self::place`], for who wants nothing expired, and perhaps nothing remembered: the way that the
+    /// question takes, or what is known of it.
+    fn place_of_the_fresh(
+        self: &Arc<Self>,
+        question: &Question,
+        freshness: Freshness,
+    ) -> Result<(Waiting, bool), Reply> {
+        let mut shard = self.shard(question);
+        if freshness == Freshness::Holds {
+            match shard.shelf.recall(question, Instant::now()) {
+                Memory::Fresh(known) => return Err(Ok(known)),
+                Memory::Wanting { failed: Some(why), .. } => return Err(Err(why)),
+                Memory::Wanting { failed: None, .. } => {}
+            }
+        }
+        self.way(shard, question).map_err(Err)
+    }
+
+    /// Joins the question if it is on its way, and sends it off if it is not. True if it is joined.
+    fn way(
+        self: &Arc<Self>,
+        mut shard: MutexGuard<'_, Shard>,
+        question: &Question,
+    ) -> Result<(Waiting, bool), LookupError> {
+        if let Some(waiting) = shard.asked.get(question).cloned() {
+            return Ok((waiting, true));
+        }
+        let Ok(permit) = self.permits.clone().try_acquire_owned() else {
+            self.metrics.count(question.kind(), &Err(LookupError::Overloaded));
+            return Err(LookupError::Overloaded);
+        };
+        let (reply, waiting) = watch::channel(None);
+        shard.asked.insert(question.clone(), waiting.clone());
+        // The flight takes the lock when it ends, and might end at once.
+        drop(shard);
+        self.metrics.in_flight.inc();
+        let flight = Flight { shared: self.clone(), question: question.clone(), reply, landed: false, _permit: permit };
+        tokio::spawn(flight.travel());
+        Ok((waiting, false))
     }
 
     fn shard(&self, question: &Question) -> MutexGuard<'_, Shard> {
@@ -206,11 +255,11 @@ impl<N: Network> Shared<N> {
     }
 
     fn known(&self, mut response: Response) -> Known {
-        if response.records.truncate(RECORDS) {
+        if response.records.truncate(OCTETS) {
             self.metrics.cut.inc();
         }
         let lifetime = if response.records.is_empty() {
-            response.ttl.unwrap_or(NEGATIVE_WITHOUT_TTL).max(SHORTEST).min(self.negative_ttl_max)
+            response.ttl.unwrap_or(SHORTEST).max(SHORTEST).min(self.negative_ttl_max)
         } else {
             response.ttl.unwrap_or(SHORTEST).max(SHORTEST).min(self.ttl_max)
         };
@@ -253,45 +302,39 @@ impl<N: Network> Drop for Flight<N> {
 
 impl<N: Network> Lookup for Cache<N> {
     fn a<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Ipv4Addr>, LookupError>> {
-        Box::pin(self.answer(Question::new(Kind::A, name), |records| match records {
-            Records::A(records) => Some(records),
-            _ => None,
-        }))
+        Box::pin(self.answer(Question::new(Kind::A, name), Records::into_a))
+    }
+
+    fn hear_a<'a>(&'a self, name: &'a str, freshness: Freshness, within: Duration) -> BoxFuture<'a, Heard<Ipv4Addr>> {
+        Box::pin(async move {
+            let (reply, origin) = match Question::new(Kind::A, name) {
+                Ok(question) => self.hear(&question, freshness, within).await,
+                Err(why) => (Err(why), Origin::Asked),
+            };
+            let cached = origin == Origin::Memory;
+            let answer = reply.map(|known| Answer { records: known.records.into_a(), exists: known.exists, cached });
+            Heard { answer, origin }
+        })
     }
 
     fn aaaa<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Ipv6Addr>, LookupError>> {
-        Box::pin(self.answer(Question::new(Kind::Aaaa, name), |records| match records {
-            Records::Aaaa(records) => Some(records),
-            _ => None,
-        }))
+        Box::pin(self.answer(Question::new(Kind::Aaaa, name), Records::into_aaaa))
     }
 
     fn ptr(&self, addr: IpAddr) -> BoxFuture<'_, Result<Answer<Arc<str>>, LookupError>> {
-        Box::pin(self.answer(Ok(Question::names_of(addr)), |records| match records {
-            Records::Ptr(records) => Some(records),
-            _ => None,
-        }))
+        Box::pin(self.answer(Ok(Question::names_of(addr)), Records::into_texts))
     }
 
     fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Arc<str>>, LookupError>> {
-        Box::pin(self.answer(Question::new(Kind::Txt, name), |records| match records {
-            Records::Txt(records) => Some(records),
-            _ => None,
-        }))
+        Box::pin(self.answer(Question::new(Kind::Txt, name), Records::into_texts))
     }
 
     fn mx<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Mx>, LookupError>> {
-        Box::pin(self.answer(Question::new(Kind::Mx, name), |records| match records {
-            Records::Mx(records) => Some(records),
-            _ => None,
-        }))
+        Box::pin(self.answer(Question::new(Kind::Mx, name), Records::into_mx))
     }
 
     fn ns<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Arc<str>>, LookupError>> {
-        Box::pin(self.answer(Question::new(Kind::Ns, name), |records| match records {
-            Records::Ns(records) => Some(records),
-            _ => None,
-        }))
+        Box::pin(self.answer(Question::new(Kind::Ns, name), Records::into_texts))
     }
 }
 

@@ -47,12 +47,7 @@ impl Resolver {
     /// Sends nothing yet. Errors: no servers are given, and the system has none.
     pub fn over_servers(settings: &Settings, metrics: Arc<Metrics>) -> Result<Self, SetupError> {
         let refused = |why: NetError| SetupError(why.to_string());
-        let configs = if settings.servers.is_empty() {
-            // Only the servers are taken over: never its search list, nor its options.
-            system_servers(read_system_conf().map_err(refused)?.0.name_servers())
-        } else {
-            settings.servers.clone()
-        };
+        let configs = servers(settings)?;
         if configs.is_empty() {
             return Err(SetupError("none is named".to_owned()));
         }
@@ -63,6 +58,19 @@ impl Resolver {
         let servers = Servers::new(servers, settings, &metrics);
         Ok(Cache::new(servers, settings, metrics))
     }
+}
+
+/// The servers that are asked: those of the settings, or those of the system.
+///
+/// # Errors
+/// The settings name none, and those of the system cannot be read.
+pub fn servers(settings: &Settings) -> Result<Vec<SocketAddr>, SetupError> {
+    if !settings.servers.is_empty() {
+        return Ok(settings.servers.clone());
+    }
+    // Only the servers are taken over: never its search list, nor its options.
+    let system = read_system_conf().map_err(|why| SetupError(why.to_string()))?.0;
+    Ok(system_servers(system.name_servers()))
 }
 
 impl NameServer {

@@ -2,12 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
 use super::question::{Kind, Question, Records};
 use super::zones::LocalZones;
-use super::{Answer, Lookup, LookupError, Mx};
+use super::{Answer, Freshness, Heard, Lookup, LookupError, Mx, Origin};
 
 /// Answers for the local zones, and hands on all other questions.
 pub struct Local {
@@ -26,7 +27,7 @@ impl Local {
         &self,
         kind: Kind,
         name: &str,
-        pick: fn(Records) -> Option<Arc<[T]>>,
+        pick: fn(Records) -> Arc<[T]>,
     ) -> Option<Result<Answer<T>, LookupError>> {
         let zones = self.zones.current();
         if zones.is_empty() {
@@ -36,7 +37,7 @@ impl Local {
         let question = Question::new(kind, name).ok()?;
         let response = zones.ask(&question)?;
         Some(response.map(|response| Answer {
-            records: pick(response.records).unwrap_or_else(|| [].into()),
+            records: pick(response.records),
             exists: response.exists,
             cached: false,
         }))
@@ -51,13 +52,18 @@ fn ready<'a, T: Send + Sync + 'a>(
 
 impl Lookup for Local {
     fn a<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Ipv4Addr>, LookupError>> {
-        let pick = |records| if let Records::A(records) = records { Some(records) } else { None };
-        self.answer(Kind::A, name, pick).map_or_else(|| self.next.a(name), ready)
+        self.answer(Kind::A, name, Records::into_a).map_or_else(|| self.next.a(name), ready)
+    }
+
+    fn hear_a<'a>(&'a self, name: &'a str, freshness: Freshness, within: Duration) -> BoxFuture<'a, Heard<Ipv4Addr>> {
+        match self.answer(Kind::A, name, Records::into_a) {
+            Some(answer) => Box::pin(std::future::ready(Heard { answer, origin: Origin::Asked })),
+            None => self.next.hear_a(name, freshness, within),
+        }
     }
 
     fn aaaa<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Ipv6Addr>, LookupError>> {
-        let pick = |records| if let Records::Aaaa(records) = records { Some(records) } else { None };
-        self.answer(Kind::Aaaa, name, pick).map_or_else(|| self.next.aaaa(name), ready)
+        self.answer(Kind::Aaaa, name, Records::into_aaaa).map_or_else(|| self.next.aaaa(name), ready)
     }
 
     fn ptr(&self, addr: IpAddr) -> BoxFuture<'_, Result<Answer<Arc<str>>, LookupError>> {
@@ -67,8 +73,7 @@ impl Lookup for Local {
         }
         match zones.names_of(&Question::names_of(addr)) {
             Some(Ok(response)) => {
-                let records = if let Records::Ptr(names) = response.records { names } else { [].into() };
-                ready(Ok(Answer { records, exists: response.exists, cached: false }))
+                ready(Ok(Answer { records: response.records.into_texts(), exists: response.exists, cached: false }))
             }
             Some(Err(error)) => ready(Err(error)),
             None => self.next.ptr(addr),
@@ -76,18 +81,15 @@ impl Lookup for Local {
     }
 
     fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Arc<str>>, LookupError>> {
-        let pick = |records| if let Records::Txt(records) = records { Some(records) } else { None };
-        self.answer(Kind::Txt, name, pick).map_or_else(|| self.next.txt(name), ready)
+        self.answer(Kind::Txt, name, Records::into_texts).map_or_else(|| self.next.txt(name), ready)
     }
 
     fn mx<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Mx>, LookupError>> {
-        let pick = |records| if let Records::Mx(records) = records { Some(records) } else { None };
-        self.answer(Kind::Mx, name, pick).map_or_else(|| self.next.mx(name), ready)
+        self.answer(Kind::Mx, name, Records::into_mx).map_or_else(|| self.next.mx(name), ready)
     }
 
     fn ns<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Arc<str>>, LookupError>> {
-        let pick = |records| if let Records::Ns(records) = records { Some(records) } else { None };
-        self.answer(Kind::Ns, name, pick).map_or_else(|| self.next.ns(name), ready)
+        self.answer(Kind::Ns, name, Records::into_texts).map_or_else(|| self.next.ns(name), ready)
     }
 }
 

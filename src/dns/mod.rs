@@ -9,6 +9,7 @@ mod health;
 pub mod hickory;
 pub mod local;
 pub mod metrics;
+pub mod public;
 pub mod question;
 pub mod servers;
 pub mod zones;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio::time::timeout;
 
 pub use fixed::FixedDns;
 pub use hickory::Resolver;
@@ -95,6 +97,35 @@ pub enum LookupError {
 /// A mail exchanger: preference and host name.
 pub type Mx = (u16, Arc<str>);
 
+/// An answer, or why there is none, with where it comes from: for whoever watches over those who answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard<T> {
+    /// What was asked for. Never expired.
+    pub answer: Result<Answer<T>, LookupError>,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Where an answer comes from, or the news that there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It is what came of this very question.
+    Asked,
+    /// It is what came of the same question of somebody else, who also hears of it.
+    Joined,
+    /// It was known; it says nothing about how things are now.
+    Memory,
+}
+
+/// What an asker takes for an answer who would rather have none than an old one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// What is remembered and still holds, too.
+    Holds,
+    /// Only what is answered from now on.
+    Now,
+}
+
 /// DNS as checks see it.
 pub trait Lookup: Send + Sync + 'static {
     /// IPv4 addresses.
@@ -107,6 +138,15 @@ pub trait Lookup: Send + Sync + 'static {
     fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Arc<str>>, LookupError>>;
     /// Mail exchangers.
     fn mx<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Mx>, LookupError>>;
+    /// IPv4 addresses, never expired, and where they come from. Who has not heard within `within` hears
+    /// [`LookupError::Timeout`]. What has a memory, or hands on to what may have one, must override this.
+    fn hear_a<'a>(&'a self, name: &'a str, freshness: Freshness, within: Duration) -> BoxFuture<'a, Heard<Ipv4Addr>> {
+        let _no_memory = freshness;
+        Box::pin(async move {
+            let answer = timeout(within, self.a(name)).await.unwrap_or(Err(LookupError::Timeout));
+            Heard { answer, origin: Origin::Asked }
+        })
+    }
     /// Name servers of the zone that begins at `name`; none if no zone does. Lower case, no trailing dot.
     fn ns<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Arc<str>>, LookupError>>;
 }

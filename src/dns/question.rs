@@ -157,26 +157,61 @@ impl Records {
         match self {
             Self::A(records) => size_of_val(&**records),
             Self::Aaaa(records) => size_of_val(&**records),
-            Self::Ptr(records) | Self::Txt(records) | Self::Ns(records) => {
-                records.iter().map(|text| size_of_val(text) + COUNTS + text.len()).sum()
-            }
-            Self::Mx(records) => records.iter().map(|mx| size_of_val(mx) + COUNTS + mx.1.len()).sum(),
+            Self::Ptr(records) | Self::Txt(records) | Self::Ns(records) => records.iter().map(octets_of_text).sum(),
+            Self::Mx(records) => records.iter().map(octets_of_mx).sum(),
         }
     }
 
-    /// Keeps the first `most`. True if there were more.
+    /// Keeps the first of them, as many as take no more than `most` octets. True if there were more.
     pub fn truncate(&mut self, most: usize) -> bool {
-        fn cut<T: Clone>(records: &mut Arc<[T]>, most: usize) -> bool {
-            let first = records.get(..most).filter(|first| first.len() < records.len()).map(Arc::from);
-            first.map(|first| *records = first).is_some()
+        fn cut<T: Clone>(records: &mut Arc<[T]>, most: usize, octets: fn(&T) -> usize) -> bool {
+            let mut sum = 0;
+            let fit = records.iter().take_while(|record| {
+                sum += octets(record);
+                sum <= most
+            });
+            let fit = fit.count();
+            let more = fit < records.len();
+            if more {
+                *records = records[..fit].into();
+            }
+            more
         }
         match self {
-            Self::A(records) => cut(records, most),
-            Self::Aaaa(records) => cut(records, most),
-            Self::Ptr(records) | Self::Txt(records) | Self::Ns(records) => cut(records, most),
-            Self::Mx(records) => cut(records, most),
+            Self::A(records) => cut(records, most, size_of_val),
+            Self::Aaaa(records) => cut(records, most, size_of_val),
+            Self::Ptr(records) | Self::Txt(records) | Self::Ns(records) => cut(records, most, octets_of_text),
+            Self::Mx(records) => cut(records, most, octets_of_mx),
         }
     }
+
+    /// The IPv4 addresses; none if these are records of another type.
+    pub fn into_a(self) -> Arc<[Ipv4Addr]> {
+        if let Self::A(records) = self { records } else { [].into() }
+    }
+
+    /// The IPv6 addresses; none if these are records of another type.
+    pub fn into_aaaa(self) -> Arc<[Ipv6Addr]> {
+        if let Self::Aaaa(records) = self { records } else { [].into() }
+    }
+
+    /// The names or texts; none if these are records of a type that has none.
+    pub fn into_texts(self) -> Arc<[Arc<str>]> {
+        if let Self::Ptr(records) | Self::Txt(records) | Self::Ns(records) = self { records } else { [].into() }
+    }
+
+    /// The mail exchangers; none if these are records of another type.
+    pub fn into_mx(self) -> Arc<[Mx]> {
+        if let Self::Mx(records) = self { records } else { [].into() }
+    }
+}
+
+fn octets_of_text(text: &Arc<str>) -> usize {
+    size_of_val(text) + COUNTS + text.len()
+}
+
+fn octets_of_mx(mx: &Mx) -> usize {
+    size_of_val(mx) + COUNTS + mx.1.len()
 }
 
 /// Beside the octets of a shared text: who holds it.

@@ -178,6 +178,8 @@ pub struct Dmarc {
     /// What the domain owner asks for mail that fails, with `sp`, `np` and `t` applied; of several domains that
     /// fail, the strictest.
     pub policy: DmarcPolicy,
+    /// The same before `t` was applied.
+    pub published: DmarcPolicy,
     /// The record that applies, if one does.
     pub record: Option<DmarcRecord>,
     /// An SPF pass with an aligned domain.

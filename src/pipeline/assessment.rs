@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::decision::{Conclusion, Decision, decide};
+use super::metrics::Remembered;
 use super::runs::Runs;
 use super::{Ruleset, Trace};
 use crate::checks::{Facts, Fate};
@@ -224,18 +225,32 @@ impl Assessment {
         if memories.is_empty() {
             return;
         }
+        let ruleset = self.ruleset.clone();
+        let count = move |result, checks| {
+            if let Some(meter) = &ruleset.meter {
+                meter.count_memory(result, checks);
+            }
+        };
         let Ok(permit) = REMEMBERING.try_acquire() else {
             tracing::debug!("too many transactions are being remembered: one is forgotten");
+            count(Remembered::TooMany, memories.len());
             return;
         };
         tokio::spawn(async move {
             let _held = permit;
             for memory in memories {
-                match timeout(REMEMBER_LIMIT, AssertUnwindSafe(memory).catch_unwind()).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(_panic)) => tracing::error!("a check panicked while remembering"),
-                    Err(_elapsed) => tracing::warn!("a check took too long to remember"),
-                }
+                let result = match timeout(REMEMBER_LIMIT, AssertUnwindSafe(memory).catch_unwind()).await {
+                    Ok(Ok(())) => Remembered::Done,
+                    Ok(Err(_panic)) => {
+                        tracing::error!("a check panicked while remembering");
+                        Remembered::Panicked
+                    }
+                    Err(_elapsed) => {
+                        tracing::warn!("a check took too long to remember");
+                        Remembered::TimedOut
+                    }
+                };
+                count(result, 1);
             }
         });
     }

@@ -14,6 +14,8 @@ use crate::scoring::{CheckName, Line, LineState, Symbol, Weights};
 /// Seconds: from a cached answer to the end of all patience.
 const BUCKETS: &[f64] = &[0.000_1, 0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+const MEMORIES: [&str; 4] = ["done", "too_many", "timed_out", "panicked"];
+
 const OUTCOMES: [&str; 5] = ["found", "clear", "skipped", "failed", "timed_out"];
 
 /// The metric families of the pipeline; one per process, over all rule sets.
@@ -24,6 +26,20 @@ pub struct Metrics {
     findings: IntCounterVec,
     decisions: IntCounterVec,
     shadow: IntCounterVec,
+    memories: IntCounterVec,
+}
+
+/// What became of telling a check the end of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remembered {
+    /// It was told.
+    Done,
+    /// Nobody was: too many transactions were being remembered.
+    TooMany,
+    /// It took too long.
+    TimedOut,
+    /// It panicked.
+    Panicked,
 }
 
 /// The counters of one rule set, looked up once.
@@ -36,6 +52,7 @@ pub struct Meter {
     /// By clause name (`none` for no clause) and stage; Rcpt and Message are where decisions are made.
     decisions: BTreeMap<Arc<str>, [IntCounter; 2]>,
     shadow: IntCounterVec,
+    memories: [IntCounter; MEMORIES.len()],
 }
 
 #[derive(Clone, Debug)]
@@ -69,6 +86,11 @@ impl Metrics {
                 "Verdicts that would have been others with everything in shadow in force.",
                 &["verdict", "shadow", "clause"],
             )?,
+            memories: counter(
+                "gatepost_remember_total",
+                "Checks that were to remember a transaction, by what became of it.",
+                &["result"],
+            )?,
         })
     }
 
@@ -91,7 +113,9 @@ impl Metrics {
             self.shadow.with_label_values(&["forward", clause.verdict.as_str(), &clause.name]);
         }
         decisions.insert("none".into(), decision("forward", "none"));
-        Meter { checks: checks.collect(), findings: findings.collect(), decisions, shadow: self.shadow.clone() }
+        let memories = MEMORIES.map(|result| self.memories.with_label_values(&[result]));
+        let shadow = self.shadow.clone();
+        Meter { checks: checks.collect(), findings: findings.collect(), decisions, shadow, memories }
     }
 
     fn check_meter(&self, check: &CheckName) -> CheckMeter {
@@ -116,6 +140,12 @@ impl Meter {
             check.duration.observe(took.as_secs_f64());
         }
         line.findings().for_each(|(_, finding)| self.count_finding(&finding.symbol));
+    }
+
+    /// Counts what became of `checks` that were to remember.
+    pub(super) fn count_memory(&self, result: Remembered, checks: usize) {
+        let counter = self.memories.get(result as usize).expect("as many labels as variants");
+        counter.inc_by(checks as u64);
     }
 
     /// Counts one finding.

@@ -410,8 +410,11 @@ async fn dropping_the_assessment_cancels_its_checks() {
 async fn every_check_that_ran_is_told_the_fate() {
     let (one, other) = (double("ONE", Act::<ClientFacts>::Clear), double("OTHER", Act::<RcptFacts>::Clear));
     let (once, twice) = (one.remembered.clone(), other.remembered.clone());
-    let mut assessment =
-        Assessment::new(ruleset(registry(|r| r.add(one).and_then(|()| r.add(other))), &[], Vec::new()));
+    let metrics = prometheus::Registry::new();
+    let rules = ruleset(registry(|r| r.add(one).and_then(|()| r.add(other))), &[], Vec::new());
+    let families = Metrics::register(&metrics).expect("fresh names");
+    let rules = Arc::into_inner(rules).expect("not shared yet").with_metrics(&families);
+    let mut assessment = Assessment::new(Arc::new(rules));
     assessment.learn(&client());
     assessment.learn(&rcpt(0));
     assessment.learn(&rcpt(1));
@@ -420,6 +423,10 @@ async fn every_check_that_ran_is_told_the_fate() {
     drop(assessment);
     let_tasks_run().await;
     assert_eq!((once.load(Ordering::SeqCst), twice.load(Ordering::SeqCst)), (1, 2));
+    let text = prometheus::TextEncoder::new().encode_to_string(&metrics.gather()).expect("text");
+    for expected in [r#"gatepost_remember_total{result="done"} 3"#, r#"gatepost_remember_total{result="too_many"} 0"#] {
+        assert!(text.contains(expected), "{text}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use super::Ruleset;
 use super::decision::decide;
 use crate::policy::Question;
-use crate::scoring::{Lens, Line, LineState, Outcome, Part, Scope, Score, Scorecard, Symbol};
+use crate::scoring::{Lens, Line, LineState, Outcome, Part, Scope, Score, Scorecard, Skip, Symbol};
 
 /// A finished or running assessment, as people and programs read it. Scores are points.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -262,6 +262,7 @@ impl Account {
 
 fn reason(outcome: &Outcome) -> Option<String> {
     match outcome {
+        Outcome::Skipped(Skip::Suspended(why)) => Some(format!("suspended: {why}")),
         Outcome::Skipped(skip) => Some(skip.label().to_owned()),
         Outcome::Failed(error) => Some(error.to_string()),
         Outcome::Found(_) | Outcome::Clear | Outcome::TimedOut => None,

@@ -4,7 +4,6 @@
 //! strangers choose selectors and domains, so every text is cleaned of them first.
 
 use std::io::{self, Write};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use mail_auth::flate2::{Compression, write::GzEncoder};
 use mail_auth::report::{
@@ -12,8 +11,9 @@ use mail_auth::report::{
     PolicyOverrideReason, Record, Report, SPFAuthResult, SPFDomainScope, SpfResult,
 };
 
+use crate::clock::seconds;
 use crate::facts::{AuthResult, DmarcPolicy};
-use crate::store::{DmarcBatch, DmarcObservation};
+use crate::store::{Disposition as Done, DmarcBatch, DmarcRow, Override};
 
 /// Who reports.
 #[derive(Clone, Copy, Debug)]
@@ -34,11 +34,6 @@ pub fn gzip(octets: &[u8]) -> io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(octets.len() / 8), Compression::default());
     encoder.write_all(octets)?;
     encoder.finish()
-}
-
-/// Whole seconds since 1970.
-pub fn seconds(at: SystemTime) -> u64 {
-    at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn report(batch: &DmarcBatch, by: Reporter<'_>, report_id: &str) -> Report {
@@ -70,7 +65,7 @@ fn report(batch: &DmarcBatch, by: Reporter<'_>, report_id: &str) -> Report {
     report
 }
 
-fn record(row: &DmarcObservation, count: u64) -> Record {
+fn record(row: &DmarcRow, count: u64) -> Record {
     let passed = |aligned: bool| if aligned { DmarcResult::Pass } else { DmarcResult::Fail };
     let mut record = Record::new()
         .with_source_ip(row.source)
@@ -80,15 +75,16 @@ fn record(row: &DmarcObservation, count: u64) -> Record {
         .with_dmarc_spf_result(passed(row.spf_aligned))
         .with_envelope_from(clean(&row.envelope_from))
         .with_header_from(clean(&row.header_from));
-    if let Some((kind, words)) = &row.overridden {
-        record = record.with_policy_override_reason(PolicyOverrideReason::new(reason(kind)).with_comment(clean(words)));
+    if let Some(why) = row.overridden {
+        let (kind, words) = reason(why);
+        record = record.with_policy_override_reason(PolicyOverrideReason::new(kind).with_comment(words));
     }
     for (domain, selector, result) in &row.dkim {
         let signature = DKIMAuthResult::new().with_domain(clean(domain)).with_selector(clean(selector));
         record = record.with_dkim_auth_result(signature.with_result(dkim(*result)));
     }
     // The HELO name that answers for a null reverse-path is the MAIL FROM identity too (RFC 7208 2.4).
-    let (domain, _of_helo, result) = &row.spf;
+    let (domain, result) = &row.spf;
     let checked = SPFAuthResult::new().with_domain(clean(domain)).with_scope(SPFDomainScope::MailFrom);
     record.with_spf_auth_result(checked.with_result(spf(*result)))
 }
@@ -105,21 +101,19 @@ fn asked(policy: DmarcPolicy) -> Disposition {
     }
 }
 
-fn done(policy: DmarcPolicy) -> ActionDisposition {
-    match policy {
-        DmarcPolicy::None => ActionDisposition::None,
-        DmarcPolicy::Quarantine => ActionDisposition::Quarantine,
-        DmarcPolicy::Reject => ActionDisposition::Reject,
+fn done(disposition: Done) -> ActionDisposition {
+    match disposition {
+        Done::Pass => ActionDisposition::Pass,
+        Done::None => ActionDisposition::None,
+        Done::Reject => ActionDisposition::Reject,
     }
 }
 
-fn reason(kind: &str) -> PolicyOverride {
-    match kind {
-        "local_policy" => PolicyOverride::LocalPolicy,
-        "mailing_list" => PolicyOverride::MailingList,
-        "policy_test_mode" => PolicyOverride::PolicyTestMode,
-        "trusted_forwarder" => PolicyOverride::TrustedForwarder,
-        _ => PolicyOverride::Other,
+fn reason(why: Override) -> (PolicyOverride, &'static str) {
+    match why {
+        Override::JudgedAsAWhole => (PolicyOverride::LocalPolicy, "DMARC is one finding among several here"),
+        Override::NeverPutAside => (PolicyOverride::LocalPolicy, "mail is refused or passed on here, never put aside"),
+        Override::Testing => (PolicyOverride::PolicyTestMode, "the policy says t=y"),
     }
 }
 

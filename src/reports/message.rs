@@ -6,7 +6,8 @@ use std::io;
 use std::time::SystemTime;
 
 use super::Settings;
-use super::feedback::{self, seconds};
+use super::feedback;
+use crate::clock::seconds;
 use crate::smtp::Mailbox;
 use crate::store::DmarcBatch;
 
@@ -93,10 +94,11 @@ impl Report {
     }
 }
 
-/// Of one batch always the same, and not that of another proxy of the same organization.
+/// Of one batch always the same, and not that of another proxy of the same organization. Letters and digits
+/// alone: the file name and the Subject carry the same one (RFC 9990).
 fn id(batch: &DmarcBatch, hostname: &str) -> String {
     let parts = [hostname.as_bytes(), batch.domain.as_bytes(), &batch.id.to_le_bytes()];
-    format!("{}.{:016x}", seconds(batch.begin), digest(&parts))
+    format!("{}{:016x}", seconds(batch.begin), digest(&parts))
 }
 
 fn digest(parts: &[&[u8]]) -> u64 {

@@ -19,6 +19,8 @@ pub(super) enum Fortune {
     Unusable,
     /// A batch that could not be delivered in time.
     Expired,
+    /// A batch that says nothing: bounds left all of it out.
+    Empty,
 }
 
 /// Counters of reports.
@@ -28,8 +30,16 @@ pub struct Metrics {
 }
 
 impl Fortune {
-    const ALL: [Self; 7] =
-        [Self::Sent, Self::Refused, Self::Deferred, Self::Unwanted, Self::TooLarge, Self::Unusable, Self::Expired];
+    const ALL: [Self; 8] = [
+        Self::Sent,
+        Self::Refused,
+        Self::Deferred,
+        Self::Unwanted,
+        Self::TooLarge,
+        Self::Unusable,
+        Self::Expired,
+        Self::Empty,
+    ];
 
     pub(super) fn label(self) -> &'static str {
         match self {
@@ -40,6 +50,7 @@ impl Fortune {
             Self::TooLarge => "too_large",
             Self::Unusable => "unusable",
             Self::Expired => "expired",
+            Self::Empty => "empty",
         }
     }
 }

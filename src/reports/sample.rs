@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::destination::mailbox;
 use super::{Settings, Via};
 use crate::facts::{AuthResult, DmarcPolicy, DmarcRecord};
-use crate::store::{DmarcBatch, DmarcObservation};
+use crate::store::{Disposition, DmarcBatch, DmarcObservation, DmarcRow, Override};
 
 /// A day, in seconds since 1970.
 pub(crate) const DAY: u64 = 86_400;
@@ -34,32 +34,34 @@ pub(crate) fn record(rua: &[(&str, Option<u64>)]) -> DmarcRecord {
 
 /// A message of the first day.
 pub(crate) fn observation(rua: &[(&str, Option<u64>)]) -> DmarcObservation {
-    DmarcObservation {
-        record: record(rua),
+    DmarcObservation { record: record(rua), row: row(), at: UNIX_EPOCH + Duration::from_secs(100 * DAY + 5) }
+}
+
+pub(crate) fn row() -> DmarcRow {
+    DmarcRow {
         source: "192.0.2.1".parse().expect("an address"),
         header_from: "author.example".into(),
         envelope_from: "bounces.author.example".into(),
-        disposition: DmarcPolicy::None,
-        overridden: Some(("local_policy", "words".to_owned())),
+        disposition: Disposition::None,
+        overridden: Some(Override::JudgedAsAWhole),
         spf_aligned: false,
         dkim_aligned: true,
-        spf: ("bounces.author.example".into(), false, AuthResult::SoftFail),
+        spf: ("bounces.author.example".into(), AuthResult::SoftFail),
         dkim: vec![("author.example".into(), "key".to_owned(), AuthResult::Pass)],
-        at: UNIX_EPOCH + Duration::from_secs(100 * DAY + 5),
     }
 }
 
 /// One day with two rows.
 pub(crate) fn batch(rua: &[(&str, Option<u64>)]) -> DmarcBatch {
-    let bounce = DmarcObservation {
+    let bounce = DmarcRow {
         source: "2001:db8::1".parse().expect("an address"),
         envelope_from: "".into(),
-        disposition: DmarcPolicy::Reject,
+        disposition: Disposition::Reject,
         overridden: None,
         dkim_aligned: false,
-        spf: ("<host>.example".into(), true, AuthResult::PermError),
+        spf: ("<host>.example".into(), AuthResult::PermError),
         dkim: vec![("a\u{1}.example".into(), "k&\u{0}".to_owned(), AuthResult::Policy)],
-        ..observation(rua)
+        ..row()
     };
     DmarcBatch {
         id: 7,
@@ -67,7 +69,8 @@ pub(crate) fn batch(rua: &[(&str, Option<u64>)]) -> DmarcBatch {
         record: record(rua),
         begin: UNIX_EPOCH + Duration::from_secs(100 * DAY),
         end: UNIX_EPOCH + Duration::from_secs(101 * DAY),
-        rows: vec![(observation(rua), 3), (bounce, u64::from(u32::MAX) + 1)],
+        rows: vec![(row(), 3), (bounce, u64::from(u32::MAX) + 1)],
         left_out: 2,
+        settled: Vec::new(),
     }
 }

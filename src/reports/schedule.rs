@@ -1,6 +1,5 @@
 //! Once an hour: what is due, one report after another.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use super::{Delivered, Delivery, Metrics, Parcel, Settings};
 use crate::clock::Clock;
 use crate::dns::Lookup;
 use crate::smtp::Mailbox;
-use crate::store::{DmarcBatch, Store};
+use crate::store::{DmarcBatch, REPORTS_KEPT_AT_LEAST, Reports};
 
 /// Between two looks at what is due.
 const LOOK: Duration = Duration::from_secs(3600);
@@ -23,6 +22,7 @@ const LOOK: Duration = Duration::from_secs(3600);
 const SETTLE: Duration = Duration::from_secs(60);
 /// A batch that could not be delivered for so long is dropped.
 const KEPT: Duration = Duration::from_secs(3 * 86_400);
+const _: () = assert!(KEPT.as_secs() < REPORTS_KEPT_AT_LEAST.as_secs(), "the store must not forget earlier");
 /// Addresses of one policy that are written to; RFC 9990 asks for two at least.
 const DESTINATIONS: usize = 5;
 
@@ -31,7 +31,7 @@ pub struct Schedule {
     /// How.
     pub settings: Settings,
     /// Where batches are.
-    pub store: Arc<dyn Store>,
+    pub store: Arc<dyn Reports>,
     /// Who asks destinations for their consent.
     pub dns: Arc<dyn Lookup>,
     /// The way out.
@@ -42,20 +42,16 @@ pub struct Schedule {
     pub metrics: Metrics,
 }
 
-/// Batch and position of the destinations that need nothing more, of batches that are not done.
-type Settled = HashSet<(u64, usize)>;
-
 impl Schedule {
-    /// Works until `stop`. A report that is under way then is sent again after the next start, under the
-    /// same name.
+    /// Works until `stop`. A report that is under way then is sent again under the same name, once its claim
+    /// has run out.
     pub async fn run(self, stop: CancellationToken) {
-        let mut settled = Settled::new();
         let mut look = interval_at(Instant::now() + SETTLE, LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let work = async {
             loop {
                 look.tick().await;
-                self.round(&mut settled).await;
+                self.round().await;
             }
         };
         tokio::select! {
@@ -64,30 +60,47 @@ impl Schedule {
         }
     }
 
-    async fn round(&self, settled: &mut Settled) {
+    async fn round(&self) {
         // A failure was counted and logged by the store; the next hour may know better.
         let Ok(due) = self.store.dmarc_due(self.clock.now()).await else { return };
-        for batch in due {
+        for id in due {
+            let Ok(Some(batch)) = self.store.dmarc_claim(id, self.clock.now()).await else { continue };
             let batch = Arc::new(batch);
-            if self.is_done(&batch, settled).await && self.store.dmarc_done(batch.id).await.is_ok() {
-                settled.retain(|(id, _)| *id != batch.id);
-            }
+            let _ = match self.is_done(&batch).await {
+                true => self.store.dmarc_done(id).await,
+                false => self.store.dmarc_put_back(id).await,
+            };
         }
     }
 
     /// True if there is nothing left to do about a batch.
-    async fn is_done(&self, batch: &Arc<DmarcBatch>, settled: &mut Settled) -> bool {
+    async fn is_done(&self, batch: &Arc<DmarcBatch>) -> bool {
+        if batch.rows.is_empty() {
+            self.metrics.count(Fortune::Empty);
+            info!(domain = %batch.domain, left_out = batch.left_out, "reports.empty");
+            return true;
+        }
+        // Even one that is late is tried once: whoever was away for days comes back with all of them.
+        if self.has_reached_all(batch).await {
+            return true;
+        }
+        let is_late = self.clock.now().duration_since(batch.end).is_ok_and(|age| age > KEPT);
+        if is_late {
+            self.metrics.count(Fortune::Expired);
+            warn!(domain = %batch.domain, "reports.expired");
+        }
+        is_late
+    }
+
+    /// Writes to every address that still waits; true if none does afterwards.
+    async fn has_reached_all(&self, batch: &Arc<DmarcBatch>) -> bool {
         let rua = batch.record.rua.get(..DESTINATIONS).unwrap_or(&batch.record.rua);
         let is_repeated =
             |at: usize| rua.iter().take(at).any(|(earlier, _)| rua.get(at).is_some_and(|(it, _)| it == earlier));
+        let is_settled = |address: &str| batch.settled.iter().any(|settled| **settled == *address);
         let destinations = rua.iter().enumerate().filter(|(at, _)| !is_repeated(*at));
-        let open: Vec<_> = destinations.filter(|(at, _)| !settled.contains(&(batch.id, *at))).collect();
+        let open: Vec<_> = destinations.filter(|(_, (address, _))| !is_settled(address)).collect();
         if open.is_empty() {
-            return true;
-        }
-        if self.clock.now().duration_since(batch.end).is_ok_and(|age| age > KEPT) {
-            self.metrics.count(Fortune::Expired);
-            warn!(domain = %batch.domain, "reports.expired");
             return true;
         }
         let Some(report) = self.written(batch).await else { return false };
@@ -100,7 +113,8 @@ impl Schedule {
             if fortune == Fortune::Deferred {
                 done = false;
             } else {
-                settled.insert((batch.id, at));
+                // At once, so that no restart writes to it again. A failure was counted by the store.
+                let _ = self.store.dmarc_settled(batch.id, address.as_str().into()).await;
             }
         }
         done

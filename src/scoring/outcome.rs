@@ -26,8 +26,8 @@ pub enum Skip {
     Trusted,
     /// The transaction ended before its facts were known.
     NeverStarted,
-    /// What it asks is suspended, such as a sick blocklist.
-    Suspended,
+    /// What it asks is suspended, such as a sick blocklist; the word for why.
+    Suspended(&'static str),
     /// The verdict was certain without it.
     Settled,
 }
@@ -82,7 +82,7 @@ impl Skip {
             Self::NotApplicable => "not_applicable",
             Self::Trusted => "trusted",
             Self::NeverStarted => "never_started",
-            Self::Suspended => "suspended",
+            Self::Suspended(_) => "suspended",
             Self::Settled => "settled",
         }
     }

@@ -25,7 +25,7 @@ use crate::reports::delivery::{ToBackend, ToFolder};
 use crate::reports::{self, Delivery, Schedule, Via};
 use crate::session::spool::Spool;
 use crate::session::{self, Incoming, Shared};
-use crate::store::{self, Store};
+use crate::store::{self, Forwarders};
 use crate::telemetry::log;
 
 /// How long the end waits for what is to be remembered.
@@ -187,9 +187,9 @@ impl Proxy {
         self.shared.pool.load_full().warm_up(Duration::from_secs(2)).await;
     }
 
-    /// What it remembers.
-    pub fn store(&self) -> Option<Arc<dyn Store>> {
-        self.ports.store.clone()
+    /// What it remembers of forwarders.
+    pub fn forwarders(&self) -> Option<Arc<dyn Forwarders>> {
+        self.ports.store.clone().map(|store| store as Arc<dyn Forwarders>)
     }
 
     /// Writes down what is to be remembered, once all sessions have ended. A disk that does not answer is
@@ -247,7 +247,7 @@ fn local_zones(settings: &[dns::zones::Settings], registry: &Registry) -> Result
 /// The way out for reports; a reload exchanges the pool behind it.
 fn delivery(settings: &reports::Settings, shared: &Arc<Shared>) -> Box<dyn Delivery> {
     match &settings.via {
-        Via::Folder(folder) => Box::new(ToFolder(folder.clone())),
+        Via::Folder(folder) => Box::new(ToFolder::new(folder.clone())),
         Via::Backend => {
             let (shared, hostname) = (Arc::clone(shared), settings.hostname.clone());
             Box::new(ToBackend { pool: Box::new(move || shared.pool.load_full()), hostname })

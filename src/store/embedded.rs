@@ -1,8 +1,9 @@
 //! Remembers in one file, which survives the process however it ends.
 //!
-//! Promises: nobody waits for the disk but who asks what is remembered, or wants a report forgotten.
+//! Promises: nobody waits for the disk to write but who claims a report or is done with one.
 //! Sightings and observations are queued and committed together, within 50 ms: that much a killed process
-//! forgets. Reading sees everything that was queued before.
+//! forgets. Reading waits for no commit: it sees what was on disk when it began, which a moment ago was all.
+//! Whoever must read what was just written flushes first.
 //!
 //! Failure: a full queue is [`StoreError::Busy`]. A disk that fails costs what was to be written; the
 //! file is opened again from time to time until that succeeds. All of it is counted, and logged sparingly.
@@ -22,11 +23,12 @@ use tokio::time::Instant;
 
 pub use file::OpenError;
 
-use super::ledger::Bounds;
+use super::ledger::{Bounds, Kept, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
-use super::record::seconds;
-use super::{DmarcBatch, DmarcObservation, HopRecord, Settings, Sighting, Store, StoreError};
-use crate::clock::Clock;
+use super::{
+    DmarcBatch, DmarcObservation, Forwarders, HopRecord, Reports, Settings, Sighting, Store, StoreError, WantedHops,
+};
+use crate::clock::{Clock, seconds};
 use file::File;
 use tables::ForReading;
 use writer::{Order, Work, Writer};
@@ -101,7 +103,7 @@ impl EmbeddedStore {
         Box::pin(future::ready(self.order(Order { work, committed: None })))
     }
 
-    async fn commit(&self, work: Work) -> Result<(), StoreError> {
+    async fn commit(&self, work: Work) -> Result<Outcome, StoreError> {
         let (committed, done) = oneshot::channel();
         self.order(Order { work, committed: Some(committed) })?;
         done.await.unwrap_or_else(|_| Err(gone()))
@@ -128,7 +130,6 @@ impl EmbeddedStore {
         &self,
         act: impl FnOnce(&ForReading) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.commit(Work::Flush).await?;
         let Some(file) = self.file.clone() else { return Err(gone()) };
         let began = Instant::now();
         let read = tokio::task::spawn_blocking(move || file.read(act)).await;
@@ -141,42 +142,70 @@ impl EmbeddedStore {
     }
 }
 
-impl Store for EmbeddedStore {
+impl Forwarders for EmbeddedStore {
     fn sighted(&self, sighting: Sighting) -> BoxFuture<'_, Result<(), StoreError>> {
         self.queue(Work::Sighted(sighting))
     }
 
-    fn hops(&self) -> BoxFuture<'_, Result<Vec<HopRecord>, StoreError>> {
+    fn hops(&self, wanted: WantedHops) -> BoxFuture<'_, Result<Vec<HopRecord>, StoreError>> {
         let (bounds, now) = (self.bounds, seconds(self.clock.now()));
-        Box::pin(self.read(Operation::Hops, move |tables| bounds.hops(tables, now)))
+        Box::pin(self.read(Operation::Hops, move |tables| Ok(bounds.list(tables.hops()?, wanted, now))))
     }
+}
 
+impl Reports for EmbeddedStore {
     fn dmarc_observed(&self, observation: DmarcObservation) -> BoxFuture<'_, Result<(), StoreError>> {
         self.queue(Work::Observed(Box::new(observation)))
     }
 
-    fn dmarc_due(&self, now: SystemTime) -> BoxFuture<'_, Result<Vec<DmarcBatch>, StoreError>> {
+    fn dmarc_due(&self, now: SystemTime) -> BoxFuture<'_, Result<Vec<u64>, StoreError>> {
         let (bounds, now) = (self.bounds, seconds(now));
-        Box::pin(self.read(Operation::DmarcDue, move |tables| bounds.due(tables, now)))
+        Box::pin(self.read(Operation::DmarcDue, move |tables| {
+            let reports = tables.reports()?;
+            Ok(bounds.due(reports.iter().map(|(id, report)| (*id, report)), now))
+        }))
+    }
+
+    fn dmarc_claim(&self, id: u64, now: SystemTime) -> BoxFuture<'_, Result<Option<DmarcBatch>, StoreError>> {
+        Box::pin(async move {
+            if self.commit(Work::Claim(id, seconds(now))).await? != Outcome::Ok {
+                return Ok(None);
+            }
+            self.read_uncounted(move |tables| Ok(Kept::read(tables, id)?.map(Kept::batch))).await
+        })
+    }
+
+    fn dmarc_settled(&self, id: u64, address: Arc<str>) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { self.commit(Work::Settled(id, address)).await.map(drop) })
+    }
+
+    fn dmarc_put_back(&self, id: u64) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { self.commit(Work::PutBack(id)).await.map(drop) })
     }
 
     fn dmarc_done(&self, id: u64) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(self.commit(Work::Done(id)))
-    }
-
-    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(self.commit(Work::Flush))
+        Box::pin(async move { self.commit(Work::Done(id)).await.map(drop) })
     }
 }
 
-/// The hops in a file that no process has open, for a look from outside; blocks.
+impl Store for EmbeddedStore {
+    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { self.commit(Work::Flush).await.map(drop) })
+    }
+}
+
+/// The hops in a file that no process has open, for a look from outside; blocks, and writes nothing.
 ///
 /// # Errors
 /// If a process has it open, or it cannot be read.
-pub fn hops_in(path: &Path, settings: &Settings, now: SystemTime) -> Result<Vec<HopRecord>, OpenError> {
-    let file = File::open_existing(path)?;
-    let hops = file.read(|tables| Bounds::from(settings).hops(tables, seconds(now)));
-    hops.map_err(|why| OpenError::Unusable { path: path.to_owned(), why: why.to_string() })
+pub fn hops_in(
+    path: &Path,
+    settings: &Settings,
+    wanted: WantedHops,
+    now: SystemTime,
+) -> Result<Vec<HopRecord>, OpenError> {
+    let hops = file::look(path, |tables| tables.hops())?;
+    Ok(Bounds::from(settings).list(hops, wanted, seconds(now)))
 }
 
 fn gone() -> StoreError {

@@ -1,17 +1,19 @@
 //! Remembers until the process ends, within bounds. The home without a path, and the reference for the other.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use futures_util::future::{self, BoxFuture};
 
-use super::ledger::{Bounds, Counted, Ledger, Medium, Readable};
+use super::ledger::{Bounds, Counted, Kept, Ledger, Medium, NamedHop, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
-use super::record::{Hop, Report, RowKey, seconds};
-use super::{DmarcBatch, DmarcObservation, HopRecord, Settings, Sighting, Store, StoreError};
-use crate::clock::Clock;
+use super::record::{Hop, Report, RowKey};
+use super::{
+    DmarcBatch, DmarcObservation, Forwarders, HopRecord, Reports, Settings, Sighting, Store, StoreError, WantedHops,
+};
+use crate::clock::{Clock, seconds};
 
 /// Remembers in memory alone.
 pub struct MemoryStore {
@@ -28,7 +30,10 @@ struct Inner {
 
 #[derive(Default)]
 struct Shelves {
-    hops: HashMap<Arc<str>, Hop>,
+    hops: HashMap<Arc<str>, Arc<Hop>>,
+    /// By when they were last seen, and by what they are worth, so that nobody has to go through all.
+    by_last: BTreeSet<(u64, Arc<str>)>,
+    by_worth: BTreeSet<((u32, u64), Arc<str>)>,
     reports: BTreeMap<u64, Report>,
     rows: BTreeMap<RowKey, u64>,
 }
@@ -48,23 +53,28 @@ impl MemoryStore {
         let Inner { ledger, shelves } = &mut *inner;
         sure(ledger.expire(shelves, now));
         let (done, outcome) = act(ledger, shelves);
+        let lost = ledger.take_lost();
+        drop(inner);
         self.metrics.count(operation, outcome);
+        self.metrics.mourn(&lost);
         done
     }
 }
 
-impl Store for MemoryStore {
+impl Forwarders for MemoryStore {
     fn sighted(&self, sighting: Sighting) -> BoxFuture<'_, Result<(), StoreError>> {
         self.with(Operation::Sighted, |ledger, shelves| (sure(ledger.sighted(shelves, &sighting)), Outcome::Ok));
         Box::pin(future::ready(Ok(())))
     }
 
-    fn hops(&self) -> BoxFuture<'_, Result<Vec<HopRecord>, StoreError>> {
+    fn hops(&self, wanted: WantedHops) -> BoxFuture<'_, Result<Vec<HopRecord>, StoreError>> {
         let now = seconds(self.clock.now());
-        let hops = self.with(Operation::Hops, |_, shelves| (sure(self.bounds.hops(shelves, now)), Outcome::Ok));
-        Box::pin(future::ready(Ok(hops)))
+        let hops = self.with(Operation::Hops, |_, shelves| (sure(Readable::hops(shelves)), Outcome::Ok));
+        Box::pin(future::ready(Ok(self.bounds.list(hops, wanted, now))))
     }
+}
 
+impl Reports for MemoryStore {
     fn dmarc_observed(&self, observation: DmarcObservation) -> BoxFuture<'_, Result<(), StoreError>> {
         self.with(Operation::DmarcObserved, |ledger, shelves| match sure(ledger.observed(shelves, &observation)) {
             Counted::Yes => ((), Outcome::Ok),
@@ -73,10 +83,32 @@ impl Store for MemoryStore {
         Box::pin(future::ready(Ok(())))
     }
 
-    fn dmarc_due(&self, now: SystemTime) -> BoxFuture<'_, Result<Vec<DmarcBatch>, StoreError>> {
-        let now = seconds(now);
-        let due = self.with(Operation::DmarcDue, |_, shelves| (sure(self.bounds.due(shelves, now)), Outcome::Ok));
+    fn dmarc_due(&self, now: SystemTime) -> BoxFuture<'_, Result<Vec<u64>, StoreError>> {
+        let due = self.with(Operation::DmarcDue, |ledger, _| (ledger.due(seconds(now)), Outcome::Ok));
         Box::pin(future::ready(Ok(due)))
+    }
+
+    fn dmarc_claim(&self, id: u64, now: SystemTime) -> BoxFuture<'_, Result<Option<DmarcBatch>, StoreError>> {
+        let kept =
+            self.with(Operation::DmarcClaim, |ledger, shelves| match sure(ledger.claim(shelves, id, seconds(now))) {
+                true => (sure(Kept::read(shelves, id)), Outcome::Ok),
+                false => (None, Outcome::Absent),
+            });
+        Box::pin(future::ready(Ok(kept.map(Kept::batch))))
+    }
+
+    fn dmarc_settled(&self, id: u64, address: Arc<str>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.with(Operation::DmarcSettled, |ledger, shelves| {
+            (sure(ledger.note(shelves, id, |report| report.settle(address))), Outcome::Ok)
+        });
+        Box::pin(future::ready(Ok(())))
+    }
+
+    fn dmarc_put_back(&self, id: u64) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.with(Operation::DmarcPutBack, |ledger, shelves| {
+            (sure(ledger.note(shelves, id, Report::put_back)), Outcome::Ok)
+        });
+        Box::pin(future::ready(Ok(())))
     }
 
     fn dmarc_done(&self, id: u64) -> BoxFuture<'_, Result<(), StoreError>> {
@@ -85,19 +117,34 @@ impl Store for MemoryStore {
     }
 }
 
+impl Store for MemoryStore {}
+
 impl Readable for Shelves {
     type Error = Infallible;
 
     fn hop(&self, name: &str) -> Result<Option<Hop>, Infallible> {
-        Ok(self.hops.get(name).cloned())
+        Ok(self.hops.get(name).map(|hop| Hop::clone(hop)))
     }
 
     fn hop_count(&self) -> Result<usize, Infallible> {
         Ok(self.hops.len())
     }
 
-    fn hops(&self) -> Result<Vec<(Arc<str>, Hop)>, Infallible> {
+    fn hops(&self) -> Result<Vec<NamedHop>, Infallible> {
         Ok(self.hops.iter().map(|(name, hop)| (name.clone(), hop.clone())).collect())
+    }
+
+    fn hops_unseen_since(&self, time: u64, most: usize) -> Result<Vec<Arc<str>>, Infallible> {
+        let unseen = self.by_last.iter().take_while(|(last, _)| *last < time);
+        Ok(unseen.take(most).map(|(_, name)| name.clone()).collect())
+    }
+
+    fn worst_hops(&self, most: usize) -> Result<Vec<Arc<str>>, Infallible> {
+        Ok(self.by_worth.iter().take(most).map(|(_, name)| name.clone()).collect())
+    }
+
+    fn report(&self, id: u64) -> Result<Option<Report>, Infallible> {
+        Ok(self.reports.get(&id).cloned())
     }
 
     fn reports(&self) -> Result<Vec<(u64, Report)>, Infallible> {
@@ -122,12 +169,19 @@ impl Readable for Shelves {
 
 impl Medium for Shelves {
     fn put_hop(&mut self, name: &str, hop: &Hop) -> Result<(), Infallible> {
-        self.hops.insert(name.into(), hop.clone());
+        sure(self.drop_hop(name));
+        let name: Arc<str> = name.into();
+        self.by_last.insert((hop.last(), name.clone()));
+        self.by_worth.insert((hop.worth(), name.clone()));
+        self.hops.insert(name, Arc::new(hop.clone()));
         Ok(())
     }
 
     fn drop_hop(&mut self, name: &str) -> Result<(), Infallible> {
-        self.hops.remove(name);
+        if let Some((name, hop)) = self.hops.remove_entry(name) {
+            self.by_last.remove(&(hop.last(), name.clone()));
+            self.by_worth.remove(&(hop.worth(), name));
+        }
         Ok(())
     }
 
@@ -156,7 +210,7 @@ impl Medium for Shelves {
 }
 
 fn first_row(report: u64, network: u128) -> RowKey {
-    RowKey { report, network, row: Vec::new() }
+    RowKey { report, network, row: Arc::default() }
 }
 
 fn sure<T>(result: Result<T, Infallible>) -> T {

@@ -6,6 +6,9 @@ use std::time::Duration;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use tokio::time::Instant;
 
+use super::ledger::Lost;
+use super::record::{DAY, time};
+
 /// Between two lines in the log about troubles.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -16,6 +19,9 @@ pub(super) enum Operation {
     Hops,
     DmarcObserved,
     DmarcDue,
+    DmarcClaim,
+    DmarcSettled,
+    DmarcPutBack,
     DmarcDone,
 }
 
@@ -24,17 +30,22 @@ pub(super) enum Operation {
 pub(super) enum Outcome {
     Ok,
     LeftOut,
+    /// It is not there, or somebody else has it.
+    Absent,
     Busy,
     Failed,
 }
 
-const OPERATIONS: [&str; 5] = ["sighted", "hops", "dmarc_observed", "dmarc_due", "dmarc_done"];
-const OUTCOMES: [&str; 4] = ["ok", "left_out", "busy", "failed"];
+const OPERATIONS: [&str; 8] =
+    ["sighted", "hops", "dmarc_observed", "dmarc_due", "dmarc_claim", "dmarc_settled", "dmarc_put_back", "dmarc_done"];
+const OUTCOMES: [&str; 5] = ["ok", "left_out", "absent", "busy", "failed"];
+const LOSSES: [&str; 2] = ["expired", "displaced"];
 
 /// Counters of the store.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     operations: [[IntCounter; OUTCOMES.len()]; OPERATIONS.len()],
+    losses: [IntCounter; LOSSES.len()],
     /// Operations that wait for the writer.
     pub(super) queue: IntGauge,
     /// How long a commit took.
@@ -70,13 +81,19 @@ impl Metrics {
         let queue = IntGauge::new("gatepost_store_queue", "Operations that wait to be written.")?;
         let durable =
             IntGauge::new("gatepost_store_durable", "1 if what is remembered outlives the process, 0 if not.")?;
+        let losses = IntCounterVec::new(
+            Opts::new("gatepost_store_lost_reports_total", "DMARC reports that were forgotten unfetched, by why."),
+            &["reason"],
+        )?;
         registry.register(Box::new(operations.clone()))?;
+        registry.register(Box::new(losses.clone()))?;
         registry.register(Box::new(durations.clone()))?;
         registry.register(Box::new(queue.clone()))?;
         registry.register(Box::new(durable.clone()))?;
         Ok(Self {
             operations: OPERATIONS
                 .map(|operation| OUTCOMES.map(|outcome| operations.with_label_values(&[operation, outcome]))),
+            losses: LOSSES.map(|reason| losses.with_label_values(&[reason])),
             queue,
             commits: durations.with_label_values(&["commit"]),
             reads: durations.with_label_values(&["read"]),
@@ -88,6 +105,22 @@ impl Metrics {
     pub(super) fn count(&self, operation: Operation, outcome: Outcome) {
         let counters = self.operations.get(operation as usize).and_then(|row| row.get(outcome as usize));
         counters.expect("as many labels as variants").inc();
+    }
+
+    /// Counts and logs reports that nobody will ever get.
+    pub(super) fn mourn(&self, lost: &[Lost]) {
+        for Lost { why, domain, day } in lost {
+            self.losses.get(*why as usize).expect("as many labels as variants").inc();
+            let reason = LOSSES.get(*why as usize).copied().unwrap_or_default();
+            let begin = time(day.saturating_mul(DAY));
+            let day = jiff::Timestamp::try_from(begin).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+            tracing::warn!(%domain, %day, reason, "store.report_lost");
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn lost(&self) -> [u64; LOSSES.len()] {
+        self.losses.each_ref().map(IntCounter::get)
     }
 
     /// Logs a trouble, unless one was logged a moment ago.

@@ -1,5 +1,6 @@
 //! What is remembered from one transaction to the next, as narrow operations of the domain.
 //!
+//! A trait for each thing that is remembered, so that whoever needs one is given no more; each home has all.
 //! Every operation is atomic and bounded. Failure: [`StoreError`] costs memory, never mail; whoever gets
 //! one has nothing to do about it, because it was counted and logged already.
 
@@ -16,14 +17,27 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 
-pub use embedded::EmbeddedStore;
+pub use embedded::{EmbeddedStore, OpenError};
 pub use memory::MemoryStore;
 pub use metrics::Metrics;
 pub use record::AUTHOR_DOMAINS;
 
-use crate::clock::Clock;
+use serde::{Deserialize, Serialize};
 
-use crate::facts::{AuthResult, DmarcPolicy, DmarcRecord};
+use crate::clock::Clock;
+use crate::facts::{AuthResult, DmarcRecord};
+
+/// After a day has ended its reports wait for transactions that began on it.
+pub const REPORT_GRACE: Duration = Duration::from_secs(30 * 60);
+/// Reports are kept so long at least, whatever [`Settings::retention`] says, so that they can be delivered.
+pub const REPORTS_KEPT_AT_LEAST: Duration = Duration::from_secs(4 * record::DAY);
+/// How long whoever has claimed a batch has it alone.
+pub const LEASE: Duration = Duration::from_secs(3600);
+
+/// Attempts at a file that another process has open: one that is about to end, or looks at it for a moment.
+const IN_USE_TRIES: u32 = 50;
+/// Between two of them.
+const IN_USE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where things are remembered, and how many.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,11 +104,29 @@ pub struct HopRecord {
     pub last: SystemTime,
 }
 
+/// Which hops are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WantedHops {
+    /// Only those that have forwarded something.
+    pub forwarding: bool,
+    /// So many at most.
+    pub most: usize,
+}
+
 /// One message as DMARC aggregate reports count it (RFC 9990).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DmarcObservation {
     /// The policy record that applied; its domain is the one reported to.
     pub record: DmarcRecord,
+    /// What the report will say; equal rows of a day are counted together.
+    pub row: DmarcRow,
+    /// When.
+    pub at: SystemTime,
+}
+
+/// What a report says of messages that are alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DmarcRow {
     /// The client.
     pub source: IpAddr,
     /// The author domain.
@@ -102,25 +134,47 @@ pub struct DmarcObservation {
     /// The reverse-path's domain; empty for the null reverse-path.
     pub envelope_from: Arc<str>,
     /// What was done on behalf of DMARC.
-    pub disposition: DmarcPolicy,
-    /// Why less was done than asked for: a type of RFC 9990 and words.
-    pub overridden: Option<(&'static str, String)>,
+    pub disposition: Disposition,
+    /// Why it was not what the policy asks for.
+    pub overridden: Option<Override>,
     /// Aligned SPF passed.
     pub spf_aligned: bool,
     /// Aligned DKIM passed.
     pub dkim_aligned: bool,
-    /// The SPF check: domain, whether it was the HELO name's, result.
-    pub spf: (Arc<str>, bool, AuthResult),
+    /// The SPF check: domain and result.
+    pub spf: (Arc<str>, AuthResult),
     /// Each DKIM signature: domain, selector, result.
     pub dkim: Vec<(Arc<str>, String, AuthResult)>,
-    /// When.
-    pub at: SystemTime,
+}
+
+/// What was done with a message on behalf of DMARC. Nothing is ever put aside here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Disposition {
+    /// It passed, so there was nothing to do.
+    Pass,
+    /// Nothing.
+    None,
+    /// Refused.
+    Reject,
+}
+
+/// Why something else was done than the policy asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Override {
+    /// DMARC is one finding among several, and all of them together were not enough.
+    JudgedAsAWhole,
+    /// The policy wants it put aside; it was refused.
+    NeverPutAside,
+    /// The policy is being tried out (`t=y`).
+    Testing,
 }
 
 /// What one domain is to be told about one period.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DmarcBatch {
-    /// Names the batch for [`Store::dmarc_done`].
+    /// Names the batch for [`Reports`].
     pub id: u64,
     /// The domain of the policy record.
     pub domain: Arc<str>,
@@ -131,32 +185,57 @@ pub struct DmarcBatch {
     /// See `begin`.
     pub end: SystemTime,
     /// Distinct rows with how many messages each stands for.
-    pub rows: Vec<(DmarcObservation, u64)>,
-    /// Messages that the bound on rows left out.
+    pub rows: Vec<(DmarcRow, u64)>,
+    /// Messages that bounds left out.
     pub left_out: u64,
+    /// Addresses of the record that need nothing more, see [`Reports::dmarc_settled`].
+    pub settled: Vec<Arc<str>>,
 }
 
-/// What is remembered.
-pub trait Store: Send + Sync + 'static {
+/// Evidence about hops that forward mail.
+pub trait Forwarders: Send + Sync + 'static {
     /// Counts a message through a hop.
     fn sighted(&self, sighting: Sighting) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// All hops, those with most forwarded messages first.
-    fn hops(&self) -> BoxFuture<'_, Result<Vec<HopRecord>, StoreError>>;
+    /// Hops, those with most forwarded messages first. What was sighted in the last moments may be missing.
+    fn hops(&self, wanted: WantedHops) -> BoxFuture<'_, Result<Vec<HopRecord>, StoreError>>;
+}
 
+/// What DMARC reports will say.
+///
+/// A batch is collected, then claimed, which closes it: what arrives afterwards goes into another batch of
+/// the same domain and day. Several processes may share one home: only one of them gets a claim at a time.
+pub trait Reports: Send + Sync + 'static {
     /// Counts a message for the report of the domain whose policy applied.
     fn dmarc_observed(&self, observation: DmarcObservation) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// What was observed in periods that ended before `now`, and is not done.
-    fn dmarc_due(&self, now: SystemTime) -> BoxFuture<'_, Result<Vec<DmarcBatch>, StoreError>>;
+    /// The batches of days that ended [`REPORT_GRACE`] before `now`, which nobody has claimed, oldest first.
+    fn dmarc_due(&self, now: SystemTime) -> BoxFuture<'_, Result<Vec<u64>, StoreError>>;
+
+    /// A batch that is due, closed, and for [`LEASE`] the caller's alone; `None` if it is not to be had.
+    fn dmarc_claim(&self, id: u64, now: SystemTime) -> BoxFuture<'_, Result<Option<DmarcBatch>, StoreError>>;
+
+    /// Notes that `address` has the report, or never will.
+    fn dmarc_settled(&self, id: u64, address: Arc<str>) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Ends a claim: the batch is due again.
+    fn dmarc_put_back(&self, id: u64) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Forgets a batch: it was reported, or nobody wants it. Once it returns, a crash does not bring it back.
     fn dmarc_done(&self, id: u64) -> BoxFuture<'_, Result<(), StoreError>>;
+}
 
-    /// Waits until everything so far is as safe as it will be.
+/// A home of all that is remembered.
+pub trait Store: Forwarders + Reports {
+    /// Waits until everything so far is as safe as it will be, and can be read.
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(std::future::ready(Ok(())))
     }
+}
+
+impl WantedHops {
+    /// All that are known.
+    pub const ALL: Self = Self { forwarding: false, most: usize::MAX };
 }
 
 impl Default for Settings {
@@ -165,19 +244,36 @@ impl Default for Settings {
     }
 }
 
-/// The store of these settings; blocks for a moment. A file that cannot be opened is a warning, and memory
-/// takes its place: mail matters more than what we know of it.
+/// The store of these settings; blocks for a moment, for some seconds if another process has the file. A file
+/// that cannot be opened is a warning, and memory takes its place: mail matters more than what we know of it.
 pub fn open(settings: &Settings, clock: Arc<dyn Clock>, metrics: Metrics) -> Arc<dyn Store> {
+    open_between(settings, clock, metrics, &mut || std::thread::sleep(IN_USE_PAUSE))
+}
+
+/// The same, with `pause` between attempts at a file that is in use.
+fn open_between(
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+    metrics: Metrics,
+    pause: &mut dyn FnMut(),
+) -> Arc<dyn Store> {
     metrics.durable.set(0);
-    if let Some(path) = &settings.path {
+    let Some(path) = &settings.path else { return Arc::new(MemoryStore::new(settings, clock, metrics)) };
+    let mut tries = 1;
+    let why = loop {
         match EmbeddedStore::open(path, settings, clock.clone(), metrics.clone()) {
             Ok(store) => {
                 metrics.durable.set(1);
                 return Arc::new(store);
             }
-            Err(why) => tracing::warn!(%why, "no store: what is remembered is lost at the next restart"),
+            Err(OpenError::InUse(_)) if tries < IN_USE_TRIES => {
+                tries += 1;
+                pause();
+            }
+            Err(why) => break why,
         }
-    }
+    };
+    tracing::warn!(%why, "no store: what is remembered is lost at the next restart");
     Arc::new(MemoryStore::new(settings, clock, metrics))
 }
 

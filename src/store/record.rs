@@ -8,7 +8,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::{DmarcObservation, HopRecord, Sighting, SightingKind};
+use super::{
+    Disposition, DmarcObservation, DmarcRow, HopRecord, LEASE, Override, REPORT_GRACE, Sighting, SightingKind,
+};
+use crate::clock::seconds;
 use crate::facts::{AuthResult, DmarcPolicy, DmarcRecord};
 
 /// Author domains that are told apart for one hop.
@@ -31,9 +34,8 @@ const RESULTS: [AuthResult; 8] = [
     AuthResult::PermError,
 ];
 const POLICIES: [DmarcPolicy; 3] = [DmarcPolicy::None, DmarcPolicy::Quarantine, DmarcPolicy::Reject];
-/// Reasons for doing less than a policy asks for (RFC 7489 appendix C, RFC 9990); what is none of them is `other`.
-const REASONS: [&str; 7] =
-    ["other", "forwarded", "local_policy", "mailing_list", "policy_test_mode", "sampled_out", "trusted_forwarder"];
+/// Addresses of one report that are kept as settled; nobody is written to at more.
+const MOST_SETTLED: usize = 16;
 
 /// One hop.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +54,11 @@ pub(super) struct Report {
     pub(super) domain: Arc<str>,
     pub(super) record: DmarcRecord,
     pub(super) left_out: u64,
+    /// It was claimed once, and nothing is added any more.
+    pub(super) is_closed: bool,
+    /// Until when somebody has claimed it.
+    claimed_until: u64,
+    pub(super) settled: Vec<Arc<str>>,
 }
 
 /// Names a row: the report, the network of the source, and the row itself.
@@ -59,7 +66,7 @@ pub(super) struct Report {
 pub(super) struct RowKey {
     pub(super) report: u64,
     pub(super) network: u128,
-    pub(super) row: Vec<u8>,
+    pub(super) row: Arc<[u8]>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -68,6 +75,9 @@ struct StoredReport {
     domain: Arc<str>,
     record: StoredRecord,
     left_out: u64,
+    is_closed: bool,
+    claimed_until: u64,
+    settled: Vec<Arc<str>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -86,16 +96,11 @@ struct StoredRow {
     source: IpAddr,
     header_from: Arc<str>,
     envelope_from: Arc<str>,
-    disposition: usize,
-    overridden: Option<(usize, String)>,
+    disposition: Disposition,
+    overridden: Option<Override>,
     aligned: (bool, bool),
-    spf: (Arc<str>, bool, usize),
+    spf: (Arc<str>, usize),
     dkim: Vec<(Arc<str>, String, usize)>,
-}
-
-/// Whole seconds since 1970; a time before that is 1970.
-pub(super) fn seconds(at: SystemTime) -> u64 {
-    at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 pub(super) fn time(seconds: u64) -> SystemTime {
@@ -126,6 +131,16 @@ impl Hop {
         }
     }
 
+    pub(super) fn forwarded(&self) -> u64 {
+        let [forwarded, ..] = self.counts;
+        forwarded
+    }
+
+    /// How [`HopRecord`]s are ordered, the first first.
+    pub(super) fn rank(&self) -> std::cmp::Reverse<[u64; 4]> {
+        std::cmp::Reverse(self.counts)
+    }
+
     pub(super) fn last(&self) -> u64 {
         self.last
     }
@@ -133,15 +148,14 @@ impl Hop {
     /// Who goes first when there are too many: those that forward least (by powers of two, so that a
     /// beginner has a chance), of these the ones not seen for longest. Noise displaces noise.
     pub(super) fn worth(&self) -> (u32, u64) {
-        let [forwarded, ..] = self.counts;
-        (u64::BITS - forwarded.leading_zeros(), self.last)
+        (u64::BITS - self.forwarded().leading_zeros(), self.last)
     }
 
-    pub(super) fn record(self, hop: Arc<str>) -> HopRecord {
+    pub(super) fn record(&self, hop: Arc<str>) -> HopRecord {
         HopRecord {
             hop,
             counts: self.counts,
-            author_domains: self.domains,
+            author_domains: self.domains.clone(),
             first: time(self.first),
             last: time(self.last),
         }
@@ -162,7 +176,15 @@ impl Report {
     /// `None` if its record is beyond all measure; that domain has nobody but itself to thank.
     pub(super) fn new(observation: &DmarcObservation) -> Option<Self> {
         let record = observation.record.clone();
-        let report = Self { day: seconds(observation.at) / DAY, domain: record.domain.clone(), record, left_out: 0 };
+        let report = Self {
+            day: seconds(observation.at) / DAY,
+            domain: record.domain.clone(),
+            record,
+            left_out: 0,
+            is_closed: false,
+            claimed_until: 0,
+            settled: Vec::new(),
+        };
         (report.domain.len() <= LONGEST_NAME && report.encode().len() <= LARGEST).then_some(report)
     }
 
@@ -171,69 +193,91 @@ impl Report {
         (self.day + 1).saturating_mul(DAY)
     }
 
+    /// True if it may be claimed. A claim that lasts longer than any was made by a clock that went wrong.
+    pub(super) fn is_due(&self, now: u64) -> bool {
+        let is_claimed = now < self.claimed_until && self.claimed_until <= now.saturating_add(LEASE.as_secs());
+        self.end().saturating_add(REPORT_GRACE.as_secs()) <= now && !is_claimed
+    }
+
+    pub(super) fn claim(&mut self, now: u64) {
+        self.is_closed = true;
+        self.claimed_until = now.saturating_add(LEASE.as_secs());
+    }
+
+    pub(super) fn put_back(&mut self) {
+        self.claimed_until = 0;
+    }
+
+    pub(super) fn settle(&mut self, address: Arc<str>) {
+        if self.settled.len() < MOST_SETTLED && address.len() <= LARGEST && !self.settled.contains(&address) {
+            self.settled.push(address);
+        }
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         let stored = StoredReport {
             day: self.day,
             domain: self.domain.clone(),
             record: StoredRecord::from(&self.record),
             left_out: self.left_out,
+            is_closed: self.is_closed,
+            claimed_until: self.claimed_until,
+            settled: self.settled.clone(),
         };
         serde_json::to_vec(&stored).expect("numbers and strings")
     }
 
     pub(super) fn decode(octets: &[u8]) -> Option<Self> {
         let stored: StoredReport = serde_json::from_slice(octets).ok()?;
-        let record = stored.record.meant()?;
-        Some(Self { day: stored.day, domain: stored.domain, record, left_out: stored.left_out })
+        Some(Self {
+            day: stored.day,
+            domain: stored.domain,
+            record: stored.record.meant()?,
+            left_out: stored.left_out,
+            is_closed: stored.is_closed,
+            claimed_until: stored.claimed_until,
+            settled: stored.settled,
+        })
     }
 }
 
 // === impl RowKey ===
 
 impl RowKey {
-    /// All of an observation but its time and its record, which belong to the whole report. `None` if it is
-    /// too large.
-    pub(super) fn new(report: u64, observation: &DmarcObservation) -> Option<Self> {
+    /// `None` if the row is too large.
+    pub(super) fn new(report: u64, row: &DmarcRow) -> Option<Self> {
         let word = |result: AuthResult| position(&RESULTS, &result);
-        let (spf_domain, of_helo, spf_result) = &observation.spf;
+        let (spf_domain, spf_result) = &row.spf;
+        let signatures = row.dkim.iter().map(|(domain, name, end)| (domain.clone(), name.clone(), word(*end)));
         let stored = StoredRow {
-            source: observation.source,
-            header_from: observation.header_from.clone(),
-            envelope_from: observation.envelope_from.clone(),
-            disposition: position(&POLICIES, &observation.disposition),
-            overridden: observation.overridden.as_ref().map(|(kind, text)| (position(&REASONS, kind), text.clone())),
-            aligned: (observation.spf_aligned, observation.dkim_aligned),
-            spf: (spf_domain.clone(), *of_helo, word(*spf_result)),
-            dkim: observation
-                .dkim
-                .iter()
-                .map(|(domain, name, end)| (domain.clone(), name.clone(), word(*end)))
-                .collect(),
+            source: row.source,
+            header_from: row.header_from.clone(),
+            envelope_from: row.envelope_from.clone(),
+            disposition: row.disposition,
+            overridden: row.overridden,
+            aligned: (row.spf_aligned, row.dkim_aligned),
+            spf: (spf_domain.clone(), word(*spf_result)),
+            dkim: signatures.collect(),
         };
-        let row = serde_json::to_vec(&stored).expect("numbers and strings");
-        (row.len() <= LARGEST).then(|| Self { report, network: network(observation.source), row })
+        let octets = serde_json::to_vec(&stored).expect("numbers and strings");
+        (octets.len() <= LARGEST).then(|| Self { report, network: network(row.source), row: octets.into() })
     }
 
-    /// The row as it was observed, at the beginning of the report's day.
-    pub(super) fn observation(&self, report: &Report) -> Option<DmarcObservation> {
+    /// The row as it was observed; `None` if it cannot be read.
+    pub(super) fn observed(&self) -> Option<DmarcRow> {
         let stored: StoredRow = serde_json::from_slice(&self.row).ok()?;
-        let (spf_domain, of_helo, spf_result) = stored.spf;
+        let (spf_domain, spf_result) = stored.spf;
         let dkim = stored.dkim.into_iter().map(|(domain, name, end)| Some((domain, name, *RESULTS.get(end)?)));
-        Some(DmarcObservation {
-            record: report.record.clone(),
+        Some(DmarcRow {
             source: stored.source,
             header_from: stored.header_from,
             envelope_from: stored.envelope_from,
-            disposition: *POLICIES.get(stored.disposition)?,
-            overridden: match stored.overridden {
-                Some((kind, text)) => Some((*REASONS.get(kind)?, text)),
-                None => None,
-            },
+            disposition: stored.disposition,
+            overridden: stored.overridden,
             spf_aligned: stored.aligned.0,
             dkim_aligned: stored.aligned.1,
-            spf: (spf_domain, of_helo, *RESULTS.get(spf_result)?),
+            spf: (spf_domain, *RESULTS.get(spf_result)?),
             dkim: dkim.collect::<Option<_>>()?,
-            at: time(report.day * DAY),
         })
     }
 }

@@ -12,20 +12,21 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use axum::{Router, serve};
 use prometheus::Registry;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::metrics;
-use crate::store::Store;
+use crate::store::{Forwarders, WantedHops};
 use bounded::Bounded;
 use hop::Hop;
 
@@ -35,6 +36,9 @@ const CONNECTIONS: usize = 64;
 const LIFETIME: Duration = Duration::from_secs(30);
 /// How long answers under way may take at the end.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// Hops in one answer, unless another number is asked for.
+const HOPS: usize = 10_000;
 
 /// Whether mail should come to us now, and if not, why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -62,6 +66,24 @@ struct ReadyPage {
     readiness: Readiness,
 }
 
+/// What `/forwarders` can be asked.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    /// Also hops that have forwarded nothing.
+    #[serde(default)]
+    all: bool,
+    /// So many at most.
+    #[serde(default = "Asked::limit")]
+    limit: usize,
+}
+
+impl Asked {
+    fn limit() -> usize {
+        HOPS
+    }
+}
+
 /// What the pages tell about.
 #[derive(Clone)]
 pub struct Pages {
@@ -70,7 +92,16 @@ pub struct Pages {
     /// Who knows about readiness.
     pub health: Arc<dyn Health>,
     /// What is remembered; `None`: nothing.
-    pub store: Option<Arc<dyn Store>>,
+    pub store: Option<Arc<dyn Forwarders>>,
+    /// One at a time looks through all hops: it takes a while, and memory.
+    looking: Arc<Semaphore>,
+}
+
+impl Pages {
+    /// Pages that tell about these.
+    pub fn new(registry: Registry, health: Arc<dyn Health>, store: Option<Arc<dyn Forwarders>>) -> Self {
+        Self { registry, health, store, looking: Arc::new(Semaphore::new(1)) }
+    }
 }
 
 /// Answers at `listener` until `stop` is cancelled, then for a moment what is under way.
@@ -107,11 +138,15 @@ async fn metrics_page(State(pages): State<Pages>) -> Response {
     }
 }
 
-/// Everything that is known about hops: what `gatepost forwarders` asks for, because only one process can
-/// have the store open.
-async fn forwarders_page(State(pages): State<Pages>) -> Response {
+/// What is known about hops, those with most forwarded messages first: what `gatepost forwarders` asks for,
+/// because only one process can have the store open.
+async fn forwarders_page(State(pages): State<Pages>, Query(asked): Query<Asked>) -> Response {
+    let Ok(_alone) = pages.looking.try_acquire() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "somebody else is being told at this moment\n").into_response();
+    };
+    let wanted = WantedHops { forwarding: !asked.all, most: asked.limit };
     let hops = match &pages.store {
-        Some(store) => store.hops().await,
+        Some(store) => store.hops(wanted).await,
         None => Ok(Vec::new()),
     };
     match hops {

@@ -222,6 +222,36 @@ fn a_clause_without_a_condition_is_a_warning() {
 }
 
 #[test]
+fn a_list_whose_listings_nobody_can_confirm_is_a_warning_if_it_can_refuse_mail() {
+    let list = |more: &str| {
+        format!("[[dnsbl]]\nname = \"one\"\nzone = \"bl.example\"\ncodes = {{ \"127.0.0.2\" = \"DNSBL_ONE\" }}\n{more}")
+    };
+    let weighs = "[weights]\nDNSBL_ONE = 2\n";
+    let refuses = "[[clause]]\nname = \"a\"\nany_of = [\"DNSBL_ONE\"]\nverdict = \"reject\"\n";
+    for (weights, list, policy, warned) in [
+        (weighs, list("test = \"positive\"\n"), "", true),
+        ("[weights]\nDNSBL_ONE = 0\n", list("test = \"positive\"\n"), refuses, true),
+        (weighs, list("of = \"email-hash\"\n"), "", true),
+        (weighs, list("test = \"negative\"\n"), "", false),
+        (weighs, list("test = \"none\"\ntest_not_listed = [\"192.0.2.1\"]\n"), "", false),
+        ("[weights]\nDNSBL_ONE = -2\n", list("test = \"none\"\n"), "", false),
+        (weighs, list("test = \"none\"\nshadow = true\n"), "", false),
+        (weighs, list("test = \"none\"\nenabled = false\n"), "", false),
+    ] {
+        let loaded = site(weights, &list, policy).load().unwrap_or_else(|problems| panic!("{list}{problems}"));
+        let said = lines(&loaded.warnings);
+        let expected = "lists.toml:1:1: warning: dnsbl[0]: can refuse mail, and has no test point";
+        assert_eq!(said.iter().any(|line| line.starts_with(expected)), warned, "{list}{said:#?}");
+    }
+}
+
+#[test]
+fn names_that_are_skipped_may_be_written_with_a_dot_before_them() {
+    let loaded = site("", "skip = [\".example.com\", \"example.org\"]\n", "").load();
+    assert!(loaded.is_ok_and(|loaded| loaded.warnings.is_empty()));
+}
+
+#[test]
 fn a_list_in_shadow_makes_shadow_symbols() {
     let weights = "[weights]\nDNSBL_ONE = 4\n";
     let shadowed = ONE_LIST.replace("zone", "shadow = true\nzone");

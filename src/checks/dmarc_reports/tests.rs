@@ -1,7 +1,7 @@
 use std::time::UNIX_EPOCH;
 
 use super::*;
-use crate::facts::Signature;
+use crate::facts::{DmarcRecord, Signature};
 
 fn record(testing: bool) -> DmarcRecord {
     DmarcRecord {
@@ -22,6 +22,7 @@ fn dmarc(result: AuthResult, policy: DmarcPolicy) -> Dmarc {
         result,
         author_domain: Some("author.example".into()),
         policy,
+        published: policy,
         record: Some(record(false)),
         spf_aligned: result == AuthResult::Pass,
         dkim_aligned: None,
@@ -49,24 +50,29 @@ fn observed(client: &str, reverse_path: &str, dmarc: &Dmarc, fate: &Fate) -> Opt
 fn what_was_done_and_why_not_more() {
     use AuthResult::{Fail, Pass};
     use DmarcPolicy::{None as Nothing, Quarantine, Reject};
+    use Override::{JudgedAsAWhole, NeverPutAside, Testing};
     let (taken, refused) = (fate(Verdict::Forward, 250), fate(Verdict::Reject, 550));
-    for (result, policy, testing, fate, expected, reason) in [
-        (Pass, Reject, false, &taken, Nothing, None),
-        (Pass, Reject, false, &refused, Nothing, None),
-        (Fail, Reject, false, &refused, Reject, None),
-        (Fail, Quarantine, false, &refused, Reject, Some("local_policy")),
-        (Fail, Reject, false, &taken, Nothing, Some("local_policy")),
-        (Fail, Quarantine, false, &taken, Nothing, Some("local_policy")),
-        (Fail, Nothing, false, &taken, Nothing, None),
+    for (result, published, policy, fate, expected, reason) in [
+        (Pass, Reject, Reject, &taken, Disposition::Pass, None),
         // Refused for something else.
-        (Fail, Nothing, false, &refused, Nothing, None),
-        (Fail, Nothing, true, &taken, Nothing, Some("policy_test_mode")),
-        (Fail, Quarantine, true, &refused, Reject, Some("local_policy")),
+        (Pass, Reject, Reject, &refused, Disposition::Pass, None),
+        (Fail, Reject, Reject, &refused, Disposition::Reject, None),
+        (Fail, Quarantine, Quarantine, &refused, Disposition::Reject, Some(NeverPutAside)),
+        (Fail, Reject, Reject, &taken, Disposition::None, Some(JudgedAsAWhole)),
+        (Fail, Quarantine, Quarantine, &taken, Disposition::None, Some(JudgedAsAWhole)),
+        (Fail, Nothing, Nothing, &taken, Disposition::None, None),
+        (Fail, Nothing, Nothing, &refused, Disposition::None, None),
+        // t=y
+        (Fail, Quarantine, Nothing, &taken, Disposition::None, Some(Testing)),
+        (Fail, Quarantine, Nothing, &refused, Disposition::None, Some(Testing)),
+        (Fail, Reject, Quarantine, &taken, Disposition::None, Some(Testing)),
+        (Fail, Reject, Quarantine, &refused, Disposition::Reject, Some(NeverPutAside)),
+        (Fail, Nothing, Nothing, &taken, Disposition::None, None),
     ] {
-        let dmarc = Dmarc { record: Some(record(testing)), ..dmarc(result, policy) };
-        let seen = observed("192.0.2.1", "a@bounces.example", &dmarc, fate).expect("an observation");
-        let about = format!("{result:?} {policy:?} {testing} {fate:?}");
-        assert_eq!((seen.disposition, seen.overridden.map(|(kind, _)| kind)), (expected, reason), "{about}");
+        let dmarc = Dmarc { record: Some(record(published != policy)), published, ..dmarc(result, policy) };
+        let row = observed("192.0.2.1", "a@bounces.example", &dmarc, fate).expect("an observation").row;
+        let about = format!("{result:?} {published:?} {policy:?} {fate:?}");
+        assert_eq!((row.disposition, row.overridden), (expected, reason), "{about}");
     }
 }
 
@@ -98,12 +104,12 @@ fn what_no_report_mentions() {
 fn a_row_names_who_and_what_authenticated() {
     let dmarc = dmarc(AuthResult::Pass, DmarcPolicy::Reject);
     let taken = fate(Verdict::Forward, 250);
-    let row = observed("::ffff:192.0.2.1", "a@Bounces.Example", &dmarc, &taken).expect("an observation");
+    let row = observed("::ffff:192.0.2.1", "a@Bounces.Example", &dmarc, &taken).expect("an observation").row;
     assert_eq!(row.source.to_string(), "192.0.2.1");
     assert_eq!((&*row.header_from, &*row.envelope_from), ("author.example", "bounces.example"));
-    assert_eq!(row.spf, ("bounces.example".into(), false, AuthResult::SoftFail));
+    assert_eq!(row.spf, ("bounces.example".into(), AuthResult::SoftFail));
     assert_eq!(row.dkim, [("author.example".into(), "s".to_owned(), AuthResult::Fail)]);
     assert!(row.spf_aligned && !row.dkim_aligned);
-    let bounce = observed("192.0.2.1", "", &dmarc, &taken).expect("an observation");
-    assert!(bounce.envelope_from.is_empty() && bounce.spf.1);
+    let bounce = observed("192.0.2.1", "", &dmarc, &taken).expect("an observation").row;
+    assert!(bounce.envelope_from.is_empty());
 }

@@ -1,15 +1,17 @@
 //! Is a list fit to be asked? Its state as a value: told what was answered and when, it says what changes.
 //!
 //! Test points that are answered wrongly and error codes suspend a list. It comes back after two rounds
-//! of test points in which everything was as it should be. A run of questions without any answer opens a
-//! breaker for a short time. Constant firing and slowness only raise an alert: in a flood the best list
-//! fires all the time, and is right (DECISIONS 36).
+//! of test points in which everything was as it should be. A run of questions without any answer, or hardly
+//! any answers among many questions, open a breaker for a short time. Constant firing, slowness and lost
+//! answers only raise an alert: in a flood the best list fires all the time, and is right (DECISIONS 36).
 
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::dns::Origin;
 
 /// The shortest and the longest time between tests of a list that is suspended, or not yet known to be fit.
 pub const RETRY: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(300));
@@ -21,6 +23,8 @@ const PASSES: u8 = 2;
 const FAILURES: u32 = 10;
 /// How long the breaker stays open before one question is let through.
 const BREAK: Duration = Duration::from_secs(30);
+/// Questions over which it is judged whether a list answers.
+const ENOUGH_QUESTIONS: u32 = 40;
 /// Answers over which it is judged whether a list fires constantly.
 const ENOUGH_ANSWERS: u32 = 200;
 /// Answers over which it is judged whether a list is slow.
@@ -38,7 +42,10 @@ pub struct Health {
     on_parole_until: Option<Instant>,
     next_test: Instant,
     last_test: Option<Instant>,
+    /// When it was suspended or resumed last. Rounds of test points that began before say nothing new.
+    changed: Option<Instant>,
     breaker: Breaker,
+    silence: Silence,
     firing: Firing,
     slowness: Slowness,
 }
@@ -60,6 +67,14 @@ struct Breaker {
     failures: u32,
     /// Since when it is open, and when the next question may try.
     open: Option<(Instant, Instant)>,
+}
+
+/// How many questions are lost.
+#[derive(Clone, Debug, Default)]
+struct Silence {
+    questions: u32,
+    answered: u32,
+    alert: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -86,7 +101,7 @@ pub enum Reason {
     ListsEverything,
     /// It does not list what must be listed.
     ListsNothing,
-    /// It did not answer many times in a row.
+    /// It did not answer many times in a row, or hardly ever.
     NoAnswer,
 }
 
@@ -97,6 +112,8 @@ pub enum Alert {
     ConstantFiring,
     /// Its answers take most of its deadline.
     Slow,
+    /// Many questions have no answer.
+    Unreliable,
 }
 
 /// A change, to be told.
@@ -130,6 +147,20 @@ pub enum Answered {
     NoAnswer,
 }
 
+/// What came of one question of a session, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// What came of it.
+    pub answer: Answered,
+    /// Where that comes from: what is remembered says nothing about the list now.
+    pub origin: Origin,
+    /// How long it took.
+    pub took: Duration,
+    /// Another question of the same client or message had no answer already: what one of them costs the list
+    /// is one failure.
+    pub again: bool,
+}
+
 /// One round of test points.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Round {
@@ -161,7 +192,9 @@ impl Health {
             on_parole_until: None,
             next_test: now,
             last_test: None,
+            changed: None,
             breaker: Breaker::default(),
+            silence: Silence::default(),
             firing: Firing::default(),
             slowness: Slowness::default(),
         }
@@ -185,7 +218,27 @@ impl Health {
 
     /// True if it answered wrongly, and did not yet show that it is well again.
     pub fn is_suspended(&self) -> bool {
-        matches!(self.state, State::Suspended { .. })
+        self.suspended().is_some()
+    }
+
+    /// Why it is suspended, if it is.
+    pub fn suspended(&self) -> Option<Reason> {
+        match self.state {
+            State::Suspended { reason, .. } => Some(reason),
+            State::Untested | State::Fit => None,
+        }
+    }
+
+    /// All alerts, with whether they are raised.
+    pub fn alerts(&self) -> [(Alert, bool); 3] {
+        Alert::ALL.map(|alert| {
+            let raised = match alert {
+                Alert::ConstantFiring => self.firing.alert,
+                Alert::Slow => self.slowness.alert,
+                Alert::Unreliable => self.silence.alert,
+            };
+            (alert, raised)
+        })
     }
 
     /// True if the last round of test points is too old to vouch for a listing. Whoever has one asks them
@@ -207,38 +260,64 @@ impl Health {
         Ok(())
     }
 
-    /// Takes note of the answer to a question of a session. `cached`: it came from memory, so that it
-    /// says nothing about the list now. `took` is the time until it came.
-    pub fn answered(&mut self, now: Instant, answer: Answered, cached: bool, took: Duration) -> Vec<Event> {
+    /// Takes note of what came of a question of a session.
+    pub fn answered(&mut self, now: Instant, note: Note) -> Vec<Event> {
         let mut events = Vec::new();
-        if !cached {
-            events.extend(self.breaker.answered(now, answer != Answered::NoAnswer));
-            if answer != Answered::NoAnswer {
-                events.extend(self.slowness.answered(took, self.deadline));
+        let is_answer = note.answer != Answered::NoAnswer;
+        if is_answer && note.origin != Origin::Memory {
+            let asked = now.checked_sub(note.took).unwrap_or(now);
+            events.extend(self.answers(now, asked));
+        }
+        if note.origin == Origin::Asked {
+            if !is_answer && !note.again {
+                events.extend(self.breaker.failed(now));
+            }
+            let (event, hardly_ever) = self.silence.asked(is_answer);
+            events.extend(event);
+            if hardly_ever {
+                events.extend(self.breaker.open(now));
+            }
+            if is_answer {
+                events.extend(self.slowness.answered(note.took, self.deadline));
             }
         }
-        match answer {
-            Answered::Error(code) if !cached => events.extend(self.suspend(now, Reason::ErrorCode(code))),
-            Answered::Listed | Answered::NotListed => {
-                let event = self.firing.answered(answer == Answered::Listed);
+        match note.answer {
+            Answered::Error(code) if note.origin != Origin::Memory => {
+                events.extend(self.suspend(now, Reason::ErrorCode(code)));
+            }
+            Answered::Listed | Answered::NotListed if note.origin == Origin::Asked => {
+                let event = self.firing.answered(note.answer == Answered::Listed);
                 // Why so often, its test points may know.
                 if event == Some(Event::Raised(Alert::ConstantFiring)) {
                     self.next_test = self.next_test.min(now);
                 }
                 events.extend(event);
             }
-            Answered::Error(_) | Answered::NoAnswer => {}
+            _ => {}
         }
         events
     }
 
-    /// Takes note of a round of test points. `jitter` (0 to 1) spreads the tests of many lists.
-    pub fn tested(&mut self, now: Instant, round: &Round, jitter: f64) -> Vec<Event> {
+    /// It answers a question that was asked at `asked`.
+    fn answers(&mut self, now: Instant, asked: Instant) -> Option<Event> {
+        let event = self.breaker.answered(now, asked)?;
+        // What was lost before is no reason to cut it off once more.
+        self.silence.forget();
+        Some(event)
+    }
+
+    /// Takes note of a round of test points that was begun at `begun`; of none that was begun before the list
+    /// was suspended or resumed. `jitter` (0 to 1) spreads the tests of many lists.
+    pub fn tested(&mut self, now: Instant, begun: Instant, round: &Round, jitter: f64) -> Vec<Event> {
         let mut events = Vec::new();
+        // Of an instant that both share nobody knows which came first.
+        if self.changed.is_some_and(|changed| begun <= changed) {
+            return events;
+        }
         self.last_test = Some(now);
         let somebody_answers = round.all().any(|answer| answer != Answered::NoAnswer);
         if somebody_answers {
-            events.extend(self.breaker.answered(now, true));
+            events.extend(self.answers(now, begun));
         }
         match round.opinion() {
             Opinion::Fit => events.extend(self.passed(now)),
@@ -270,6 +349,7 @@ impl Health {
             State::Suspended { reason, since, .. } => {
                 let event = Event::Resumed { reason: *reason, after: now.saturating_duration_since(*since) };
                 self.state = State::Fit;
+                self.changed = Some(now);
                 self.on_parole_until = Some(now + self.interval);
                 Some(event)
             }
@@ -291,6 +371,7 @@ impl Health {
         let relapse = self.on_parole_until.is_some_and(|until| now < until);
         self.retry = if relapse { (self.retry * 2).min(RETRY.1) } else { RETRY.0 };
         self.state = State::Suspended { reason, since: now, passed: 0 };
+        self.changed = Some(now);
         self.next_test = now + self.retry;
         Some(Event::Suspended(reason))
     }
@@ -308,22 +389,49 @@ impl Breaker {
         }
     }
 
-    fn answered(&mut self, now: Instant, answers: bool) -> Option<Event> {
-        if answers {
-            self.failures = 0;
-            let (since, _) = self.open.take()?;
-            return Some(Event::Resumed { reason: Reason::NoAnswer, after: now.saturating_duration_since(since) });
-        }
+    /// An answer closes it, unless the question left before it was opened.
+    fn answered(&mut self, now: Instant, asked: Instant) -> Option<Event> {
+        self.failures = 0;
+        let (since, _) = self.open.filter(|(since, _)| *since <= asked)?;
+        self.open = None;
+        Some(Event::Resumed { reason: Reason::NoAnswer, after: now.saturating_duration_since(since) })
+    }
+
+    fn failed(&mut self, now: Instant) -> Option<Event> {
         self.failures = self.failures.saturating_add(1);
         match &mut self.open {
             Some((_, next)) => *next = now + BREAK,
-            None if self.failures >= FAILURES => {
-                self.open = Some((now, now + BREAK));
-                return Some(Event::Suspended(Reason::NoAnswer));
-            }
+            None if self.failures >= FAILURES => return self.open(now),
             None => {}
         }
         None
+    }
+
+    fn open(&mut self, now: Instant) -> Option<Event> {
+        if self.open.is_some() {
+            return None;
+        }
+        self.open = Some((now, now + BREAK));
+        Some(Event::Suspended(Reason::NoAnswer))
+    }
+}
+
+impl Silence {
+    /// Below 70 % of answers is unreliable, above 90 % it is over; older questions count less and less. True
+    /// if it is below 20 %: each session would wait for nothing.
+    fn asked(&mut self, is_answered: bool) -> (Option<Event>, bool) {
+        self.questions += 1;
+        self.answered += u32::from(is_answered);
+        if self.questions < ENOUGH_QUESTIONS {
+            return (None, false);
+        }
+        let (share, all) = (self.answered * 100, self.questions);
+        (self.questions, self.answered) = (self.questions / 2, self.answered / 2);
+        (switch(&mut self.alert, Alert::Unreliable, share < all * 70, share > all * 90), share < all * 20)
+    }
+
+    fn forget(&mut self) {
+        (self.questions, self.answered) = (0, 0);
     }
 }
 
@@ -415,13 +523,14 @@ impl fmt::Display for Reason {
 
 impl Alert {
     /// All of them.
-    pub const ALL: [Alert; 2] = [Self::ConstantFiring, Self::Slow];
+    pub const ALL: [Alert; 3] = [Self::ConstantFiring, Self::Slow, Self::Unreliable];
 
     /// The word for logs and metrics.
     pub fn label(self) -> &'static str {
         match self {
             Self::ConstantFiring => "constant_firing",
             Self::Slow => "slow",
+            Self::Unreliable => "unreliable",
         }
     }
 }

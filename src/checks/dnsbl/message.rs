@@ -4,10 +4,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use futures_util::future::join_all;
 
-use super::question::{Skipped, normal_name};
+use super::digest::{Digest, canonical};
+use super::question::{Skipped, fair_choice};
 use super::source::{Source, addresses, first_error_unless_any};
 use super::subject::Thing;
 use super::{Settings, Shared};
@@ -17,17 +17,6 @@ use crate::dns::Lookup;
 use crate::facts::{self, MessageFacts};
 use crate::scoring::CheckError;
 use crate::smtp::{Domain, ForwardPath, Mailbox};
-
-/// How a list of mail addresses hides them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Digest {
-    /// SHA-1, hexadecimal.
-    Sha1Hex,
-    /// SHA-1, base32 (RFC 4648 6) without padding.
-    Sha1Base32,
-    /// SHA-256, base32 without padding. In hexadecimal it would be longer than a label can be.
-    Sha256Base32,
-}
 
 /// See [`Subject::Url`](super::Subject::Url).
 pub struct Urls;
@@ -77,8 +66,10 @@ impl Source for UrlAddresses {
     type Facts = MessageFacts;
 
     async fn things(&self, facts: &MessageFacts) -> Result<Vec<Thing>, CheckError> {
-        let hosts = links(facts).await.hosts.iter().filter(|host| !self.skipped.contains(host)).take(self.most);
-        let things = hosts.map(|host| async {
+        let hosts = links(facts).await.hosts.iter().filter(|host| !self.skipped.contains(host));
+        let mut hosts: Vec<&Arc<str>> = hosts.collect();
+        fair_choice(&mut hosts, self.most);
+        let things = hosts.iter().map(|host| async {
             match host.parse::<IpAddr>() {
                 Ok(address) => Ok(vec![Thing::Address(address)]),
                 Err(_) => addresses(&*self.dns, host, self.ipv4, self.ipv6).await,
@@ -111,7 +102,9 @@ impl Source for EmailHashes {
         let readers: Vec<String> = recipients.filter_map(|address| canonical(&address)).collect();
         let addresses = sender.into_iter().chain(author).chain(shown).filter_map(|address| canonical(&address));
         let asked = addresses.filter(|address| !readers.contains(address));
-        Ok(asked.map(|shown| Thing::Digest { label: self.digest.of(&shown), shown }).collect())
+        let thing =
+            |address: String| Thing::Digest { label: self.digest.of(&address), shown: self.digest.shown(&address) };
+        Ok(asked.map(thing).collect())
     }
 }
 
@@ -120,59 +113,6 @@ fn written(mailbox: &Mailbox) -> Option<String> {
         Domain::Name(domain) => Some(format!("{}@{domain}", mailbox.unquoted_local())),
         Domain::Literal(..) => None,
     }
-}
-
-/// An address in the one form that stands for all that lead to the same mailbox,
-/// as the makers of these lists define it: lower case, without a tag; Gmail also ignores dots and answers
-/// to two domains.
-fn canonical(address: &str) -> Option<String> {
-    let (local, domain) = address.rsplit_once('@')?;
-    let mut domain = normal_name(domain)?;
-    let local = local.to_lowercase();
-    // What begins with `+` is no tag.
-    let mut local =
-        local.split_once('+').map(|(name, _)| name).filter(|name| !name.is_empty()).unwrap_or(&local).to_owned();
-    if domain == "googlemail.com" {
-        domain = "gmail.com".to_owned();
-    }
-    if domain == "gmail.com" {
-        local.retain(|character| character != '.');
-    }
-    (!local.is_empty()).then(|| format!("{local}@{domain}"))
-}
-
-impl Digest {
-    /// The label that stands for `text`.
-    pub fn of(self, text: &str) -> String {
-        let algorithm = match self {
-            Self::Sha1Hex | Self::Sha1Base32 => &SHA1_FOR_LEGACY_USE_ONLY,
-            Self::Sha256Base32 => &SHA256,
-        };
-        let digest = digest(algorithm, text.as_bytes());
-        match self {
-            Self::Sha1Hex => digest.as_ref().iter().map(|octet| format!("{octet:02x}")).collect(),
-            Self::Sha1Base32 | Self::Sha256Base32 => base32(digest.as_ref()),
-        }
-    }
-}
-
-/// Base32 (RFC 4648 6), without padding, in lower case like every name that we ask for.
-fn base32(octets: &[u8]) -> String {
-    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    let mut out = String::with_capacity(octets.len().div_ceil(5) * 8);
-    let (mut bits, mut held) = (0_u32, 0_u32);
-    for &octet in octets {
-        bits = (bits << 8) | u32::from(octet);
-        held += 8;
-        while held >= 5 {
-            held -= 5;
-            out.push(char::from(ALPHABET[(bits >> held & 31) as usize]));
-        }
-    }
-    if held > 0 {
-        out.push(char::from(ALPHABET[(bits << (5 - held) & 31) as usize]));
-    }
-    out
 }
 
 #[cfg(test)]

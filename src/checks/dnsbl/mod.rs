@@ -2,6 +2,7 @@
 //! one kind of thing, is one check.
 
 pub mod code;
+pub mod digest;
 pub mod health;
 pub mod lists;
 pub mod message;
@@ -14,18 +15,19 @@ pub mod tester;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};
 
 use super::Check;
-use crate::dns::{Lookup, LookupError};
+use crate::dns::{Freshness, Lookup, LookupError, Origin};
 use crate::scoring::{CheckError, CheckName, Finding, Outcome, Skip, Spec, Symbol};
 pub use code::{CodePattern, PatternError};
-use health::Answered;
+pub use digest::Digest;
+use health::{Answered, Note, Reason};
 pub use lists::{Lists, Monitored};
-pub use message::Digest;
 pub use metrics::Metrics;
 pub use points::{Points, Test};
 pub use question::{Names, Question, Skipped};
@@ -131,38 +133,48 @@ impl<S: Source> Dnsbl<S> {
     }
 
     async fn look(&self, things: &[Thing]) -> Outcome {
-        let questions = question::questions(things, &self.settings, &self.skipped);
+        let question::Chosen { questions, left_out } = question::questions(things, &self.settings, &self.skipped);
         if questions.is_empty() {
             return Outcome::Skipped(Skip::NotApplicable);
         }
-        if !self.monitored.admit() {
-            return Outcome::Skipped(Skip::Suspended);
+        if let Err(why) = self.monitored.admit() {
+            return Outcome::Skipped(Skip::Suspended(why.label()));
         }
-        let answers = join_all(questions.iter().map(|question| self.ask(question))).await;
+        self.monitored.leaves_out(left_out);
+        let silent = AtomicBool::new(false);
+        let answers = join_all(questions.iter().map(|question| self.ask(question, &silent))).await;
         let outcome = judge(&self.settings.shown, questions.iter().zip(answers));
-        if matches!(outcome, Outcome::Found(_)) && !self.is_confirmed().await {
-            return Outcome::Skipped(Skip::Suspended);
+        if matches!(outcome, Outcome::Found(_))
+            && let Some(why) = self.unconfirmed().await
+        {
+            return Outcome::Skipped(Skip::Suspended(why.label()));
         }
         outcome
     }
 
-    /// Whether a listing can be believed. Test points that do not answer in time take nothing from it.
-    async fn is_confirmed(&self) -> bool {
+    /// Why a listing cannot be believed, if it cannot. Test points that do not answer in time take nothing
+    /// from it.
+    async fn unconfirmed(&self) -> Option<Reason> {
         if self.monitored.wants_confirmation() {
             // Only listed clients wait for this.
-            let _late = timeout(self.settings.deadline, tester::test(&self.monitored, self.dns.as_ref())).await;
+            let _late = timeout(self.settings.deadline, tester::round(&self.monitored, &self.dns)).await;
         }
-        !self.monitored.is_suspended()
+        self.monitored.suspended()
     }
 
-    /// `None`: no answer within the deadline.
-    async fn ask(&self, question: &Question) -> Option<Result<Reading, LookupError>> {
+    /// `None`: no answer within the deadline. `silent` tells the other questions that one had none.
+    async fn ask(&self, question: &Question, silent: &AtomicBool) -> Option<Result<Reading, LookupError>> {
         let began = Instant::now();
-        let answer = timeout(self.settings.deadline, self.dns.a(&question.name)).await;
-        let cached = answer.as_ref().is_ok_and(|answer| answer.as_ref().is_ok_and(|answer| answer.cached));
-        let reading = answer.map(|answer| answer.map(|answer| read(&self.settings, &answer.records))).ok();
-        if let Some(answered) = answered(reading.as_ref()) {
-            self.monitored.answered(answered, cached, began.elapsed());
+        let heard = self.dns.hear_a(&question.name, Freshness::Holds, self.settings.deadline).await;
+        let reading = match heard.answer {
+            Ok(answer) => Some(Ok(read(&self.settings, &answer.records))),
+            Err(LookupError::Timeout) => None,
+            Err(why) => Some(Err(why)),
+        };
+        if let Some(answer) = answered(reading.as_ref()) {
+            let failed = answer == Answered::NoAnswer && heard.origin == Origin::Asked;
+            let again = failed && silent.swap(true, Ordering::Relaxed);
+            self.monitored.answered(Note { answer, origin: heard.origin, took: began.elapsed(), again });
         }
         reading
     }

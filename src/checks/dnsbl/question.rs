@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Settings;
-use super::subject::Thing;
+use super::subject::{Subject, Thing};
 use crate::units::{canonical, is_local_scope, reversed_labels};
 
 /// Octets of a name in DNS, dots included (RFC 1035 2.3.4).
@@ -36,9 +36,20 @@ pub struct Question {
     pub about: String,
 }
 
-/// The questions to the list about `things`, in their order, each once, at most `settings.questions`.
-pub fn questions(things: &[Thing], settings: &Settings, skipped: &Skipped) -> Vec<Question> {
+/// The questions to a list about one client or message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chosen {
+    /// Those that are asked.
+    pub questions: Vec<Question>,
+    /// How many more there would have been.
+    pub left_out: usize,
+}
+
+/// The questions to the list about `things`, in their order, each once, at most `settings.questions`. Of what
+/// a message shows they are a fair choice; of anything else the first.
+pub fn questions(things: &[Thing], settings: &Settings, skipped: &Skipped) -> Chosen {
     let mut questions: Vec<Question> = Vec::new();
+    let mut known: HashSet<String> = HashSet::new();
     let about = things.iter().flat_map(|thing| match thing {
         Thing::Address(addr) => address(*addr, settings),
         Thing::Name(name) => names(name, settings.names, skipped),
@@ -46,14 +57,33 @@ pub fn questions(things: &[Thing], settings: &Settings, skipped: &Skipped) -> Ve
     });
     for (label, about) in about {
         let name = format!("{label}.{}", settings.zone);
-        if questions.len() < settings.questions
-            && name.len() <= MAX_NAME
-            && questions.iter().all(|known| known.name != name)
-        {
+        if name.len() <= MAX_NAME && known.insert(name.clone()) {
             questions.push(Question { name, about });
         }
     }
-    questions
+    let left_out = questions.len().saturating_sub(settings.questions);
+    match settings.of {
+        Subject::Url | Subject::EmailHash => fair_choice(&mut questions, settings.questions),
+        _ => questions.truncate(settings.questions),
+    }
+    Chosen { questions, left_out }
+}
+
+/// Keeps at most `most`, in their order: a half from both ends by turns, the rest at random. Whoever wrote the
+/// message chose the order, and cannot hide behind others what he put nowhere in particular.
+pub(super) fn fair_choice<T>(all: &mut Vec<T>, most: usize) {
+    if all.len() <= most {
+        return;
+    }
+    let at_the_ends = most.div_ceil(2);
+    let (front, back) = (at_the_ends.div_ceil(2), at_the_ends / 2);
+    let mut between: Vec<usize> = (front..all.len() - back).collect();
+    let mut kept: HashSet<usize> = (0..front).chain(all.len() - back..all.len()).collect();
+    while kept.len() < most && !between.is_empty() {
+        kept.insert(between.swap_remove(rand::random_range(..between.len())));
+    }
+    let mut at = 0..;
+    all.retain(|_| at.next().is_some_and(|at| kept.contains(&at)));
 }
 
 fn address(addr: IpAddr, settings: &Settings) -> Vec<(String, String)> {

@@ -234,14 +234,24 @@ pub(super) async fn addresses(dns: &dyn Lookup, name: &str, ipv4: bool, ipv6: bo
     first_error_unless_any(vec![v4, v6]).map_err(|why: LookupError| CheckError::Dns(why.to_string()))
 }
 
-/// All that was found; an error only if there is nothing but errors.
+/// All that was found, one of each by turns, so that nobody's many keep out what others have; an error only if
+/// there is nothing but errors.
 pub(super) fn first_error_unless_any<T, E>(found: Vec<Result<Vec<T>, E>>) -> Result<Vec<T>, E> {
-    let (mut all, mut error) = (Vec::new(), None);
+    let (mut rows, mut error) = (Vec::new(), None);
     for one in found {
         match one {
-            Ok(things) => all.extend(things),
+            Ok(things) => rows.push(things.into_iter()),
             Err(why) => error = error.or(Some(why)),
         }
+    }
+    let mut all = Vec::new();
+    while !rows.is_empty() {
+        rows.retain_mut(|row| {
+            let next = row.next();
+            let more = next.is_some();
+            all.extend(next);
+            more
+        });
     }
     match error {
         Some(why) if all.is_empty() => Err(why),

@@ -3,8 +3,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::facts::Stage;
-
 /// What a list is asked about: the key `of` of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
@@ -100,22 +98,6 @@ impl Subject {
                 Form::Name
             }
             Self::EmailHash => Form::Digest,
-        }
-    }
-
-    /// The earliest stage at which it is known.
-    pub fn stage(self) -> Stage {
-        match self {
-            Self::Client | Self::ClientName => Stage::Connect,
-            Self::Helo => Stage::Helo,
-            Self::Sender => Stage::Mail,
-            Self::Author
-            | Self::Dkim
-            | Self::NameServer
-            | Self::NameServerAddress
-            | Self::Url
-            | Self::UrlAddress
-            | Self::EmailHash => Stage::Message,
         }
     }
 }

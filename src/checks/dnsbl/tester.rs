@@ -3,14 +3,15 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use super::error_in;
 use super::health::{Answered, Round};
 use super::lists::{Lists, Monitored};
-use crate::dns::Lookup;
+use crate::dns::{Freshness, Lookup};
 
 /// Nobody waits for a test, so it may take longer than an answer to a session.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,7 +29,7 @@ pub async fn run(lists: Weak<Lists>, dns: Arc<dyn Lookup>) {
             match list.begin_test() {
                 Ok(()) => {
                     let dns = Arc::clone(&dns);
-                    rounds.spawn(async move { test(&list, dns.as_ref()).await });
+                    rounds.spawn(async move { round(&list, &dns).await });
                 }
                 Err(later) => wake = wake.min(later),
             }
@@ -41,24 +42,32 @@ pub async fn run(lists: Weak<Lists>, dns: Arc<dyn Lookup>) {
     }
 }
 
-/// Makes one round of test points.
-pub(super) async fn test(list: &Monitored, dns: &dyn Lookup) {
+/// Makes one round of test points, or waits for the end of the one that is on its way: whoever wants to know
+/// how a list is shares it with all others, and it counts once. It ends with the last who waits for it.
+pub(super) async fn round(list: &Arc<Monitored>, dns: &Arc<dyn Lookup>) {
+    let (of, dns) = (Arc::clone(list), Arc::clone(dns));
+    list.share_round(|| async move { test(&of, dns.as_ref()).await }.boxed()).await;
+}
+
+async fn test(list: &Monitored, dns: &dyn Lookup) {
+    let begun = Instant::now();
     let plan = list.plan();
     let (listed, not_listed) = tokio::join!(ask_all(list, dns, &plan.listed), ask_all(list, dns, &plan.not_listed));
-    list.tested(&Round { listed, not_listed });
+    list.tested(begun, &Round { listed, not_listed });
 }
 
 async fn ask_all(list: &Monitored, dns: &dyn Lookup, names: &[String]) -> Vec<Answered> {
     join_all(names.iter().map(|name| ask(list, dns, name))).await
 }
 
+/// Past every memory: what a list said a while ago says nothing about the list now.
 async fn ask(list: &Monitored, dns: &dyn Lookup, name: &str) -> Answered {
-    match timeout(PATIENCE, dns.a(name)).await {
-        Ok(Ok(answer)) => match error_in(&answer.records, &list.plan().errors) {
+    match dns.hear_a(name, Freshness::Now, PATIENCE).await.answer {
+        Ok(answer) => match error_in(&answer.records, &list.plan().errors) {
             Some((code, _)) => Answered::Error(code),
             None if answer.records.is_empty() => Answered::NotListed,
             None => Answered::Listed,
         },
-        Ok(Err(_)) | Err(_) => Answered::NoAnswer,
+        Err(_) => Answered::NoAnswer,
     }
 }

@@ -5,7 +5,7 @@ use crate::clock;
 use crate::facts::{ClientFacts, ClientName, Derived, HeloFacts, MailFacts, Signature};
 use crate::message::Message;
 use crate::smtp::{HeloName, Params};
-use crate::store::{MemoryStore, Metrics, Settings};
+use crate::store::{Forwarders as _, MemoryStore, Metrics, Settings, WantedHops};
 
 fn spf(result: AuthResult) -> Spf {
     Spf::new(result, "author.example", "")
@@ -37,6 +37,7 @@ fn dmarc(result: AuthResult, policy: DmarcPolicy) -> Dmarc {
         result,
         author_domain: Some("author.example".into()),
         policy,
+        published: policy,
         record: None,
         spf_aligned: false,
         dkim_aligned: None,
@@ -126,11 +127,15 @@ fn only_what_has_ended_for_good_counts() {
 
 /// A message whose facts are known, through a client of that name and address.
 fn message(addr: &str, reverse_path: &str) -> MessageFacts {
-    let (path, _) = ReversePath::parse_bracketed(reverse_path).expect(reverse_path);
     let client = ClientFacts {
         name: Derived::from(ClientName::Confirmed("mx.forwarder.example".into())),
         ..ClientFacts::new(addr.parse().expect(addr), "edge".into(), "mx".into(), None)
     };
+    from_client(reverse_path, client)
+}
+
+fn from_client(reverse_path: &str, client: ClientFacts) -> MessageFacts {
+    let (path, _) = ReversePath::parse_bracketed(reverse_path).expect(reverse_path);
     let name = HeloName::parse(b"mx.forwarder.example").expect("a name");
     let helo = HeloFacts::new(Arc::new(client), name, true, None);
     let mail = MailFacts {
@@ -154,18 +159,20 @@ async fn it_remembers_what_others_found_out_and_computes_nothing() {
     let forwarded = Fate { verdict: Verdict::Forward, reply_code: 250, abandoned: false };
 
     let unknown = MessageFacts { dmarc: Derived::default(), ..message("192.0.2.1", "<a@author.example>") };
-    for facts in [unknown, message("10.0.0.1", "<a@author.example>"), message("192.0.2.1", "<>")] {
+    let nameless = ClientFacts::new("192.0.2.1".parse().expect("an address"), "edge".into(), "mx".into(), None);
+    let nameless = from_client("<a@author.example>", nameless);
+    for facts in [unknown, nameless, message("10.0.0.1", "<a@author.example>"), message("192.0.2.1", "<>")] {
         check.run(&facts).await;
         check.remember(&facts, &forwarded).await;
         assert!(facts.links.get().is_none() && facts.author.get().is_none(), "nothing is computed");
     }
-    assert_eq!(store.hops().await.expect("memory"), []);
+    assert_eq!(store.hops(WantedHops::ALL).await.expect("memory"), []);
 
     let facts = message("192.0.2.1", "<a@author.example>");
     assert_eq!(check.run(&facts).await, Outcome::Clear);
     check.remember(&facts, &Fate { reply_code: 550, ..forwarded.clone() }).await;
     check.remember(&facts, &forwarded).await;
-    let hops = store.hops().await.expect("memory");
+    let hops = store.hops(WantedHops::ALL).await.expect("memory");
     assert_eq!(
         hops.iter().map(|hop| (&*hop.hop, hop.counts)).collect::<Vec<_>>(),
         [("forwarder.example", [1, 0, 0, 0])]

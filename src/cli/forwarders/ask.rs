@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use crate::store::WantedHops;
 use crate::telemetry::admin::hop::Hop;
 
 /// How long the proxy may take to be reached, and how long to say the next thing.
@@ -21,13 +22,13 @@ pub(super) enum Refused {
     Answer(String),
 }
 
-/// What the proxy with admin pages at `address` knows.
-pub(super) fn hops(address: SocketAddr) -> Result<Vec<Hop>, Refused> {
+/// What the proxy with admin pages at `address` knows of the hops that are `wanted`.
+pub(super) fn hops(address: SocketAddr, wanted: WantedHops) -> Result<Vec<Hop>, Refused> {
     let address = reachable(address);
     let nobody = |why: io::Error| Refused::Nobody(format!("no proxy answers at {address} ({why})"));
     let stream = TcpStream::connect_timeout(&address, CONNECT).map_err(nobody)?;
     let strange = |why: String| Refused::Answer(format!("{address} does not answer as a proxy of ours: {why}"));
-    let answer = exchange(stream, address).map_err(|why| strange(why.to_string()))?;
+    let answer = exchange(stream, address, wanted).map_err(|why| strange(why.to_string()))?;
     let body = body(&answer).map_err(strange)?;
     serde_json::from_slice(body).map_err(|why| strange(why.to_string()))
 }
@@ -42,11 +43,12 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn exchange(mut stream: TcpStream, address: SocketAddr) -> io::Result<Vec<u8>> {
+fn exchange(mut stream: TcpStream, address: SocketAddr, wanted: WantedHops) -> io::Result<Vec<u8>> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     // 1.0: the answer ends where the connection does, and comes in one piece.
-    stream.write_all(format!("GET /forwarders HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
+    let target = format!("/forwarders?all={}&limit={}", !wanted.forwarding, wanted.most);
+    stream.write_all(format!("GET {target} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
     let mut answer = Vec::new();
     stream.take(LARGEST).read_to_end(&mut answer)?;
     Ok(answer)

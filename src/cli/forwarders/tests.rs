@@ -7,7 +7,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::clock;
-use crate::store::{self, EmbeddedStore, HopRecord, Metrics, Settings, Sighting, SightingKind, Store};
+use crate::store::{
+    self, EmbeddedStore, Forwarders as _, HopRecord, Metrics, Settings, Sighting, SightingKind, Store as _,
+};
 use crate::telemetry::admin::{self, Health, Pages, Readiness};
 
 const THRESHOLDS: Thresholds = Thresholds { messages: 20, domains: 3, share: 95, days: 2 };
@@ -110,7 +112,7 @@ address = "{admin}"
 }
 
 async fn shown(config: PathBuf) -> Result<String, String> {
-    let arguments = Arguments { config, json: false, all: true, thresholds: THRESHOLDS };
+    let arguments = Arguments { config, json: false, all: true, limit: 10, thresholds: THRESHOLDS };
     let ran = tokio::task::spawn_blocking(move || {
         let mut out = Vec::new();
         run(&arguments, &mut out).map(|()| String::from_utf8(out).expect("text")).map_err(|Failed(why)| why)
@@ -128,7 +130,7 @@ async fn the_running_proxy_is_asked_and_otherwise_its_file() {
     let file = directory.path().join("store.redb");
     let metrics = Metrics::register(&Registry::new()).expect("registered once");
     let store = EmbeddedStore::open(&file, &settings, clock::system(), metrics).expect("a new file");
-    let store: Arc<dyn Store> = Arc::new(store);
+    let store = Arc::new(store);
     let sighting = Sighting {
         hop: "forwarder.example".into(),
         author_domain: "author.example".into(),
@@ -136,11 +138,12 @@ async fn the_running_proxy_is_asked_and_otherwise_its_file() {
         at: SystemTime::now(),
     };
     store.sighted(sighting).await.expect("queued");
+    store.flush().await.expect("written");
 
     listener.set_nonblocking(true).expect("possible");
     let listener = tokio::net::TcpListener::from_std(listener).expect("within a runtime");
     let stop = CancellationToken::new();
-    let pages = Pages { registry: Registry::new(), health: Arc::new(Well), store: Some(store.clone()) };
+    let pages = Pages::new(Registry::new(), Arc::new(Well), Some(store.clone()));
     let page = tokio::spawn(admin::run(listener, pages, stop.clone()));
     let asked = shown(config.clone()).await.expect("the proxy answers");
     assert!(asked.contains("forwarder.example  1 "), "{asked}");
@@ -159,6 +162,6 @@ async fn who_remembers_in_memory_alone_must_be_asked() {
     let loaded = crate::config::parse_text(include_str!("../../../config/demo.toml")).expect("it loads");
     let config = Config { admin: None, ..loaded.config };
     assert_eq!(config.store, store::Settings::default());
-    let Failed(why) = known(&config).expect_err("nobody knows");
+    let Failed(why) = known(&config, WantedHops::ALL).expect_err("nobody knows");
     assert!(why.contains("[admin] address") && why.contains("[store] path"), "{why}");
 }

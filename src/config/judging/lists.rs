@@ -8,7 +8,9 @@ use super::super::problem::Report;
 use super::super::raw::rules as written;
 use super::super::source::{element, join};
 use crate::checks::{Registry, RegistryError, dnsbl};
-use crate::scoring::Symbol;
+use crate::policy::{Clause, Policy};
+use crate::scoring::{Score, Symbol, Weights};
+use crate::verdict::Verdict;
 
 /// What stands for the key in a zone.
 const KEY: &str = "{key}";
@@ -37,6 +39,8 @@ pub(super) fn lists(file: &written::ListsFile, report: &mut Report<'_>) -> Vec<L
         let (zone, shown) = zone(list, &at, report);
         let of = subject(list.of);
         let (families, names) = forms(list, of, &at, report);
+        // Ten links are soon written, and cost nobody anything.
+        let by_default = if of == dnsbl::Subject::Url { 30 } else { 10 };
         let settings = dnsbl::Settings {
             zone,
             shown,
@@ -45,7 +49,7 @@ pub(super) fn lists(file: &written::ListsFile, report: &mut Report<'_>) -> Vec<L
             ipv6: families.contains(&written::Family::Ipv6),
             names,
             digest: digest(list, of, &at, report),
-            questions: usize::try_from(list.questions).unwrap_or(usize::MAX),
+            questions: list.questions.map_or(by_default, |most| usize::try_from(most).unwrap_or(usize::MAX)),
             deadline: std::time::Duration::from_millis(list.deadline_ms),
             codes: codes(list, &at, report),
             errors: errors(list, &at, report),
@@ -133,10 +137,32 @@ pub(super) fn add(lists: &[List], shared: &dnsbl::Shared, registry: &mut Registr
     }
 }
 
+/// Says which lists can refuse mail though their listings cannot be confirmed: without a name that must not be
+/// listed nobody notices at once that a list has begun to list everything.
+pub(super) fn warn_of_unconfirmed(lists: &[List], weights: &Weights, policy: &Policy, report: &mut Report<'_>) {
+    let refuses = |symbol: &Symbol| {
+        let named = |clause: &Clause| {
+            let mut symbols = clause.when.all_of.iter().chain(&clause.when.any_of);
+            clause.verdict != Verdict::Forward && symbols.any(|named| named == symbol)
+        };
+        weights.of(symbol).weight > Score::ZERO || policy.clauses.iter().any(named)
+    };
+    for list in lists.iter().filter(|list| list.enabled && !list.settings.shadow) {
+        let confirmed = !dnsbl::points::plan(&list.settings).not_listed.is_empty();
+        if !confirmed && list.settings.codes.iter().any(|(_, symbol)| refuses(symbol)) {
+            report.warning(
+                &list.at,
+                "can refuse mail, and has no test point that must not be listed: if it begins to list everything, \
+                 nobody notices. Name one in `test_not_listed`",
+            );
+        }
+    }
+}
+
 /// Names that no list is asked about: those of the file, and our own.
 pub(super) fn skipped(file: &written::ListsFile, own_names: &[String], report: &mut Report<'_>) -> dnsbl::Skipped {
     for (index, name) in file.skip.iter().enumerate() {
-        if dnsbl::question::normal_name(name).is_none() {
+        if dnsbl::question::normal_name(name.trim_start_matches('.')).is_none() {
             report.error(&element("skip", index), format!("`{name}` is no domain name"));
         }
     }

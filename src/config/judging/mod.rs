@@ -53,6 +53,8 @@ pub(super) fn build(
     let weights = weights::weights(&rules.weights.0, &lists, &catalogue, &emitted, report);
     let policy = policy::policy(&rules.policy.0, &catalogue, &mut Report { document: &rules.policy.1, problems });
     let weights = weights?;
+    let report = &mut Report { document: &rules.lists.1, problems };
+    lists::warn_of_unconfirmed(&lists, &weights, &policy, report);
     if !problems.has_errors() {
         for problem in policy.problems(&weights) {
             Report { document: &rules.policy.1, problems }.error("", problem.to_string());

@@ -86,7 +86,7 @@ impl LocalZones {
     fn read(&self, settings: &Settings, old: Option<&Arc<Part>>) -> Part {
         let (zone, begun) = (&*settings.name, Instant::now());
         let known = old.and_then(|old| old.contents.clone());
-        let looked = prints(settings);
+        let mut prints = prints(settings);
         let read = read_again(settings, known.as_ref().map(|known| known.entries()));
         let believed = read.is_ok();
         self.metrics.reloaded(zone, believed);
@@ -103,11 +103,15 @@ impl LocalZones {
                 Some(Arc::new(contents))
             }
             Err(why) => {
+                if why.may_pass() {
+                    // Like no file that there is, so that the next look reads it again.
+                    prints.clear();
+                }
                 complain(zone, &why, known.is_some());
                 known
             }
         };
-        Part { settings: settings.clone(), contents, prints: looked, believed }
+        Part { settings: settings.clone(), contents, prints, believed }
     }
 
     /// Call it with the lock held.

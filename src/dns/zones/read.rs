@@ -78,6 +78,18 @@ pub enum Refusal {
 /// What tells a file from what it was before: number, size, and the time of its last change of any kind.
 pub(super) type Print = (u64, u64, i64, i64);
 
+impl Refusal {
+    /// True if it says nothing about what is in the files: the same ones may be read a moment later. A file that
+    /// is not there is seen as soon as it is.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreadable { why, .. } => why.kind() != io::ErrorKind::NotFound,
+            Self::Changed => true,
+            Self::TooMany(_) | Self::Empty | Self::Broken { .. } => false,
+        }
+    }
+}
+
 /// Of each file; `None` if it cannot be seen.
 pub(super) type Prints = Vec<Option<Print>>;
 

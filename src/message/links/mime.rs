@@ -96,8 +96,14 @@ struct Description {
 impl Description {
     fn of(section: &[u8], default: Kind) -> Self {
         let mut description = Self { kinds: Vec::new(), encodings: Vec::new(), charset: None };
+        let mut named = Vec::new();
         for field in header::Fields::new(section) {
-            if field.is("Content-Transfer-Encoding") {
+            if field.is("Content-Disposition") {
+                let value = ended(field.value);
+                if let HeaderValue::ContentType(disposition) = MessageStream::new(&value).parse_content_type() {
+                    add_named(&mut named, disposition.attribute("filename"));
+                }
+            } else if field.is("Content-Transfer-Encoding") {
                 add(&mut description.encodings, Encoding::of(field.value));
             } else if field.is("Content-Type") {
                 let value = ended(field.value);
@@ -105,6 +111,7 @@ impl Description {
                     continue;
                 };
                 add(&mut description.kinds, Kind::of(&content_type));
+                add_named(&mut named, content_type.attribute("name"));
                 description.charset =
                     description.charset.or_else(|| content_type.attribute("charset").map(str::to_owned));
             }
@@ -112,10 +119,19 @@ impl Description {
         if description.kinds.is_empty() {
             description.kinds.push(default);
         }
+        // What opens an attachment goes by its name.
+        named.retain(|kind| !description.kinds.contains(kind));
+        description.kinds.append(&mut named);
         if description.encodings.is_empty() {
             description.encodings.push(Encoding::Identity);
         }
         description
+    }
+}
+
+fn add_named(readings: &mut Vec<Kind>, name: Option<&str>) {
+    if let Some(kind) = name.and_then(Kind::of_a_name) {
+        add(readings, kind);
     }
 }
 
@@ -129,10 +145,6 @@ impl Kind {
     fn of(content_type: &ContentType<'_>) -> Self {
         let kind = content_type.ctype().trim().to_ascii_lowercase();
         let subtype = content_type.subtype().unwrap_or_default().trim().to_ascii_lowercase();
-        let is_page = |name: &str| {
-            let name = name.to_ascii_lowercase();
-            [".htm", ".html", ".shtml", ".xhtml", ".svg"].iter().any(|end| name.trim().ends_with(end))
-        };
         match (kind.as_str(), subtype.as_str()) {
             ("multipart", _) => match content_type.attribute("boundary") {
                 Some(boundary) if !boundary.is_empty() => {
@@ -142,10 +154,21 @@ impl Kind {
             },
             ("message", "rfc822" | "global" | "news") => Self::Message,
             (_, subtype) if subtype.contains("html") || subtype == "svg+xml" => Self::Html,
-            // Pages that are sent as an attachment are there to be opened.
-            _ if content_type.attribute("name").is_some_and(is_page) => Self::Html,
             ("text" | "message" | "", _) => Self::Text,
             _ => Self::Other,
+        }
+    }
+
+    /// What an attachment of this name is to whoever opens it; pages and messages alone can be read here.
+    fn of_a_name(name: &str) -> Option<Self> {
+        let name = name.trim().to_ascii_lowercase();
+        let ends_in = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
+        if ends_in(&[".htm", ".html", ".shtml", ".xhtml", ".svg"]) {
+            Some(Self::Html)
+        } else if ends_in(&[".eml", ".mht", ".mhtml"]) {
+            Some(Self::Message)
+        } else {
+            None
         }
     }
 }

@@ -224,6 +224,25 @@ fn parts_of_a_message() {
             "a.net",
         ),
         (
+            "a page by the name that it is saved under",
+            format!("{MIXED}--b\r\nContent-Type: application/octet-stream\r\nContent-Disposition: attachment;\r\n \
+                     filename=\"invoice.html\"\r\n\r\n<a href='http&#58;//a.net'>\r\n--b--\r\n"),
+            "a.net",
+        ),
+        (
+            "a page by an encoded name",
+            format!("{MIXED}--b\r\nContent-Disposition: attachment; filename*=utf-8''invoice%2Ehtml\r\n\
+                     Content-Type: text/plain\r\n\r\n<a href='http&#58;//a.net'>\r\n--b--\r\n"),
+            "a.net",
+        ),
+        (
+            "a message by its name",
+            format!("{MIXED}--b\r\nContent-Type: application/octet-stream\r\nContent-Disposition: attachment; \
+                     filename=fwd.eml\r\nContent-Transfer-Encoding: base64\r\n\r\n\
+                     QTogYg0KQ29udGVudC1UeXBlOiB0ZXh0L2h0bWwNCg0KPGEgaHJlZj0naHR0cCYjNTg7Ly9hLm5ldCc+\r\n--b--\r\n"),
+            "a.net",
+        ),
+        (
             "a message within",
             format!("{MIXED}--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: x\r\nContent-Type: text/html\r\n\r\n<a href='//a.net'>\r\n--b--\r\n"),
             "a.net",

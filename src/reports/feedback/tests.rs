@@ -37,3 +37,20 @@ fn what_strangers_wrote_breaks_no_document() {
     assert!(text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\t')), "{text}");
     assert!(text.contains("xmlns=\"urn:ietf:params:xml:ns:dmarc-2.0\""), "{text}");
 }
+
+#[test]
+fn what_was_done_is_said_in_the_words_of_reports() {
+    for (disposition, overridden, expected, kind) in [
+        (Done::Pass, None, ActionDisposition::Pass, None),
+        (Done::Reject, Some(Override::NeverPutAside), ActionDisposition::Reject, Some(PolicyOverride::LocalPolicy)),
+        (Done::None, Some(Override::Testing), ActionDisposition::None, Some(PolicyOverride::PolicyTestMode)),
+    ] {
+        let mut batch = sample::batch(&[]);
+        batch.rows.truncate(1);
+        (batch.rows[0].0.disposition, batch.rows[0].0.overridden) = (disposition, overridden);
+        let read = Report::parse_xml(xml(&batch, BY, "1").as_bytes()).expect("a report");
+        let record = &read.records()[0];
+        assert_eq!(record.action_disposition(), expected);
+        assert_eq!(record.policy_override_reason().first().map(PolicyOverrideReason::policy_override), kind);
+    }
+}

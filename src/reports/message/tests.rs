@@ -34,6 +34,8 @@ fn a_message_says_what_receivers_look_for() {
     let name = format!("receiver.example!author.example!8640000!8726399!{}.xml.gz", report.id);
     assert_eq!(attachment.attachment_name(), Some(name.as_str()));
     assert_eq!(attachment.contents(), report.attachment);
+    // unique-id = 1*(ALPHA / DIGIT), in the file name and in the Subject.
+    assert!(!report.id.is_empty() && report.id.bytes().all(|octet| octet.is_ascii_alphanumeric()), "{}", report.id);
     assert!(parsed.body_text(0).is_some_and(|text| text.contains("author.example")));
 }
 

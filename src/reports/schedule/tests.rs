@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,11 +14,14 @@ use crate::store::{MemoryStore, Metrics as StoreMetrics, Settings as StoreSettin
 const OWN: &str = "rua@author.example";
 
 /// Wall-clock time that goes with the paused one; it begins in the evening of the hundredth day.
-struct Evening(Instant);
+struct Evening {
+    began: Instant,
+    days_late: u64,
+}
 
 impl Clock for Evening {
     fn now(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(101 * sample::DAY - 1800) + self.0.elapsed()
+        UNIX_EPOCH + Duration::from_secs((101 + self.days_late) * sample::DAY - 1800) + self.began.elapsed()
     }
 }
 
@@ -39,6 +42,7 @@ impl Delivery for Book {
 
 struct World {
     store: Arc<MemoryStore>,
+    dns: Arc<FixedDns>,
     clock: Arc<Evening>,
     book: Book,
     metrics: Metrics,
@@ -47,24 +51,41 @@ struct World {
 
 impl World {
     async fn new(rua: &[(&str, Option<u64>)], dns: FixedDns, answers: impl IntoIterator<Item = Delivered>) -> Self {
+        Self::late(0, rua, dns, answers).await
+    }
+
+    /// One in which the proxy comes back days after the end of the day.
+    async fn late(
+        days_late: u64,
+        rua: &[(&str, Option<u64>)],
+        dns: FixedDns,
+        answers: impl IntoIterator<Item = Delivered>,
+    ) -> Self {
         let registry = Registry::new();
-        let clock = Arc::new(Evening(Instant::now()));
+        let clock = Arc::new(Evening { began: Instant::now(), days_late });
         let store_metrics = StoreMetrics::register(&registry).expect("constant names");
         let store = Arc::new(MemoryStore::new(&StoreSettings::default(), clock.clone(), store_metrics));
         store.dmarc_observed(sample::observation(rua)).await.expect("a row");
         let book = Book { answers: Arc::new(Mutex::new(answers.into_iter().collect())), ..Book::default() };
         let metrics = Metrics::register(&registry).expect("constant names");
+        let mut world = Self { store, dns: Arc::new(dns), clock, book, metrics, stop: CancellationToken::new() };
+        world.restart();
+        world
+    }
+
+    /// Ends whoever sends, and begins anew on the same store.
+    fn restart(&mut self) {
+        self.stop.cancel();
+        self.stop = CancellationToken::new();
         let schedule = Schedule {
             settings: sample::settings(),
-            store: store.clone(),
-            dns: Arc::new(dns),
-            delivery: Box::new(book.clone()),
-            clock: clock.clone(),
-            metrics: metrics.clone(),
+            store: self.store.clone(),
+            dns: self.dns.clone(),
+            delivery: Box::new(self.book.clone()),
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
         };
-        let stop = CancellationToken::new();
-        tokio::spawn(schedule.run(stop.clone()));
-        Self { store, clock, book, metrics, stop }
+        tokio::spawn(schedule.run(self.stop.clone()));
     }
 
     fn sent(&self) -> Vec<String> {
@@ -106,6 +127,51 @@ async fn what_is_not_taken_is_tried_again_and_the_rest_is_not_repeated() {
     let names: HashSet<String> =
         world.book.parcels.lock().expect("a book").iter().map(|parcel| parcel.file_name.clone()).collect();
     assert_eq!(names.len(), 2, "{names:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_repeats_nothing() {
+    let rua = [(OWN, None), ("two@author.example", None)];
+    let mut world = World::new(&rua, FixedDns::new(), [Delivered::Taken, later()]).await;
+    sleep(hours(2)).await;
+    world.restart();
+    sleep(hours(2)).await;
+    assert_eq!(world.sent(), [OWN, "two@author.example", "two@author.example"]);
+    assert_eq!(world.waiting().await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_while_a_report_is_sent_is_reported_by_itself() {
+    let world = World::new(&[(OWN, None)], FixedDns::new(), [later()]).await;
+    sleep(hours(2)).await;
+    world.store.dmarc_observed(sample::observation(&[(OWN, None)])).await.expect("a row");
+    sleep(hours(4)).await;
+    assert_eq!(world.sent(), [OWN, OWN, OWN]);
+    let names: Vec<String> =
+        world.book.parcels.lock().expect("a book").iter().map(|parcel| parcel.file_name.clone()).collect();
+    assert!(names[0] == names[1] && names[1] != names[2], "{names:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_late_is_tried_once() {
+    let world = World::late(5, &[(OWN, None)], FixedDns::new(), []).await;
+    sleep(hours(1)).await;
+    assert_eq!((world.sent().len(), world.metrics.counted(Fortune::Expired)), (1, 0));
+    let world = World::late(5, &[(OWN, None)], FixedDns::new(), [later()]).await;
+    sleep(hours(5)).await;
+    assert_eq!((world.sent().len(), world.metrics.counted(Fortune::Expired), world.waiting().await), (1, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_told_nothing() {
+    let world = World::new(&[(OWN, None)], FixedDns::new(), []).await;
+    let mut beyond = sample::observation(&[("rua@other.example", None)]);
+    beyond.record.domain = "other.example".into();
+    beyond.row.dkim = vec![("d".repeat(5000).into(), "s".to_owned(), crate::facts::AuthResult::Fail)];
+    world.store.dmarc_observed(beyond).await.expect("left out");
+    sleep(hours(5)).await;
+    assert_eq!(world.sent(), [OWN]);
+    assert_eq!((world.metrics.counted(Fortune::Empty), world.waiting().await), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]

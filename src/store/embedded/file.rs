@@ -1,6 +1,7 @@
 //! The file: opened by one process at a time, read by many threads, opened again when its disk has failed.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
@@ -11,6 +12,10 @@ use super::tables::{ForReading, ForWriting};
 
 /// Pages of the file that are kept in memory.
 const CACHE: usize = 16 << 20;
+/// What a file of the library begins with is shorter than that.
+const HEADER: usize = 4096;
+/// No file that was never finished is larger.
+const LARGEST_UNFINISHED: u64 = 64 << 20;
 
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -48,15 +53,11 @@ impl File {
             // It tells who writes to whom.
             #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            Builder::new().set_cache_size(CACHE).create_file(options.open(&place)?)
+            let file = options.open(&place)?;
+            forget_unfinished(&file)?;
+            Builder::new().set_cache_size(CACHE).create_file(file)
         };
         Self::over(path, Box::new(opener))
-    }
-
-    /// Opens a file that must be there.
-    pub(super) fn open_existing(path: &Path) -> Result<Self, OpenError> {
-        let place = path.to_owned();
-        Self::over(path, Box::new(move || Builder::new().set_cache_size(CACHE).open(&place)))
     }
 
     /// Opens whatever `opener` opens; `path` is its name.
@@ -70,17 +71,11 @@ impl File {
     pub(super) fn reopen(&self) -> Result<(), OpenError> {
         let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
         *database = None;
-        let unusable = |why: String| OpenError::Unusable { path: self.path.clone(), why };
-        // A file that is none of ours must not end the program, whatever the library thinks of it.
-        let opened = catch_unwind(AssertUnwindSafe(|| {
-            let database = (self.opener)().map_err(|why| match why {
-                DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(self.path.clone()),
-                why => unusable(why.to_string()),
-            })?;
-            make_tables(&database).map_err(|why| unusable(why.to_string()))?;
+        *database = Some(guarded(&self.path, || {
+            let database = (self.opener)()?;
+            make_tables(&database)?;
             Ok(database)
-        }));
-        *database = Some(opened.unwrap_or_else(|_panic| Err(unusable("it is damaged".to_owned())))?);
+        })?);
         Ok(())
     }
 
@@ -102,6 +97,68 @@ impl File {
         let done = act(&mut ForWriting::open(&transaction)?)?;
         transaction.commit()?;
         Ok(done)
+    }
+}
+
+/// Reads a file that no process writes to, and leaves it as it is; but what a killed process left must be
+/// repaired before anybody can read it.
+pub(super) fn look<T>(path: &Path, act: impl FnOnce(&ForReading) -> Result<T, redb::Error>) -> Result<T, OpenError> {
+    guarded(path, || {
+        let read = |transaction: ReadTransaction| act(&ForReading::open(&transaction)?);
+        match Builder::new().set_cache_size(CACHE).open_read_only(path) {
+            Err(DatabaseError::RepairAborted) => {
+                let repaired = Builder::new().set_cache_size(CACHE).open(path)?;
+                read(repaired.begin_read()?)
+            }
+            database => read(database?.begin_read()?),
+        }
+    })
+}
+
+/// A file that is none of ours must not end the program, whatever the library thinks of it.
+fn guarded<T>(path: &Path, act: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, OpenError> {
+    let unusable = |why: String| OpenError::Unusable { path: path.to_owned(), why };
+    match catch_unwind(AssertUnwindSafe(act)) {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(redb::Error::DatabaseAlreadyOpen)) => Err(OpenError::InUse(path.to_owned())),
+        Ok(Err(why)) => Err(unusable(why.to_string())),
+        Err(_panic) => Err(unusable("it is damaged".to_owned())),
+    }
+}
+
+/// Empties a file whose making was cut short, by a kill or a full disk. The library makes it long first and
+/// says last whose it is; one without that word it refuses for good.
+fn forget_unfinished(mut file: &fs::File) -> Result<(), DatabaseError> {
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(DatabaseError::DatabaseAlreadyOpen),
+        // Without locks nobody knows whether it is being made at this moment.
+        Err(TryLockError::Error(_)) => return Ok(()),
+    }
+    let length = file.metadata()?.len();
+    if (1..=LARGEST_UNFINISHED).contains(&length) && is_unfinished(file)? {
+        file.set_len(0)?;
+    }
+    file.seek(SeekFrom::Start(0))?;
+    Ok(())
+}
+
+/// True if it begins with nothing where the library's mark belongs, and nothing follows the header either.
+fn is_unfinished(mut file: &fs::File) -> io::Result<bool> {
+    const MARK: usize = 9;
+    let mut octets = vec![0; 64 << 10];
+    let mut at = 0;
+    file.seek(SeekFrom::Start(0))?;
+    loop {
+        let read = file.read(&mut octets)?;
+        let is_other = |(index, octet): (usize, &u8)| *octet != 0 && !(MARK..HEADER).contains(&(at + index));
+        if octets.iter().take(read).enumerate().any(is_other) {
+            return Ok(false);
+        }
+        if read == 0 {
+            return Ok(true);
+        }
+        at += read;
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use redb::{Error, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 
-use super::super::ledger::{Medium, Readable};
+use super::super::ledger::{Medium, NamedHop, Readable};
 use super::super::record::{Hop, Report, RowKey};
 
 /// A row's key: report, network of the source, the row itself.
@@ -12,8 +12,8 @@ type Key = (u64, u128, &'static [u8]);
 type Octets = &'static [u8];
 
 const HOPS: TableDefinition<'_, &str, Octets> = TableDefinition::new("hops.v1");
-const REPORTS: TableDefinition<'_, u64, Octets> = TableDefinition::new("dmarc_reports.v1");
-const ROWS: TableDefinition<'_, Key, u64> = TableDefinition::new("dmarc_rows.v1");
+const REPORTS: TableDefinition<'_, u64, Octets> = TableDefinition::new("dmarc_reports.v2");
+const ROWS: TableDefinition<'_, Key, u64> = TableDefinition::new("dmarc_rows.v2");
 
 /// All tables of one transaction. An entry that cannot be read counts as absent.
 pub(super) struct Tables<H, R, W> {
@@ -57,13 +57,29 @@ where
         Ok(usize::try_from(self.hops.len()?).unwrap_or(usize::MAX))
     }
 
-    fn hops(&self) -> Result<Vec<(Arc<str>, Hop)>, Error> {
+    fn hops(&self) -> Result<Vec<NamedHop>, Error> {
         let mut hops = Vec::new();
         for entry in self.hops.iter()? {
             let (name, kept) = entry?;
-            hops.extend(Hop::decode(kept.value()).map(|hop| (name.value().into(), hop)));
+            hops.extend(Hop::decode(kept.value()).map(|hop| (name.value().into(), Arc::new(hop))));
         }
         Ok(hops)
+    }
+
+    // Nobody waits for the thread that asks these two: going through all of them is good enough.
+    fn hops_unseen_since(&self, time: u64, most: usize) -> Result<Vec<Arc<str>>, Error> {
+        let unseen = self.hops()?.into_iter().filter(|(_, hop)| hop.last() < time);
+        Ok(unseen.take(most).map(|(name, _)| name).collect())
+    }
+
+    fn worst_hops(&self, most: usize) -> Result<Vec<Arc<str>>, Error> {
+        let mut hops = self.hops()?;
+        hops.sort_by_key(|(_, hop)| hop.worth());
+        Ok(hops.into_iter().take(most).map(|(name, _)| name).collect())
+    }
+
+    fn report(&self, id: u64) -> Result<Option<Report>, Error> {
+        Ok(self.reports.get(id)?.and_then(|kept| Report::decode(kept.value())))
     }
 
     fn reports(&self) -> Result<Vec<(u64, Report)>, Error> {
@@ -84,7 +100,7 @@ where
         for entry in self.rows.range((report, 0, &[][..])..(report.saturating_add(1), 0, &[][..]))? {
             let (key, messages) = entry?;
             let (report, network, row) = key.value();
-            rows.push((RowKey { report, network, row: row.to_owned() }, messages.value()));
+            rows.push((RowKey { report, network, row: row.into() }, messages.value()));
         }
         Ok(rows)
     }

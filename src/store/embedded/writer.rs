@@ -10,11 +10,11 @@ use tokio::time::Instant;
 
 use super::super::ledger::{Bounds, Counted, Ledger};
 use super::super::metrics::{Metrics, Operation, Outcome};
-use super::super::record::seconds;
+use super::super::record::Report;
 use super::super::{DmarcObservation, Sighting, StoreError};
 use super::file::File;
 use super::tables::ForWriting;
-use crate::clock::Clock;
+use crate::clock::{Clock, seconds};
 
 /// The longest that an operation waits for others to be committed with.
 const GATHER: Duration = Duration::from_millis(50);
@@ -27,6 +27,10 @@ const REOPEN_INTERVAL: Duration = Duration::from_secs(10);
 pub(super) enum Work {
     Sighted(Sighting),
     Observed(Box<DmarcObservation>),
+    /// By when.
+    Claim(u64, u64),
+    Settled(u64, Arc<str>),
+    PutBack(u64),
     Done(u64),
     /// Nothing: everything before it, now.
     Flush,
@@ -35,7 +39,7 @@ pub(super) enum Work {
 /// Work, and who waits until it is on disk.
 pub(super) struct Order {
     pub(super) work: Work,
-    pub(super) committed: Option<oneshot::Sender<Result<(), StoreError>>>,
+    pub(super) committed: Option<oneshot::Sender<Result<Outcome, StoreError>>>,
 }
 
 pub(super) struct Writer {
@@ -101,7 +105,7 @@ impl Writer {
         // Damaged pages make the library panic; the next attempt finds it opened anew.
         let why = match catch_unwind(AssertUnwindSafe(write)) {
             Ok(Ok((outcomes, ledger))) => {
-                self.ledger = Some(ledger);
+                self.metrics.mourn(&self.ledger.insert(ledger).take_lost());
                 return Ok(outcomes);
             }
             Ok(Err(why)) => why.to_string(),
@@ -125,11 +129,11 @@ impl Writer {
     }
 
     fn report(&self, together: Vec<Order>, written: Result<Vec<Outcome>, String>) {
-        let (outcomes, result) = match written {
-            Ok(outcomes) => (outcomes, Ok(())),
+        let (outcomes, failure) = match written {
+            Ok(outcomes) => (outcomes, None),
             Err(why) => {
                 self.metrics.complain(&why);
-                (vec![Outcome::Failed; together.len()], Err(StoreError::Unavailable(why)))
+                (vec![Outcome::Failed; together.len()], Some(StoreError::Unavailable(why)))
             }
         };
         for (order, outcome) in together.into_iter().zip(outcomes) {
@@ -138,7 +142,7 @@ impl Writer {
             }
             if let Some(committed) = order.committed {
                 // Who has stopped waiting does not want to know.
-                let _ = committed.send(result.clone());
+                let _ = committed.send(failure.clone().map_or(Ok(outcome), Err));
             }
         }
     }
@@ -150,6 +154,9 @@ impl Work {
         match self {
             Self::Sighted(_) => Some(Operation::Sighted),
             Self::Observed(_) => Some(Operation::DmarcObserved),
+            Self::Claim(..) => Some(Operation::DmarcClaim),
+            Self::Settled(..) => Some(Operation::DmarcSettled),
+            Self::PutBack(_) => Some(Operation::DmarcPutBack),
             Self::Done(_) => Some(Operation::DmarcDone),
             Self::Flush => None,
         }
@@ -164,6 +171,13 @@ fn carry_out(work: &Work, ledger: &mut Ledger, tables: &mut ForWriting<'_>) -> R
                 return Ok(Outcome::LeftOut);
             }
         }
+        Work::Claim(id, now) => {
+            if !ledger.claim(tables, *id, *now)? {
+                return Ok(Outcome::Absent);
+            }
+        }
+        Work::Settled(id, address) => ledger.note(tables, *id, |report| report.settle(address.clone()))?,
+        Work::PutBack(id) => ledger.note(tables, *id, Report::put_back)?,
         Work::Done(id) => ledger.done(tables, *id)?,
         Work::Flush => {}
     }

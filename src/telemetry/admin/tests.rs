@@ -5,6 +5,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::*;
+use crate::store::{HopRecord, StoreError};
+use futures_util::future::BoxFuture;
 
 const READY: Readiness = Readiness { listening: true, backends_ready: 2, draining: false };
 
@@ -28,7 +30,7 @@ async fn admin() -> Admin {
     let (address, stop) = (listener.local_addr().expect("bound"), CancellationToken::new());
     let health = Arc::new(Fixed(Mutex::new(READY)));
     let registry = metrics::registry().expect("constant names");
-    let pages = Pages { registry, health: health.clone(), store: None };
+    let pages = Pages::new(registry, health.clone(), None);
     let task = tokio::spawn(run(listener, pages, stop.clone()));
     Admin { address, health, stop, task }
 }
@@ -51,6 +53,9 @@ async fn pages_answer_in_their_own_words() {
         ("GET /healthz", 200, "ok\n"),
         ("GET /readyz", 200, r#"{"ready":true,"listening":true,"backends_ready":2,"draining":false}"#),
         ("GET /forwarders", 200, "[]"),
+        ("GET /forwarders?all=true&limit=5", 200, "[]"),
+        ("GET /forwarders?limit=many", 400, ""),
+        ("GET /forwarders?al=true", 400, ""),
         ("POST /forwarders", 405, ""),
         ("GET /", 404, ""),
         ("POST /readyz", 405, ""),
@@ -98,4 +103,33 @@ async fn silent_connections_make_room_when_their_time_is_up() {
         silent.push(TcpStream::connect(address).await.expect("connect"));
     }
     assert!(request(address, "GET /healthz").await.starts_with("HTTP/1.1 200"), "as soon as they are gone");
+}
+
+/// A store that is asked, and never answers.
+#[derive(Default)]
+struct Silent(Mutex<Vec<WantedHops>>);
+
+impl Forwarders for Silent {
+    fn sighted(&self, _: crate::store::Sighting) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn hops(&self, wanted: WantedHops) -> BoxFuture<'_, Result<Vec<HopRecord>, StoreError>> {
+        self.0.lock().expect("no panic").push(wanted);
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn all_hops_are_told_to_one_at_a_time() {
+    let store = Arc::new(Silent::default());
+    let registry = metrics::registry().expect("constant names");
+    let health = Arc::new(Fixed(Mutex::new(READY)));
+    let pages = Pages::new(registry, health, Some(store.clone()));
+    let ask = |pages: Pages| forwarders_page(State(pages), Query(Asked { all: false, limit: 7 }));
+    let first = ask(pages.clone());
+    tokio::pin!(first);
+    assert!(futures_util::poll!(&mut first).is_pending());
+    assert_eq!(ask(pages).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(*store.0.lock().expect("no panic"), [WantedHops { forwarding: true, most: 7 }]);
 }

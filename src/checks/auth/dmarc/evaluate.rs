@@ -106,13 +106,14 @@ impl<'d> Found<'d> {
         let spf = applicable.identify_spf(&mut walker, spf).await;
         let dkim = applicable.identify_dkim(&mut walker, dkim).await;
         let (result, reason) = verdict(&spf, &dkim);
-        let (policy, reason) = match result {
+        let (published_policy, reason) = match result {
             AuthResult::Fail => applicable.policy_of_failure(&walker, policies, reason).await,
             AuthResult::Pass => (applicable.policy(policies, true), reason),
             _ => (DmarcPolicy::None, reason),
         };
         Dmarc {
-            policy,
+            policy: applicable.tested(published_policy),
+            published: published_policy,
             record: Some(published(&at, policies, &applicable.record)),
             spf_aligned: spf.domain.is_some(),
             dkim_aligned: dkim.domain,
@@ -199,13 +200,17 @@ impl Applicable {
         Ok(walk.organization().to_owned())
     }
 
-    /// What the owner asks for (RFC 9989 4.10.1), one level less while testing (4.7, `t`).
+    /// What the owner asks for (RFC 9989 4.10.1).
     fn policy(&self, policies: Policies, author_exists: bool) -> DmarcPolicy {
-        let policy = match author_exists {
+        match author_exists {
             _ if self.domain == *self.author => policies.domain,
             true => policies.subdomains,
             false => policies.nonexistent,
-        };
+        }
+    }
+
+    /// One level less while testing (4.7, `t`).
+    fn tested(&self, policy: DmarcPolicy) -> DmarcPolicy {
         match policy {
             DmarcPolicy::Reject if self.record.testing => DmarcPolicy::Quarantine,
             DmarcPolicy::Quarantine if self.record.testing => DmarcPolicy::None,
@@ -278,6 +283,7 @@ fn concluded(author_domain: Option<&Arc<str>>, result: AuthResult, reason: impl 
         result,
         author_domain: author_domain.cloned(),
         policy: DmarcPolicy::None,
+        published: DmarcPolicy::None,
         record: None,
         spf_aligned: false,
         dkim_aligned: None,

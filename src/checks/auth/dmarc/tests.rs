@@ -200,6 +200,7 @@ fn no_author_domain_no_evaluation_and_no_policy() {
         result: AuthResult::None,
         author_domain: None,
         policy: DmarcPolicy::None,
+        published: DmarcPolicy::None,
         record: None,
         spf_aligned: false,
         dkim_aligned: None,

@@ -43,7 +43,9 @@ impl Patient {
         let wait = due.saturating_duration_since(self.now);
         self.now = due.max(self.now);
         assert_eq!(self.health.begin_test(self.now), Ok(()));
-        let events = self.health.tested(self.now, round, 0.5);
+        let begun = self.now;
+        self.now += TICK;
+        let events = self.health.tested(self.now, begun, round, 0.5);
         self.tell(events);
         wait.as_secs()
     }
@@ -54,7 +56,8 @@ impl Patient {
 
     fn took(&mut self, answer: Answered, took: Duration) {
         self.now += took;
-        let events = self.health.answered(self.now, answer, false, took);
+        let note = Note { answer, origin: Origin::Asked, took, again: false };
+        let events = self.health.answered(self.now, note);
         self.tell(events);
     }
 
@@ -170,11 +173,91 @@ fn who_relapses_waits_longer() {
 #[test]
 fn an_old_answer_says_nothing_about_the_list_now() {
     let mut list = patient();
-    for _ in 0..20 {
-        assert!(list.health.answered(list.now, REFUSED, true, TICK).is_empty());
-        assert!(list.health.answered(list.now, Answered::NoAnswer, true, TICK).is_empty());
+    for answer in [REFUSED, Answered::NoAnswer, Answered::Listed] {
+        for _ in 0..500 {
+            let note = Note { answer, origin: Origin::Memory, took: TICK, again: false };
+            assert!(list.health.answered(list.now, note).is_empty());
+        }
     }
     assert!(list.admitted());
+}
+
+#[test]
+fn one_failure_counts_once_however_many_hear_of_it() {
+    let mut list = patient();
+    for (origin, again) in [(Origin::Joined, false), (Origin::Memory, false), (Origin::Asked, true)] {
+        for _ in 0..20 {
+            let note = Note { answer: Answered::NoAnswer, origin, took: TICK, again };
+            let told = list.health.answered(list.now, note);
+            assert!(told.is_empty(), "{origin:?}: {told:?}");
+        }
+    }
+    assert!(list.admitted());
+}
+
+/// A list that loses so many of a hundred questions.
+fn loses(list: &mut Patient, percent: usize, questions: usize) {
+    for number in 0..questions {
+        list.live(if number * percent % 100 < percent { Answered::NoAnswer } else { Answered::NotListed });
+    }
+}
+
+#[test]
+fn a_list_that_loses_questions_raises_an_alert() {
+    for (percent, told) in [(25, &[][..]), (33, &["alert: unreliable"]), (50, &["alert: unreliable"])] {
+        let mut list = patient();
+        loses(&mut list, percent, 300);
+        assert_eq!(list.told(), told, "{percent} %");
+        assert!(list.admitted());
+        (0..100).for_each(|_| list.live(Answered::NotListed));
+        let over: Vec<&str> = told.iter().map(|_| "alert over: unreliable").collect();
+        assert_eq!(list.told(), over, "{percent} %");
+    }
+}
+
+#[test]
+fn a_list_that_hardly_ever_answers_is_cut_off_though_never_ten_times_in_a_row() {
+    let mut list = patient();
+    loses(&mut list, 85, 40);
+    assert_eq!(list.told(), ["alert: unreliable", "suspended: no_answer"]);
+    assert!(!list.admitted());
+    list.now += BREAK;
+    assert!(list.admitted());
+    list.live(Answered::NotListed);
+    assert_eq!(list.told(), ["resumed after 30 s: no_answer"]);
+    loses(&mut list, 85, 38);
+    assert!(list.admitted(), "judged anew");
+    list.live(Answered::NoAnswer);
+    assert!(!list.admitted());
+}
+
+#[test]
+fn an_answer_to_what_was_asked_before_does_not_close_the_breaker() {
+    let mut list = patient();
+    (0..10).for_each(|_| list.live(Answered::NoAnswer));
+    list.now += TICK;
+    let note = Note { answer: Answered::NotListed, origin: Origin::Asked, took: TICK * 2, again: false };
+    assert!(list.health.answered(list.now, note).is_empty());
+    assert!(!list.health.is_up(), "asked before it was opened");
+    list.now += BREAK;
+    list.live(Answered::NotListed);
+    assert!(list.health.is_up());
+}
+
+#[test]
+fn a_round_that_was_begun_before_the_suspension_ends_none() {
+    let mut list = patient();
+    list.test(&good());
+    let begun = list.now;
+    list.live(REFUSED);
+    for _ in 0..3 {
+        list.now += TICK;
+        assert!(list.health.tested(list.now, begun, &good(), 0.5).is_empty());
+    }
+    assert!(list.health.is_suspended());
+    assert_eq!((list.test(&good()), list.health.is_suspended()), (29, true));
+    list.test(&good());
+    assert!(!list.health.is_suspended());
 }
 
 #[test]

@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::time::sleep;
 
-use super::super::{CodePattern, Dnsbl, Settings, Shared, points, source, tester};
+use super::super::health::Answered;
+use super::super::{CodePattern, Dnsbl, Points, Settings, Shared, Subject, Test, Thing, points, source, tester};
 use super::*;
 use crate::checks::Check;
 use crate::checks::auth::{self, Authenticator};
 use crate::checks::client_name::ClientNames;
-use crate::dns::{Answer, Lookup, LookupError, Mx};
+use crate::dns::question::{Network, Question, Records, Response};
+use crate::dns::{self, Answer, Lookup, LookupError, Mx};
 use crate::facts::ClientFacts;
 use crate::scoring::{Outcome, Skip, Symbol};
 
@@ -114,8 +118,12 @@ fn settings() -> Settings {
 }
 
 fn site(weather: Weather) -> Site {
-    let (zone, registry) = (Arc::new(Zone(Mutex::new(weather))), prometheus::Registry::new());
-    let dns: Arc<dyn Lookup> = zone.clone();
+    let zone = Arc::new(Zone(Mutex::new(weather)));
+    site_of(zone.clone(), zone)
+}
+
+fn site_of(zone: Arc<Zone>, dns: Arc<dyn Lookup>) -> Site {
+    let registry = prometheus::Registry::new();
     let metrics = Metrics::new();
     metrics.register(&registry).expect("names that are free");
     let shared = Shared {
@@ -251,11 +259,11 @@ async fn a_list_in_a_flood_raises_an_alert_and_goes_on() {
 async fn a_reload_neither_forgives_nor_forgets() {
     let mut site = site(Weather::ListsEverything);
     sleep(Duration::from_secs(1)).await;
-    assert_eq!(site.asks(CLEAN).await, Outcome::Skipped(Skip::Suspended));
+    assert_eq!(site.asks(CLEAN).await, Outcome::Skipped(Skip::Suspended("lists_everything")));
     // Other symbols and weights are the same list; the old rule set goes when the new one is there.
     let changed = Settings { shadow: true, codes: Vec::new(), ..settings() };
     site.check = Some(Dnsbl::new(changed, source::Client, &site.shared));
-    assert_eq!(site.asks(CLEAN).await, Outcome::Skipped(Skip::Suspended));
+    assert_eq!(site.asks(CLEAN).await, Outcome::Skipped(Skip::Suspended("lists_everything")));
     assert_eq!(site.shared.lists.alive().len(), 1);
     assert_eq!(site.metric("gatepost_list_suspensions_total", &["test"]), 1.0);
     // Another zone is another list.
@@ -273,6 +281,127 @@ async fn a_rule_set_that_is_refused_leaves_nothing_behind() {
     drop(site.shared.lists.monitor(points::plan(&Settings { zone: "typo.example".into(), ..settings() })));
     let alive = site.shared.lists.alive();
     assert_eq!(alive.iter().map(|list| list.plan().zone.as_str()).collect::<Vec<_>>(), ["list.example"]);
+    assert_eq!(site.metric("gatepost_list_up", &["test"]), 1.0);
+}
+
+/// The zone behind the network, as our cache sees it: every answer holds for a quarter of an hour.
+struct Far(Arc<Zone>, Arc<AtomicUsize>);
+
+impl Network for Far {
+    async fn ask(&self, question: &Question) -> Result<Response, LookupError> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        sleep(Duration::from_millis(20)).await;
+        let answer = self.0.answer(question.name()).await?;
+        let ttl = Some(Duration::from_secs(900));
+        Ok(Response { records: Records::A(answer.records), exists: answer.exists, ttl })
+    }
+}
+
+/// A site whose answers pass through the cache, and the number of questions sent.
+fn site_with_memory(settings: &dns::Settings) -> (Site, Arc<AtomicUsize>) {
+    let (zone, sent) = (Arc::new(Zone(Mutex::new(Weather::Fine))), Arc::new(AtomicUsize::new(0)));
+    let network = Far(zone.clone(), sent.clone());
+    let cache = dns::cache::Cache::new(network, settings, Arc::new(dns::Metrics::new()));
+    (site_of(zone, Arc::new(cache)), sent)
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_listing_is_confirmed_from_memory() {
+    for weather in [Weather::ListsEverything, Weather::Parked, Weather::Refuses] {
+        let (site, _) = site_with_memory(&dns::Settings::default());
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!(site.asks(SPAMMER).await.label(), "found");
+        site.zone.set(weather);
+        sleep(Duration::from_secs(11)).await;
+        assert_eq!(
+            site.asks(CLEAN).await.label(),
+            if weather == Weather::ListsEverything { "skipped" } else { "failed" }
+        );
+        assert_eq!(site.asks([192, 0, 2, 2]).await.label(), "skipped", "{weather:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_remembered_of_test_points_closes_no_breaker() {
+    let (site, _) = site_with_memory(&dns::Settings::default());
+    sleep(Duration::from_secs(5)).await;
+    site.zone.set(Weather::Fails);
+    for last in 1..=10 {
+        assert_eq!(site.asks([192, 0, 2, last]).await.label(), "failed");
+    }
+    assert_eq!(site.metric("gatepost_list_up", &["test"]), 0.0);
+    let list = site.shared.lists.alive().remove(0);
+    tester::round(&list, &site.shared.dns).await;
+    assert_eq!(site.metric("gatepost_list_up", &["test"]), 0.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_listing_is_none() {
+    let (site, _) = site_with_memory(&dns::Settings::default());
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(site.asks(SPAMMER).await.label(), "found");
+    site.zone.set(Weather::Fails);
+    sleep(Duration::from_secs(901)).await;
+    for _ in 0..3 {
+        assert_ne!(site.asks(SPAMMER).await.label(), "found");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_sessions_that_wait_for_one_answer_are_one_failure() {
+    let (site, _) = site_with_memory(&dns::Settings::default());
+    sleep(Duration::from_secs(5)).await;
+    site.zone.set(Weather::Fails);
+    join_all((0..20).map(|_| site.asks(CLEAN))).await;
+    join_all((0..20).map(|_| site.asks(CLEAN))).await;
+    assert_eq!(site.metric("gatepost_list_up", &["test"]), 1.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_who_want_a_listing_confirmed_share_one_round() {
+    let (site, sent) = site_with_memory(&dns::Settings::default());
+    sleep(Duration::from_secs(60)).await;
+    site.zone.set(Weather::ListsEverything);
+    let before = sent.load(Ordering::SeqCst);
+    let outcomes = join_all((2..7).map(|last| site.asks([192, 0, 2, last]))).await;
+    assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Skipped(Skip::Suspended("lists_everything"))));
+    assert_eq!(sent.load(Ordering::SeqCst) - before, 5 + 2, "five clients and two test points");
+    site.zone.set(Weather::Fine);
+    // A quarter of an hour is what the addresses are remembered for.
+    sleep(Duration::from_secs(70)).await;
+    assert_eq!(site.metric("gatepost_list_up", &["test"]), 1.0, "tested again after 30 s, and no later");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_of_many_links_is_one_failure() {
+    let (site, _) = site_with_memory(&dns::Settings::default());
+    let settings =
+        Settings { of: Subject::Url, points: Points { test: Test::None, ..Points::default() }, ..settings() };
+    let check = Dnsbl::new(settings, source::Client, &site.shared);
+    sleep(Duration::from_secs(5)).await;
+    site.zone.set(Weather::Fails);
+    let names: Vec<Thing> = (0..10).map(|number| Thing::Name(format!("a{number}.example").into())).collect();
+    assert_eq!(check.look(&names).await.label(), "failed");
+    assert!(check.monitored.admit().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_shown_is_the_list_that_is_asked() {
+    let mut site = site(Weather::ListsEverything);
+    sleep(Duration::from_secs(1)).await;
+    let other = || Settings { zone: "other.example".into(), ..settings() };
+    // A rule set that was refused, and had another list of that name.
+    drop(Dnsbl::new(other(), source::Client, &site.shared));
+    assert_eq!(site.metric("gatepost_list_up", &["test"]), 0.0);
+    // One that is in force, while a session still holds the old.
+    let old = site.check.replace(Dnsbl::new(other(), source::Client, &site.shared));
+    let of_old = Arc::clone(&old.expect("a list").monitored);
+    assert_eq!(site.metric("gatepost_list_up", &["test"]), 1.0);
+    for _ in 0..200 {
+        let note = Note { answer: Answered::Listed, origin: Origin::Asked, took: Duration::ZERO, again: false };
+        of_old.answered(note);
+    }
+    assert_eq!(site.metric("gatepost_list_alert", &["test", "constant_firing"]), 0.0);
     assert_eq!(site.metric("gatepost_list_up", &["test"]), 1.0);
 }
 

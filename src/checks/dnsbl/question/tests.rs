@@ -10,7 +10,7 @@ fn settings(names: Names) -> Settings {
 }
 
 fn asked(things: &[Thing], settings: &Settings, skipped: &[&str]) -> Vec<String> {
-    let questions = questions(things, settings, &Skipped::new(skipped.iter().copied()));
+    let Chosen { questions, .. } = questions(things, settings, &Skipped::new(skipped.iter().copied()));
     questions
         .into_iter()
         .map(|question| question.name.strip_suffix(".z.example").expect("the zone").to_owned())
@@ -105,7 +105,7 @@ fn each_question_is_asked_once_and_only_so_many() {
 fn digests_stand_as_they_are() {
     let thing = Thing::Digest { label: "4d4h".into(), shown: "a@sender.example".into() };
     let question = Question { name: "4d4h.z.example".into(), about: "a@sender.example".into() };
-    assert_eq!(questions(&[thing], &settings(Names::Both), &Skipped::default()), [question]);
+    assert_eq!(questions(&[thing], &settings(Names::Both), &Skipped::default()).questions, [question]);
 }
 
 #[test]
@@ -123,9 +123,36 @@ proptest! {
     fn whatever_comes_becomes_names_that_dns_takes(written in "\\PC{0,80}|[a-zA-Z0-9.\\-_]{0,300}", skip in "[a-z.]{0,20}") {
         let list = settings(Names::Both);
         let skipped = Skipped::new([skip.as_str()]);
-        for question in questions(&[Thing::Name(written.as_str().into())], &list, &skipped) {
+        for question in questions(&[Thing::Name(written.as_str().into())], &list, &skipped).questions {
             let asked = crate::dns::question::Question::new(crate::dns::question::Kind::A, &question.name);
             prop_assert_eq!(asked.as_ref().map(|asked| asked.name()), Ok(question.name.as_str()));
         }
     }
+}
+
+#[test]
+fn nobody_hides_a_link_behind_ten_others() {
+    let names: Vec<Thing> = (0..60).map(|number| Thing::Name(format!("a{number}.example").into())).collect();
+    let settings =
+        Settings { of: Subject::Url, names: Names::Host, questions: 10, ..Settings::new("test", "z.example") };
+    let mut seen = HashSet::new();
+    for _ in 0..500 {
+        let Chosen { questions, left_out } = questions(&names, &settings, &Skipped::default());
+        assert_eq!((questions.len(), left_out), (10, 50));
+        let about: Vec<&str> = questions.iter().map(|question| question.about.as_str()).collect();
+        for always in ["a0.example", "a1.example", "a2.example", "a58.example", "a59.example"] {
+            assert!(about.contains(&always), "{about:?}");
+        }
+        let order: Vec<usize> = about.iter().map(|name| name[1..name.len() - 8].parse().expect("number")).collect();
+        assert!(order.is_sorted(), "{about:?}");
+        seen.extend(order);
+    }
+    assert_eq!(seen.len(), 60, "each has a chance");
+}
+
+#[test]
+fn of_what_no_message_orders_the_first_are_asked_about() {
+    let names: Vec<Thing> = (0..20).map(|number| Thing::Name(format!("a{number}.example").into())).collect();
+    let first = ["a0.example", "a1.example", "a2.example", "a3.example"];
+    assert_eq!(asked(&names, &settings(Names::Host), &[]), first);
 }

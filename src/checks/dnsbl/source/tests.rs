@@ -7,6 +7,7 @@ use super::*;
 use crate::checks::Runnable;
 use crate::checks::auth;
 use crate::dns::{FixedDns, LookupError};
+use crate::facts::Stage;
 use crate::facts::{AuthResult, Author as WrittenBy, Dkim as Signatures, Signature};
 use crate::message::Message;
 use crate::scoring::{Outcome, Symbol};
@@ -111,7 +112,7 @@ async fn every_subject_finds_what_it_is_about() {
         (Subject::NameServerAddress, v6_server, "2001:db8::53"),
         (Subject::Url, "link.example", "link.example"),
         (Subject::UrlAddress, "80.100.51.198", "198.51.100.80"),
-        (Subject::EmailHash, "bed8b7b68fb0123ca6ed9bc8316fe55ece12854b", "a@x.sender.example"),
+        (Subject::EmailHash, "bed8b7b68fb0123ca6ed9bc8316fe55ece12854b", "bed8b7b6... at x.sender.example"),
     ] {
         let signers = [("signer.example", AuthResult::Pass), ("forged.example", AuthResult::Fail)];
         let facts = Arc::new(facts("mx.helo.example", "<a@x.sender.example>", by("mail.author.example"), &signers));
@@ -169,8 +170,14 @@ async fn name_servers_that_cannot_be_found_out_are_a_failure_only_if_none_can() 
 }
 
 #[test]
-fn a_check_runs_at_the_stage_of_its_subject() {
+fn a_check_runs_as_soon_as_its_subject_is_known() {
     for of in Subject::ALL {
+        let stage = match of {
+            Subject::Client | Subject::ClientName => Stage::Connect,
+            Subject::Helo => Stage::Helo,
+            Subject::Sender => Stage::Mail,
+            _ => Stage::Message,
+        };
         let dns: Arc<dyn Lookup> = Arc::new(FixedDns::new());
         let shared = Shared {
             client_names: ClientNames::new(5, dns.clone()),
@@ -182,6 +189,14 @@ fn a_check_runs_at_the_stage_of_its_subject() {
         let mut registry = Registry::default();
         add(&mut registry, settings(of), &shared).expect("a name that is free");
         let checks: Vec<_> = registry.checks().map(|(stage, spec)| (stage, spec.name.as_str())).collect();
-        assert_eq!(checks, [(of.stage(), "dnsbl.test")], "{of:?}");
+        assert_eq!(checks, [(stage, "dnsbl.test")], "{of:?}");
     }
+}
+
+#[test]
+fn what_one_has_many_of_keeps_nobody_else_out() {
+    let found: Vec<Result<Vec<u8>, ()>> =
+        vec![Ok(vec![1, 2, 3, 4]), Err(()), Ok(vec![10]), Ok(vec![]), Ok(vec![20, 21])];
+    assert_eq!(first_error_unless_any(found), Ok(vec![1, 10, 20, 2, 21, 3, 4]));
+    assert_eq!(first_error_unless_any::<u8, _>(vec![Err("first"), Ok(vec![]), Err("second")]), Err("first"));
 }

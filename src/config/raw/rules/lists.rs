@@ -39,9 +39,9 @@ section! {
         names: Option<Names> = None,
         /// How it hides mail addresses; SHA-1 in hexadecimal by default.
         digest: Option<Digest> = None,
-        /// Questions about one client or message at most.
+        /// Questions about one client or message at most; 10 by default, 30 about links.
         #[schemars(range(min = 1, max = 100))]
-        questions: u64 = 10,
+        questions: Option<u64> = None,
         /// How long it may take.
         #[schemars(range(min = 10, max = 60_000))]
         deadline_ms: u64 = 2000,

@@ -98,6 +98,18 @@ fn a_zone_that_was_never_read_has_no_answer_until_there_is_a_file() {
 }
 
 #[test]
+fn what_could_not_be_read_a_moment_ago_is_read_again_though_no_file_has_changed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let zones = LocalZones::new(Metrics::new());
+    // It opens, and cannot be read: whatever the reason, it says nothing about an entry.
+    std::fs::create_dir(directory.path().join("list")).expect("a directory");
+    zones.load(&[settings(&directory, "bl.example", Format::Ip4Set, "list")]);
+    assert_eq!((zones.refresh(), zones.refresh()), (1, 1));
+    std::fs::remove_dir(directory.path().join("list")).expect("it was there");
+    assert_eq!((zones.refresh(), zones.refresh()), (1, 0), "what is not there is waited for");
+}
+
+#[test]
 fn more_entries_than_allowed_are_refused() {
     let directory = tempfile::tempdir().expect("a directory");
     write(&directory, "list", "192.0.2.1\n192.0.2.2\n192.0.2.3\n");
