@@ -95,7 +95,7 @@ fn ten_instant_checks(bencher: divan::Bencher<'_, '_>) {
     for index in 0..10 {
         registry.add(Instantly(spec(index))).expect("distinct checks");
     }
-    let policy = Policy { clauses: clauses(5, 20), tag: Some(Score::hundredths(500)) };
+    let policy = Policy { clauses: clauses(5, 20), tag: Some(Score::hundredths(500)), ..Policy::default() };
     let ruleset = Arc::new(Ruleset::new("bench", registry, weights(10), policy));
     let (runtime, client) = (runtime(), client());
     bencher.bench_local(|| assess(&runtime, &ruleset, &client));
@@ -112,6 +112,6 @@ fn reachable_on_30_lines_and_20_clauses(bencher: divan::Bencher<'_, '_>) {
             card.close(&spec.name, Scope::Transaction, found, Duration::ZERO);
         }
     }
-    let policy = Policy { clauses: clauses(20, 60), tag: None };
+    let policy = Policy { clauses: clauses(20, 60), ..Policy::default() };
     bencher.bench_local(|| policy.reachable(&card, Question::about(Scope::Transaction)));
 }

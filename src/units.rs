@@ -118,6 +118,20 @@ impl FromIterator<IpNet> for CidrSet {
     }
 }
 
+/// True if `name` is `domain` or lies below it, ASCII case aside. Nothing lies below the empty name.
+pub fn is_at_or_below(name: &str, domain: &str) -> bool {
+    let parts = name.len().checked_sub(domain.len()).and_then(|at| name.split_at_checked(at));
+    let fits =
+        |(head, tail): (&str, &str)| tail.eq_ignore_ascii_case(domain) && (head.is_empty() || head.ends_with('.'));
+    !domain.is_empty() && parts.is_some_and(fits)
+}
+
+/// The domain that somebody registered above a name in A-labels and lower case, such as `example.co.uk`, by
+/// the Public Suffix List; `None` if the name is a public suffix itself.
+pub fn registered_domain(name: &str) -> Option<&str> {
+    psl::domain_str(name)
+}
+
 /// The address as judgement sees it: `::ffff:192.0.2.1` is 192.0.2.1.
 pub fn canonical(addr: IpAddr) -> IpAddr {
     addr.to_canonical()
@@ -222,6 +236,24 @@ mod tests {
             assert_eq!(set.contains(addr.parse().expect(addr)), inside, "{addr}");
         }
         assert!(CidrSet::default().is_empty() && !CidrSet::default().contains("::1".parse().expect("loopback")));
+    }
+
+    #[test]
+    fn what_is_at_or_below_a_domain() {
+        for (name, domain, expected) in [
+            ("example.org", "example.org", true),
+            ("a.Example.org", "example.ORG", true),
+            ("aexample.org", "example.org", false),
+            ("example.org", "a.example.org", false),
+            (".example.org", "example.org", true),
+            ("\u{fc}example.org", "example.org", false),
+            ("example.org", "", false),
+            ("", "", false),
+        ] {
+            assert_eq!(is_at_or_below(name, domain), expected, "{name} {domain}");
+        }
+        assert_eq!(registered_domain("a.b.example.co.uk"), Some("example.co.uk"));
+        assert_eq!(registered_domain("co.uk"), None);
     }
 
     #[test]

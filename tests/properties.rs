@@ -225,7 +225,7 @@ impl Case {
     }
 
     fn policy(&self) -> Policy {
-        Policy { clauses: self.clauses.clone(), tag: None }
+        Policy { clauses: self.clauses.clone(), ..Policy::default() }
     }
 
     fn question(&self, scope: Scope) -> Question {
@@ -431,7 +431,10 @@ proptest! {
     /// Shadow clauses and shadow symbols change nothing that is enforced.
     #[test]
     fn shadow_changes_nothing_enforced(case in cases()) {
-        let bare = Policy { clauses: case.clauses.iter().filter(|clause| !clause.shadow).cloned().collect(), tag: None };
+        let bare = Policy {
+            clauses: case.clauses.iter().filter(|clause| !clause.shadow).cloned().collect(),
+            ..Policy::default()
+        };
         let mut silent = case.clone();
         for line in silent.checks.iter_mut().flat_map(|check| &mut check.lines) {
             if let Some(found) = &mut line.found {

@@ -18,7 +18,7 @@ use crate::facts::{AuthResult, Dkim, Dmarc, DmarcPolicy, MessageFacts, Spf};
 use crate::scoring::{CheckName, Outcome, Skip, Spec};
 use crate::smtp::ReversePath;
 use crate::store::{self, Sighting, SightingKind};
-use crate::units::{canonical, is_local_scope};
+use crate::units::{canonical, is_local_scope, registered_domain};
 use crate::verdict::Verdict;
 
 /// Collects evidence about forwarders.
@@ -110,7 +110,7 @@ pub fn hop(name: Option<&str>, addr: IpAddr) -> String {
             .all(|octet| octet.is_ascii_lowercase() || octet.is_ascii_digit() || matches!(octet, b'-' | b'.' | b'_'))
     };
     let given = name.filter(is_host_name).filter(|name| generic::reason(name, addr).is_none());
-    if let Some(domain) = given.and_then(psl::domain_str) {
+    if let Some(domain) = given.and_then(registered_domain) {
         return domain.to_owned();
     }
     let prefix = if addr.is_ipv4() { 24 } else { 64 };
@@ -152,7 +152,7 @@ pub fn judge(seen: Seen<'_>) -> Option<SightingKind> {
 
 /// The registered domain; a name that has none is its own.
 fn organizational(domain: &str) -> &str {
-    psl::domain_str(domain).unwrap_or(domain)
+    registered_domain(domain).unwrap_or(domain)
 }
 
 #[cfg(test)]

@@ -6,8 +6,10 @@ use super::Check;
 use super::auth::Authenticator;
 use super::site::Site;
 use crate::facts::{AuthResult, DmarcPolicy, MessageFacts};
+use crate::message::address::domain_name;
 use crate::scoring::{CheckError, CheckName, Finding, Outcome, Skip, Spec, Symbol};
 use crate::smtp::{Domain, ReversePath};
+use crate::units::{is_at_or_below, registered_domain};
 
 /// The check.
 pub struct OwnDomain {
@@ -42,17 +44,37 @@ impl OwnDomain {
         self.site.domains.contains(domain)
     }
 
-    async fn evidence(&self, facts: &MessageFacts, sender_is_ours: bool, author_is_ours: bool) -> Evidence {
+    /// `authors` are the domains of ours that From names.
+    async fn evidence(&self, facts: &MessageFacts, sender_is_ours: bool, authors: &[&str]) -> Evidence {
+        // DMARC passes only where one domain is all that From shows.
+        let is_sole_author = self.authenticator.author(facts).await.domain().is_some() && !authors.is_empty();
         let spf = self.authenticator.spf_of_mail(&facts.mail).await;
         let dkim = self.authenticator.dkim(facts).await;
         let dmarc = self.authenticator.dmarc(facts).await;
         let own_spf = sender_is_ours && spf.result == AuthResult::Pass && !spf.permissive;
-        let own_signature = dkim.passed().any(|signature| self.is_ours(&signature.domain));
+        let own = |result: AuthResult| {
+            let signatures = dkim.signatures.iter().filter(move |signature| signature.result == result);
+            signatures.filter_map(|signature| domain_name(&signature.domain)).filter(|domain| self.is_ours(domain))
+        };
         // What speaks for the reverse-path alone does not speak for an author of ours, unless it is ours too.
-        let genuine = own_signature || own_spf || (author_is_ours && dmarc.result == AuthResult::Pass);
-        let of_dkim = dkim.signatures.iter().map(|signature| signature.result);
-        let unknown = of_dkim.chain([spf.result, dmarc.result]).any(|result| result == AuthResult::TempError);
-        let by_dmarc = author_is_ours && dmarc.result == AuthResult::Fail && dmarc.policy != DmarcPolicy::None;
+        let genuine = match authors {
+            [] => own(AuthResult::Pass).next().is_some() || own_spf,
+            _ if is_sole_author => {
+                own(AuthResult::Pass).next().is_some() || own_spf || dmarc.result == AuthResult::Pass
+            }
+            // Whoever shows several has each of them to answer for.
+            _ => authors.iter().all(|author| {
+                own(AuthResult::Pass).any(|signer| are_related(&signer, author))
+                    || (own_spf && are_related(&spf.domain, author))
+            }),
+        };
+        // Of what could not be looked up, only what could have shown it genuine: others' DNS is not ours.
+        let unknown = dkim.panicked
+            || own(AuthResult::TempError).next().is_some()
+            || (sender_is_ours && spf.result == AuthResult::TempError)
+            || (is_sole_author && dmarc.result == AuthResult::TempError);
+        // Of several author domains this may be another's policy: naming it beside ours is no excuse.
+        let by_dmarc = !authors.is_empty() && dmarc.result == AuthResult::Fail && dmarc.policy != DmarcPolicy::None;
         let by_spf = sender_is_ours && spf.result == AuthResult::Fail;
         Evidence { genuine, unknown, denied: by_dmarc || by_spf }
     }
@@ -70,10 +92,11 @@ impl Check for OwnDomain {
             return Outcome::Skipped(Skip::Trusted);
         }
         let author = self.authenticator.author(facts).await;
-        let author = author.domains().iter().find(|domain| self.is_ours(domain)).map(ToString::to_string);
+        let authors: Vec<&str> =
+            author.domains().iter().map(|domain| &**domain).filter(|name| self.is_ours(name)).collect();
         let sender = sender_domain(&facts.mail.reverse_path).filter(|domain| self.is_ours(domain));
-        let Some(claimed) = author.as_ref().or(sender.as_ref()) else { return Outcome::Clear };
-        judge(claimed, self.evidence(facts, sender.is_some(), author.is_some()).await)
+        let Some(claimed) = authors.first().copied().or(sender.as_deref()) else { return Outcome::Clear };
+        judge(claimed, self.evidence(facts, sender.is_some(), &authors).await)
     }
 }
 
@@ -88,6 +111,13 @@ fn judge(claimed: &str, evidence: Evidence) -> Outcome {
     }
 }
 
+/// True if two domains of ours belong together: one organization, or one below the other.
+fn are_related(one: &str, other: &str) -> bool {
+    let organization = registered_domain(one);
+    let is_one = organization.is_some() && organization == registered_domain(other);
+    is_one || is_at_or_below(one, other) || is_at_or_below(other, one)
+}
+
 fn sender_domain(path: &ReversePath) -> Option<String> {
     match path {
         ReversePath::Mailbox(mailbox) => match mailbox.domain() {
@@ -100,7 +130,85 @@ fn sender_domain(path: &ReversePath) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
+    use crate::checks::auth;
+    use crate::dns::{FixedDns, LookupError};
+    use crate::facts::{ClientFacts, Derived, Dkim, HeloFacts, MailFacts, Signature, Spf};
+    use crate::message::Message;
+    use crate::smtp::{HeloName, Params};
+    use crate::units::DomainSet;
+
+    fn check() -> OwnDomain {
+        let mut domains = DomainSet::default();
+        ["ours.example", ".ours.example", "second.example"]
+            .iter()
+            .for_each(|name| domains.insert(name).expect("a domain"));
+        let site = Site { domains: Arc::new(domains), ..Site::default() };
+        let dns = FixedDns::new()
+            .txt("_dmarc.ours.example", ["v=DMARC1; p=reject"])
+            .txt("_dmarc.second.example", ["v=DMARC1; p=reject"])
+            .fail("_dmarc.down.example", LookupError::ServerFailure);
+        OwnDomain::new(Arc::new(site), Authenticator::new(auth::Settings::default(), Arc::new(dns)))
+    }
+
+    fn facts(from: &str, sender: &str, spf: AuthResult, signatures: &[(AuthResult, &str)]) -> MessageFacts {
+        let client = ClientFacts::new([192, 0, 2, 1].into(), "edge".into(), "mx.ours.example".into(), None);
+        let helo = HeloFacts::new(client.into(), HeloName::parse(b"client.example").expect("a word"), true, None);
+        let path = ReversePath::parse(&format!("a@{sender}")).expect("a path");
+        let mail = MailFacts::new(helo.into(), path, Params::default(), SystemTime::UNIX_EPOCH);
+        let mail = MailFacts { spf: Derived::from(Spf::new(spf, sender, "")), ..mail };
+        let octets = format!("From: {from}\r\n\r\n").into_bytes();
+        let length = octets.len() as u64;
+        let of =
+            |(result, domain): &(AuthResult, &str)| Signature { signs_from: true, ..Signature::new(*result, *domain) };
+        let dkim = Dkim { signatures: signatures.iter().map(of).collect(), ..Dkim::default() };
+        let facts = MessageFacts::new(mail.into(), Vec::new(), Message::new(octets, length).into(), None);
+        MessageFacts { dkim: Derived::from(dkim), ..facts }
+    }
+
+    #[tokio::test]
+    async fn only_what_could_have_shown_it_genuine_leaves_a_forgery_open() {
+        use AuthResult::{Fail, None, Pass, TempError};
+        for (from, sender, spf, signatures, expected) in [
+            ("ceo@ours.example", "evil.example", None, &[][..], "found"),
+            ("ceo@ours.example", "evil.example", TempError, &[], "found"),
+            ("ceo@ours.example", "evil.example", None, &[(TempError, "evil.example")], "found"),
+            ("ceo@ours.example", "ours.example", TempError, &[], "failed"),
+            ("ceo@ours.example", "evil.example", None, &[(TempError, "ours.example")], "failed"),
+            ("ceo@ours.example", "evil.example", None, &[(Pass, "ours.example")], "clear"),
+            ("ceo@other.example", "evil.example", Fail, &[], "clear"),
+            ("ceo@other.example", "ours.example", Fail, &[(TempError, "evil.example")], "found"),
+        ] {
+            let outcome = check().run(&facts(from, sender, spf, signatures)).await;
+            assert_eq!(outcome.label(), expected, "{from} {sender} {spf:?} {signatures:?}: {outcome:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_strange_from_claims_every_domain_of_ours_in_it() {
+        use AuthResult::{Fail, None, Pass};
+        let ours = &[(Pass, "ours.example")][..];
+        for (from, signatures, forged) in [
+            ("ceo@ours.example, x@evil.example", &[][..], true),
+            ("ceo@ours.example, x@[127.0.0.1]", &[], true),
+            ("ceo@ours.example\x01", &[], true),
+            ("ceo@ours.example\r\nFrom: ceo@ours.example", &[], true),
+            ("x@evil.example, ceo@ours.example", &[(Pass, "evil.example")], true),
+            ("x@evil.example, ceo@down.example, ceo@ours.example", &[], true),
+            ("ceo@ours.example, x@other.example", ours, false),
+            ("ceo@a.ours.example, x@b.ours.example", &[(Pass, "a.ours.example")], false),
+            ("ceo@ours.example, x@second.example", ours, true),
+            ("ceo@a.ours.example, x@b.ours.example", ours, false),
+        ] {
+            for spf in [None, Fail] {
+                let outcome = check().run(&facts(from, "evil.example", spf, signatures)).await;
+                let found = outcome.findings().first().map(|found| found.symbol.as_str());
+                assert_eq!(found == Some("OWN_DOMAIN_FORGED"), forged, "{from:?} {signatures:?}: {outcome:?}");
+            }
+        }
+    }
 
     #[test]
     fn a_claim_is_forged_only_where_our_own_records_say_so() {

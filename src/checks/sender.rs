@@ -82,10 +82,11 @@ impl Sender {
         let missing = |why| if why == LookupError::NotAName { Ok(Vec::new()) } else { Err(why) };
         let of_v4 = self.dns.a(host).await.map(|found| found.records.iter().map(|addr| IpAddr::V4(*addr)).collect());
         let mut addresses: Vec<IpAddr> = of_v4.or_else(missing)?;
-        if addresses.is_empty() {
-            let found = self.dns.aaaa(host).await;
-            addresses =
-                found.map(|found| found.records.iter().map(|addr| IpAddr::V6(*addr)).collect()).or_else(missing)?;
+        // Some have public addresses of the newer family only.
+        if addresses.iter().all(|addr| is_local_scope(*addr)) {
+            let found = self.dns.aaaa(host).await.map(|found| found.records.to_vec());
+            addresses
+                .extend(found.map(|found| found.into_iter().map(IpAddr::V6).collect::<Vec<_>>()).or_else(missing)?);
         }
         Ok(addresses)
     }
@@ -150,6 +151,9 @@ mod tests {
             .mx("private.example", [(10, "mx.private.example"), (20, "lo.private.example")])
             .a("mx.private.example", [[10, 0, 0, 1]])
             .a("lo.private.example", [[127, 0, 0, 1]])
+            .mx("newer.example", [(10, "mx.newer.example")])
+            .a("mx.newer.example", [[10, 0, 0, 2]])
+            .aaaa("mx.newer.example", ["2001:db8::2".parse().expect("an address")])
             .mx("half.example", [(10, "mx.private.example"), (20, "mx.good.example")])
             .mx("broken.example", [(10, "mx.good.example"), (20, "dead.example")])
             .fail("dead.example", LookupError::ServerFailure)
@@ -161,6 +165,7 @@ mod tests {
             ("address.example", None),
             ("six.example", None),
             ("half.example", None),
+            ("newer.example", None),
             ("silent.example", Some("SENDER_UNREACHABLE")),
             ("nowhere.example", Some("SENDER_UNREACHABLE")),
             ("only-text.example", Some("SENDER_UNREACHABLE")),

@@ -23,6 +23,7 @@ pub fn table(loaded: &Loaded) -> Vec<Failure> {
     let mut rows = Vec::new();
     clients(loaded, &mut rows);
     names(loaded, &mut rows);
+    authentication(loaded, &mut rows);
     lists(loaded, &mut rows);
     backends(loaded, &mut rows);
     spool(loaded, &mut rows);
@@ -119,6 +120,32 @@ fn names(loaded: &Loaded, rows: &mut Vec<Failure>) {
         format!("not done {} ms after the final dot", config.session.budgets.message.as_millis()),
         "open: it is TimedOut in the trace and counts nothing",
     ));
+}
+
+fn authentication(loaded: &Loaded, rows: &mut Vec<Failure>) {
+    if !loaded.config.checks.enabled {
+        return;
+    }
+    rows.push(row(
+        "DNS for SPF, DKIM, ARC and DMARC",
+        "no answer, where one could make the difference",
+        "temperror: it authenticates nobody, counts nothing, and no clause refuses for it",
+    ));
+    let trust = &loaded.config.rules.trust.0;
+    if !trust.forwarder.is_empty() || !trust.list.is_empty() || !trust.arc_sealers.is_empty() {
+        rows.push(row(
+            "DNS for a forwarder, list or sealer of trust.toml",
+            "no answer in time",
+            "open: TRUST_UNKNOWN, with which no clause of the shipped policy refuses forged mail",
+        ));
+    }
+    if !trust.allow.is_empty() {
+        rows.push(row(
+            "DNS for the evidence of an [[allow]] entry",
+            "no answer in time",
+            "the entry does not hold: the mail is judged like any other; the check is failed in the trace",
+        ));
+    }
 }
 
 fn lists(loaded: &Loaded, rows: &mut Vec<Failure>) {

@@ -66,8 +66,10 @@ pub struct Signature {
     pub partial_body: bool,
     /// The From field is among the signed ones (a signature without it proves nothing, RFC 6376 5.4).
     pub signs_from: bool,
-    /// The key says `t=y`: the domain is testing.
+    /// The key says `t=y`: the domain is testing. A failure then says nothing; a pass is a pass.
     pub testing: bool,
+    /// It has expired, or comes from the future.
+    pub out_of_time: bool,
 }
 
 /// All DKIM signatures of a message.
@@ -79,6 +81,8 @@ pub struct Dkim {
     pub ignored: usize,
     /// A DomainKey-Signature field (RFC 4870, historic) is there: reported, never trusted.
     pub domainkeys: bool,
+    /// A bug of ours or of a library ended the work: what `TempError` stands for was not found out.
+    pub panicked: bool,
 }
 
 /// One set of an ARC chain (RFC 8617).
@@ -101,6 +105,8 @@ pub struct ArcChain {
     pub sets: Vec<ArcSet>,
     /// Why it does not pass; ours.
     pub reason: String,
+    /// A bug of ours or of a library ended the work.
+    pub panicked: bool,
 }
 
 /// Whom the From fields name (RFC 5322 3.6.2); more or less than one is an anomaly with a name.
@@ -123,6 +129,8 @@ pub enum Author {
     NoAddress,
     /// A From field in which no address can be told with certainty, or whose domain is none.
     Unparsable,
+    /// Such a field in which somebody could read these domains all the same; never none.
+    Obscure(Vec<Arc<str>>),
 }
 
 /// What a domain owner asks for (RFC 9989 4.7).
@@ -162,11 +170,13 @@ pub struct DmarcRecord {
 /// What DMARC says of a message (RFC 9989).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dmarc {
-    /// `None` (no record, or more than one author domain), `Pass`, `Fail`, `TempError`, `PermError`.
+    /// `None` (no record), `Pass`, `Fail`, `TempError`, `PermError`. Where From is anything but one field with
+    /// one domain, the worst that any domain in it comes to, and never `Pass`.
     pub result: AuthResult,
     /// The author domain, if there is exactly one.
     pub author_domain: Option<Arc<str>>,
-    /// What the domain owner asks for mail that fails, with `sp`, `np` and `t` applied.
+    /// What the domain owner asks for mail that fails, with `sp`, `np` and `t` applied; of several domains that
+    /// fail, the strictest.
     pub policy: DmarcPolicy,
     /// The same before `t` was applied.
     pub published: DmarcPolicy,
@@ -236,6 +246,7 @@ impl Signature {
             partial_body: false,
             signs_from: false,
             testing: false,
+            out_of_time: false,
         }
     }
 }
@@ -260,7 +271,7 @@ impl Author {
     pub fn domains(&self) -> &[Arc<str>] {
         match self {
             Self::One { domain, .. } => std::slice::from_ref(domain),
-            Self::SeveralDomains(domains) | Self::SeveralFields(domains) => domains,
+            Self::SeveralDomains(domains) | Self::SeveralFields(domains) | Self::Obscure(domains) => domains,
             Self::Missing | Self::NoAddress | Self::Unparsable => &[],
         }
     }

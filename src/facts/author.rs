@@ -1,5 +1,6 @@
 //! Whom a message names as its author. In doubt nobody: what one reader could take for another domain is
 //! either listed with the others or makes the field unparsable, so that DMARC never passes on one of them.
+//! What can be read in such a field is kept, so that nobody is spared the policy of whom he shows.
 
 use std::sync::Arc;
 
@@ -9,6 +10,8 @@ use crate::message::address::{self, Address, Mailbox, domain_name};
 
 /// Domains that are listed at most; what several domains mean, two of them say already.
 const MAX_DOMAINS: usize = 64;
+/// Addresses that are listed at most.
+const MAX_ADDRESSES: usize = 1000;
 
 impl Author {
     /// Reads the From fields of a message.
@@ -30,21 +33,43 @@ impl Author {
 
     /// Reads the value of the only From field.
     pub fn of_field(value: &[u8]) -> Self {
-        match address::parse(value) {
-            Ok(list) => Self::of_mailboxes(&mailboxes(list)).unwrap_or(Self::NoAddress),
-            Err(_) => address::claims(value).and_then(|claims| Self::of_mailboxes(&claims)).unwrap_or(Self::Unparsable),
-        }
+        let read = match address::parse(value) {
+            Ok(list) => match &*mailboxes(list) {
+                [] => Some(Self::NoAddress),
+                mailboxes => Self::of_mailboxes(mailboxes),
+            },
+            Err(_) => address::claims(value).and_then(|claims| Self::of_mailboxes(&claims)),
+        };
+        read.unwrap_or_else(|| Self::unparsable(value))
     }
 
-    /// `None` without any.
+    /// All addresses that the From fields name, as `local@domain`: without the quotes of the local part, the
+    /// domain in A-labels and lower case. Those whose domain is none are left out; of too many, the first.
+    pub fn addresses(message: &Message) -> Vec<String> {
+        let fields = message.fields().filter(|field| field.is("From")).take(MAX_DOMAINS);
+        let named = fields.flat_map(|field| match address::parse(field.value) {
+            Ok(list) => mailboxes(list),
+            Err(_) => address::claims(field.value).unwrap_or_default(),
+        });
+        let shown = named.filter_map(|mailbox| {
+            let local = mailbox.local.strip_prefix('"').and_then(|local| local.strip_suffix('"'));
+            Some(format!("{}@{}", local.unwrap_or(&mailbox.local), domain_name(&mailbox.domain)?))
+        });
+        shown.take(MAX_ADDRESSES).collect()
+    }
+
+    fn unparsable(value: &[u8]) -> Self {
+        let mut domains = Vec::new();
+        address::readable(value).into_iter().for_each(|domain| add(&mut domains, &domain.into()));
+        if domains.is_empty() { Self::Unparsable } else { Self::Obscure(domains) }
+    }
+
+    /// `None` without any, or if the domain of one is none.
     fn of_mailboxes(mailboxes: &[Mailbox]) -> Option<Self> {
         let first = mailboxes.first()?;
         let mut domains: Vec<Arc<str>> = Vec::new();
         for mailbox in mailboxes {
-            match domain_name(&mailbox.domain) {
-                Some(domain) => add(&mut domains, &domain.into()),
-                None => return Some(Self::Unparsable),
-            }
+            add(&mut domains, &domain_name(&mailbox.domain)?.into());
         }
         Some(match <[Arc<str>; 1]>::try_from(domains) {
             Ok([domain]) => Self::One { address: format!("{}@{}", first.local, first.domain), domain },

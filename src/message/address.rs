@@ -3,12 +3,12 @@
 //! [`parse`] reads what has one reading only. Whatever mail programs are known to read in different ways
 //! it does not read at all: source routes, comments within addresses, two addresses side by side. Then
 //! [`claims`] names every mailbox that one of them could show, so that nobody is taken for the author
-//! while the reader sees somebody else.
+//! while the reader sees somebody else. What even that cannot tell, [`readable`] reads as far as it goes.
 
 mod claims;
 mod token;
 
-pub use claims::claims;
+pub use claims::{claims, readable};
 
 use crate::smtp::Domain;
 use token::{Token, tokens};

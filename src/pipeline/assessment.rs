@@ -22,7 +22,7 @@ use super::runs::Runs;
 use super::{Ruleset, Trace};
 use crate::checks::{Facts, Fate};
 use crate::facts::Stage;
-use crate::policy::Question;
+use crate::policy::{Question, Tri};
 use crate::scoring::{Finding, Lens, Scope, Scorecard};
 use crate::verdict::Verdict;
 
@@ -303,8 +303,7 @@ impl Assessment {
         if runs.owes_report() {
             return false;
         }
-        let span = runs.card.outlook(Scope::Transaction);
-        let tag_is_known = policy.tag.is_none_or(|tag| (span.low >= tag) == (span.high >= tag));
+        let tag_is_known = policy.tags(&runs.card.view(Lens::new(Scope::Transaction))) != Tri::Maybe;
         let is_settled = |question| policy.reachable(&runs.card, question).settled().is_some();
         tag_is_known
             && questions.iter().all(|question| is_settled(*question))
@@ -326,8 +325,9 @@ impl Assessment {
             let question = Question { closed_only: true, ..known.question() };
             (known.index, decide(&self.ruleset, card, question))
         });
-        let score = card.view(Lens::new(Scope::Transaction).closed_only()).score().high;
-        let tagged = self.ruleset.policy.tag.is_some_and(|tag| score >= tag);
+        let view = card.view(Lens::new(Scope::Transaction).closed_only());
+        let score = view.score().high;
+        let tagged = self.ruleset.policy.tags(&view) == Tri::Yes;
         let mut recipients: Vec<_> = decided.collect();
         recipients.sort_by_key(|(index, _)| *index);
         Conclusion { recipients, tagged, score }

@@ -115,7 +115,7 @@ fn ruleset(registry: Registry, weights: &[(&'static str, i32)], clauses: Vec<Cla
         builder = builder.weight(Symbol::known(symbol), Score::hundredths(*weight));
     }
     let weights = builder.build(registry.symbols().keys()).expect("known symbols");
-    Arc::new(Ruleset::new("test", registry, Arc::new(weights), Policy { clauses, tag: None }))
+    Arc::new(Ruleset::new("test", registry, Arc::new(weights), Policy { clauses, ..Policy::default() }))
 }
 
 fn client() -> Arc<ClientFacts> {
@@ -357,7 +357,7 @@ async fn a_group_counts_no_more_than_its_cap_and_the_trace_adds_up() {
         "test",
         checks,
         Arc::new(weights),
-        Policy { clauses: Vec::new(), tag: Some(Score::hundredths(500)) },
+        Policy { tag: Some(Score::hundredths(500)), ..Policy::default() },
     )));
     assessment.learn(&client());
     assessment.add_recipient(0, false);
@@ -371,6 +371,26 @@ async fn a_group_counts_no_more_than_its_cap_and_the_trace_adds_up() {
     assert!(trace.to_text().contains("score 5.00\n"), "{}", trace.to_text());
     let json = serde_json::to_value(&trace).expect("JSON");
     assert_eq!(json["accounts"][0]["score"], 5.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_symbol_marks_mail_whatever_the_score_is() {
+    for (tag_on, tagged) in [("BAD", true), ("OTHER", false)] {
+        let checks = registry(|r| {
+            r.add(double("BAD", Act::<ClientFacts>::Finds(Duration::ZERO)))?;
+            r.add(double("GOOD", Act::<ClientFacts>::Finds(Duration::ZERO)))?;
+            r.add(double("OTHER", Act::<ClientFacts>::Clear))
+        });
+        let weights = Weights::builder().weight(Symbol::known("GOOD"), Score::hundredths(-900));
+        let policy =
+            Policy { tag: Some(Score::hundredths(500)), tag_on: vec![Symbol::known(tag_on)], ..Policy::default() };
+        let weights = weights.build(checks.symbols().keys()).expect("known symbols");
+        let mut assessment = Assessment::new(Arc::new(Ruleset::new("test", checks, Arc::new(weights), policy)));
+        assessment.learn(&client());
+        assessment.add_recipient(0, false);
+        let conclusion = assessment.conclude(within(1000)).await;
+        assert_eq!((conclusion.score, conclusion.tagged), (Score::hundredths(-900), tagged), "{tag_on}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

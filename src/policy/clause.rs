@@ -66,7 +66,7 @@ impl Condition {
     }
 }
 
-fn reaches(view: &View<'_>, limit: Score) -> Tri {
+pub(super) fn reaches(view: &View<'_>, limit: Score) -> Tri {
     let span = view.score();
     match (span.low >= limit, span.high >= limit) {
         (true, _) => Tri::Yes,

@@ -22,6 +22,8 @@ pub struct Policy {
     pub clauses: Vec<Clause>,
     /// Score from which forwarded mail is marked `X-Spam-Flag: YES`.
     pub tag: Option<crate::scoring::Score>,
+    /// Symbols that mark forwarded mail whatever its score is.
+    pub tag_on: Vec<Symbol>,
 }
 
 /// About whom, and how, a policy is asked.
@@ -96,6 +98,13 @@ impl Reachable {
 }
 
 impl Policy {
+    /// Whether forwarded mail is marked: by its score, or by a symbol that no good sign makes up for.
+    pub fn tags(&self, view: &View<'_>) -> Tri {
+        let by_symbol = self.tag_on.iter().map(|symbol| view.has(symbol));
+        let by_score = self.tag.map(|limit| clause::reaches(view, limit));
+        Tri::any(by_symbol.chain(by_score))
+    }
+
     /// Every verdict, with its clause, that some completion of the open lines could still lead to.
     pub fn reachable(&self, card: &Scorecard, question: Question) -> Reachable {
         let mut views: Vec<(Option<Stage>, View<'_>)> = Vec::new();
@@ -139,6 +148,8 @@ impl Policy {
             let strangers = clause.when.reads().filter(|symbol| !weights.knows(symbol)).cloned();
             problems.extend(strangers.map(|symbol| PolicyProblem::Unknown { clause: name.clone(), symbol }));
         }
+        let strangers = self.tag_on.iter().filter(|symbol| !weights.knows(symbol)).cloned();
+        problems.extend(strangers.map(|symbol| PolicyProblem::Unknown { clause: "tag_on".into(), symbol }));
         problems
     }
 }

@@ -1,7 +1,8 @@
 //! What sender authentication found, as the fields that say so to the backend.
 //!
 //! Reads derived facts only: nothing is looked up here. A result that was due and is not there is
-//! `temperror`, never left out: its absence must not look like consent.
+//! `temperror`, never left out: its absence must not look like consent. Only ARC has no such word
+//! (RFC 8617 4.4.1): where its chain could not be validated it is not mentioned, as where there is none.
 
 use super::settings::Settings;
 use crate::facts::{ArcChain, AuthResult, ClientName, Dkim, Dmarc, HeloFacts, MailFacts, MessageFacts, Signature, Spf};
@@ -46,7 +47,8 @@ fn iprev(helo: &HeloFacts) -> Option<MethodResult> {
         (false, Some(ClientName::Unconfirmed(name))) => {
             (AuthResult::Fail, format!("{name} does not lead back to the client"))
         }
-        (false, Some(ClientName::None)) => (AuthResult::Fail, "the client has no name".to_owned()),
+        // RFC 8601 2.7.3.
+        (false, Some(ClientName::None)) => (AuthResult::PermError, "the client has no name".to_owned()),
         (false, None) if is_local_scope(client.addr) => return None,
         (false, None) => (AuthResult::TempError, UNFINISHED.to_owned()),
     };
@@ -116,12 +118,12 @@ fn signature(signature: &Signature) -> MethodResult {
 }
 
 fn arc(chain: &ArcChain) -> Option<MethodResult> {
-    if chain.result == AuthResult::None {
+    if matches!(chain.result, AuthResult::None | AuthResult::TempError) {
         return None;
     }
     let mut words = Vec::new();
     if let Some(last) = chain.sets.last() {
-        words.push(format!("i={} {}", last.instance, last.sealer));
+        words.push(format!("set {} by {}", last.instance, last.sealer));
     }
     if !chain.reason.is_empty() {
         words.push(chain.reason.clone());
@@ -136,8 +138,8 @@ fn dmarc(found: Option<&Dmarc>) -> MethodResult {
     let asked = dmarc.record.as_ref().map_or("", |_| dmarc.policy.as_str());
     let words = match (asked, dmarc.reason.as_str()) {
         ("", reason) => reason.to_owned(),
-        (asked, "") => format!("p={asked}"),
-        (asked, reason) => format!("p={asked}, {reason}"),
+        (asked, "") => format!("policy {asked}"),
+        (asked, reason) => format!("policy {asked}, {reason}"),
     };
     method("dmarc", dmarc.result)
         .comment(words)
@@ -172,5 +174,40 @@ fn bare(path: &ReversePath) -> String {
     match path {
         ReversePath::Null => String::new(),
         ReversePath::Mailbox(mailbox) => mailbox.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{ClientFacts, Derived};
+    use crate::smtp::HeloName;
+
+    #[test]
+    fn rfc8601_2_7_3_a_client_without_a_name_is_permanent_trouble() {
+        for (name, expected) in [
+            (Some(ClientName::None), "permerror"),
+            (Some(ClientName::Unconfirmed("a.example".into())), "fail"),
+            (Some(ClientName::Confirmed("a.example".into())), "pass"),
+            (None, "temperror"),
+        ] {
+            let client = ClientFacts::new([192, 0, 2, 1].into(), "edge".into(), "mx.example".into(), None);
+            let client = ClientFacts { name: name.map(Derived::from).unwrap_or_default(), ..client };
+            let helo = HeloFacts::new(client.into(), HeloName::parse(b"a.example").expect("a word"), true, None);
+            assert_eq!(iprev(&helo).map(|found| found.result), Some(expected));
+        }
+    }
+
+    #[test]
+    fn rfc8617_4_4_1_a_chain_passes_or_fails_or_is_not_mentioned() {
+        for (result, expected) in [
+            (AuthResult::Pass, Some("pass")),
+            (AuthResult::Fail, Some("fail")),
+            (AuthResult::None, None),
+            (AuthResult::TempError, None),
+        ] {
+            let chain = ArcChain { result, sets: Vec::new(), reason: String::new(), panicked: false };
+            assert_eq!(arc(&chain).map(|found| found.result), expected);
+        }
     }
 }

@@ -134,6 +134,7 @@ fn the_failure_table_names_every_dependency() {
     for dependency in [
         "client",
         "DNS server 192.0.2.53:53",
+        "DNS for SPF, DKIM, ARC and DMARC",
         "list spamcop",
         "backend 127.0.0.1:2526",
         "spool",

@@ -180,6 +180,7 @@ impl Player {
                 let text: Vec<&str> = block.iter().map(|line| &line[2..]).collect();
                 self.setup.set_rules(rest, text.join("\n"));
             }
+            "shipped" => self.setup.set_shipped_rules(),
             "dns" => {
                 self.setup.dns(rest);
                 if let Some(world) = &self.world {

@@ -137,6 +137,17 @@ impl Setup {
         self.rules[at] = text;
     }
 
+    /// The rules of a fresh installation in place of those made for dialogues.
+    pub(crate) fn set_shipped_rules(&mut self) {
+        self.rules = [
+            include_str!("../../rules/weights.toml"),
+            include_str!("../../rules/lists.toml"),
+            include_str!("../../rules/policy.toml"),
+            include_str!("../../rules/trust.toml"),
+        ]
+        .map(str::to_owned);
+    }
+
     pub(crate) fn offer_tls(&mut self) {
         self.tls = true;
     }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::signing::tags::{is_space, trim};
-use super::signing::{BodyHash, Coverage, Form, Keys, Opinion, Proof, Section, Source, Stopped, Tags, Unsound};
+use super::signing::{
+    BodyHash, Coverage, Form, Keys, Opinion, PANICKED, Proof, Section, Source, Stopped, Tags, Unsound,
+};
 use super::{Authenticator, Settings};
 use crate::checks::Check;
 use crate::dns::Lookup;
@@ -24,10 +26,6 @@ pub struct ArcCheck {
 const MAX_SETS: u32 = 50;
 /// Octets of all ARC fields: each seal signs those before it, so work grows with the square.
 const MAX_OCTETS: usize = 256 * 1024;
-/// Characters of a sealer's results that are kept.
-const MAX_RESULTS: usize = 1000;
-/// The reason that is written where a bug of ours or of a library ended the work.
-const PANICKED: &str = "given up: an internal error";
 
 /// `cv=`: what the sealer found of the chain before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,9 +67,12 @@ struct Chain {
 pub(super) async fn verify(settings: &Settings, dns: &Arc<dyn Lookup>, facts: &MessageFacts) -> ArcChain {
     let source = Source::new(facts);
     let whole = source.has_whole_header();
-    let chain = match source.work(read).await {
+    let chain = match source.work(1, read).await {
         Ok(Ok(None)) => return chain(AuthResult::None, ""),
         Ok(Ok(Some(_))) if !whole => return chain(AuthResult::Fail, "the header section is too large"),
+        Ok(Ok(Some(_))) if source.has_too_many_fields() => {
+            return chain(AuthResult::Fail, "the header section has too many fields");
+        }
         Ok(Ok(Some(chain))) => chain,
         Ok(Err(why)) => return chain(AuthResult::Fail, why),
         Err(why) => return stopped(&why),
@@ -87,18 +88,18 @@ pub(super) async fn verify(settings: &Settings, dns: &Arc<dyn Lookup>, facts: &M
         },
     };
     match validated {
-        Ok((result, reason)) => ArcChain { result, sets, reason },
+        Ok((result, reason)) => ArcChain { result, sets, reason, panicked: false },
         Err(why) => stopped(&why),
     }
 }
 
 fn chain(result: AuthResult, reason: impl Into<String>) -> ArcChain {
-    ArcChain { result, sets: Vec::new(), reason: reason.into() }
+    ArcChain { result, sets: Vec::new(), reason: reason.into(), panicked: false }
 }
 
 fn stopped(why: &Stopped) -> ArcChain {
     match why {
-        Stopped::Panicked => chain(AuthResult::TempError, PANICKED),
+        Stopped::Panicked => ArcChain { panicked: true, ..chain(AuthResult::TempError, PANICKED) },
         Stopped::Unreadable(_) => chain(AuthResult::TempError, why.to_string()),
     }
 }
@@ -118,7 +119,7 @@ async fn validate(
     let (hashes, keys) = futures_util::join!(source.hash(wanted), Keys::fetch(dns, names));
     let hashes = hashes?;
     let (min_rsa_bits, at) = (settings.min_rsa_bits, facts.mail.at);
-    source.work(move |message| chain.judge(message, &hashes, &keys, min_rsa_bits, at)).await
+    source.work(chain.sets.len() + 1, move |message| chain.judge(message, &hashes, &keys, min_rsa_bits, at)).await
 }
 
 /// The chain, if there is one; an error if its structure is broken.
@@ -218,10 +219,11 @@ fn first_part(text: &str) -> (String, &str) {
     (kept, chars.as_str())
 }
 
-/// On one line, without control characters, at most [`MAX_RESULTS`] characters.
+/// On one line, without control characters. Whole, since a part may say what the whole does not;
+/// [`MAX_OCTETS`] bounds it.
 fn unfold(text: &str) -> String {
     let words: Vec<&str> = text.split(is_space).filter(|word| !word.is_empty()).collect();
-    words.join(" ").chars().map(|c| if c.is_control() { '?' } else { c }).take(MAX_RESULTS).collect()
+    words.join(" ").chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 impl Set {
@@ -236,6 +238,29 @@ impl Set {
             }
         }
         Some(Self { results: results?, message: message?, seal: seal? })
+    }
+}
+
+/// What the signatures so far come to.
+struct Verdict((AuthResult, String));
+
+impl Default for Verdict {
+    fn default() -> Self {
+        Self((AuthResult::Pass, String::new()))
+    }
+}
+
+impl Verdict {
+    /// Takes one more into account; true if the chain certainly fails: that comes before what cannot be known
+    /// now, and makes all further work idle.
+    fn fails(&mut self, what: &str, opinion: Opinion) -> bool {
+        let result = match opinion.result {
+            AuthResult::Pass => return false,
+            AuthResult::TempError => AuthResult::TempError,
+            _ => AuthResult::Fail,
+        };
+        self.0 = (result, format!("{what}: {}", opinion.reason));
+        result == AuthResult::Fail
     }
 }
 
@@ -264,7 +289,7 @@ impl Chain {
         Ok(())
     }
 
-    /// RFC 8617 5.2, steps 4 and 6: the last message signature, and all seals.
+    /// RFC 8617 5.2, steps 4 and 6: the last message signature, and all seals, until one is certain to fail.
     fn judge(
         &self,
         message: &Message,
@@ -274,10 +299,13 @@ impl Chain {
         at: SystemTime,
     ) -> (AuthResult, String) {
         let section = Section::new(message);
-        let mut opinions = vec![("the last ARC-Message-Signature", self.judge_body(hashes, at))];
+        let mut verdict = Verdict::default();
+        let what = "the last ARC-Message-Signature";
         let (own, proof, coverage) = &self.last().message;
-        let input = section.signed(coverage, proof, *own);
-        opinions.push(("the last ARC-Message-Signature", keys.verify(proof, &input, false, min_rsa_bits)));
+        let by_key = || keys.verify(proof, &section.signed(coverage, proof, *own), false, min_rsa_bits);
+        if verdict.fails(what, self.judge_body(hashes, at)) || verdict.fails(what, by_key()) {
+            return verdict.0;
+        }
         let mut sealed = Vec::new();
         for set in &self.sets {
             let (own, proof, _) = &set.seal;
@@ -285,25 +313,13 @@ impl Chain {
             section.append(Form::Relaxed, set.message.0, &mut sealed);
             let before = sealed.len();
             section.append_cut(Form::Relaxed, *own, &proof.cut, &mut sealed);
-            opinions.push(("an ARC-Seal", keys.verify(proof, &sealed, false, min_rsa_bits)));
+            if verdict.fails("an ARC-Seal", keys.verify(proof, &sealed, false, min_rsa_bits)) {
+                break;
+            }
             sealed.truncate(before);
             section.append(Form::Relaxed, *own, &mut sealed);
         }
-        // A failure that is certain comes before what cannot be known now.
-        let worst = opinions.into_iter().max_by_key(|(_, opinion)| match opinion.result {
-            AuthResult::Pass => 0,
-            AuthResult::TempError => 1,
-            _ => 2,
-        });
-        match worst {
-            Some((what, opinion)) if opinion.result == AuthResult::TempError => {
-                (AuthResult::TempError, format!("{what}: {}", opinion.reason))
-            }
-            Some((what, opinion)) if opinion.result != AuthResult::Pass => {
-                (AuthResult::Fail, format!("{what}: {}", opinion.reason))
-            }
-            _ => (AuthResult::Pass, String::new()),
-        }
+        verdict.0
     }
 
     /// The last message signature as far as it needs no key.
@@ -312,7 +328,7 @@ impl Chain {
         let now = at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let fail = |reason: &str| Opinion::new(AuthResult::Fail, reason);
         match hashes.iter().find(|hash| coverage.is_hashed_by(hash)) {
-            None => fail(PANICKED),
+            None => Opinion::new(AuthResult::TempError, "the body was not hashed"),
             Some(hash) if hash.digest != coverage.body_hash => fail("the body was changed: its hash is another"),
             // Whoever trusts the sealer would take what was added for sealed.
             Some(hash) if hash.length.is_some_and(|length| length != hash.octets) => {
@@ -341,7 +357,7 @@ impl Check for ArcCheck {
 
     async fn run(&self, facts: &MessageFacts) -> Outcome {
         let chain = self.authenticator.arc(facts).await;
-        if chain.reason == PANICKED {
+        if chain.panicked {
             return Outcome::Failed(CheckError::Panicked);
         }
         Outcome::from_findings(observe(chain).into_iter().collect())

@@ -9,7 +9,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::signing::field::{ascii, domain};
 use super::signing::tags::{items, squeeze};
-use super::signing::{BodyHash, Coverage, Form, Keys, Opinion, Proof, Section, Source, Stopped, Tags, Unsound};
+use super::signing::{
+    BodyHash, Coverage, Form, Keys, Opinion, PANICKED, Proof, Section, Source, Stopped, Tags, Unsound,
+};
 use super::{Authenticator, Settings};
 use crate::checks::Check;
 use crate::checks::auth::mail_auth::Algorithm;
@@ -17,6 +19,7 @@ use crate::dns::Lookup;
 use crate::facts::{AuthResult, Dkim, MessageFacts, Signature};
 use crate::message::Message;
 use crate::scoring::{CheckError, CheckName, Finding, Outcome, Spec, Symbol};
+use crate::units::is_at_or_below;
 
 /// The check: what the signatures say, as symbols.
 pub struct DkimCheck {
@@ -28,8 +31,6 @@ pub struct DkimCheck {
 const SKEW: u64 = 300;
 /// Seconds by which a signature may come from the future: clocks are set to the wrong time zone.
 const FUTURE: u64 = 86_400;
-/// The reason that is written where a bug of ours or of a library ended the work.
-const PANICKED: &str = "given up: an internal error";
 
 const SYMBOLS: [&str; 10] = [
     "DKIM_PASS",
@@ -67,15 +68,19 @@ struct Sound {
 pub(super) async fn verify(settings: &Settings, dns: &Arc<dyn Lookup>, facts: &MessageFacts) -> Dkim {
     let source = Source::new(facts);
     let max = settings.max_signatures;
-    let Ok((mut dkim, mut drafts)) = source.work(move |message| read(message, max)).await else {
-        let lost = Signature { result: AuthResult::Neutral, reason: PANICKED.into(), ..unread() };
-        return Dkim { signatures: vec![lost], ..Dkim::default() };
+    let Ok((mut dkim, mut drafts)) = source.work(1, move |message| read(message, max)).await else {
+        let lost = Signature { result: AuthResult::TempError, reason: PANICKED.into(), ..unread() };
+        return Dkim { signatures: vec![lost], panicked: true, ..Dkim::default() };
     };
     if !source.has_whole_header() {
         give_up(&mut drafts, AuthResult::Neutral, "the header section is too large");
     }
+    if source.has_too_many_fields() {
+        give_up(&mut drafts, AuthResult::PermError, "the header section has too many fields");
+    }
     let wanted: Vec<_> = sound(&drafts).map(|sound| (sound.coverage.body_form, sound.coverage.length)).collect();
     let names: Vec<_> = sound(&drafts).map(|sound| sound.proof.key_name()).collect();
+    let signatures = names.len();
     let drafts = Arc::new(drafts);
     let (hashes, keys) = futures_util::join!(source.hash(wanted), Keys::fetch(dns, names));
     let min_rsa_bits = settings.min_rsa_bits;
@@ -83,17 +88,18 @@ pub(super) async fn verify(settings: &Settings, dns: &Arc<dyn Lookup>, facts: &M
     let judged = match hashes {
         Ok(hashes) => {
             let drafts = drafts.clone();
-            source.work(move |message| judge(message, &drafts, &hashes, &keys, min_rsa_bits, at)).await
+            source.work(signatures, move |message| judge(message, &drafts, &hashes, &keys, min_rsa_bits, at)).await
         }
         Err(why) => Err(why),
     };
+    dkim.panicked = matches!(judged, Err(Stopped::Panicked));
     dkim.signatures = judged.unwrap_or_else(|why| {
-        let (result, reason) = match why {
-            Stopped::Panicked => (AuthResult::Neutral, PANICKED.into()),
-            Stopped::Unreadable(_) => (AuthResult::TempError, why.to_string()),
+        let reason = match &why {
+            Stopped::Panicked => PANICKED.to_owned(),
+            Stopped::Unreadable(_) => why.to_string(),
         };
         let shown = |draft: &Draft| match draft.sound {
-            Some(_) => Signature { result, reason: reason.clone(), ..draft.shown.clone() },
+            Some(_) => Signature { result: AuthResult::TempError, reason: reason.clone(), ..draft.shown.clone() },
             None => draft.shown.clone(),
         };
         drafts.iter().map(shown).collect()
@@ -139,15 +145,17 @@ impl Draft {
             Ok(tags) => tags,
             Err(why) => return Self { shown: Signature { reason: why.into(), ..unread() }, sound: None },
         };
-        let text = |name: &str, max: usize| -> String {
-            squeeze(tags.get(name).unwrap_or_default()).chars().take(max).collect()
+        // Whole or not at all: the beginning of a name may look like another name.
+        let text = |name: &str, max: usize| {
+            let text = squeeze(tags.get(name).unwrap_or_default());
+            if text.len() <= max { text } else { String::new() }
         };
         let mut shown = Signature {
             domain: text("d", 253).to_lowercase().into(),
             selector: text("s", 253),
             identity: text("i", 320),
             algorithm: tags.get("a").and_then(Algorithm::parse).map_or("", Algorithm::as_str),
-            tag: text("b", 8),
+            tag: squeeze(tags.get("b").unwrap_or_default()).chars().take(8).collect(),
             signs_from: tags.get("h").is_some_and(|names| items(names).any(|name| name.eq_ignore_ascii_case("from"))),
             ..unread()
         };
@@ -188,11 +196,10 @@ impl Sound {
 fn is_subdomain(identity: &str, owner: &str) -> Result<bool, Unsound> {
     let host = identity.rsplit_once('@').and_then(|(_, host)| domain(host, 1));
     let host = ascii(&host.ok_or_else(|| Unsound::new("`i=` is no identity"))?);
-    let below = host.strip_suffix(&ascii(owner)).ok_or_else(|| Unsound::new("`i=` is not within `d=`"))?;
-    match below {
-        "" => Ok(false),
-        _ if below.ends_with('.') => Ok(true),
-        _ => Err(Unsound::new("`i=` is not within `d=`")),
+    let owner = ascii(owner);
+    match is_at_or_below(&host, &owner) {
+        true => Ok(host != owner),
+        false => Err(Unsound::new("`i=` is not within `d=`")),
     }
 }
 
@@ -214,7 +221,9 @@ fn judge(
         let hash = hashes.iter().find(|hash| sound.coverage.is_hashed_by(hash));
         let unsigned = hash.map_or(0, |hash| hash.octets.saturating_sub(hash.length.unwrap_or(hash.octets)));
         let (result, reason) = conclude(sound, &opinion, hash, unsigned, now);
+        let why_not = (result == AuthResult::Policy && unsigned == 0).then(|| untimely(sound, now)).flatten();
         Signature {
+            out_of_time: opinion.result == AuthResult::Pass && why_not.is_some(),
             result,
             reason,
             key_bits: opinion.key_bits,
@@ -237,9 +246,8 @@ fn conclude(
     if opinion.result == AuthResult::PermError {
         return (opinion.result, opinion.reason.clone());
     }
-    let out_of_time = |expires: u64| expires.saturating_add(SKEW) < now;
     match hash {
-        None => (AuthResult::Neutral, PANICKED.into()),
+        None => (AuthResult::TempError, "its body was not hashed".into()),
         Some(hash) if hash.length.is_some_and(|length| length > hash.octets) => {
             (AuthResult::Fail, "`l=` is larger than the body".into())
         }
@@ -248,14 +256,21 @@ fn conclude(
         }
         _ if opinion.result != AuthResult::Pass => (opinion.result, opinion.reason.clone()),
         _ if unsigned > 0 => (AuthResult::Policy, format!("`l=` leaves {unsigned} octets of the body unsigned")),
-        _ if sound.coverage.expires.is_some_and(out_of_time) => (AuthResult::Policy, EXPIRED.into()),
-        _ if sound.proof.at.is_some_and(|at| at > now.saturating_add(FUTURE)) => (AuthResult::Policy, EARLY.into()),
-        _ => (AuthResult::Pass, String::new()),
+        _ => match untimely(sound, now) {
+            Some(why) => (AuthResult::Policy, why.into()),
+            None => (AuthResult::Pass, String::new()),
+        },
     }
 }
 
-const EXPIRED: &str = "the signature has expired";
-const EARLY: &str = "the signature is from the future";
+/// Why a signature is out of time, if it is.
+fn untimely(sound: &Sound, now: u64) -> Option<&'static str> {
+    if sound.coverage.expires.is_some_and(|expires| expires.saturating_add(SKEW) < now) {
+        return Some("the signature has expired");
+    }
+    let is_early = sound.proof.at.is_some_and(|at| at > now.saturating_add(FUTURE));
+    is_early.then_some("the signature is from the future")
+}
 
 impl DkimCheck {
     /// Reports what `authenticator` finds.
@@ -274,7 +289,7 @@ impl Check for DkimCheck {
 
     async fn run(&self, facts: &MessageFacts) -> Outcome {
         let dkim = self.authenticator.dkim(facts).await;
-        if dkim.signatures.iter().any(|signature| signature.reason == PANICKED) {
+        if dkim.panicked {
             return Outcome::Failed(CheckError::Panicked);
         }
         Outcome::Found(observe(dkim, self.authenticator.settings().min_rsa_bits))
@@ -285,8 +300,9 @@ impl Check for DkimCheck {
     }
 }
 
-/// Signatures as symbols. Where one passed, those that did not say nothing (RFC 6376 6.1); a domain that is
-/// testing is treated as if it had not signed (3.6.1).
+/// Signatures as symbols. Where one passed, those that did not say nothing (RFC 6376 6.1). Signatures of a
+/// domain that is testing weigh nothing here, so that failing costs no more than not signing (3.6.1); one
+/// that passes is a pass all the same for DMARC and for whoever asks who signed.
 fn observe(dkim: &Dkim, min_rsa_bits: u32) -> Vec<Finding> {
     let mut found: Vec<(&'static str, String)> = Vec::new();
     for signature in &dkim.signatures {
@@ -315,7 +331,7 @@ fn symbol(signature: &Signature, min_rsa_bits: u32) -> &'static str {
         AuthResult::PermError => "DKIM_PERMERROR",
         AuthResult::Policy if signature.key_bits.is_some_and(|bits| bits < min_rsa_bits.max(1024)) => "DKIM_WEAK_KEY",
         AuthResult::Policy if signature.partial_body => "DKIM_PARTIAL_BODY",
-        AuthResult::Policy if [EXPIRED, EARLY].contains(&signature.reason.as_str()) => "DKIM_OUT_OF_TIME",
+        AuthResult::Policy if signature.out_of_time => "DKIM_OUT_OF_TIME",
         _ => "DKIM_FAIL",
     }
 }

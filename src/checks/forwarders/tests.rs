@@ -24,6 +24,7 @@ fn signature(domain: &str, result: AuthResult) -> Signature {
         partial_body: false,
         signs_from: true,
         testing: false,
+        out_of_time: false,
     }
 }
 

@@ -95,7 +95,12 @@ impl Entry {
     }
 
     fn names(&self, address: &str, domain: &str) -> bool {
-        self.domains.contains(domain) || self.addresses.iter().any(|known| known.eq_ignore_ascii_case(address))
+        self.domains.contains(domain) || self.names_address(address)
+    }
+
+    /// Of an address whose local part has no quotes and whose domain is in A-labels.
+    fn names_address(&self, address: &str) -> bool {
+        self.addresses.iter().any(|known| *known.to_lowercase() == *address.to_lowercase())
     }
 }
 

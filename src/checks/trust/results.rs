@@ -1,6 +1,6 @@
 //! Reading results of authentication that somebody else wrote (RFC 8601 2.2), as ARC chains carry them.
 //!
-//! Lenient: what is not understood is skipped, nothing is guessed.
+//! A result that is not written as it should be is skipped whole, nothing is guessed.
 
 /// One method's result with its properties, names in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,15 +38,18 @@ pub fn author_passed(text: &str, domain: &str) -> bool {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Word {
-    Text(String),
+    /// With whether white space, a comment or a `;` stands before it.
+    Text(String, bool),
     Equals,
     Semicolon,
+    /// A quoted string or a comment without an end: what it would have said, nobody knows.
+    Unfinished,
 }
 
 /// Words, `=` and `;`; comments left out, quoted strings undone.
 fn words(text: &str) -> Vec<Word> {
     let mut words = Vec::new();
-    let mut word = String::new();
+    let (mut word, mut spaced) = (String::new(), true);
     let (mut quoted, mut depth) = (false, 0_usize);
     let mut characters = text.chars();
     while let Some(character) = characters.next() {
@@ -59,40 +62,51 @@ fn words(text: &str) -> Vec<Word> {
             }
             '"' if depth == 0 => quoted = !quoted,
             _ if quoted => word.push(character),
-            '(' => depth += 1,
+            '(' => {
+                end(&mut word, &mut spaced, &mut words);
+                (depth, spaced) = (depth + 1, true);
+            }
             ')' if depth > 0 => depth -= 1,
             _ if depth > 0 => {}
             '=' | ';' => {
-                end(&mut word, &mut words);
+                end(&mut word, &mut spaced, &mut words);
+                spaced = character == ';';
                 words.push(if character == '=' { Word::Equals } else { Word::Semicolon });
             }
-            _ if character.is_whitespace() => end(&mut word, &mut words),
+            _ if character.is_whitespace() => {
+                end(&mut word, &mut spaced, &mut words);
+                spaced = true;
+            }
             _ => word.push(character),
         }
     }
-    end(&mut word, &mut words);
+    end(&mut word, &mut spaced, &mut words);
+    if quoted || depth > 0 {
+        words.push(Word::Unfinished);
+    }
     words
 }
 
-fn end(word: &mut String, words: &mut Vec<Word>) {
+fn end(word: &mut String, spaced: &mut bool, words: &mut Vec<Word>) {
     if !word.is_empty() {
-        words.push(Word::Text(std::mem::take(word)));
+        words.push(Word::Text(std::mem::take(word), std::mem::take(spaced)));
     }
 }
 
-/// `method [/version] = result`, then `ptype.property = value` pairs.
+/// `method [/version] = result`, then `ptype.property = value` pairs, and nothing else: what does not read
+/// so was written by somebody who could not write, or to be misread.
 fn found(words: &[Word]) -> Option<Found> {
-    let pairs: Vec<(&str, &str)> = words
-        .windows(3)
-        .filter_map(|three| match three {
-            [Word::Text(name), Word::Equals, Word::Text(value)] => Some((name.as_str(), value.as_str())),
-            _ => None,
-        })
-        .collect();
-    let ((method, result), properties) = pairs.split_first()?;
-    let method = method.split('/').next().unwrap_or(method).to_ascii_lowercase();
-    let lower = |(name, value): &(&str, &str)| (name.to_ascii_lowercase(), (*value).to_owned());
-    Some(Found { method, result: result.to_ascii_lowercase(), properties: properties.iter().map(lower).collect() })
+    let (pairs, rest) = words.as_chunks::<3>();
+    let pair = |three: &[Word; 3]| match three {
+        [Word::Text(name, true), Word::Equals, Word::Text(value, _)] => {
+            Some((name.to_ascii_lowercase(), value.clone()))
+        }
+        _ => None,
+    };
+    let mut pairs = pairs.iter().map(pair).collect::<Option<Vec<_>>>().filter(|_| rest.is_empty())?.into_iter();
+    let (method, result) = pairs.next()?;
+    let method = method.split('/').next().unwrap_or_default().to_owned();
+    Some(Found { method, result: result.to_ascii_lowercase(), properties: pairs.collect() })
 }
 
 #[cfg(test)]
@@ -127,6 +141,16 @@ mod tests {
             ("a; dkim=pass header.i=@example.org", true),
             ("a; dkim=pass header.d=sub.example.org", false),
             ("a; spf=pass smtp.mailfrom=example.org", false),
+            ("a; dkim=pass header.i=x=header.d=example.org=@evil.example", false),
+            ("a; dkim=pass header.i=x header.d=example.org=@evil.example", false),
+            ("a; dkim=pass header.i=\"x\"header.d=example.org", false),
+            ("a; dkim=pass (good)header.d=example.org", true),
+            ("a; dkim=pass good header.d=example.org", false),
+            ("a; dkim = pass header.d = example.org", true),
+            ("a; dkim=fail; dkim=pass header.d=example.org", true),
+            ("a; dkim=pass header.d=example.org (no end", false),
+            ("a; dkim=pass header.d=example.org header.i=\"no end", false),
+            ("a; dkim=pass header.d=example.org; spf=pass (no end", true),
             ("", false),
         ] {
             assert_eq!(author_passed(text, "example.org"), passed, "{text}");

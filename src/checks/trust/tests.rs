@@ -1,4 +1,4 @@
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::*;
 use crate::checks::Check;
@@ -45,7 +45,7 @@ fn mail(client: [u8; 4], reverse_path: &str, spf: AuthResult) -> Arc<MailFacts> 
 
 /// A message by `author`; `signer` signed it, `dmarc` is what DMARC says.
 fn message(mail: Arc<MailFacts>, author: &str, signer: &str, dmarc: AuthResult, header: &str) -> MessageFacts {
-    let octets = format!("{header}\r\nbody\r\n").into_bytes();
+    let octets = format!("From: {author}\r\n{header}\r\nbody\r\n").into_bytes();
     let len = octets.len() as u64;
     let mut facts = MessageFacts::new(mail, Vec::new(), Arc::new(Message::new(octets, len)), None);
     let domain: Arc<str> = author.rsplit('@').next().expect("a domain").into();
@@ -58,8 +58,8 @@ fn message(mail: Arc<MailFacts>, author: &str, signer: &str, dmarc: AuthResult, 
         policy: DmarcPolicy::None,
         published: DmarcPolicy::None,
         record: None,
-        spf_aligned: false,
-        dkim_aligned: None,
+        spf_aligned: signer.is_empty(),
+        dkim_aligned: (!signer.is_empty()).then(|| signer.into()),
         reason: String::new(),
     });
     facts
@@ -146,7 +146,9 @@ async fn an_allowed_author_is_shown_by_dmarc_dkim_or_spf() {
         Authors::new(Arc::new(Settings { allowed: vec![bank], ..Settings::default() }), names(), authenticator());
     for (author, spf, signer, dmarc, expected) in [
         ("it@bank.example", AuthResult::None, "", AuthResult::Pass, true),
-        ("it@bank.example", AuthResult::None, "mail.bank.example", AuthResult::Fail, true),
+        ("it@bank.example", AuthResult::None, "mail.bank.example", AuthResult::None, true),
+        ("it@bank.example", AuthResult::Pass, "mail.bank.example", AuthResult::Fail, false),
+        ("it@bank.example", AuthResult::None, "mail.bank.example", AuthResult::PermError, true),
         ("it@bank.example", AuthResult::Pass, "", AuthResult::None, true),
         ("it@bank.example", AuthResult::Fail, "", AuthResult::None, false),
         ("it@bank.example", AuthResult::None, "evil.example", AuthResult::Fail, false),
@@ -157,6 +159,119 @@ async fn an_allowed_author_is_shown_by_dmarc_dkim_or_spf() {
         let outcome = check.run(&facts).await;
         assert_eq!(symbols(&outcome).contains(&"ALLOWED_AUTHOR"), expected, "{author} {spf:?} {signer}: {outcome:?}");
     }
+}
+
+#[tokio::test]
+async fn an_allowed_author_is_not_shown_by_what_lets_everybody_pass() {
+    let bank = Entry { domains: domains(&["bank.example"]), ..Entry::default() };
+    let settings = Arc::new(Settings { allowed: vec![bank], ..Settings::default() });
+    let check = Authors::new(settings, names(), authenticator());
+    for (dmarc, permissive, signer, expected) in [
+        (AuthResult::Pass, true, "", "clear"),
+        (AuthResult::Pass, false, "", "found"),
+        (AuthResult::Pass, true, "bank.example", "found"),
+        (AuthResult::None, true, "", "clear"),
+        (AuthResult::TempError, false, "bank.example", "failed"),
+    ] {
+        let sender = mail([192, 0, 2, 2], "it@bank.example", AuthResult::Pass);
+        let mut sender = Arc::into_inner(sender).expect("nobody else has it");
+        let spf = Spf { permissive, ..Spf::new(AuthResult::Pass, "bank.example", "") };
+        sender.spf = Derived::from(spf);
+        let outcome = check.run(&message(Arc::new(sender), "it@bank.example", signer, dmarc, "")).await;
+        assert_eq!(outcome.label(), expected, "{dmarc:?} {permissive} {signer}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn evidence_that_cannot_be_looked_up_is_no_answer() {
+    let bank = Entry { domains: domains(&["bank.example"]), ..Entry::default() };
+    let settings = Arc::new(Settings { allowed: vec![bank], ..Settings::default() });
+    let check = Authors::new(settings, names(), authenticator());
+    for (spf, signature, expected) in [
+        (AuthResult::TempError, "", "failed"),
+        (AuthResult::None, "mail.bank.example", "failed"),
+        (AuthResult::None, "evil.example", "clear"),
+    ] {
+        let mail = mail([192, 0, 2, 2], "it@bank.example", spf);
+        let mut facts = message(mail, "it@bank.example", "", AuthResult::None, "");
+        let signatures = vec![Signature::new(AuthResult::TempError, signature)];
+        facts.dkim = Derived::from(Dkim { signatures, ..Dkim::default() });
+        let outcome = check.run(&facts).await;
+        assert_eq!(outcome.label(), expected, "{spf:?} {signature}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_by_address_denies_any_author_and_allows_all_of_them() {
+    let entry = || Entry { addresses: vec!["ceo@firm.example".into()], unauthenticated: true, ..Entry::default() };
+    let settings = |allowed, denied| Arc::new(Settings { allowed, denied, ..Settings::default() });
+    let denies =
+        Authors::new(settings(vec![], vec![Entry { unauthenticated: false, ..entry() }]), names(), authenticator());
+    let allows = Authors::new(settings(vec![entry()], vec![]), names(), authenticator());
+    for (from, denied, allowed) in [
+        ("CEO@firm.example", true, true),
+        ("ceo@firm.example.", true, true),
+        ("\"ceo\"@firm.example", true, true),
+        ("x@firm.example, ceo@firm.example", true, false),
+        ("ceo@firm.example, x@firm.example", true, false),
+        ("x@evil.example, ceo@firm.example", true, false),
+        ("cfo@firm.example", false, false),
+    ] {
+        let mail = || mail([192, 0, 2, 2], "", AuthResult::None);
+        let facts = || {
+            let facts = message(mail(), from, "", AuthResult::None, "");
+            MessageFacts { author: Derived::default(), ..facts }
+        };
+        let outcome = denies.run(&facts()).await;
+        assert_eq!(symbols(&outcome).contains(&"DENIED_AUTHOR"), denied, "{from}: {outcome:?}");
+        let outcome = allows.run(&facts()).await;
+        assert_eq!(symbols(&outcome).contains(&"ALLOWED_AUTHOR"), allowed, "{from}: {outcome:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exception_that_cannot_be_looked_up_is_said() {
+    let list = |names: &[&str], signers: &[&str]| List {
+        ids: domains(&[".lists.example"]),
+        signers: domains(signers),
+        clients: clients(names, &[]),
+    };
+    let forwarder = |names: &[&str], networks: &[&str]| Settings {
+        forwarders: vec![clients(names, networks)],
+        ..Settings::default()
+    };
+    let lists = |list| Settings { lists: vec![list], ..Settings::default() };
+    let dead = [192, 0, 2, 9];
+    let id = "List-Id: <dev.lists.example>\r\n";
+    for (settings, client, signed_by, header, unknown) in [
+        (forwarder(&[".fwd.example"], &[]), dead, "", "", true),
+        (forwarder(&[".fwd.example"], &["192.0.2.9"]), dead, "", "", false),
+        (forwarder(&[], &["198.51.100.1"]), dead, "", "", false),
+        (forwarder(&[".fwd.example"], &[]), [192, 0, 2, 2], "", "", false),
+        (lists(list(&[".fwd.example"], &[])), dead, "", id, true),
+        (lists(list(&[".fwd.example"], &[])), dead, "", "", false),
+        (lists(list(&[], &["lists.example"])), [192, 0, 2, 2], "lists.example", id, true),
+        (lists(list(&[], &["lists.example"])), [192, 0, 2, 2], "evil.example", id, false),
+        (Settings::default(), dead, "lists.example", id, false),
+    ] {
+        let mut facts = message(mail(client, "", AuthResult::None), "a@b.example", "", AuthResult::Fail, header);
+        let signatures = vec![Signature::new(AuthResult::TempError, signed_by)];
+        facts.dkim = Derived::from(Dkim { signatures, ..Dkim::default() });
+        let check = Authors::new(Arc::new(settings.clone()), names(), authenticator());
+        let outcome = check.run(&facts).await;
+        assert_eq!(symbols(&outcome) == ["TRUST_UNKNOWN"], unknown, "{settings:?} {client:?} {signed_by}: {outcome:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_answer_is_told_from_none() {
+    let slow =
+        FixedDns::new().ptr([192, 0, 2, 1], ["mail.fwd.example"]).delay("mail.fwd.example", Duration::from_secs(60));
+    let settings = Settings { forwarders: vec![clients(&[".fwd.example"], &[])], ..Settings::default() };
+    let check = Authors::new(Arc::new(settings), ClientNames::new(MAX_NAMES, Arc::new(slow)), authenticator());
+    let facts = message(mail([192, 0, 2, 1], "", AuthResult::None), "a@b.example", "", AuthResult::Fail, "");
+    let outcome = tokio::time::timeout(Duration::from_secs(9), check.run(&facts)).await.expect("in time");
+    assert_eq!(symbols(&outcome), ["TRUST_UNKNOWN"], "{outcome:?}");
 }
 
 #[tokio::test]
@@ -203,14 +318,20 @@ async fn only_an_unbroken_line_of_trusted_sealers_vouches_for_an_author() {
             false,
         ),
     ] {
-        let mut facts = message(mail([192, 0, 2, 2], "", AuthResult::None), "a@b.example", "", AuthResult::Fail, "");
+        let mut facts = message(
+            mail([192, 0, 2, 2], "", AuthResult::None),
+            "a@b.example",
+            "",
+            AuthResult::Fail,
+            "ARC-Seal: i=1\r\n",
+        );
         let numbered = sets.iter().zip(1..);
         let sets = numbered.map(|((sealer, results), instance)| ArcSet {
             instance,
             sealer: (*sealer).into(),
             results: (*results).to_owned(),
         });
-        facts.arc = Derived::from(ArcChain { result, sets: sets.collect(), reason: String::new() });
+        facts.arc = Derived::from(ArcChain { result, sets: sets.collect(), reason: String::new(), panicked: false });
         let outcome = check.run(&facts).await;
         assert_eq!(symbols(&outcome) == ["TRUSTED_SEALER"], expected, "{result:?}: {outcome:?}");
     }

@@ -21,7 +21,8 @@ pub(super) fn policy(file: &written::PolicyFile, catalogue: &Catalogue, report: 
         }
         clauses.push(self::clause(clause, &at, catalogue, report));
     }
-    Policy { clauses, tag: file.tag.and_then(|tag| score(tag, "tag", report)) }
+    let tag_on = catalogue.find_all(&file.tag_on, "tag_on", report);
+    Policy { clauses, tag: file.tag.and_then(|tag| score(tag, "tag", report)), tag_on }
 }
 
 fn clause(written: &written::Clause, at: &str, catalogue: &Catalogue, report: &mut Report<'_>) -> Clause {

@@ -22,6 +22,7 @@ fn said(author: &Author) -> String {
         Author::Missing => "missing".into(),
         Author::NoAddress => "nobody".into(),
         Author::Unparsable => "unparsable".into(),
+        Author::Obscure(_) => format!("obscure: {domains}"),
     }
 }
 
@@ -110,10 +111,10 @@ fn nobody_is_not_somebody() {
         (" ann@", "unparsable"),
         (" ann@[192.0.2.1]", "unparsable"),
         (" ann@192.0.2.1", "unparsable"),
-        (" ann@[192.0.2.1], lee@b.example", "unparsable"),
+        (" ann@[192.0.2.1], lee@b.example", "obscure: b.example"),
         (" ann@-..example", "unparsable"),
-        (" ann@a!b.example", "unparsable"),
-        (" ann@a.example/b.example", "unparsable"),
+        (" ann@a!b.example", "obscure: a"),
+        (" ann@a.example/b.example", "obscure: a.example"),
         (" ann@\u{ff20}b.example", "unparsable"),
         (" ann@a\u{ff20}b.example", "unparsable"),
     ]);
@@ -151,20 +152,20 @@ fn what_is_malformed_names_all_that_anybody_could_read() {
         (" ceo@bank . example", "several: bank bank.example"),
         (" ceo@ba\r\n nk.example", "several: ba bank.example"),
         (" \"( ceo@bank.example)\" x@evil.example", "several: bank.example evil.example"),
-        (" ceo@bank.example\\x <x@evil.example>", "unparsable"),
+        (" ceo@bank.example\\x <x@evil.example>", "obscure: bank.example evil.example"),
     ]);
 }
 
 #[test]
 fn rfc2047_encoded_words_that_a_reader_may_decode_first_are_doubtful() {
     assert_outcomes(&[
-        (" =?utf-8?q?ceo=40bank.example=3E?=@evil.example", "unparsable"),
-        (" =?utf-8?q?ceo=40bank.example?=, x@evil.example", "unparsable"),
-        (" =?utf-8?B?PGNlb0BiYW5rLmV4YW1wbGU+?=,<x@evil.example>", "unparsable"),
-        (" =?utf-7?q?ceo+AEA-bank.example?=, x@evil.example", "unparsable"),
-        (" =?utf-8?b?****?=, x@evil.example", "unparsable"),
-        (" =?utf-8?q?ceo@bank.example,?= <x@evil.example>", "unparsable"),
-        (" =?utf-8?q?<ceo@bank.example>?= <x@evil.example>", "unparsable"),
+        (" =?utf-8?q?ceo=40bank.example=3E?=@evil.example", "obscure: evil.example"),
+        (" =?utf-8?q?ceo=40bank.example?=, x@evil.example", "obscure: evil.example"),
+        (" =?utf-8?B?PGNlb0BiYW5rLmV4YW1wbGU+?=,<x@evil.example>", "obscure: evil.example"),
+        (" =?utf-7?q?ceo+AEA-bank.example?=, x@evil.example", "obscure: evil.example"),
+        (" =?utf-8?b?****?=, x@evil.example", "obscure: evil.example"),
+        (" =?utf-8?q?ceo@bank.example,?= <x@evil.example>", "obscure: bank.example evil.example"),
+        (" =?utf-8?q?<ceo@bank.example>?= <x@evil.example>", "obscure: bank.example evil.example"),
         (" =?utf-8?b?QmFuaw==?=, Inc. <ann@a.example>", "a.example"),
         (" =?utf-8?q?Bank?=, Inc. <ann@a.example>", "a.example"),
     ]);
@@ -174,10 +175,10 @@ fn rfc2047_encoded_words_that_a_reader_may_decode_first_are_doubtful() {
 fn control_characters_and_excess_make_a_field_unreadable() {
     for octet in (0..32).chain([127]).filter(|octet| !b"\t\n".contains(octet)) {
         let value = [b" Ann <ann@a.example", &[octet][..], b".b.example>"].concat();
-        assert_eq!(outcome(value), "unparsable", "{octet:#x}");
+        assert_eq!(outcome(value), "obscure: a.example a.example.b.example", "{octet:#x}");
     }
     assert_eq!(outcome(format!(" {} <ann@a.example>", "a".repeat(70_000))), "unparsable");
-    assert_eq!(outcome("ann@a.example,".repeat(3000)), "unparsable");
+    assert_eq!(outcome("ann@a.example,".repeat(3000)), "obscure: a.example");
     assert_eq!(outcome("(".repeat(60_000)), "unparsable");
     assert_eq!(outcome("\"".repeat(59_999)), "unparsable");
     let many: String = (0..500).map(|number| format!("a@h{number}.example,")).collect();
@@ -202,6 +203,38 @@ fn rfc5322_3_6_more_or_less_than_one_field() {
     }
 }
 
+#[test]
+fn addresses_are_compared_in_one_spelling() {
+    for (fields, expected) in [
+        ("From: Ann <Ann.Lee@A.Example.>\r\n", "Ann.Lee@a.example"),
+        ("From: \"ann\"@a.example\r\n", "ann@a.example"),
+        ("From: ann@b\u{fc}cher.example\r\n", "ann@xn--bcher-kva.example"),
+        ("From: ann@a.example, lee@a.example\r\n", "ann@a.example lee@a.example"),
+        ("From: ann@a.example\r\nFrom: lee@b.example\r\n", "ann@a.example lee@b.example"),
+        ("From: ann@[192.0.2.1]\r\n", ""),
+        ("Subject: x\r\n", ""),
+    ] {
+        let octets = format!("{fields}\r\n").into_bytes();
+        let length = octets.len() as u64;
+        assert_eq!(Author::addresses(&Message::new(octets, length)).join(" "), expected, "{fields:?}");
+    }
+}
+
+#[test]
+fn what_can_be_read_in_an_unreadable_field_is_kept() {
+    assert_outcomes(&[
+        (" ceo@ours.example, x@[127.0.0.1]", "obscure: ours.example"),
+        (" ceo@ours.example\x01", "obscure: ours.example"),
+        (" ceo@ou\x01rs.example", "obscure: ou ours.example"),
+        (" ceo@(x\x01)ours.example", "obscure: ours.example"),
+        (" ceo@ours.example\\x <x@evil.example>", "obscure: ours.example evil.example"),
+        (" x\x01", "unparsable"),
+    ]);
+    let many: String = (0..500).map(|number| format!("a@h{number}.example,")).collect();
+    assert_eq!(Author::of_field(format!("\x01{many}").as_bytes()).domains().len(), MAX_DOMAINS);
+    assert_eq!(outcome(format!("{}ann@a.example", "x@a.example,".repeat(10_000))), "obscure: a.example");
+}
+
 proptest! {
     #[test]
     fn any_octets_have_an_outcome(value in proptest::collection::vec(any::<u8>(), 0..200)) {
@@ -219,7 +252,7 @@ proptest! {
                 Author::SeveralDomains(domains) => {
                     prop_assert!(domains.iter().any(|domain| domain.ends_with("evil.example")));
                 }
-                Author::Unparsable => {}
+                Author::Unparsable | Author::Obscure(_) => {}
                 other => prop_assert!(false, "{:?}", other),
             }
         }

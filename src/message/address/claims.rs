@@ -4,7 +4,7 @@
 //! stands in quotes counts too, since where quotes end is what programs disagree about.
 
 use super::token::{comment_length, is_atext, quoted_inside};
-use super::{MAX_MAILBOXES, Mailbox, unfolded};
+use super::{MAX_FIELD, MAX_MAILBOXES, Mailbox, domain_name, unfolded};
 
 /// Every mailbox that anybody could see in the value of a field; `None` if that cannot be told: no `@`,
 /// an `@` without a domain, control characters, addresses hidden in encoded words, or too much of all.
@@ -20,6 +20,27 @@ pub fn claims(value: &[u8]) -> Option<Vec<Mailbox>> {
         collect(&bare, false, &mut found)?;
     }
     (!found.is_empty()).then_some(found)
+}
+
+/// The domains (A-labels, lower case) that can be read in a value of which [`claims`] cannot tell what it
+/// names: control characters count as white space and as nothing, comments as text and as nothing. There may
+/// be others that cannot be read.
+pub fn readable(value: &[u8]) -> Vec<String> {
+    let value = value.get(..MAX_FIELD).unwrap_or(value);
+    let spaced: Vec<u8> = value.iter().map(|octet| if octet.is_ascii_control() { b' ' } else { *octet }).collect();
+    let closed: Vec<u8> = value.iter().copied().filter(|octet| !octet.is_ascii_control()).collect();
+    let mut domains: Vec<String> = Vec::new();
+    for text in [without_comments(&spaced), without_comments(&closed), spaced, closed] {
+        for behind in text.split(|octet| *octet == b'@').skip(1).take(MAX_MAILBOXES) {
+            let behind = behind.trim_ascii_start();
+            let length = behind.iter().position(|&octet| !is_of_name(octet)).unwrap_or(behind.len());
+            for domain in [behind.get(..length).unwrap_or_default().to_vec(), joined(behind)] {
+                let domain = String::from_utf8(domain).ok().and_then(|domain| domain_name(&domain));
+                domains.extend(domain.filter(|domain| !domains.contains(domain)));
+            }
+        }
+    }
+    domains
 }
 
 /// Adds what stands around each `@`. With `leave_comments`, an `@` before a comment is left to the

@@ -1,11 +1,12 @@
 //! `Authentication-Results` (RFC 8601) and `Received-SPF` (RFC 7208 9.1): what we found out about who sends.
 //!
 //! Values are quoted where they are no tokens, and never hold anything that ends a line; comments hold
-//! our own words, in which what strangers said is reduced to harmless characters.
+//! our own words, in which what strangers said is reduced to harmless characters. What identifies somebody is
+//! written whole or not at all: the beginning of a name may look like another name.
 
 use std::net::IpAddr;
 
-use super::writer::{FieldWriter, MAX_WORD, clipped};
+use super::writer::{FieldWriter, MAX_VALUE, clipped};
 
 /// What one method came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +64,7 @@ impl MethodResult {
         Self { comment: comment.into(), ..self }
     }
 
-    /// With one more property, unless its value is empty.
+    /// With one more property, unless its value is empty. One that is too long for a field is not written.
     pub fn with(mut self, property: &'static str, value: impl Into<String>) -> Self {
         let value = value.into();
         if !value.is_empty() {
@@ -86,7 +87,7 @@ impl AuthResults<'_> {
             let mut words = vec![format!("{}={}", result.method, result.result)];
             words.extend(comment(&result.comment));
             let written = |(name, text): &(&str, String)| format!("{name}={}", value(text, self.utf8));
-            words.extend(result.properties.iter().map(written));
+            words.extend(result.properties.iter().filter(|(_, text)| text.len() <= MAX_VALUE).map(written));
             if let (Some(word), true) = (words.last_mut(), index < last) {
                 word.push(';');
             }
@@ -111,8 +112,9 @@ impl ReceivedSpf<'_> {
             ("helo", self.helo.to_owned()),
             ("client-ip", self.client.to_canonical().to_string()),
         ];
-        let last = pairs.len() - 1;
-        for (index, (key, text)) in pairs.iter().enumerate() {
+        let pairs: Vec<_> = pairs.iter().filter(|(_, text)| text.len() <= MAX_VALUE).collect();
+        let last = pairs.len().saturating_sub(1);
+        for (index, (key, text)) in pairs.into_iter().enumerate() {
             // An empty value is said, too: `envelope-from=""` is the null reverse-path.
             let end = if index < last { ";" } else { "" };
             field.word(&format!("{key}={}{end}", value(text, self.utf8)));
@@ -121,10 +123,12 @@ impl ReceivedSpf<'_> {
     }
 }
 
-/// The words of a comment (RFC 5322 3.2.2) in brackets; nothing for an empty one.
+/// The words of a comment (RFC 5322 3.2.2) in brackets; nothing for an empty one. What separates results and
+/// properties is replaced: there are readers who know no comments.
 fn comment(text: &str) -> Vec<String> {
+    let text = text.replace(';', ",").replace('=', ":").replace('"', "'");
     let harmless = |character: char| matches!(character, ' '..='~') && !"()\\".contains(character);
-    let text = clipped(text, harmless);
+    let text = clipped(&text, harmless);
     let mut words: Vec<String> = text.split_ascii_whitespace().map(str::to_owned).collect();
     if let Some(first) = words.first_mut() {
         first.insert(0, '(');
@@ -136,11 +140,11 @@ fn comment(text: &str) -> Vec<String> {
 }
 
 /// A `value` or an address of RFC 8601 2.2: bare where it may be, else a quoted string. Whatever may stand
-/// in neither becomes `?`.
+/// in neither becomes `?`. At most [`MAX_VALUE`] octets: longer ones are left out by who calls.
 fn value(text: &str, utf8: bool) -> String {
     let fits =
         |character: char| matches!(character, ' '..='~') || (utf8 && !character.is_ascii() && !character.is_control());
-    let text = clipped(text, fits);
+    let text: String = text.chars().map(|character| if fits(character) { character } else { '?' }).collect();
     if is_bare(&text) {
         return text;
     }
@@ -153,7 +157,6 @@ fn value(text: &str, utf8: bool) -> String {
         quoted.push(character);
     }
     quoted.push('"');
-    debug_assert!(quoted.len() <= 2 * MAX_WORD + 2);
     quoted
 }
 
@@ -230,7 +233,18 @@ mod tests {
             assert_eq!(value(text, utf8), expected, "{text:?}");
         }
         assert_eq!(comment("a) (b \\ \r\n c").join(" "), "(a? ?b ? ?? c)");
+        assert_eq!(comment("exists:;dmarc=pass;x=\"y\"").join(" "), "(exists:,dmarc:pass,x:'y')");
         assert!(comment(" ").is_empty());
+    }
+
+    #[test]
+    fn an_identity_is_written_whole_or_not_at_all() {
+        let shown = |identity: &str| written(&[MethodResult::new("dkim", "pass").with("header.i", identity)], true);
+        let local = "x".repeat(64);
+        let long = format!("{local}@{}example.org", "a.".repeat(122));
+        assert!(shown(&long).contains(&long));
+        let longer = format!("{}@bank.example.{}evil.example", local, "a.".repeat(150));
+        assert_eq!(shown(&longer), "Authentication-Results: mx.example.org;\r\n\tdkim=pass\r\n");
     }
 
     #[test]

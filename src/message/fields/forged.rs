@@ -38,7 +38,10 @@ pub fn count_received(section: &[u8], hostname: &str) -> ReceivedCount {
 
 /// True if the authserv-id of an Authentication-Results value is `authserv_id`.
 fn claims(value: &[u8], authserv_id: &str) -> bool {
-    Words { rest: value }.next().is_some_and(|word| same_host(&word, authserv_id))
+    let names_us = |value: &[u8]| Words { rest: value }.next().is_some_and(|word| same_host(&word, authserv_id));
+    // Control characters have no place there: some readers take them for white space, some drop them.
+    let kept = |octet: &u8| !octet.is_ascii_control() || b"\t\r\n".contains(octet);
+    names_us(value) || names_us(&value.iter().copied().filter(kept).collect::<Vec<u8>>())
 }
 
 /// The host name behind `by`. A HELO name that is itself `by` does not mislead.
@@ -81,7 +84,8 @@ impl Iterator for Words<'_> {
                     self.rest = tail.get(1..).unwrap_or_default();
                     continue;
                 }
-                b' ' | b'\t' | b'\r' | b'\n' | b'(' | b';' if !quoted => break,
+                b'(' | b';' if !quoted => break,
+                _ if !quoted && is_space(octet) => break,
                 b'\r' | b'\n' => {}
                 other => word.push(other),
             }
@@ -90,6 +94,11 @@ impl Iterator for Words<'_> {
         }
         any.then_some(word)
     }
+}
+
+/// White space, and control characters, which count as such.
+fn is_space(octet: u8) -> bool {
+    octet == b' ' || octet.is_ascii_control()
 }
 
 /// Skips white space and comments, which nest.
@@ -112,8 +121,7 @@ fn skip_comments(octets: &[u8]) -> &[u8] {
             depth -= 1;
             false
         }
-        b' ' | b'\t' | b'\r' | b'\n' => false,
-        _ => depth == 0,
+        _ => depth == 0 && !is_space(octet),
     });
     end.and_then(|end| octets.get(end..)).unwrap_or_default()
 }

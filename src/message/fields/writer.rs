@@ -4,6 +4,8 @@
 const FOLD_AT: usize = 78;
 /// Octets of one word of a stranger; far below the 998 of a line.
 pub(super) const MAX_WORD: usize = 255;
+/// Octets of a value that identifies somebody: a local part, `@` and a domain, in quotes.
+pub(super) const MAX_VALUE: usize = 330;
 
 /// Writes one field word by word, folded.
 pub(super) struct FieldWriter<'o> {

@@ -249,7 +249,7 @@ async fn results_become_symbols() {
     assert!(Check::is_reported(&check));
     let good = Sealed::new().plain(&ED25519, "none").message;
     let dead = |facts: MessageFacts, result| MessageFacts {
-        arc: ArcChain { result, sets: Vec::new(), reason: String::new() }.into(),
+        arc: ArcChain { result, sets: Vec::new(), reason: String::new(), panicked: false }.into(),
         ..facts
     };
     for (result, expected) in [

@@ -30,7 +30,7 @@ impl Check {
     /// Reads what `authenticator` computes.
     pub fn new(authenticator: Arc<Authenticator>) -> Self {
         let emits = SYMBOLS.into_iter().map(Symbol::known).collect();
-        Self { authenticator, spec: Spec { name: CheckName::new("dmarc"), emits, exclusive: true } }
+        Self { authenticator, spec: Spec { name: CheckName::new("dmarc"), emits, exclusive: false } }
     }
 }
 
@@ -51,26 +51,44 @@ impl checks::Check for Check {
     }
 }
 
-/// At most one symbol. Missing and repeated From fields are observed elsewhere; but two fields that name
-/// different domains are an attempt to show one and answer for the other.
+/// What is strange about the author, and what DMARC says. Missing and repeated From fields are observed
+/// elsewhere; but two fields that name different domains are an attempt to show one and answer for the other.
 pub(super) fn judge(author: &Author, dmarc: &Dmarc) -> Outcome {
-    let found = |symbol, why: &str| Outcome::Found(vec![Finding::new(Symbol::known(symbol), why)]);
-    match author {
+    let found = |symbol, why: String| Finding::new(Symbol::known(symbol), why);
+    let findings = match author {
         Author::One { domain, .. } => {
             let why = match &dmarc.record {
                 Some(record) => format!("{domain}: {} (policy of {})", dmarc.reason, record.domain),
                 None => format!("{domain}: {}", dmarc.reason),
             };
-            symbol(dmarc).map_or(Outcome::Clear, |symbol| found(symbol, &why))
+            symbol(dmarc).map(|symbol| found(symbol, why)).into_iter().collect()
         }
-        Author::SeveralDomains(domains) => found("AUTHOR_SEVERAL_DOMAINS", &domains.join(", ")),
+        _ => {
+            let is_said = dmarc.result != AuthResult::None;
+            let by_dmarc = symbol(dmarc).filter(|_| is_said).map(|symbol| found(symbol, dmarc.reason.clone()));
+            anomaly(author).map(|(symbol, why)| found(symbol, why)).into_iter().chain(by_dmarc).collect()
+        }
+    };
+    Outcome::from_findings(findings)
+}
+
+fn anomaly(author: &Author) -> Option<(&'static str, String)> {
+    Some(match author {
+        Author::SeveralDomains(domains) => ("AUTHOR_SEVERAL_DOMAINS", shown(domains)),
         Author::SeveralFields(domains) if domains.len() > 1 => {
-            found("AUTHOR_SEVERAL_DOMAINS", &format!("{} in several fields", domains.join(", ")))
+            ("AUTHOR_SEVERAL_DOMAINS", format!("{} in several fields", shown(domains)))
         }
-        Author::SeveralFields(_) | Author::Missing => Outcome::Clear,
-        Author::NoAddress => found("AUTHOR_NO_ADDRESS", "the From field names nobody"),
-        Author::Unparsable => found("AUTHOR_UNPARSABLE", "whom the From field names cannot be told"),
-    }
+        Author::NoAddress => ("AUTHOR_NO_ADDRESS", "the From field names nobody".to_owned()),
+        Author::Unparsable => ("AUTHOR_UNPARSABLE", "whom the From field names cannot be told".to_owned()),
+        Author::Obscure(domains) => {
+            ("AUTHOR_UNPARSABLE", format!("whom the From field names cannot be told, perhaps {}", shown(domains)))
+        }
+        Author::One { .. } | Author::SeveralFields(_) | Author::Missing => return None,
+    })
+}
+
+fn shown(domains: &[Arc<str>]) -> String {
+    domains.join(", ")
 }
 
 fn symbol(dmarc: &Dmarc) -> Option<&'static str> {

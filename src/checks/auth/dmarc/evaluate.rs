@@ -3,19 +3,35 @@
 //! DNS trouble is neither pass nor failure wherever it could have made the difference.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::timeout;
 
 use super::record::{Policies, Record};
 use super::walk::{Walk, Walker};
 use crate::dns::{Lookup, LookupError};
 use crate::facts::{AuthResult, Author, Dkim, Dmarc, DmarcPolicy, DmarcRecord, Spf};
 use crate::message::address::domain_name;
+use crate::units::is_at_or_below;
 
 /// The first half, for which SPF and DKIM need not be known: which record applies.
 pub struct Discovery<'d> {
+    /// By author domain; of many the first [`MAX_AUTHORS`].
+    found: Vec<Found<'d>>,
+}
+
+/// Author domains of an abnormal From that are looked at; who names more is taken for the worst of them.
+const MAX_AUTHORS: usize = 4;
+/// How long the record of one of several author domains may take: no stranger's name server keeps the
+/// policy of another domain from being found in time.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// What DNS says of one author domain.
+struct Found<'d> {
+    author: Arc<str>,
     walker: Walker<'d>,
-    found: Result<Option<Applicable>, LookupError>,
-    /// Why there is nothing to look for.
-    exempt: &'static str,
+    record: Result<Option<Applicable>, LookupError>,
 }
 
 /// The record that applies to an author domain.
@@ -47,21 +63,39 @@ struct Identified {
 impl<'d> Discovery<'d> {
     /// Asks for the record of the author's domain, and of those above it if it has none.
     pub async fn of(dns: &'d dyn Lookup, author: &Author) -> Self {
-        let mut walker = Walker::new(dns);
-        let found = match author.domain() {
-            Some(domain) => discover(&mut walker, domain).await,
-            None => Ok(None),
-        };
-        Self { walker, found, exempt: exemption(author) }
+        let several = author.domain().is_none();
+        let domains = author.domains().iter().take(MAX_AUTHORS);
+        Self { found: join_all(domains.map(|domain| Found::of(dns, domain, several))).await }
     }
 
     /// The second half.
     pub async fn evaluate(self, author: &Author, spf: &Spf, dkim: &Dkim) -> Dmarc {
-        let Self { mut walker, found, exempt } = self;
-        let Some(author_domain) = author.domain() else { return concluded(None, AuthResult::None, exempt) };
-        let conclude = |result, reason: String| concluded(Some(author_domain), result, reason);
-        let mut applicable = match found {
-            Err(why) => return conclude(AuthResult::TempError, format!("policy of {author_domain}: {why}")),
+        let mut each = Vec::with_capacity(self.found.len());
+        for found in self.found {
+            each.push(found.evaluate(spf, dkim).await);
+        }
+        match (author, each.pop()) {
+            (Author::One { .. }, Some(only)) => only,
+            (_, last) => combined(author, each.into_iter().chain(last)),
+        }
+    }
+}
+
+impl<'d> Found<'d> {
+    async fn of(dns: &'d dyn Lookup, author: &Arc<str>, one_of_several: bool) -> Self {
+        let mut walker = Walker::new(dns);
+        let record = match one_of_several {
+            false => discover(&mut walker, author).await,
+            true => timeout(PATIENCE, discover(&mut walker, author)).await.unwrap_or(Err(LookupError::Timeout)),
+        };
+        Self { author: author.clone(), walker, record }
+    }
+
+    async fn evaluate(self, spf: &Spf, dkim: &Dkim) -> Dmarc {
+        let Self { author, mut walker, record } = self;
+        let conclude = |result, reason: String| concluded(Some(&author), result, reason);
+        let mut applicable = match record {
+            Err(why) => return conclude(AuthResult::TempError, format!("policy of {author}: {why}")),
             Ok(None) => return conclude(AuthResult::None, "no policy record".to_owned()),
             Ok(Some(applicable)) => applicable,
         };
@@ -115,7 +149,8 @@ impl Applicable {
     }
 
     async fn identify_dkim(&mut self, walker: &mut Walker<'_>, dkim: &Dkim) -> Identified {
-        let mut identified = Identified::default();
+        let lost = dkim.panicked.then(|| "signatures: an internal error".to_owned());
+        let mut identified = Identified { domain: None, trouble: lost };
         // Without From among the signed fields, the author is not what was signed (RFC 6376 5.4).
         let passed = dkim.passed().filter(|signature| signature.signs_from);
         let open = dkim.signatures.iter().filter(|signature| signature.result == AuthResult::TempError);
@@ -146,7 +181,7 @@ impl Applicable {
             Ok(organization) => organization,
             Err(why) => return Alignment::Unknown(why),
         };
-        if !is_within(domain, &organization) {
+        if !is_at_or_below(domain, &organization) {
             return Alignment::Unaligned;
         }
         match walker.walk(domain).await {
@@ -217,9 +252,29 @@ fn verdict(spf: &Identified, dkim: &Identified) -> (AuthResult, String) {
     (AuthResult::Pass, aligned)
 }
 
-/// True for `organization` and what is below it.
-fn is_within(domain: &str, organization: &str) -> bool {
-    domain.strip_suffix(organization).is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('.'))
+/// What DMARC says of a From that is anything but one field with one domain: RFC 9989 5.3.1 leaves it open.
+/// It never passes, since a reader may see a domain that is not the one that was authenticated; and it fails
+/// as soon as one of the domains does, since otherwise a second one would switch off any policy.
+fn combined(author: &Author, each: impl Iterator<Item = Dmarc>) -> Dmarc {
+    let why = exemption(author);
+    if author.domains().len() > MAX_AUTHORS {
+        let failed = concluded(None, AuthResult::Fail, format!("{why}, more than {MAX_AUTHORS} of them"));
+        return Dmarc { policy: DmarcPolicy::Reject, ..failed };
+    }
+    let badness = |dmarc: &Dmarc| match dmarc.result {
+        AuthResult::Fail => 3,
+        AuthResult::TempError => 2,
+        AuthResult::PermError => 1,
+        _ => 0,
+    };
+    match each.filter(|dmarc| badness(dmarc) > 0).max_by_key(|dmarc| (badness(dmarc), dmarc.policy)) {
+        None => concluded(None, AuthResult::None, why),
+        Some(worst) => {
+            let domain = worst.author_domain.as_deref().unwrap_or_default();
+            let reason = format!("{why}; {domain}: {}", worst.reason);
+            Dmarc { policy: worst.policy, ..concluded(None, worst.result, reason) }
+        }
+    }
 }
 
 /// A result without a policy.
@@ -236,7 +291,7 @@ fn concluded(author_domain: Option<&Arc<str>>, result: AuthResult, reason: impl 
     }
 }
 
-/// Why DMARC says nothing about such an author (RFC 9989 5.3.1).
+/// Why DMARC is not about such an author (RFC 9989 5.3.1).
 fn exemption(author: &Author) -> &'static str {
     match author {
         Author::One { .. } => "",
@@ -244,7 +299,7 @@ fn exemption(author: &Author) -> &'static str {
         Author::SeveralFields(_) => "several From fields",
         Author::Missing => "no From field",
         Author::NoAddress => "no author",
-        Author::Unparsable => "unreadable From field",
+        Author::Unparsable | Author::Obscure(_) => "unreadable From field",
     }
 }
 

@@ -40,6 +40,9 @@ pub struct Coverage {
     pub expires: Option<u64>,
 }
 
+/// Names in `h=` that are read; there are some thirty.
+const MAX_NAMES: usize = 1000;
+
 impl Proof {
     /// Reads the tags.
     ///
@@ -73,10 +76,13 @@ impl Coverage {
     /// One is missing or malformed.
     pub fn read(tags: &Tags<'_>, form: Form) -> Result<Self, Unsound> {
         let (header_form, body_form) = tags.get("c").map_or(Ok((form, form)), forms)?;
-        let names = items(tags.need("h")?).filter(|name| !name.is_empty());
+        let names = || tags.need("h").map(|names| items(names).filter(|name| !name.is_empty()));
+        if names()?.nth(MAX_NAMES).is_some() {
+            return Err(Unsound::new("`h=` has too many names"));
+        }
         let coverage = Self {
             body_hash: base64(tags, "bh")?,
-            signed: names.map(str::to_ascii_lowercase).collect(),
+            signed: names()?.map(str::to_ascii_lowercase).collect(),
             header_form,
             body_form,
             length: tags.number("l", 76)?,
@@ -165,6 +171,13 @@ mod tests {
         assert_eq!((coverage.length, coverage.expires), (Some(7), Some(2)));
         let (proof, _) = read(&SOUND.replace("Example", "B\u{fc}cher")).unwrap();
         assert_eq!(proof.key_name(), "a.b._domainkey.xn--bcher-kva.org");
+    }
+
+    #[test]
+    fn what_is_signed_has_an_end() {
+        let signing = |names: usize| SOUND.replacen("h=From", &format!("h=From{}", ":a".repeat(names - 3)), 1);
+        assert!(read(&signing(MAX_NAMES)).is_ok());
+        assert_eq!(read(&signing(MAX_NAMES + 1)), Err("`h=` has too many names".to_owned()));
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub use field::{Coverage, Proof};
 pub use hashes::BodyHash;
 pub use key::{Keys, Opinion};
 pub use section::Section;
-pub use source::{Source, Stopped};
+pub use source::{PANICKED, Source, Stopped};
 pub use tags::Tags;
 
 /// Why a field or a record cannot be used; ours, short, but it may quote a stranger.

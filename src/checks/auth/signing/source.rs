@@ -11,6 +11,13 @@ use crate::message::Message;
 
 /// Beyond that many octets, work goes to the blocking pool.
 const AT_HAND: usize = 256 * 1024;
+/// Beyond that many signatures as well.
+const MANY: usize = 8;
+/// Fields of a header section in which signatures are looked for; far beyond what any message has.
+const MAX_FIELDS: usize = 10_000;
+
+/// The reason that is written where a bug of ours or of a library ended the work.
+pub const PANICKED: &str = "given up: an internal error";
 
 /// A message in memory and file.
 #[derive(Clone, Debug)]
@@ -43,17 +50,25 @@ impl Source {
         self.rest.is_none() || !self.message.body().is_empty() || section.ends_with(b"\n\r\n") || section == b"\r\n"
     }
 
-    /// Does something with the header section.
+    /// True if there are so many fields that nobody looks through them for each signature.
+    pub fn has_too_many_fields(&self) -> bool {
+        self.message.fields().nth(MAX_FIELDS).is_some()
+    }
+
+    /// Does something with the header section, about as much as verifying so many signatures, each of which
+    /// may cover all of it.
     ///
     /// # Errors
     /// It panicked.
     pub async fn work<T: Send + 'static>(
         &self,
+        signatures: usize,
         work: impl FnOnce(&Message) -> T + Send + 'static,
     ) -> Result<T, Stopped> {
         let message = self.message.clone();
         let octets = message.header_section().len();
-        guarded(octets > AT_HAND, move || work(&message)).await
+        let much = octets.saturating_mul(signatures.max(1)) > AT_HAND || signatures > MANY;
+        guarded(much, move || work(&message)).await
     }
 
     /// Hashes the body.

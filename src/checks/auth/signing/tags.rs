@@ -7,6 +7,11 @@ use std::ops::Range;
 
 use super::Unsound;
 
+/// Octets of a list that is read at all; a hundred times what a signature needs.
+const MAX_OCTETS: usize = 64 * 1024;
+/// Tags of a list; there are some twenty.
+const MAX_TAGS: usize = 100;
+
 /// A tag list, as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tags<'a> {
@@ -20,6 +25,9 @@ impl<'a> Tags<'a> {
     /// # Errors
     /// It is none.
     pub fn parse(octets: &'a [u8]) -> Result<Self, Unsound> {
+        if octets.len() > MAX_OCTETS {
+            return Err(Unsound::new("it is too long"));
+        }
         let text = std::str::from_utf8(octets).map_err(|_| Unsound::new("it is not UTF-8"))?;
         let mut tags: Vec<(&str, Range<usize>)> = Vec::new();
         let mut at = 0;
@@ -40,6 +48,9 @@ impl<'a> Tags<'a> {
             }
             if !is_value(value) {
                 return Err(Unsound::new(format!("`{name}=` holds control characters")));
+            }
+            if tags.len() == MAX_TAGS {
+                return Err(Unsound::new("it has too many tags"));
             }
             tags.push((name, start..start + value.len()));
             at += spec.len() + 1;
@@ -166,6 +177,16 @@ mod tests {
         ] {
             assert!(Tags::parse(text).is_err(), "{:?}", String::from_utf8_lossy(text));
         }
+    }
+
+    #[test]
+    fn a_list_has_an_end() {
+        let list = |tags: usize| (0..tags).map(|number| format!("t{number}=1;")).collect::<String>();
+        assert!(Tags::parse(list(MAX_TAGS).as_bytes()).is_ok());
+        assert!(Tags::parse(list(MAX_TAGS + 1).as_bytes()).is_err());
+        let long = |octets: usize| format!("a={}", "x".repeat(octets - 2));
+        assert!(Tags::parse(long(MAX_OCTETS).as_bytes()).is_ok());
+        assert!(Tags::parse(long(MAX_OCTETS + 1).as_bytes()).is_err());
     }
 
     #[test]

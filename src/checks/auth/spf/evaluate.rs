@@ -19,7 +19,7 @@ use super::record::{Directive, Mechanism, PrefixLengths, Qualifier, Record, Sele
 use crate::dns::question::{Kind, Question};
 use crate::dns::{Answer, Lookup, LookupError};
 use crate::facts::{AuthResult, Spf};
-use crate::units::canonical;
+use crate::units::{canonical, is_at_or_below};
 
 /// What `check_host()` is told.
 pub struct Request<'a> {
@@ -264,11 +264,12 @@ impl Evaluation<'_> {
         exchangers.sort_by_key(|(preference, _)| *preference);
         let mut is_void = exchangers.is_empty();
         // The null exchanger (RFC 7505) has no name to look up.
-        let hosts = exchangers.iter().map(|(_, host)| host).filter(|host| !host.is_empty());
-        for (index, host) in hosts.enumerate() {
-            if index == MAX_NAMES {
-                return Err(Stop::Permanent(format!("{name} has more than {MAX_NAMES} mail exchangers")));
-            }
+        let hosts: Vec<_> = exchangers.iter().map(|(_, host)| host).filter(|host| !host.is_empty()).collect();
+        // Before the first is looked up (4.6.4): whether one of the first ten matches may hang on their order.
+        if hosts.len() > MAX_NAMES {
+            return Err(Stop::Permanent(format!("{name} has more than {MAX_NAMES} mail exchangers")));
+        }
+        for host in hosts {
             match self.addresses(host).await {
                 Ok(addrs) if addrs.iter().any(|addr| self.is_near(*addr, lengths)) => return Ok(true),
                 Ok(addrs) => is_void |= addrs.is_empty(),
@@ -429,10 +430,4 @@ fn no_match_or_stop(name: &str, why: LookupError) -> Result<bool, Stop> {
 
 fn matched_if(matches: bool) -> Matched {
     if matches { Matched::Yes } else { Matched::No }
-}
-
-fn is_at_or_below(name: &str, domain: &str) -> bool {
-    let Some(at) = name.len().checked_sub(domain.len()) else { return false };
-    let Some((before, end)) = name.split_at_checked(at) else { return false };
-    end.eq_ignore_ascii_case(domain) && (before.is_empty() || before.ends_with('.'))
 }

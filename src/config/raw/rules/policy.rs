@@ -10,6 +10,8 @@ section! {
     pub struct PolicyFile {
         /// Forwarded mail with at least so many points carries `X-Spam-Flag: YES`.
         tag: Option<Real> = None,
+        /// So does mail with one of these symbols, whatever its score.
+        tag_on: Vec<String> = Vec::new(),
         /// The clauses in order; the first that holds wins, none means forward.
         clause: Vec<Clause> = Vec::new(),
     }

@@ -209,7 +209,7 @@ async fn section_5_3_5_any_aligned_pass_passes_and_nothing_else_does() {
 #[tokio::test]
 async fn section_5_3_1_without_one_author_domain_nothing_is_asked() {
     let dns = Asked::new(zone(&[("a.example", "v=DMARC1; p=reject")]));
-    for from in ["a@a.example, b@b.example", "a@a.example <b@b.example>", "", "<>", "a@[192.0.2.1]", "nobody:;"] {
+    for from in ["", "<>", "a@[192.0.2.1]", "nobody:;"] {
         let author = Author::of_field(from.as_bytes());
         let dmarc = evaluated(&dns, &author, &spf(PASS, "a.example"), &signed(&[(PASS, "a.example")])).await;
         assert_eq!(

@@ -77,7 +77,7 @@ async fn section_4_6_4_ten_exchangers_and_ten_names_of_a_client_are_looked_at() 
     for (domain, addr, expected) in [
         ("ten.example", "198.51.100.9", Pass),
         ("ten.example", "198.51.100.10", Fail),
-        ("eleven.example", "198.51.100.9", Pass),
+        ("eleven.example", "198.51.100.9", PermError),
         ("eleven.example", "198.51.100.10", PermError),
         ("test.example", "198.51.100.9", Pass),
         ("test.example", "198.51.100.10", Fail),
