@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Settings;
 use super::subject::{Subject, Thing};
-use crate::units::{canonical, is_local_scope, reversed_labels};
+use crate::units::{canonical, is_local_scope, registered_domain, reversed_labels};
 
 /// Octets of a name in DNS, dots included (RFC 1035 2.3.4).
 const MAX_NAME: usize = 253;
@@ -122,12 +122,6 @@ pub fn normal_name(written: &str) -> Option<String> {
     let last_is_number = name.rsplit('.').next().is_some_and(|last| last.bytes().all(|octet| octet.is_ascii_digit()));
     let fits = name.len() <= MAX_NAME && name.contains('.') && name.split('.').all(is_label) && !last_is_number;
     fits.then_some(name)
-}
-
-/// The domain that somebody registered above a normal name, such as `example.co.uk`, by the Public
-/// Suffix List; `None` if the name is a public suffix itself.
-pub fn registered_domain(name: &str) -> Option<&str> {
-    psl::domain_str(name)
 }
 
 impl Skipped {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::message::{EmailHashes, UrlAddresses, Urls};
-use super::question::{Skipped, normal_name, registered_domain};
+use super::question::{Skipped, normal_name};
 use super::subject::{Subject, Thing};
 use super::{Dnsbl, Lists, Settings};
 use crate::checks::auth::Authenticator;
@@ -22,6 +22,7 @@ use crate::dns::{Lookup, LookupError};
 use crate::facts::{ClientFacts, ClientName, HeloFacts, MailFacts, MessageFacts};
 use crate::scoring::CheckError;
 use crate::smtp::Domain;
+use crate::units::registered_domain;
 
 /// Finds what a list is asked about.
 pub trait Source: Send + Sync + 'static {
