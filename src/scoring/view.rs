@@ -33,8 +33,6 @@ pub struct View<'a> {
     weights: &'a Weights,
     /// By [`Symbol::index`].
     seen: Vec<Seen>,
-    /// Which of these say anything, each once.
-    named: Vec<&'a Symbol>,
     span: Span,
     shadow: bool,
 }
@@ -42,8 +40,6 @@ pub struct View<'a> {
 /// One symbol, as far as it is known.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
-    /// It is among the named.
-    named: bool,
     /// The greatest strength found; a symbol counts once, however many lines found it.
     found: Option<Percent>,
     /// An open line may find it yet.
@@ -120,8 +116,8 @@ impl Lens {
 impl<'a> View<'a> {
     pub(super) fn new(card: &'a Scorecard, lens: Lens) -> Self {
         let weights = card.weights();
-        let (seen, named) = (vec![Seen::default(); weights.width()], Vec::with_capacity(32));
-        let mut view = Self { weights, seen, named, span: Span::default(), shadow: lens.shadow };
+        let seen = vec![Seen::default(); weights.width()];
+        let mut view = Self { weights, seen, span: Span::default(), shadow: lens.shadow };
         let mut ledger = Ledger::new(weights);
         let mut lines = card.lines().filter(|(scope, line)| lens.sees_line(*scope, line)).peekable();
         while let Some((scope, line)) = lines.next() {
@@ -166,13 +162,10 @@ impl<'a> View<'a> {
     pub fn parts(&self) -> Vec<Part> {
         let mut ledger = Ledger::new(self.weights);
         let mut parts = Vec::new();
-        let mut named = self.named.clone();
-        named.sort_unstable();
-        for symbol in named {
+        for (symbol, weighed) in self.weights.symbols() {
             let Some(Seen { found: Some(strength), composite, .. }) = self.seen.get(symbol.index()).copied() else {
                 continue;
             };
-            let weighed = self.weights.of(symbol);
             let score = weighed.weight.scaled(strength);
             ledger.add(weighed, (score.get().into(), score.get().into()));
             let symbol = symbol.clone();
@@ -217,18 +210,14 @@ impl<'a> View<'a> {
         if index >= self.seen.len() {
             self.seen.resize(index + 1, Seen::default());
         }
-        let entry = self.seen.get_mut(index).expect("there is room for it");
-        if !std::mem::replace(&mut entry.named, true) {
-            self.named.push(symbol);
-        }
-        entry
+        self.seen.get_mut(index).expect("there is room for it")
     }
 
     /// Adds the symbols of one check, `open` of whose lines have not reported.
     fn add_up(&self, line: &Line, open: usize, ledger: &mut Ledger<'_>) {
         let one_at_most = line.spec.exclusive && open == 1;
         let seen = line.spec.emits.iter().filter_map(|symbol| {
-            let seen = self.seen.get(symbol.index()).filter(|seen| seen.named)?;
+            let seen = self.seen.get(symbol.index())?;
             Some((self.weights.of(symbol), *seen))
         });
         if !one_at_most {
