@@ -1,14 +1,10 @@
 """Messages to send: a fixed sample of the mail corpus where it lies beside the repository, made-up ones elsewhere."""
-import os
-import pathlib
 import random
 import re
 import tarfile
 
 from client import crlf
-from gate import ROOT
-
-SHARED = pathlib.Path(os.environ.get("GATEPOST_SHARED", ROOT.parent / "shared"))
+from kit import SHARED
 
 
 def sample(count, seed=7):
