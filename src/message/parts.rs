@@ -81,7 +81,7 @@ pub(super) fn read(message: &Message, reader: &mut impl Reader) {
         reader.cut();
     }
     let octets = message.octets();
-    let mut walk = Walk { reader, parts: 0, walk_left: MAX_WALKED, text_left: MAX_TEXT };
+    let mut walk = Walk { reader, parts: 0, walk_left: MAX_WALKED, text_left: MAX_TEXT, is_outside: false };
     walk.entity(octets.get(..MAX_OCTETS).unwrap_or(octets), 0, Kind::Text);
 }
 
@@ -220,6 +220,8 @@ struct Walk<'f, R> {
     parts: usize,
     walk_left: usize,
     text_left: usize,
+    /// Behind the end of a multipart.
+    is_outside: bool,
 }
 
 impl<R: Reader> Walk<'_, R> {
@@ -234,7 +236,8 @@ impl<R: Reader> Walk<'_, R> {
         let (section, body) = octets.split_at(header::body_offset(octets));
         let description = Description::of(section, default);
         for (reading, kind) in description.kinds.iter().enumerate() {
-            let place = if reading == 0 { description.place() } else { Place::Elsewhere };
+            let is_first = reading == 0 && !self.is_outside;
+            let place = if is_first { description.place() } else { Place::Elsewhere };
             match kind {
                 Kind::Multipart { boundary, is_digest, choice } => {
                     let default = if *is_digest { Kind::Message } else { Kind::Text };
@@ -261,6 +264,7 @@ impl<R: Reader> Walk<'_, R> {
     /// The parts between delimiters; false if there is no delimiter.
     fn multipart(&mut self, body: &[u8], boundary: &[u8], depth: usize, default: &Kind) -> bool {
         let mut start = None;
+        let mut is_closed = false;
         for delimiter in Delimiters::new(body, boundary) {
             let before = body.get(start.unwrap_or(0)..delimiter.start).unwrap_or_default();
             match start {
@@ -268,6 +272,7 @@ impl<R: Reader> Walk<'_, R> {
                 Some(_) => self.entity(before, depth + 1, default.clone()),
             }
             start = Some(delimiter.end);
+            is_closed |= delimiter.is_closing;
             if self.parts == MAX_PARTS {
                 self.reader.cut();
                 break;
@@ -276,7 +281,10 @@ impl<R: Reader> Walk<'_, R> {
         let Some(start) = start else { return false };
         let last = body.get(start..).unwrap_or_default();
         if !last.trim_ascii().is_empty() {
+            let was_outside = self.is_outside;
+            self.is_outside |= is_closed;
             self.entity(last, depth + 1, default.clone());
+            self.is_outside = was_outside;
         }
         true
     }
@@ -333,6 +341,8 @@ struct Delimiter {
     start: usize,
     /// Behind its line end.
     end: usize,
+    /// No part follows, it says.
+    is_closing: bool,
 }
 
 /// The delimiter lines of a multipart (RFC 2046 5.1.1), the closing one like the others: what follows it is
@@ -375,7 +385,7 @@ impl Iterator for Delimiters<'_> {
                 [] => 0,
             };
             self.at += line.len() + end;
-            return Some(Delimiter { start, end: self.at });
+            return Some(Delimiter { start, end: self.at, is_closing: rest.len() < line.len() });
         }
     }
 }

@@ -20,7 +20,7 @@ const BUCKET: usize = 16;
 /// Places of a bucket that one key may fill: a text that everybody sends does not push out its neighbours.
 const MAX_SAME_KEY: usize = 12;
 /// Keys per bucket, on average, once the index is full.
-const LOAD: usize = 14;
+const LOAD: usize = 12;
 /// Entries that are compared with one digest: those with the most keys in common.
 const MAX_COMPARED: usize = 96;
 /// From here on two messages are the same to the index: the second one refreshes the entry of the first.
