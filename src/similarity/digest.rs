@@ -44,6 +44,10 @@ const HAS_LINKS: u8 = 0x10;
 const HAS_TAGS: u8 = 0x20;
 /// The text is a form that was filled in.
 const IS_FORM: u8 = 0x40;
+/// There is hardly any text: what is compared is its HTML and where its links lead.
+const IS_PICTURE: u8 = 0x80;
+/// Words from which on that is not necessary.
+const ENOUGH_WORDS: usize = 8;
 /// In a form more than one piece in so many is new in each copy.
 const FORM: usize = 4;
 
@@ -91,7 +95,15 @@ impl Digest {
                 }
             }
         });
+        let is_picture = words.count < ENOUGH_WORDS && !(content.tags.is_empty() && content.domains.is_empty());
+        if is_picture {
+            content.tags.windows(3).for_each(|three| words.add(layout(three), |_| Rarity::Rare));
+            content.domains.iter().for_each(|domain| words.add(xxh3_64_with_seed(domain.as_bytes(), 1), |_| Rarity::Rare));
+        }
         let mut digest = words.digest(content, key);
+        if is_picture {
+            digest.0[0] |= IS_PICTURE;
+        }
         if changing * FORM > pieces + changing {
             digest.0[0] |= IS_FORM;
         }
@@ -108,7 +120,7 @@ impl Digest {
         &self.0
     }
 
-    /// About how many different words the text has.
+    /// About how many different words the text has, or what stands in for them where there is none.
     pub fn words(&self) -> f32 {
         (f32::from(self.0[SIZE]) / SIZE_STEPS).exp2() - 1.0
     }
@@ -120,7 +132,10 @@ impl Digest {
 
     /// How much it says that a text is like this one.
     pub fn evidence(&self) -> Evidence {
-        Evidence::of(self.words(), self.0[0] & IS_FORM != 0)
+        match self.0[0] & IS_PICTURE {
+            0 => Evidence::of(self.words(), self.0[0] & IS_FORM != 0),
+            _ => Evidence::None,
+        }
     }
 
     /// The bins that find it again, 12 bits in each.
@@ -238,6 +253,11 @@ impl<const N: usize> Bins<N> {
     }
 }
 
+/// The hash of a few tags.
+fn layout(tags: &[u32]) -> u64 {
+    tags.iter().fold(1, |hash, tag| mix(hash ^ u64::from(*tag)).rotate_left(7))
+}
+
 /// A hash made into another one, quickly: both halves of a product.
 fn stir(hash: u64, salt: u64) -> u64 {
     let product = u128::from(hash ^ salt) * 0xa076_1d64_78bd_642f;
@@ -319,8 +339,7 @@ impl Words {
         }
         let mut tags = Bins::<TAG_BINS>::new();
         for three in content.tags.windows(3) {
-            let three = three.iter().fold(key, |hash, tag| mix(hash ^ u64::from(*tag)).rotate_left(7));
-            tags.add(three, 0, 2, 1);
+            tags.add(mix(layout(three) ^ key), 0, 2, 1);
         }
         if let Some(tags) = tags.kept(4) {
             octets[0] |= HAS_TAGS;

@@ -117,7 +117,7 @@ impl<F: FnMut(Token<'_>)> Reader<F> {
     }
 
     fn folded_piece(&mut self, piece: &[char]) {
-        if is_address(piece) {
+        if is_address(piece) || is_code(piece) {
             self.end_of_spaced();
             (self.tell)(Token::Changing);
             return;
@@ -226,8 +226,11 @@ fn is_unspaced(character: char) -> bool {
         && character.is_alphanumeric()
 }
 
-/// A link or a mail address.
+/// A link, a path or a mail address.
 fn is_address(piece: &[char]) -> bool {
+    if piece.iter().filter(|character| **character == '/').count() > 1 {
+        return true;
+    }
     let sign = |wanted: char| piece.iter().position(|character| *character == wanted);
     if piece.starts_with(&['w', 'w', 'w', '.']) || piece.windows(3).any(|three| three == [':', '/', '/']) {
         return true;
@@ -240,6 +243,11 @@ fn is_address(piece: &[char]) -> bool {
     before.is_some_and(|character| character.is_alphanumeric())
         && domain.len() > 3
         && domain.get(..domain.len() - 1).is_some_and(|inner| inner.contains(&'.'))
+}
+
+/// What no person writes: base64 and the like.
+fn is_code(piece: &[char]) -> bool {
+    piece.len() > MAX_WORD && piece.iter().all(char::is_ascii) && piece.iter().any(char::is_ascii_digit)
 }
 
 /// Where a word ends that has the same sign behind each of its letters.

@@ -37,8 +37,8 @@ impl Evidence {
     fn threshold(self) -> f32 {
         match self {
             Self::None => 90.0,
-            Self::Weak => 65.0,
-            Self::Fair | Self::Strong => 54.0,
+            Self::Weak => 62.0,
+            Self::Fair | Self::Strong => 50.0,
         }
     }
 }

@@ -11,7 +11,10 @@ pub(super) type Colour = [u8; 3];
 /// What a list of declarations does to the text within.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Style {
+    /// The element and all within it.
     pub(super) hides: bool,
+    /// Its letters are too small to be seen, or are not; elements within may say otherwise.
+    pub(super) is_tiny: Option<bool>,
     pub(super) colour: Option<Colour>,
     pub(super) background: Option<Colour>,
 }
@@ -29,7 +32,7 @@ impl Style {
                 "display" => style.hides = value == "none",
                 "visibility" => style.hides |= matches!(value, "hidden" | "collapse"),
                 "mso-hide" => style.hides |= value == "all",
-                "font-size" => style.hides |= length(value).is_some_and(|size| size <= 1.0),
+                "font-size" => style.is_tiny = absolute(value).map(|size| size <= 1.0).or(style.is_tiny),
                 "opacity" => style.hides |= value.parse().is_ok_and(|opacity: f32| opacity <= 0.05),
                 "text-indent" | "left" | "top" | "margin-left" | "margin-top" | "right" => {
                     style.hides |= length(value).is_some_and(|offset| offset <= -500.0);
@@ -47,6 +50,15 @@ impl Style {
         }
         style.hides |= is_clipped && has_no_size;
         style
+    }
+}
+
+/// A size of letters that is not one of those around them.
+fn absolute(value: &str) -> Option<f32> {
+    let is_relative = value.ends_with('%') || value.ends_with("em");
+    match length(value) {
+        Some(size) => (!is_relative || size == 0.0).then_some(size),
+        None => value.ends_with("large").then_some(18.0).or((value == "medium").then_some(16.0)),
     }
 }
 
@@ -102,8 +114,8 @@ pub(super) fn is_same(ours: Colour, theirs: Colour) -> bool {
     ours.iter().zip(theirs).all(|(ours, theirs)| ours.abs_diff(theirs) <= 8)
 }
 
-/// Adds the classes that a style sheet hides to `hidden`. Rules for some screens only do not count.
-pub(super) fn hidden_classes(sheet: &str, hidden: &mut Vec<String>) {
+/// Adds the classes whose text a style sheet hides to `hidden`. Rules for some screens only do not count.
+pub(super) fn hidden_classes(sheet: &str, hidden: &mut Vec<(String, Style)>) {
     let sheet = sheet.get(..sheet.floor_char_boundary(MAX_SHEET)).unwrap_or(sheet);
     let mut rest = sheet;
     while let Some((selectors, after)) = rest.split_once('{') {
@@ -119,7 +131,8 @@ pub(super) fn hidden_classes(sheet: &str, hidden: &mut Vec<String>) {
         }
         let (declarations, after) = after.split_once('}').unwrap_or((after, ""));
         rest = after;
-        if !Style::of(declarations).hides {
+        let style = Style::of(declarations);
+        if !style.hides && style.is_tiny != Some(true) {
             continue;
         }
         for selector in selectors.split(',') {
@@ -128,7 +141,7 @@ pub(super) fn hidden_classes(sheet: &str, hidden: &mut Vec<String>) {
                 && hidden.len() < MAX_CLASSES
                 && !selector.contains([':', ' ', '>', '['])
             {
-                hidden.push(class.to_owned());
+                hidden.push((class.to_owned(), style));
             }
         }
     }
@@ -156,12 +169,14 @@ mod tests {
             "max-height:0;overflow:hidden",
             "width:0px; height:0px; overflow:hidden",
         ] {
-            assert!(Style::of(hiding).hides, "{hiding}");
+            let style = Style::of(hiding);
+            assert!(style.hides || style.is_tiny == Some(true), "{hiding}");
         }
         for showing in
             ["", "display:block", "font-size:12px", "height:0", "left:10px", "opacity:1", "width:100%", ";;:", "color:"]
         {
-            assert!(!Style::of(showing).hides, "{showing}");
+            let style = Style::of(showing);
+            assert!(!style.hides && style.is_tiny != Some(true), "{showing}");
         }
     }
 
@@ -188,6 +203,7 @@ mod tests {
         let mut hidden = Vec::new();
         let sheet = ".a{color:red} .b, p.c {display:none} @media screen { .d {display:none} .e{} } .f{font-size:0} .g";
         hidden_classes(sheet, &mut hidden);
-        assert_eq!(hidden, ["b", "c", "f"]);
+        let names: Vec<&str> = hidden.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["b", "c", "f"]);
     }
 }

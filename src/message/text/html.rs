@@ -15,8 +15,9 @@ use crate::message::html::{self, Document, INLINE};
 
 /// Elements within each other that are told apart.
 const MAX_OPEN: usize = 256;
-/// What stands for a line across the page.
-const RULE: &str = "----------------";
+
+/// Classes of one element.
+const MAX_CLASSES: usize = 20;
 
 /// Elements without content.
 const VOID: [&str; 16] = [
@@ -69,6 +70,8 @@ impl Document for Page<'_> {
 struct Open {
     name: LocalName,
     is_hidden: bool,
+    /// Its letters are too small.
+    is_tiny: bool,
     /// White space within is kept.
     is_preformatted: bool,
     colour: Colour,
@@ -83,8 +86,8 @@ struct State<'t> {
     room: usize,
     tags: &'t mut Vec<u32>,
     open: Vec<Open>,
-    /// Classes that a style sheet hides.
-    hidden: Vec<String>,
+    /// Classes whose text a style sheet hides.
+    hidden: Vec<(String, Style)>,
     sheet: String,
     /// White space since the last word.
     has_blank: bool,
@@ -102,11 +105,6 @@ impl State<'_> {
                 self.tags.push(xxh3_64(name.as_bytes()) as u32);
             }
             match name {
-                "hr" => {
-                    self.new_line();
-                    self.text.push_str(RULE);
-                    self.new_line();
-                }
                 "td" | "th" => self.has_blank = true,
                 name if !INLINE.contains(&name) && !matches!(name, "a" | "img") => self.new_line(),
                 _ => {}
@@ -124,6 +122,7 @@ impl State<'_> {
         let mut element = Open {
             name: tag.name.clone(),
             is_hidden: around.is_some_and(|open| open.is_hidden) || UNSEEN.contains(&&*tag.name),
+            is_tiny: around.is_some_and(|open| open.is_tiny),
             is_preformatted: around.is_some_and(|open| open.is_preformatted)
                 || matches!(&*tag.name, "pre" | "xmp" | "plaintext" | "listing"),
             colour,
@@ -136,9 +135,15 @@ impl State<'_> {
                 "style" => style = Style::of(value),
                 "hidden" => element.is_hidden = true,
                 "class" => {
-                    let is_hidden = |class: &str| self.hidden.iter().any(|hidden| hidden == class);
-                    element.is_hidden |= value.split_ascii_whitespace().take(20).any(is_hidden);
+                    for class in value.split_ascii_whitespace().take(MAX_CLASSES) {
+                        for (_, style) in self.hidden.iter().filter(|(name, _)| name == class) {
+                            element.is_hidden |= style.hides;
+                            element.is_tiny = style.is_tiny.unwrap_or(element.is_tiny);
+                        }
+                    }
                 }
+                // `<font size>` is never nothing.
+                "size" if &*tag.name == "font" => element.is_tiny = false,
                 "color" | "text" => element.colour = css::colour(value).unwrap_or(element.colour),
                 "bgcolor" => element.background = css::colour(value).unwrap_or(element.background),
                 // What is behind the text is a picture, of which nobody knows the colour.
@@ -147,6 +152,7 @@ impl State<'_> {
             }
         }
         element.is_hidden |= style.hides;
+        element.is_tiny = style.is_tiny.unwrap_or(element.is_tiny);
         element.colour = style.colour.unwrap_or(element.colour);
         element.background = style.background.unwrap_or(element.background);
         element
@@ -173,7 +179,7 @@ impl State<'_> {
             }
             return;
         }
-        let is_unseen = |open: &Open| open.is_hidden || css::is_same(open.colour, open.background);
+        let is_unseen = |open: &Open| open.is_hidden || open.is_tiny || css::is_same(open.colour, open.background);
         if inner.is_some_and(is_unseen) {
             return;
         }

@@ -24,7 +24,7 @@ fn html_is_read_as_it_is_seen() {
         ("plain", "plain"),
         ("a &amp; b &#98;", "a & b b"),
         ("<p>one<p>two", "one\ntwo"),
-        ("one<br>two<hr>three", "one\ntwo\n----------------\nthree"),
+        ("one<br>two<hr>three", "one\ntwo\nthree"),
         ("o<b>n</b>e <i> two</i>", "one two"),
         ("a \r\n  b\t&nbsp;c", "a b c"),
         ("<table><tr><td>a</td><td>b</td></tr><tr><td>c</table>d", "a b\nc\nd"),
@@ -53,9 +53,12 @@ fn what_is_hidden_is_not_seen() {
         ("<div style='background:#000;color:#fff'>yes<font color=black>no</font></div>", "yes"),
         ("<body text=white>no<font color=red>yes</font>", "yes"),
         ("<span style='font-size:0'>no</span>yes", "yes"),
+        ("<td style='font-size:0'>no<div style='font-size:12px'>yes<i style='font-size:2em'> yes</i></div>no</td>", "yes yes"),
+        ("<td style='font-size:0'><i style='font-size:100%'>no</i></td>yes", "yes"),
         ("<img style='display:none'>yes", "yes"),
         ("<br hidden>yes", "yes"),
         ("<style>.x{display:none}</style><span class='y x'>no</span><span class=y>yes</span>", "yes"),
+        ("<style>.x{font-size:0}</style><div class=x>no<p style='font-size:9pt'>yes</div>", "yes"),
         ("<div style='display:none'>the rest is lost", ""),
     ] {
         assert_eq!(of_html(html), expected, "{html}");
