@@ -98,7 +98,10 @@ impl Digest {
         let is_picture = words.count < ENOUGH_WORDS && !(content.tags.is_empty() && content.domains.is_empty());
         if is_picture {
             content.tags.windows(3).for_each(|three| words.add(layout(three), |_| Rarity::Rare));
-            content.domains.iter().for_each(|domain| words.add(xxh3_64_with_seed(domain.as_bytes(), 1), |_| Rarity::Rare));
+            content
+                .domains
+                .iter()
+                .for_each(|domain| words.add(xxh3_64_with_seed(domain.as_bytes(), 1), |_| Rarity::Rare));
         }
         let mut digest = words.digest(content, key);
         if is_picture {

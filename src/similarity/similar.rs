@@ -33,11 +33,12 @@ impl Evidence {
         }
     }
 
-    /// Percent from which on two texts are taken for one.
-    fn threshold(self) -> f32 {
+    /// Percent from which on two texts are taken for one, the shorter of so many words.
+    fn threshold(self, words: f32) -> f32 {
         match self {
             Self::None => 90.0,
-            Self::Weak => 62.0,
+            // The fewer words there are, the more of them have to be the same.
+            Self::Weak => 62.0 + 18.0 * ((FAIR - words) / (FAIR - WEAK)).clamp(0.0, 1.0),
             Self::Fair | Self::Strong => 50.0,
         }
     }
@@ -61,6 +62,7 @@ impl Digest {
     pub fn alike(&self, other: &Self) -> Option<f32> {
         let similarity = self.similarity(other);
         let evidence = self.evidence().min(other.evidence());
-        (similarity >= evidence.threshold()).then_some(similarity)
+        let threshold = evidence.threshold(self.words().min(other.words()));
+        (similarity >= threshold).then_some(similarity)
     }
 }

