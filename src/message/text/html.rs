@@ -27,7 +27,7 @@ const VOID: [&str; 16] = [
 /// Elements whose content is not shown.
 const UNSEEN: [&str; 9] = ["iframe", "noembed", "noframes", "script", "style", "template", "textarea", "title", "xml"];
 /// Elements that end where the next of their kind begins.
-const SIBLINGS: [&str; 8] = ["dd", "dt", "li", "option", "p", "td", "th", "tr"];
+const SIBLINGS: [&str; 5] = ["dd", "dt", "li", "option", "p"];
 
 /// The text that is seen, at most about `room` octets of it. Appends the tags that begin something to `tags`.
 pub(super) fn seen(html: &str, room: usize, tags: &mut Vec<u32>) -> String {
@@ -75,7 +75,8 @@ struct Open {
     /// White space within is kept.
     is_preformatted: bool,
     colour: Colour,
-    background: Colour,
+    /// `None` if it is a picture, of which nobody knows the colour.
+    background: Option<Colour>,
 }
 
 /// Around everything: black on white.
@@ -96,9 +97,7 @@ struct State<'t> {
 impl State<'_> {
     fn start(&mut self, tag: &Tag) {
         let name = &*tag.name;
-        if SIBLINGS.contains(&name) && self.open.last().is_some_and(|open| open.name == tag.name) {
-            self.open.pop();
-        }
+        self.end_before(name);
         let element = self.element(tag);
         if !element.is_hidden {
             if self.tags.len() < MAX_TAGS && !INLINE.contains(&name) {
@@ -115,10 +114,38 @@ impl State<'_> {
         }
     }
 
+    /// Ends the elements that nobody ends: a row ends where the next one begins, in spite of its cells.
+    fn end_before(&mut self, name: &str) {
+        let ends: &[&str] = match name {
+            "tr" => &["tr"],
+            "td" | "th" => &["td", "th"],
+            name if SIBLINGS.contains(&name) => match self.open.last() {
+                Some(open) if *open.name == *name => return self.open.truncate(self.open.len() - 1),
+                _ => return,
+            },
+            _ => return,
+        };
+        let floor = self.floor(name);
+        let inner = self.open.get(floor..).unwrap_or_default();
+        if let Some(at) = inner.iter().position(|open| ends.contains(&&*open.name)) {
+            self.open.truncate(floor + at);
+        }
+    }
+
+    /// Elements below this one are not ended by what stands in the innermost table, or in its innermost cell.
+    fn floor(&self, name: &str) -> usize {
+        let walls: &[&str] = match name {
+            "table" | "body" | "html" => &[],
+            "tr" | "td" | "th" | "tbody" | "thead" | "tfoot" => &["table"],
+            _ => &["table", "td", "th"],
+        };
+        self.open.iter().rposition(|open| walls.contains(&&*open.name)).map_or(0, |at| at + 1)
+    }
+
     /// An element with what it inherits.
     fn element(&self, tag: &Tag) -> Open {
         let around = self.open.last();
-        let (colour, background) = around.map_or(PAGE, |open| (open.colour, open.background));
+        let (colour, background) = around.map_or((PAGE.0, Some(PAGE.1)), |open| (open.colour, open.background));
         let mut element = Open {
             name: tag.name.clone(),
             is_hidden: around.is_some_and(|open| open.is_hidden) || UNSEEN.contains(&&*tag.name),
@@ -145,22 +172,23 @@ impl State<'_> {
                 // `<font size>` is never nothing.
                 "size" if &*tag.name == "font" => element.is_tiny = false,
                 "color" | "text" => element.colour = css::colour(value).unwrap_or(element.colour),
-                "bgcolor" => element.background = css::colour(value).unwrap_or(element.background),
-                // What is behind the text is a picture, of which nobody knows the colour.
-                "background" => element.background = [1, 2, 3],
+                "bgcolor" => element.background = css::colour(value).or(element.background),
+                "background" => element.background = None,
                 _ => {}
             }
         }
         element.is_hidden |= style.hides;
         element.is_tiny = style.is_tiny.unwrap_or(element.is_tiny);
         element.colour = style.colour.unwrap_or(element.colour);
-        element.background = style.background.unwrap_or(element.background);
+        element.background = style.background.or(element.background);
         element
     }
 
     fn end(&mut self, tag: &Tag) {
         let name = &*tag.name;
-        let Some(at) = self.open.iter().rposition(|open| open.name == tag.name) else { return };
+        let floor = self.floor(name);
+        let inner = self.open.get(floor..).unwrap_or_default();
+        let Some(at) = inner.iter().rposition(|open| open.name == tag.name).map(|at| floor + at) else { return };
         if name == "style" {
             css::hidden_classes(&std::mem::take(&mut self.sheet), &mut self.hidden);
         }
@@ -179,7 +207,9 @@ impl State<'_> {
             }
             return;
         }
-        let is_unseen = |open: &Open| open.is_hidden || open.is_tiny || css::is_same(open.colour, open.background);
+        let is_unseen = |open: &Open| {
+            open.is_hidden || open.is_tiny || open.background.is_some_and(|behind| css::is_same(open.colour, behind))
+        };
         if inner.is_some_and(is_unseen) {
             return;
         }
