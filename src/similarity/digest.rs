@@ -231,7 +231,7 @@ impl<const N: usize> Bins<N> {
             let thrown = stir(hash, (salt + throw).wrapping_mul(0x9e37_79b9_7f4a_7c15));
             let bin = ((thrown >> 32) * N as u64) >> 32;
             // The low bits ride along: they are what is kept.
-            let value = (thrown & 0xffff_ffff) * handicap << 12 | thrown & 0xfff;
+            let value = (((thrown & 0xffff_ffff) * handicap) << 12) | (thrown & 0xfff);
             let least = &mut self.0[bin as usize];
             *least = value.min(*least);
         }
