@@ -25,6 +25,7 @@ from sink import Sink
 SHARED = pathlib.Path(os.environ.get("GATEPOST_SHARED", ROOT.parent / "shared"))
 FAILING = ("com", "edu")
 RESULT = re.compile(r"\b(iprev|spf|dkim|dmarc|arc)=temperror\b([^;]*)")
+IN_WORDS = re.compile(r"[\w.-]+\.(?:com|edu)\b")
 DOMAIN = re.compile(r"(?:smtp\.mailfrom|smtp\.helo|header\.d|header\.from)=\"?(?:[^\s;\"@]*@)?([^\s;\"@]+)")
 
 
@@ -105,7 +106,9 @@ def whole(fixture, mail, failing):
             head = stored.data.split(b"\r\n\r\n", 1)[0].decode("utf-8", "replace")
             field = re.match(r"(?s).*?^Authentication-Results:(.*?)(?=^\S|\Z)", head, re.M)
             text = re.sub(r"\r\n[ \t]+", " ", re.split(r"\r\n(?![ \t])", field.group(1))[0])
-            troubles += [(method, DOMAIN.findall(rest), rest.strip()) for method, rest in RESULT.findall(text)]
+            for method, rest in RESULT.findall(text):
+                # Of a From field with several domains only the words in brackets say which one it was.
+                troubles.append((method, DOMAIN.findall(rest) or IN_WORDS.findall(rest), rest.strip()))
         return codes, troubles
     finally:
         stage.stop()
