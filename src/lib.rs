@@ -30,6 +30,7 @@ pub mod reports;
 pub mod scoring;
 pub mod server;
 pub mod session;
+pub mod similarity;
 pub mod smtp;
 pub mod store;
 pub mod telemetry;

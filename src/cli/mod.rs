@@ -5,6 +5,7 @@ pub mod demo;
 pub mod forwarders;
 pub mod run;
 pub mod schema;
+pub mod similarity;
 pub mod symbols;
 
 use std::io::{IsTerminal, Write};
@@ -40,6 +41,8 @@ pub enum Command {
     Symbols(symbols::Arguments),
     /// Print which hops pass mail on, on what evidence, and the exceptions to paste for those that do it well.
     Forwarders(forwarders::Arguments),
+    /// Print how alike the messages of each pair are, and whether the filter would find one by the other.
+    Similarity(similarity::Arguments),
 }
 
 /// Why a command failed; its text goes to standard error.
@@ -69,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Schema => schema::run(&mut out),
         Command::Symbols(arguments) => symbols::run(arguments, &mut out),
         Command::Forwarders(arguments) => forwarders::run(arguments, &mut out),
+        Command::Similarity(arguments) => similarity::run(arguments, &mut out),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,9 +7,7 @@
 //! the reading, keeps what was found, and counts as `truncated`.
 
 mod collector;
-mod encoding;
 mod html;
-mod mime;
 mod reference;
 mod text;
 
@@ -17,7 +15,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::Message;
+use super::parts::{self, Form, Place, Reader};
 use collector::Collector;
+use text::Bare;
 
 /// Hosts that are kept of one message.
 pub const MAX_HOSTS: usize = 500;
@@ -39,10 +39,43 @@ impl Links {
     /// Reads a message, as far as it is in memory.
     pub fn of(message: &Message) -> Self {
         let mut found = Collector::default();
-        let reading = catch_unwind(AssertUnwindSafe(|| mime::read(message, &mut found)));
+        let reading = catch_unwind(AssertUnwindSafe(|| read(message, &mut found)));
         let mut links = found.into_links();
         links.truncated |= reading.is_err();
         links
+    }
+}
+
+/// Reply-To and Subject fields of a message that are read; there should be one of each.
+const MAX_SHOWN_FIELDS: usize = 10;
+
+fn read(message: &Message, found: &mut Collector) {
+    let shown = message.fields().filter(|field| field.is("Reply-To") || field.is("Subject"));
+    for field in shown.take(MAX_SHOWN_FIELDS) {
+        let value = parts::unfolded(field.value);
+        match field.is("Subject") {
+            true => text::scan(&value, Bare::Link, found),
+            false => reference::addresses(&value, found),
+        }
+    }
+    parts::read(message, found);
+}
+
+/// Every reading counts, wherever it stands.
+impl Reader for Collector {
+    fn is_full(&self) -> bool {
+        Collector::is_full(self)
+    }
+
+    fn cut(&mut self) {
+        Collector::cut(self);
+    }
+
+    fn text(&mut self, text: &str, form: Form, _place: Place) {
+        match form {
+            Form::Html => html::scan(text, self),
+            Form::Plain => text::scan(text, Bare::Link, self),
+        }
     }
 }
 

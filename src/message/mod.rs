@@ -3,13 +3,18 @@
 //! One place decides the border between header section and body, for every reader of the message.
 
 pub mod address;
+mod encoding;
 pub mod fields;
 pub mod header;
+mod html;
 pub mod links;
+mod parts;
+pub mod text;
 
 use std::net::IpAddr;
 
 pub use links::Links;
+pub use text::Text;
 
 /// A message as it will be forwarded, the fields that we prepend aside.
 #[derive(Debug)]

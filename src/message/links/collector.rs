@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use url::Host;
 
-use super::encoding::percent;
 use super::{Links, MAX_ADDRESSES, MAX_HOSTS};
+use crate::message::encoding::percent;
 use crate::units::canonical;
 
 /// Candidates that are looked at: the work for a message that repeats itself.

@@ -1,24 +1,14 @@
 //! HTML: the links in its attributes, and its text.
-//!
-//! Only the tokenizer is used: entities are decoded as a browser does it, and no tree is built. What a tree
-//! builder would tell it, that a script or a style sheet begins, is told here.
 
 use std::cell::{Cell, RefCell};
 
-use html5ever::TokenizerResult;
-use html5ever::buffer_queue::BufferQueue;
-use html5ever::tokenizer::states::{Rawtext, Rcdata, ScriptData};
-use html5ever::tokenizer::{Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts};
+use html5ever::tokenizer::{Tag, TagKind, Token};
 
 use super::collector::Collector;
 use super::reference;
 use super::text::{self, Bare};
+use crate::message::html::{self, Document, INLINE};
 
-/// Octets that the tokenizer is fed at once.
-const BITE: usize = 2048;
-/// What may separate attributes, between two tokens. The tokenizer compares each attribute of a tag with all
-/// before it, so a tag with a hundred thousand would keep it busy for minutes.
-const MAX_SEPARATORS: usize = 1_000;
 /// Text between two tags that break it; beyond it is read in pieces.
 const MAX_TEXT: usize = 64 * 1024;
 
@@ -37,12 +27,6 @@ const LINKS: [&str; 11] = [
     "longdesc",
 ];
 
-/// Elements within a line: their tags do not end a word.
-const INLINE: [&str; 24] = [
-    "abbr", "acronym", "b", "bdi", "bdo", "big", "code", "del", "em", "font", "i", "ins", "kbd", "mark", "s", "small",
-    "span", "strike", "strong", "sub", "sup", "tt", "u", "wbr",
-];
-
 /// Reads a document or what is left of one.
 pub(super) fn scan(html: &str, found: &mut Collector) {
     scan_within(html, Comments::Read, found);
@@ -56,36 +40,10 @@ enum Comments {
 }
 
 fn scan_within(html: &str, comments: Comments, found: &mut Collector) {
-    let sink = Sink {
-        found: RefCell::new(found),
-        text: RefCell::default(),
-        text_is: Cell::new(Bare::Link),
-        tokens: Cell::new(0),
-        comments,
-    };
-    let mut tokenizer = Tokenizer::new(&sink, TokenizerOpts::default());
-    let (mut at, mut separators, mut quiet_since) = (0, 0, 0);
-    while at < html.len() && !sink.found.borrow().is_full() {
-        let end = html.floor_char_boundary(at + BITE);
-        let bite = html.get(at..end).unwrap_or_default();
-        let tokens = sink.tokens.get();
-        feed(&tokenizer, bite);
-        if sink.tokens.get() != tokens {
-            (separators, quiet_since) = (0, at);
-        }
-        at = end;
-        separators += bite.bytes().filter(|octet| b" \t\r\n\x0c/\"'".contains(octet)).count();
-        if separators > MAX_SEPARATORS && sink.tokens.get() == tokens {
-            // No tag that a program writes. It is read as text, and the document goes on behind it.
-            tokenizer = Tokenizer::new(&sink, TokenizerOpts::default());
-            sink.read(html.get(quiet_since..end).unwrap_or_default(), Bare::Code);
-            sink.text_is.set(Bare::Link);
-            (separators, quiet_since) = (0, end);
-        }
-    }
-    tokenizer.end();
+    let sink = Sink { found: RefCell::new(found), text: RefCell::default(), text_is: Cell::new(Bare::Link), comments };
+    let is_whole = html::read(html, &sink);
     sink.flush();
-    if at < html.len() {
+    if !is_whole {
         sink.found.borrow_mut().cut();
     } else if let Some(open) = html.rfind('<').and_then(|open| html.get(open..)).filter(|tag| !tag.contains('>')) {
         // A browser drops a tag that does not end; a program that adds text behind the message closes it.
@@ -93,34 +51,29 @@ fn scan_within(html: &str, comments: Comments, found: &mut Collector) {
     }
 }
 
-fn feed(tokenizer: &Tokenizer<&Sink<'_>>, text: &str) {
-    let queue = BufferQueue::default();
-    queue.push_back(text.into());
-    // The tokenizer pauses where a browser would run a script.
-    while !matches!(tokenizer.feed(&queue), TokenizerResult::Done) {}
-}
-
-/// What the tokenizer tells.
+/// Takes what the tokenizer tells.
 struct Sink<'f> {
     found: RefCell<&'f mut Collector>,
     /// Text since the last tag that breaks it.
     text: RefCell<String>,
     /// What that text is: scripts and style sheets are code.
     text_is: Cell<Bare>,
-    tokens: Cell<usize>,
     comments: Comments,
 }
 
-impl TokenSink for &Sink<'_> {
-    type Handle = ();
+impl Document for Sink<'_> {
+    fn is_full(&self) -> bool {
+        self.found.borrow().is_full()
+    }
 
-    fn process_token(&self, token: Token, _line: u64) -> TokenSinkResult<()> {
-        // Errors within a tag are not its end.
-        if !matches!(token, Token::ParseError(_)) {
-            self.tokens.set(self.tokens.get() + 1);
-        }
+    fn broken(&self, text: &str) {
+        self.read(text, Bare::Code);
+        self.text_is.set(Bare::Link);
+    }
+
+    fn token(&self, token: Token) {
         match token {
-            Token::TagToken(tag) => return self.tag(&tag),
+            Token::TagToken(tag) => self.tag(&tag),
             Token::CharacterTokens(characters) => {
                 let mut text = self.text.borrow_mut();
                 text.push_str(&characters);
@@ -140,7 +93,6 @@ impl TokenSink for &Sink<'_> {
             | Token::EOFToken
             | Token::ParseError(_) => {}
         }
-        TokenSinkResult::Continue
     }
 }
 
@@ -157,7 +109,7 @@ impl Sink<'_> {
         }
     }
 
-    fn tag(&self, tag: &Tag) -> TokenSinkResult<()> {
+    fn tag(&self, tag: &Tag) {
         let name = &*tag.name;
         if !INLINE.contains(&name) {
             self.flush();
@@ -166,18 +118,11 @@ impl Sink<'_> {
             if matches!(name, "script" | "style") {
                 self.text_is.set(Bare::Link);
             }
-            return TokenSinkResult::Continue;
+            return;
         }
         self.attributes(tag);
         if matches!(name, "script" | "style") {
             self.text_is.set(Bare::Code);
-        }
-        match name {
-            "script" => TokenSinkResult::RawData(ScriptData),
-            "style" | "xmp" | "iframe" | "noembed" | "noframes" => TokenSinkResult::RawData(Rawtext),
-            "title" | "textarea" => TokenSinkResult::RawData(Rcdata),
-            "plaintext" => TokenSinkResult::Plaintext,
-            _ => TokenSinkResult::Continue,
         }
     }
 

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::collector::Collector;
-use super::{encoding, text};
+use super::text;
+use crate::message::encoding;
 
 /// Octets of one link that are looked at.
 const MAX_LENGTH: usize = 8192;

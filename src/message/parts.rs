@@ -1,6 +1,6 @@
 //! The parts of a message (RFC 2046) that a reader sees, decoded.
 //!
-//! An own walk, because a parser that builds the tree of a message also builds, and drops, one that nests a
+//! An own walk, shared by all that look into a message, because a parser that builds the tree of a message also builds, and drops, one that nests a
 //! hundred thousand deep. Every octet of the message lies in some part here: what stands before the first
 //! delimiter and behind the last is text. Where fields contradict each other each reading is followed.
 
@@ -11,11 +11,8 @@ use mail_parser::parsers::MessageStream;
 use mail_parser::{ContentType, HeaderValue};
 use memchr::memmem;
 
-use super::collector::Collector;
 use super::encoding::{self, Encoding};
-use super::text::{self, Bare};
-use super::{html, reference};
-use crate::message::{Message, header};
+use super::{Message, header};
 
 /// Octets of a message that are looked at.
 const MAX_OCTETS: usize = 8 << 20;
@@ -31,31 +28,65 @@ const MAX_PART_TEXT: usize = 1 << 20;
 const MAX_TEXT: usize = 2 << 20;
 /// Octets of one header field that is parsed.
 const MAX_FIELD: usize = 8192;
-/// Reply-To and Subject fields of a message that are read; there should be one of each.
-const MAX_SHOWN_FIELDS: usize = 10;
 /// Fields of the same name that are read: programs differ in which of them they take.
 const MAX_READINGS: usize = 2;
 
+/// Who is told of the texts in a message.
+pub(super) trait Reader {
+    /// True if nothing more needs to be told.
+    fn is_full(&self) -> bool;
+
+    /// Something was left out.
+    fn cut(&mut self);
+
+    /// A text, decoded.
+    fn text(&mut self, text: &str, form: Form, place: Place);
+
+    /// Parts follow, of which mail programs show one, or all.
+    fn begin(&mut self, _choice: Choice) {}
+
+    /// The end of the parts that began last.
+    fn end(&mut self) {}
+}
+
+/// What a text is to be read as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Plain,
+    Html,
+}
+
+/// Where a text stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Where every program looks for it.
+    Shown,
+    /// In an attachment, which has to be opened.
+    Attached,
+    /// Where only some programs look: between the parts, or in another reading of a part.
+    Elsewhere,
+}
+
+/// Which of several parts a mail program shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// The last one that it understands (RFC 2046 5.1.4).
+    One,
+    All,
+}
+
 /// Reads a message, as far as it is in memory.
-pub(super) fn read(message: &Message, found: &mut Collector) {
+pub(super) fn read(message: &Message, reader: &mut impl Reader) {
     if message.len() > message.octets().len() as u64 || message.octets().len() > MAX_OCTETS {
-        found.cut();
-    }
-    let shown = message.fields().filter(|field| field.is("Reply-To") || field.is("Subject"));
-    for field in shown.take(MAX_SHOWN_FIELDS) {
-        let value = unfolded(field.value);
-        match field.is("Subject") {
-            true => text::scan(&value, Bare::Link, found),
-            false => reference::addresses(&value, found),
-        }
+        reader.cut();
     }
     let octets = message.octets();
-    let mut walk = Walk { found, parts: 0, walk_left: MAX_WALKED, text_left: MAX_TEXT };
+    let mut walk = Walk { reader, parts: 0, walk_left: MAX_WALKED, text_left: MAX_TEXT, is_outside: false };
     walk.entity(octets.get(..MAX_OCTETS).unwrap_or(octets), 0, Kind::Text);
 }
 
 /// The value of a field with its encoded words decoded (RFC 2047).
-fn unfolded(value: &[u8]) -> String {
+pub(super) fn unfolded(value: &[u8]) -> String {
     let value = ended(value);
     match MessageStream::new(&value).parse_unstructured() {
         HeaderValue::Text(text) => text.into_owned(),
@@ -81,6 +112,7 @@ enum Kind {
     Multipart {
         boundary: Vec<u8>,
         is_digest: bool,
+        choice: Choice,
     },
     /// Nothing to read.
     Other,
@@ -91,17 +123,20 @@ struct Description {
     kinds: Vec<Kind>,
     encodings: Vec<Encoding>,
     charset: Option<String>,
+    /// It says that it is an attachment.
+    is_attached: bool,
 }
 
 impl Description {
     fn of(section: &[u8], default: Kind) -> Self {
-        let mut description = Self { kinds: Vec::new(), encodings: Vec::new(), charset: None };
+        let mut description = Self { kinds: Vec::new(), encodings: Vec::new(), charset: None, is_attached: false };
         let mut named = Vec::new();
         for field in header::Fields::new(section) {
             if field.is("Content-Disposition") {
                 let value = ended(field.value);
                 if let HeaderValue::ContentType(disposition) = MessageStream::new(&value).parse_content_type() {
                     add_named(&mut named, disposition.attribute("filename"));
+                    description.is_attached |= disposition.ctype().trim().eq_ignore_ascii_case("attachment");
                 }
             } else if field.is("Content-Transfer-Encoding") {
                 add(&mut description.encodings, Encoding::of(field.value));
@@ -129,6 +164,12 @@ impl Description {
     }
 }
 
+impl Description {
+    fn place(&self) -> Place {
+        if self.is_attached { Place::Attached } else { Place::Shown }
+    }
+}
+
 fn add_named(readings: &mut Vec<Kind>, name: Option<&str>) {
     if let Some(kind) = name.and_then(Kind::of_a_name) {
         add(readings, kind);
@@ -148,7 +189,8 @@ impl Kind {
         match (kind.as_str(), subtype.as_str()) {
             ("multipart", _) => match content_type.attribute("boundary") {
                 Some(boundary) if !boundary.is_empty() => {
-                    Self::Multipart { boundary: boundary.as_bytes().to_vec(), is_digest: subtype == "digest" }
+                    let choice = if subtype == "alternative" { Choice::One } else { Choice::All };
+                    Self::Multipart { boundary: boundary.as_bytes().to_vec(), is_digest: subtype == "digest", choice }
                 }
                 _ => Self::Html,
             },
@@ -173,30 +215,37 @@ impl Kind {
     }
 }
 
-struct Walk<'f> {
-    found: &'f mut Collector,
+struct Walk<'f, R> {
+    reader: &'f mut R,
     parts: usize,
     walk_left: usize,
     text_left: usize,
+    /// Behind the end of a multipart.
+    is_outside: bool,
 }
 
-impl Walk<'_> {
+impl<R: Reader> Walk<'_, R> {
     /// A part with its header section. `default` is what it is if it does not say.
     fn entity(&mut self, octets: &[u8], depth: usize, default: Kind) {
-        if depth > MAX_DEPTH || self.parts == MAX_PARTS || octets.len() > self.walk_left || self.found.is_full() {
-            self.found.cut();
+        if depth > MAX_DEPTH || self.parts == MAX_PARTS || octets.len() > self.walk_left || self.reader.is_full() {
+            self.reader.cut();
             return;
         }
         self.parts += 1;
         self.walk_left -= octets.len();
         let (section, body) = octets.split_at(header::body_offset(octets));
         let description = Description::of(section, default);
-        for kind in &description.kinds {
+        for (reading, kind) in description.kinds.iter().enumerate() {
+            let is_first = reading == 0 && !self.is_outside;
+            let place = if is_first { description.place() } else { Place::Elsewhere };
             match kind {
-                Kind::Multipart { boundary, is_digest } => {
+                Kind::Multipart { boundary, is_digest, choice } => {
                     let default = if *is_digest { Kind::Message } else { Kind::Text };
-                    if !self.multipart(body, boundary, depth, &default) {
-                        self.leaf(body, &Kind::Html, &description);
+                    self.reader.begin(*choice);
+                    let has_parts = self.multipart(body, boundary, depth, &default);
+                    self.reader.end();
+                    if !has_parts {
+                        self.leaf(body, Form::Html, place, &description);
                     }
                 }
                 Kind::Message => {
@@ -205,7 +254,8 @@ impl Walk<'_> {
                         self.entity(&message, depth + 1, Kind::Text);
                     }
                 }
-                Kind::Text | Kind::Html => self.leaf(body, kind, &description),
+                Kind::Text => self.leaf(body, Form::Plain, place, &description),
+                Kind::Html => self.leaf(body, Form::Html, place, &description),
                 Kind::Other => {}
             }
         }
@@ -214,6 +264,7 @@ impl Walk<'_> {
     /// The parts between delimiters; false if there is no delimiter.
     fn multipart(&mut self, body: &[u8], boundary: &[u8], depth: usize, default: &Kind) -> bool {
         let mut start = None;
+        let mut is_closed = false;
         for delimiter in Delimiters::new(body, boundary) {
             let before = body.get(start.unwrap_or(0)..delimiter.start).unwrap_or_default();
             match start {
@@ -221,33 +272,35 @@ impl Walk<'_> {
                 Some(_) => self.entity(before, depth + 1, default.clone()),
             }
             start = Some(delimiter.end);
+            is_closed |= delimiter.is_closing;
             if self.parts == MAX_PARTS {
-                self.found.cut();
+                self.reader.cut();
                 break;
             }
         }
         let Some(start) = start else { return false };
         let last = body.get(start..).unwrap_or_default();
         if !last.trim_ascii().is_empty() {
+            let was_outside = self.is_outside;
+            self.is_outside |= is_closed;
             self.entity(last, depth + 1, default.clone());
+            self.is_outside = was_outside;
         }
         true
     }
 
     /// A text in each of its encodings.
-    fn leaf(&mut self, body: &[u8], kind: &Kind, description: &Description) {
-        for encoding in &description.encodings {
+    fn leaf(&mut self, body: &[u8], form: Form, place: Place, description: &Description) {
+        for (reading, encoding) in description.encodings.iter().enumerate() {
             let limit = MAX_PART_TEXT.min(self.text_left);
             let octets = decoded(body, *encoding, limit);
             self.text_left -= octets.len();
             if octets.len() == limit && body.len() > limit {
-                self.found.cut();
+                self.reader.cut();
             }
             let text = in_charset(&octets, description.charset.as_deref());
-            match kind {
-                Kind::Html => html::scan(&text, self.found),
-                _ => text::scan(&text, Bare::Link, self.found),
-            }
+            let place = if reading == 0 { place } else { Place::Elsewhere };
+            self.reader.text(&text, form, place);
             if *encoding == Encoding::Base64 && encoding::is_broken_base64(body) {
                 self.plain(body);
             }
@@ -259,10 +312,10 @@ impl Walk<'_> {
         let limit = MAX_PART_TEXT.min(self.text_left);
         let read = octets.get(..limit).unwrap_or(octets);
         if read.len() < octets.len() {
-            self.found.cut();
+            self.reader.cut();
         }
         self.text_left -= read.len();
-        text::scan(&String::from_utf8_lossy(read), Bare::Link, self.found);
+        self.reader.text(&String::from_utf8_lossy(read), Form::Plain, Place::Elsewhere);
     }
 }
 
@@ -288,6 +341,8 @@ struct Delimiter {
     start: usize,
     /// Behind its line end.
     end: usize,
+    /// No part follows, it says.
+    is_closing: bool,
 }
 
 /// The delimiter lines of a multipart (RFC 2046 5.1.1), the closing one like the others: what follows it is
@@ -330,7 +385,7 @@ impl Iterator for Delimiters<'_> {
                 [] => 0,
             };
             self.at += line.len() + end;
-            return Some(Delimiter { start, end: self.at });
+            return Some(Delimiter { start, end: self.at, is_closing: rest.len() < line.len() });
         }
     }
 }

@@ -1,0 +1,136 @@
+//! What a person sees of a message.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn text(octets: impl Into<Vec<u8>>) -> Text {
+    let octets = octets.into();
+    let len = octets.len() as u64;
+    Text::of(&Message::new(octets, len))
+}
+
+fn shown(octets: &str) -> String {
+    text(octets).shown.replace("\r\n", "\n").trim().to_owned()
+}
+
+fn of_html(html: &str) -> String {
+    shown(&format!("Content-Type: text/html; charset=utf-8\r\n\r\n{html}"))
+}
+
+#[test]
+fn html_is_read_as_it_is_seen() {
+    for (html, expected) in [
+        ("plain", "plain"),
+        ("a &amp; b &#98;", "a & b b"),
+        ("<p>one<p>two", "one\ntwo"),
+        ("one<br>two<hr>three", "one\ntwo\nthree"),
+        ("o<b>n</b>e <i> two</i>", "one two"),
+        ("a \r\n  b\t&nbsp;c", "a b c"),
+        ("<table><tr><td>a</td><td>b</td></tr><tr><td>c</table>d", "a b\nc\nd"),
+        ("<pre>a\n  b</pre>", "a\n  b"),
+        ("<title>no</title><style>p{}</style><script>no</script>yes", "yes"),
+        ("a<!-- no -->b<i></i>c", "abc"),
+        ("<noscript>yes</noscript>", "yes"),
+        ("<a href='http://example.com'>here</a>, <img alt='no' src=x>there", "here, there"),
+        ("<textarea>no</textarea><template>no</template>yes", "yes"),
+    ] {
+        assert_eq!(of_html(html), expected, "{html}");
+    }
+}
+
+#[test]
+fn what_is_hidden_is_not_seen() {
+    for (html, expected) in [
+        ("a<span style='display:none'>no</span>b", "ab"),
+        ("<div style='display:none'>no<b>no</b><div>no</div></div>yes", "yes"),
+        ("<div style='display:none'>no<span>no</div>yes", "yes"),
+        ("<p style='display:none'>no<p>yes", "yes"),
+        ("<p hidden>no</p>yes", "yes"),
+        ("<font color=#ffffff>no</font>yes", "yes"),
+        ("<font color='#fffffe'>no</font>yes", "yes"),
+        ("<td bgcolor=black><font color=white>yes</font></td>", "yes"),
+        ("<div style='background:#000;color:#fff'>yes<font color=black>no</font></div>", "yes"),
+        ("<body text=white>no<font color=red>yes</font>", "yes"),
+        ("<span style='font-size:0'>no</span>yes", "yes"),
+        (
+            "<td style='font-size:0'>no<div style='font-size:12px'>yes<i style='font-size:2em'> yes</i></div>no</td>",
+            "yes yes",
+        ),
+        ("<td style='font-size:0'><i style='font-size:100%'>no</i></td>yes", "yes"),
+        ("<img style='display:none'>yes", "yes"),
+        ("<table><tr bgcolor=black><td>no<tr><td>yes</table>", "yes"),
+        ("<table><tr><td style='display:none'>no<table><tr><td>no</table>no<td>yes</table>", "yes"),
+        ("<div style='display:none'><table><tr><td>no</div>no</table>no</div>yes", "yes"),
+        ("<table background=x.png><tr><td>yes<font color=white> yes</font></table>", "yes yes"),
+        ("<br hidden>yes", "yes"),
+        ("<style>.x{display:none}</style><span class='y x'>no</span><span class=y>yes</span>", "yes"),
+        ("<style>.x{font-size:0}</style><div class=x>no<p style='font-size:9pt'>yes</div>", "yes"),
+        ("<div style='display:none'>the rest is lost", ""),
+    ] {
+        assert_eq!(of_html(html), expected, "{html}");
+    }
+}
+
+#[test]
+fn of_alternatives_the_html_is_shown() {
+    let mail = |plain: &str, html: &str| {
+        text(format!(
+            "Content-Type: multipart/mixed; boundary=m\r\n\r\npreamble\r\n--m\r\n\
+             Content-Type: multipart/alternative; boundary=a\r\n\r\n\
+             --a\r\n\r\n{plain}\r\n--a\r\nContent-Type: text/html\r\n\r\n{html}\r\n--a--\r\nepilogue\r\n\
+             --m\r\n\r\nsignature\r\n--m\r\nContent-Disposition: attachment; filename=a.txt\r\n\r\nattached\r\n--m--\r\n"
+        ))
+    };
+    let lines = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let both = mail("plain", "<p>html</p>");
+    assert_eq!((lines(&both.shown), lines(&both.other)), ("html signature".into(), "plain".into()));
+    let empty = mail("plain", "<img src=x>");
+    assert_eq!((lines(&empty.shown), lines(&empty.other)), ("plain signature".into(), String::new()));
+}
+
+#[test]
+fn encodings_are_undone() {
+    for (fields, body, expected) in [
+        ("Content-Transfer-Encoding: base64", "aGVsbG8=", "hello"),
+        ("Content-Transfer-Encoding: quoted-printable", "hel=\r\nl=6F", "hello"),
+        (
+            "Content-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable",
+            "gr=FC=DFe",
+            "grüße",
+        ),
+        ("Content-Type: text/plain; charset=koi8-r\r\nContent-Transfer-Encoding: base64", "8NLJ18XU", "Привет"),
+    ] {
+        assert_eq!(shown(&format!("{fields}\r\n\r\n{body}")), expected, "{fields}");
+    }
+}
+
+#[test]
+fn tags_are_told_whatever_the_text() {
+    let tags = |html: &str| text(format!("Content-Type: text/html\r\n\r\n{html}")).tags;
+    assert_eq!(tags("<table><tr><td>one<b>!</b></table>"), tags("<TABLE class=x><tr><td>two</table>"));
+    assert_ne!(tags("<table><tr><td>one</table>"), tags("<div>one</div>"));
+}
+
+#[test]
+fn a_large_message_is_read_in_part() {
+    let text = text(format!("Content-Type: text/html\r\n\r\n{}", "<p>word</p>".repeat(200_000)));
+    assert!(text.truncated && text.shown.len() <= MAX_TEXT && text.tags.len() == MAX_TAGS);
+}
+
+proptest! {
+    #[test]
+    fn whatever_it_is_it_is_read_within_bounds(
+        html in proptest::collection::vec(
+            prop_oneof![
+                Just("<p>"), Just("</p>"), Just("<div style='display:none'>"), Just("</div>"), Just("<td>"), Just("<"),
+                Just("word "), Just("&#0;"), Just("<style>.a{"), Just("</style>"), Just("<!--"), Just("-->"), Just("ü"),
+            ],
+            0..200,
+        )
+    ) {
+        let text = text(format!("Content-Type: text/html; charset=utf-8\r\n\r\n{}", html.concat()));
+        prop_assert!(text.shown.len() <= MAX_TEXT && text.tags.len() <= MAX_TAGS);
+        prop_assert!(!text.shown.contains("<p>"));
+    }
+}

@@ -1,0 +1,258 @@
+//! Digests of the last hours or days, found again by likeness without a look at each of them.
+//!
+//! A digest is filed under forty keys, each made of two neighbouring key bins: two texts that share half of
+//! their rare words share ten keys on average, unrelated texts hardly ever one. What a key leads to is
+//! compared with [`Digest::similarity`]; nothing else decides.
+//!
+//! Memory is bounded and taken once: [`BYTES_PER_ENTRY`] for each entry that the limits allow. Nothing is
+//! ever taken out of the tables. An entry that has left the window or lost its place is recognised when
+//! a key leads to it, so expiry costs nothing and there is no moment at which much expires at once.
+//!
+//! Pure: time is passed in, and the same calls give the same answers.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use super::digest::{Digest, KEY_BINS};
+
+/// Keys filed together: one look into memory.
+const BUCKET: usize = 16;
+/// Places of a bucket that one key may fill: a text that everybody sends does not push out its neighbours.
+const MAX_SAME_KEY: usize = 12;
+/// Keys per bucket, on average, once the index is full.
+const LOAD: usize = 12;
+/// Entries that are compared with one digest: those with the most keys in common.
+const MAX_COMPARED: usize = 96;
+/// From here on two messages are the same to the index: the second one refreshes the entry of the first.
+const SAME: f32 = 95.0;
+/// Entries of one cluster alike to a message: one more would not help to find the next.
+const MAX_VARIANTS: usize = 16;
+/// Entries that may be spared, because others were found by them, before one has to go.
+const MAX_SPARED: usize = 64;
+/// Most entries of one index: what numbers in the table can tell apart, a few bits of the key left.
+pub const MAX_ENTRIES: usize = (1 << 27) - 1;
+/// Memory of one entry, its keys included.
+pub const BYTES_PER_ENTRY: usize = size_of::<Entry>() + KEY_BINS * BUCKET * size_of::<u32>() / LOAD;
+
+/// How much is remembered, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Entries, at most [`MAX_ENTRIES`].
+    pub entries: usize,
+    /// An entry is forgotten when nothing like it was seen for this long,
+    pub window: Duration,
+    /// to this precision.
+    pub step: Duration,
+}
+
+/// What a digest was found by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Match {
+    /// The cluster of the entry, as it was given to [`Index::record`].
+    pub cluster: u64,
+    /// How alike the texts are, in percent.
+    pub similarity: f32,
+}
+
+/// What became of a digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// It has an entry of its own.
+    Added,
+    /// An entry that is almost equal, or enough that are alike, stood there already: one was refreshed.
+    Refreshed,
+    /// There is no text to find it by.
+    Empty,
+}
+
+struct Entry {
+    digest: Digest,
+    cluster: u64,
+    /// Step in which it was last seen.
+    seen: u32,
+    /// Times that it was found, up to a bound: it goes that much later.
+    found: u8,
+}
+
+/// Digests by likeness.
+pub struct Index {
+    entries: Vec<Entry>,
+    /// Buckets of [`BUCKET`] places, newest first: the number of an entry plus one, and above it bits of the key.
+    places: Vec<u32>,
+    buckets: usize,
+    entry_bits: u32,
+    capacity: usize,
+    window: u32,
+    step: Duration,
+    /// The entry that may have to go next.
+    hand: usize,
+}
+
+impl Index {
+    /// An empty index.
+    pub fn new(limits: Limits) -> Self {
+        let capacity = limits.entries.clamp(1, MAX_ENTRIES);
+        let buckets = (capacity * KEY_BINS).div_ceil(LOAD);
+        let step = limits.step.max(Duration::from_secs(1));
+        Self {
+            entries: Vec::new(),
+            places: vec![0; buckets * BUCKET],
+            buckets,
+            entry_bits: usize::BITS - capacity.leading_zeros(),
+            capacity,
+            window: u32::try_from(limits.window.as_secs().div_ceil(step.as_secs())).unwrap_or(u32::MAX),
+            step,
+            hand: 0,
+        }
+    }
+
+    /// Entries, those included that have left the window.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// True if nothing was recorded yet.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The entry that is most alike, if one is alike enough. `now` counts from any fixed moment.
+    pub fn nearest(&self, digest: &Digest, now: Duration) -> Option<Match> {
+        self.matches(digest, now).into_iter().next()
+    }
+
+    /// All entries that were found to be alike, the most alike first.
+    pub fn matches(&self, digest: &Digest, now: Duration) -> Vec<Match> {
+        let found = self.alike(digest, self.step_of(now));
+        found.into_iter().map(|(similarity, at)| Match { cluster: self.entries[at].cluster, similarity }).collect()
+    }
+
+    /// Remembers a digest as one of `cluster`, which is what [`Index::nearest`] said or a new number.
+    pub fn record(&mut self, digest: &Digest, cluster: u64, now: Duration) -> Recorded {
+        if digest.is_empty() {
+            return Recorded::Empty;
+        }
+        let step = self.step_of(now);
+        let mut alike = self.alike(digest, step);
+        alike.retain(|(_, at)| self.entries[*at].cluster == cluster);
+        if let Some((similarity, at)) = alike.first().copied() {
+            let entry = &mut self.entries[at];
+            entry.found = entry.found.saturating_add(1);
+            if similarity >= SAME || alike.len() >= MAX_VARIANTS {
+                entry.seen = entry.seen.max(step);
+                return Recorded::Refreshed;
+            }
+        }
+        let at = self.free(step);
+        let entry = Entry { digest: *digest, cluster, seen: step, found: 0 };
+        match self.entries.get_mut(at) {
+            Some(old) => *old = entry,
+            None => self.entries.push(entry),
+        }
+        for key in keys(digest) {
+            self.file(key, at);
+        }
+        Recorded::Added
+    }
+
+    fn step_of(&self, now: Duration) -> u32 {
+        u32::try_from(now.as_secs() / self.step.as_secs()).unwrap_or(u32::MAX)
+    }
+
+    fn is_past(&self, entry: &Entry, step: u32) -> bool {
+        step.saturating_sub(entry.seen) > self.window
+    }
+
+    /// Entries that are alike, by similarity.
+    fn alike(&self, digest: &Digest, step: u32) -> Vec<(f32, usize)> {
+        if digest.is_empty() {
+            return Vec::new();
+        }
+        let mut alike: Vec<(f32, usize)> = self
+            .candidates(digest)
+            .into_iter()
+            .filter_map(|at| {
+                let entry = self.entries.get(at).filter(|entry| !self.is_past(entry, step))?;
+                digest.alike(&entry.digest).map(|similarity| (similarity, at))
+            })
+            .collect();
+        // Of equals the newer entry comes first.
+        alike.sort_by(|(ours, a), (theirs, b)| theirs.total_cmp(ours).then(b.cmp(a)));
+        alike
+    }
+
+    /// Entries with keys in common, each once: the most keys first where there are too many.
+    fn candidates(&self, digest: &Digest) -> Vec<usize> {
+        let mut leads: Vec<u32> = Vec::with_capacity(KEY_BINS * BUCKET);
+        let entry_mask = (1 << self.entry_bits) - 1;
+        for key in keys(digest) {
+            let (bucket, tag) = self.place(key);
+            let places = &self.places[bucket..bucket + BUCKET];
+            let same = places.iter().filter(|place| **place != 0 && **place >> self.entry_bits == tag);
+            leads.extend(same.map(|place| place & entry_mask));
+        }
+        leads.sort_unstable();
+        let mut candidates: Vec<(Reverse<usize>, usize)> =
+            leads.chunk_by(|a, b| a == b).map(|same| (Reverse(same.len()), same[0] as usize - 1)).collect();
+        if candidates.len() > MAX_COMPARED {
+            candidates.select_nth_unstable(MAX_COMPARED);
+            candidates.truncate(MAX_COMPARED);
+        }
+        candidates.into_iter().map(|(_, at)| at).collect()
+    }
+
+    /// Where a key is filed, and the bits that tell it from its neighbours.
+    fn place(&self, key: u64) -> (usize, u32) {
+        let bucket = ((u128::from(key) * self.buckets as u128) >> 64) as usize;
+        let tag = (key as u32) >> self.entry_bits;
+        (bucket * BUCKET, tag)
+    }
+
+    /// Files an entry under a key, before all that stood there.
+    fn file(&mut self, key: u64, at: usize) {
+        let (bucket, tag) = self.place(key);
+        let entry_bits = self.entry_bits;
+        let places = &mut self.places[bucket..bucket + BUCKET];
+        let new = tag << entry_bits | (at as u32 + 1);
+        let has_tag = |place: &u32| *place != 0 && *place >> entry_bits == tag;
+        let free = places.iter().position(|place| *place == 0 || *place == new);
+        let is_crowded = places.iter().filter(|place| has_tag(place)).count() >= MAX_SAME_KEY;
+        let goes = match (free, is_crowded) {
+            (_, true) => places.iter().rposition(has_tag).unwrap_or(BUCKET - 1),
+            (Some(free), false) => free,
+            (None, false) => BUCKET - 1,
+        };
+        places.copy_within(..goes, 1);
+        places[0] = new;
+    }
+
+    /// Where the next entry goes: an unused place, then the first that has left the window or by which nothing
+    /// was found of late. So a flood of texts that nobody else sends pushes out itself.
+    fn free(&mut self, step: u32) -> usize {
+        if self.entries.len() < self.capacity {
+            return self.entries.len();
+        }
+        for _ in 0..MAX_SPARED {
+            let entry = &self.entries[self.hand];
+            if entry.found == 0 || self.is_past(entry, step) {
+                break;
+            }
+            self.entries[self.hand].found /= 2;
+            self.hand = (self.hand + 1) % self.capacity;
+        }
+        let at = self.hand;
+        self.hand = (self.hand + 1) % self.capacity;
+        at
+    }
+}
+
+/// The keys of a digest: each pair of neighbouring bins, and which pair it is.
+fn keys(digest: &Digest) -> impl Iterator<Item = u64> {
+    let bins = digest.key_bins();
+    (0..KEY_BINS).map(move |at| {
+        let pair = u64::from(bins[at]) << 12 | u64::from(bins[(at + 1) % KEY_BINS]);
+        let key = ((at as u64) << 24 | pair).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let key = (key ^ (key >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        key ^ (key >> 32)
+    })
+}

@@ -1,0 +1,56 @@
+//! Messages that are alike: the fingerprint of what a message says, and the index that finds those of the
+//! last hours or days that say the same.
+//!
+//! 1. [`crate::message::Text`] is what a person sees. Of it the message's [`own`] lines count, without quotations
+//!    and footers, reduced to words that survive rewriting ([`normal`]).
+//! 2. A [`Digest`] is 128 octets: samples of the set of words by keyed hashes, the size of that set, and samples
+//!    of the domains of links and of the tags of HTML. It reveals no text to who has not got the key.
+//! 3. [`Digest::similarity`] estimates from two digests how many words the messages share, and
+//!    [`Digest::alike`] decides, more strictly the less text there is ([`Evidence`]).
+//! 4. An [`Index`] finds what is alike among millions without looking at each.
+//!
+//! What a digest means is fixed by golden values in the tests: digests of all releases with the same version
+//! are comparable. Alike is not unwanted: newsletters are alike, too.
+
+mod common;
+mod digest;
+mod fold;
+mod index;
+mod normal;
+mod own;
+mod similar;
+
+pub use digest::{Content, Digest, LENGTH};
+pub use index::{BYTES_PER_ENTRY, Index, Limits, MAX_ENTRIES, Match, Recorded};
+pub use similar::Evidence;
+
+use std::collections::BTreeSet;
+
+use crate::message::{Links, Text};
+use crate::units::registered_domain;
+
+/// The key of sites that have none of their own: digests of such sites are comparable, and whoever guesses a
+/// text can tell whether a digest is that of it.
+pub const DEFAULT_KEY: u64 = 0x6761_7465_706f_7374;
+
+impl Digest {
+    /// The fingerprint of a message under the key of the site.
+    pub fn of_message(text: &Text, links: &Links, key: u64) -> Self {
+        let domains: BTreeSet<&str> =
+            links.hosts.iter().map(|host| registered_domain(host).unwrap_or(host.as_ref())).collect();
+        let domains: Vec<&str> = domains.into_iter().collect();
+        let of = |text: &str, tags| Self::of(&Content { text, tags, domains: &domains }, key);
+        let shown = of(&text.shown, &text.tags);
+        // HTML that says little may be a picture of what the plain text says.
+        if shown.evidence() < Evidence::Fair && !text.other.is_empty() {
+            let other = of(&text.other, &text.tags);
+            if other.evidence() > shown.evidence() {
+                return other;
+            }
+        }
+        shown
+    }
+}
+
+#[cfg(test)]
+mod tests;
