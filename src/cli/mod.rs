@@ -1,8 +1,10 @@
 //! The command line. Each command is a file; errors lose their type here and become exit codes.
 
+mod ask;
 pub mod check_config;
 pub mod demo;
 pub mod forwarders;
+pub mod greylist;
 pub mod run;
 pub mod schema;
 pub mod symbols;
@@ -40,6 +42,8 @@ pub enum Command {
     Symbols(symbols::Arguments),
     /// Print which hops pass mail on, on what evidence, and the exceptions to paste for those that do it well.
     Forwarders(forwarders::Arguments),
+    /// Look at greylisting in the running proxy; let senders pass, or forget them.
+    Greylist(greylist::Arguments),
 }
 
 /// Why a command failed; its text goes to standard error.
@@ -69,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Schema => schema::run(&mut out),
         Command::Symbols(arguments) => symbols::run(arguments, &mut out),
         Command::Forwarders(arguments) => forwarders::run(arguments, &mut out),
+        Command::Greylist(arguments) => greylist::run(arguments, &mut out),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

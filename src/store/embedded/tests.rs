@@ -10,7 +10,7 @@ use redb::{Builder, StorageBackend};
 use tempfile::TempDir;
 
 use super::super::battery::{Hands, batches, day, hops, metrics, observation, sighting};
-use super::super::{SightingKind, open_between};
+use super::super::{Holder, SightingKind, open_between};
 use super::*;
 
 fn settings(path: &Path) -> Settings {
