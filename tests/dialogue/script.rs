@@ -196,6 +196,7 @@ impl Player {
             "client" => self.client_does(rest),
             "chunks" => self.chunks(rest),
             "wait" => tokio::time::sleep(Duration::from_secs_f64(rest.parse().expect("seconds"))).await,
+            "clock" => self.world().put_forward(rest.parse().expect("seconds")),
             "drain" => self.world().drain.cancel(),
             "cut" => self.world().cut.cancel(),
             "reload" => {
