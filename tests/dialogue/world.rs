@@ -42,6 +42,7 @@ pub(crate) struct Setup {
     dns: FixedDns,
     tls: bool,
     pub(crate) cold: bool,
+    pub(crate) remembers: bool,
     pub(crate) tests_lists: bool,
 }
 
@@ -109,6 +110,7 @@ impl Setup {
             dns: FixedDns::new(),
             tls: false,
             cold: false,
+            remembers: false,
             tests_lists: false,
         }
     }
@@ -206,7 +208,9 @@ impl World {
         ports.lists = dnsbl::Lists::new(list_metrics);
         let clock = Arc::new(Stopped::default());
         let store_metrics = store::Metrics::register(&registry).expect("metrics");
-        ports.store = Some(Arc::new(MemoryStore::new(&loaded.config.store, clock.clone(), store_metrics)));
+        if setup.remembers {
+            ports.store = Some(Arc::new(MemoryStore::new(&loaded.config.store, clock.clone(), store_metrics)));
+        }
         let ruleset =
             rules::load(&loaded.config, &ports).unwrap_or_else(|problems| panic!("{}", problems.render(false)));
         if loaded.config.backend.identity == backend::settings::IdentityMethod::ProxyV2 {

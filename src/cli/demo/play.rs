@@ -24,13 +24,14 @@ pub(super) struct Played {
 }
 
 /// What is said of all mail of the usual sender, who comes for the first time: no reason for anything.
-const STATEMENTS: [&str; 9] = [
+const STATEMENTS: [&str; 10] = [
     "SPF_PASS",
     "SPF_NEUTRAL",
     "DKIM_NONE",
     "DMARC_PASS",
     "DMARC_FAIL_NONE",
     "GREYLIST_NEW",
+    "GREYLIST_EARLY",
     "GREYLIST_KNOWN",
     "GREYLIST_RCPT_NEW",
     "GREYLIST_RCPT_EARLY",
