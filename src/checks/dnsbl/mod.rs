@@ -12,6 +12,7 @@ pub mod question;
 pub mod source;
 pub mod subject;
 pub mod tester;
+mod watch;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;

@@ -119,7 +119,8 @@ section! {
         /// How long checks may keep a client waiting at each RCPT.
         #[schemars(range(min = 0, max = 60_000))]
         rcpt_budget_ms: u64 = 2000,
-        /// How long checks may keep a client waiting after the final dot.
+        /// How long checks may keep a client waiting after the final dot. With less than 7500, an exception of
+        /// `trust.toml` that DNS does not answer about in time cannot hold back a refusal.
         #[schemars(range(min = 0, max = 60_000))]
         message_budget_ms: u64 = 10_000,
         /// Clients that no check looks at.

@@ -1,6 +1,7 @@
 //! The health of lists in every mode of trouble, in time that the tests make up.
 
 use super::*;
+use crate::checks::dnsbl::watch::BREAK;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_millis(20);
