@@ -178,10 +178,11 @@ impl Triplets {
         let now = seconds(at);
         let mut latest: BinaryHeap<Reverse<(u32, TripletKey)>> = BinaryHeap::new();
         let mut found: HashMap<TripletKey, Entry> = HashMap::new();
-        for confirmed in [false, true] {
+        let kinds = if wanted.waiting { &[false][..] } else { &[false, true] };
+        for confirmed in kinds {
             let mut from = None;
-            while !(confirmed && wanted.waiting) {
-                let some = self.lock().some(confirmed, from);
+            loop {
+                let some = self.lock().some(*confirmed, from);
                 for (key, entry) in some.iter().filter(|(_, entry)| u64::from(entry.until) >= now) {
                     latest.push(Reverse((entry.last, *key)));
                     found.insert(*key, *entry);
