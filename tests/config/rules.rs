@@ -230,6 +230,10 @@ fn mistakes_about_greylisting_are_named_with_their_place() {
             "shared_domains = [\"mail.sender.example\"]\n",
             "greylist.toml:1:19: error: shared_domains[0]: `mail.sender.example` is below the registered domain: write `sender.example`",
         ),
+        (
+            "[exempt]\ndomains = [\".sender.example\"]\n",
+            "greylist.toml:2:12: error: exempt.domains[0]: `.sender.example` means names below a domain",
+        ),
         ("[exempt]\nnetworks = [\"192.0.2.0/33\"]\n", "greylist.toml:2:13: error: exempt.networks[0]: "),
         ("[exempt]\nrecipients = [\"a@b@c\"]\n", "greylist.toml:2:15: error: exempt.recipients[0]: `a@b@c`: "),
         ("[exempt]\nclient_names = [\"\"]\n", "greylist.toml:2:17: error: exempt.client_names[0]: "),

@@ -78,7 +78,13 @@ fn domains(written: &[String], key: &str, report: &mut Report<'_>) -> DomainSet 
 /// Senders are known by their registered domain, so that names below one would never be met.
 fn registered(written: &[String], key: &str, report: &mut Report<'_>) -> DomainSet {
     for (index, pattern) in written.iter().enumerate() {
-        let name = idna::domain_to_ascii(pattern).unwrap_or_default();
+        let bare = pattern.trim_start_matches("*.").trim_start_matches('.');
+        let name = idna::domain_to_ascii(bare).unwrap_or_default();
+        if bare != pattern {
+            let reason =
+                format!("`{pattern}` means names below a domain, but senders are known by their own: write `{bare}`");
+            report.error(&element(key, index), reason);
+        }
         if let Some(domain) = registered_domain(&name).filter(|domain| *domain != name) {
             let reason = format!("`{pattern}` is below the registered domain: write `{domain}`");
             report.error(&element(key, index), reason);

@@ -298,7 +298,7 @@ section! {
         /// Distinct rows of DMARC reports over all domains; a domain has a tenth of them a day.
         #[schemars(range(min = 100, max = 10_000_000))]
         report_rows: u64 = 100_000,
-        /// Triplets of greylisting, about 100 octets of memory each; beyond that those of the most crowded
+        /// Triplets of greylisting, about 120 octets of memory each; beyond that those of the most crowded
         /// network are forgotten, never what somebody else has earned.
         #[schemars(range(min = 1000, max = 100_000_000))]
         triplets: u64 = 500_000,
