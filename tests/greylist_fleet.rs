@@ -44,7 +44,7 @@ type Fate = Option<(u64, u32)>;
 
 /// A filter that says whether an attempt passes.
 trait Filter {
-    async fn passes(&mut self, attempt: &Attempt, at: u64) -> bool;
+    async fn passes(&mut self, attempt: &Attempt, message: u64, at: u64) -> bool;
 }
 
 fn v4(a: u64, b: u64, c: u64) -> IpAddr {
@@ -182,7 +182,7 @@ fn time(at: u64) -> SystemTime {
 }
 
 impl Filter for Ours {
-    async fn passes(&mut self, attempt: &Attempt, at: u64) -> bool {
+    async fn passes(&mut self, attempt: &Attempt, _message: u64, at: u64) -> bool {
         let spf = attempt.authenticated.map(|domain| Spf::new(AuthResult::Pass, domain, ""));
         let sender = Sender::new(&self.settings, attempt.client, spf.as_ref(), None, None);
         let to = ForwardPath::parse(&attempt.to).expect("a path");
@@ -211,10 +211,11 @@ impl Filter for Ours {
     }
 }
 
-// What others key by, as their documents say; each with its own delay and window.
+// What others key by, as far as it is known here; each with its own delay and window, alone and without scores.
 
 struct Theirs {
-    key: fn(&Attempt) -> String,
+    /// Any of them is enough.
+    keys: fn(&Attempt, u64) -> Vec<String>,
     delay: u64,
     window: u64,
     /// After so many deliveries the client passes, if at all.
@@ -224,23 +225,24 @@ struct Theirs {
 }
 
 impl Theirs {
-    fn new(key: fn(&Attempt) -> String, delay: u64, window: u64, pass_after: Option<u64>) -> Self {
-        Self { key, delay, window, pass_after, first: HashMap::new(), delivered: HashMap::new() }
+    fn new(keys: fn(&Attempt, u64) -> Vec<String>, delay: u64, window: u64, pass_after: Option<u64>) -> Self {
+        Self { keys, delay, window, pass_after, first: HashMap::new(), delivered: HashMap::new() }
     }
 }
 
 /// postgrey: client /24 (IPv6 /64), sender without `+` extension and with numbers between separators made `#`, recipient.
-fn postgrey_key(attempt: &Attempt) -> String {
+fn postgrey_key(attempt: &Attempt, _message: u64) -> Vec<String> {
     let client = network(attempt.client, 24, 64);
     let (local, domain) = attempt.from.rsplit_once('@').unwrap_or((&attempt.from, ""));
     let local = local.split('+').next().unwrap_or_default();
     let parts = local.split('-').map(|part| if part.bytes().all(|octet| octet.is_ascii_digit()) { "#" } else { part });
-    format!("{client}/{}@{domain}/{}", parts.collect::<Vec<_>>().join("-"), attempt.to)
+    vec![format!("{client}/{}@{domain}/{}", parts.collect::<Vec<_>>().join("-"), attempt.to)]
 }
 
-/// rspamd: a digest of the envelope sender, the recipient and the client's /19 (IPv6 /64).
-fn rspamd_key(attempt: &Attempt) -> String {
-    format!("{}/{}/{}", network(attempt.client, 19, 64), attempt.from, attempt.to)
+/// rspamd: digests of the envelope sender, the recipients and the client's /19 (IPv6 /64), and of the message.
+fn rspamd_key(attempt: &Attempt, message: u64) -> Vec<String> {
+    let envelope = format!("{}/{}/{}", network(attempt.client, 19, 64), attempt.from, attempt.to);
+    vec![envelope, format!("message {message} of {}", attempt.from)]
 }
 
 fn network(client: IpAddr, v4: u8, v6: u8) -> String {
@@ -249,14 +251,18 @@ fn network(client: IpAddr, v4: u8, v6: u8) -> String {
 }
 
 impl Filter for Theirs {
-    async fn passes(&mut self, attempt: &Attempt, at: u64) -> bool {
+    async fn passes(&mut self, attempt: &Attempt, message: u64, at: u64) -> bool {
         let client = network(attempt.client, 32, 64);
         let delivered = self.delivered.entry(client).or_default();
-        let first = self.first.entry((self.key)(attempt)).or_insert(at);
-        if at - *first > self.window {
-            *first = at;
+        let mut is_old_enough = false;
+        for key in (self.keys)(attempt, message) {
+            let first = self.first.entry(key).or_insert(at);
+            if at - *first > self.window {
+                *first = at;
+            }
+            is_old_enough |= at - *first >= self.delay;
         }
-        let passes = at - *first >= self.delay || self.pass_after.is_some_and(|number| *delivered >= number);
+        let passes = is_old_enough || self.pass_after.is_some_and(|number| *delivered >= number);
         *delivered += u64::from(passes);
         passes
     }
@@ -269,7 +275,7 @@ async fn run(filter: &mut impl Filter, behaviour: &Behaviour) -> Vec<Fate> {
         let mut fate = None;
         for (retry, after) in [0].into_iter().chain(behaviour.retries.iter().copied()).enumerate() {
             let attempt = (behaviour.attempt)(message, retry as u64);
-            if filter.passes(&attempt, begin + after).await {
+            if filter.passes(&attempt, message, begin + after).await {
                 fate = Some((after, u32::try_from(retry).expect("few")));
                 break;
             }
