@@ -36,6 +36,7 @@ pub use listeners::BindError;
 use crate::net::listener::{self, AcceptLimits, Inherited};
 use crate::net::{self, Gate, accept};
 use crate::store::Forwarders;
+use crate::telemetry::admin::greylist::Desk;
 use crate::telemetry::admin::{self, Health, Pages, Readiness};
 use intake::Intake;
 use listeners::{Change, Listener};
@@ -104,6 +105,7 @@ pub struct Server<D> {
     loader: Loader,
     state: Arc<State>,
     store: Option<Arc<dyn Forwarders>>,
+    greylist: Option<Arc<Desk>>,
 }
 
 /// What the admin pages see.
@@ -141,13 +143,29 @@ impl<D: Dialogue> Server<D> {
             warn!(%address, "the service manager opened a socket that no listener has the address of");
         }
         let state = State { listening: AtomicBool::new(false), draining: AtomicBool::new(false), backends_ready };
-        Ok(Self { plan, intake, listeners, admin, registry, loader, state: Arc::new(state), store: None })
+        Ok(Self {
+            plan,
+            intake,
+            listeners,
+            admin,
+            registry,
+            loader,
+            state: Arc::new(state),
+            store: None,
+            greylist: None,
+        })
     }
 
     /// Shows on the admin pages what `store` remembers.
     #[must_use]
     pub fn remembering(self, store: Option<Arc<dyn Forwarders>>) -> Self {
         Self { store, ..self }
+    }
+
+    /// Shows on the admin pages what is remembered of greylisting, and changes it there.
+    #[must_use]
+    pub fn greylisting(self, greylist: Option<Arc<Desk>>) -> Self {
+        Self { greylist, ..self }
     }
 
     /// Where it listens, in the order of the plan.
@@ -165,7 +183,8 @@ impl<D: Dialogue> Server<D> {
         let admin_stop = CancellationToken::new();
         let admin_task = self.admin.take().map(|socket| {
             let health: Arc<dyn Health> = self.state.clone();
-            let pages = Pages::new(self.registry.clone(), health, self.store.take());
+            let pages =
+                Pages::new(self.registry.clone(), health, self.store.take()).with_greylist(self.greylist.take());
             tokio::spawn(admin::run(socket, pages, admin_stop.clone()))
         });
         let (acceptors, listeners) = self.start_accepting();

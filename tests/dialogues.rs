@@ -31,6 +31,7 @@ topics! {
     backend,
     basics,
     chunks,
+    greylist,
     judging,
     limits,
     links,

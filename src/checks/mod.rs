@@ -9,6 +9,7 @@ pub mod content;
 pub mod dmarc_reports;
 pub mod dnsbl;
 pub mod forwarders;
+pub mod greylist;
 pub mod helo;
 pub mod links;
 pub mod own_domain;
@@ -72,6 +73,17 @@ pub struct Fate {
     pub reply_code: u16,
     /// True if the client ended the transaction itself (RSET, QUIT, closed connection).
     pub abandoned: bool,
+    /// The score reached the tag threshold: if it was forwarded, it was marked.
+    pub tagged: bool,
+    /// Recipients that we refused at RCPT, by their index, with the verdict.
+    pub refused: Vec<(usize, Verdict)>,
+}
+
+impl Fate {
+    /// What the session knows; the pipeline adds what it knows.
+    pub fn new(verdict: Verdict, reply_code: u16, abandoned: bool) -> Self {
+        Self { verdict, reply_code, abandoned, tagged: false, refused: Vec::new() }
+    }
 }
 
 mod sealed {

@@ -4,10 +4,9 @@
 //! One process at a time has the store open, so the running proxy is asked first; the file is opened only
 //! where no proxy answers.
 
-mod ask;
-
 use std::fmt::Write as _;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -15,6 +14,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use super::ask;
 use super::{Failed, check_config, columns};
 use crate::config::Config;
 use crate::store::{AUTHOR_DOMAINS, WantedHops, embedded};
@@ -75,7 +75,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
 
 /// What the running proxy knows; if there is none, what the file holds.
 fn known(config: &Config, wanted: WantedHops) -> Result<Vec<Hop>, Failed> {
-    let nobody = match config.admin.map(|address| ask::hops(address, wanted)) {
+    let nobody = match config.admin.map(|address| ask_for(address, wanted)) {
         Some(Ok(hops)) => return Ok(hops),
         Some(Err(ask::Refused::Answer(why))) => return Err(Failed(why)),
         Some(Err(ask::Refused::Nobody(why))) => why,
@@ -89,6 +89,11 @@ fn known(config: &Config, wanted: WantedHops) -> Result<Vec<Hop>, Failed> {
     let hops = embedded::hops_in(path, &config.store, wanted, SystemTime::now());
     let hops = hops.map_err(|why| Failed(format!("{nobody}; {why}")))?;
     Ok(hops.iter().map(Hop::from).collect())
+}
+
+fn ask_for(address: SocketAddr, wanted: WantedHops) -> Result<Vec<Hop>, ask::Refused> {
+    let target = format!("/forwarders?all={}&limit={}", !wanted.forwarding, wanted.most);
+    ask::ask(address, &ask::Request::get(target))
 }
 
 fn json(hops: &[Hop], thresholds: Thresholds) -> Result<String, Failed> {

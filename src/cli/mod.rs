@@ -1,8 +1,10 @@
 //! The command line. Each command is a file; errors lose their type here and become exit codes.
 
+mod ask;
 pub mod check_config;
 pub mod demo;
 pub mod forwarders;
+pub mod greylist;
 pub mod run;
 pub mod schema;
 pub mod similarity;
@@ -43,6 +45,8 @@ pub enum Command {
     Forwarders(forwarders::Arguments),
     /// Print how alike the messages of each pair are, and whether the filter would find one by the other.
     Similarity(similarity::Arguments),
+    /// Look at greylisting in the running proxy; let senders pass, or forget them.
+    Greylist(greylist::Arguments),
 }
 
 /// Why a command failed; its text goes to standard error.
@@ -73,6 +77,7 @@ pub fn main() -> ExitCode {
         Command::Symbols(arguments) => symbols::run(arguments, &mut out),
         Command::Forwarders(arguments) => forwarders::run(arguments, &mut out),
         Command::Similarity(arguments) => similarity::run(arguments, &mut out),
+        Command::Greylist(arguments) => greylist::run(arguments, &mut out),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

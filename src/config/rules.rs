@@ -6,6 +6,7 @@ use super::files::Files;
 use super::problem::Report;
 use super::{Config, Document, Problems, Source, judging, raw, shape};
 use crate::checks::dnsbl::Lists;
+use crate::checks::greylist;
 use crate::checks::site::Site;
 use crate::dns::{Lookup, fixed::FixedDns};
 use crate::pipeline::Ruleset;
@@ -37,20 +38,23 @@ pub struct Rules {
     pub authentication: (raw::rules::AuthenticationFile, Document),
     /// trust.toml.
     pub trust: (raw::rules::TrustFile, Document),
+    /// greylist.toml.
+    pub greylist: (raw::rules::GreylistFile, Document),
     /// A digest of all.
     pub version: Arc<str>,
 }
 
-const COMPILED_IN: [(&str, &str); 5] = [
+const COMPILED_IN: [(&str, &str); 6] = [
     ("weights.toml", include_str!("../../rules/weights.toml")),
     ("lists.toml", include_str!("../../rules/lists.toml")),
     ("policy.toml", include_str!("../../rules/policy.toml")),
     ("authentication.toml", include_str!("../../rules/authentication.toml")),
     ("trust.toml", include_str!("../../rules/trust.toml")),
+    ("greylist.toml", include_str!("../../rules/greylist.toml")),
 ];
 
 /// These may be absent from a directory of rules; each of their keys has a default.
-const OPTIONAL: [&str; 2] = ["authentication.toml", "trust.toml"];
+const OPTIONAL: [&str; 3] = ["authentication.toml", "trust.toml", "greylist.toml"];
 
 /// Makes a rule set: checks that use `ports`, weights, policy. With `checks.enabled = false` no check
 /// is in it. What loaded as a [`Config`] loads here too.
@@ -67,6 +71,12 @@ pub fn compiled_in(ports: &Ports) -> Result<Ruleset, Problems> {
     let rules = Rules::compiled_in(&mut problems);
     let rules = rules.and_then(|rules| judging::build(&rules, true, &[], &Arc::default(), ports, &mut problems));
     problems.guard(rules).map(|(rules, _warnings)| rules)
+}
+
+/// The settings of greylisting, of rules that were checked.
+pub fn greylist(rules: &Rules) -> greylist::Settings {
+    let mut problems = Problems::default();
+    judging::greylist::settings(&rules.greylist.0, &mut Report { document: &rules.greylist.1, problems: &mut problems })
 }
 
 /// Whether the rules make sense together.
@@ -121,18 +131,20 @@ impl Rules {
 
     fn parse(files: &[Arc<Source>; COMPILED_IN.len()], problems: &mut Problems) -> Option<Self> {
         let version = digest(files);
-        let [weights, lists, policy, authentication, trust] = files;
+        let [weights, lists, policy, authentication, trust, greylist] = files;
         let weights = shape::read(weights, problems);
         let lists = shape::read(lists, problems);
         let policy = shape::read(policy, problems);
         let authentication = shape::read(authentication, problems);
         let trust = shape::read(trust, problems);
+        let greylist = shape::read(greylist, problems);
         Some(Self {
             weights: weights?,
             lists: lists?,
             policy: policy?,
             authentication: authentication?,
             trust: trust?,
+            greylist: greylist?,
             version,
         })
     }

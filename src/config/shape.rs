@@ -86,7 +86,8 @@ mirrors!(
     raw::rules::ListsFile,
     raw::rules::PolicyFile,
     raw::rules::AuthenticationFile,
-    raw::rules::TrustFile
+    raw::rules::TrustFile,
+    raw::rules::GreylistFile
 );
 
 /// Reads a file: what fits is in the value (defaults elsewhere), what does not is in `problems`.

@@ -159,6 +159,7 @@ impl Assessment {
             timeout_at(by, runs.next(ruleset.meter.as_ref())).await.ok()?;
         }
         let decision = decide(&ruleset, &runs.card, question);
+        runs.refused.push((index, decision.verdict));
         if let Some(meter) = &ruleset.meter {
             meter.count_decision(Stage::Rcpt, &decision);
         }
@@ -221,10 +222,13 @@ impl Assessment {
     /// Tells every check that ran what became of the transaction. Runs apart from the session, bounded in number and time.
     pub fn remember(&mut self, fate: Fate) {
         let Some(runs) = &self.runs else { return };
-        let memories = runs.memories(&Arc::new(fate));
-        if memories.is_empty() {
+        if !runs.has_memories() {
             return;
         }
+        let score = runs.card.view(Lens::new(Scope::Transaction).closed_only()).score().high;
+        let tagged = self.ruleset.policy.tag.is_some_and(|tag| score >= tag);
+        let fate = Fate { tagged, refused: runs.refused.clone(), ..fate };
+        let memories = runs.memories(&Arc::new(fate));
         let ruleset = self.ruleset.clone();
         let count = move |result, checks| {
             if let Some(meter) = &ruleset.meter {

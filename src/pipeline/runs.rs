@@ -17,12 +17,15 @@ use super::metrics::Meter;
 use crate::checks::{Facts, Fate, Registry, Runnable};
 use crate::facts::Stage;
 use crate::scoring::{CheckError, CheckName, Outcome, Scope, Scorecard, Skip, Weights};
+use crate::verdict::Verdict;
 
 /// Started checks and their scorecard.
 pub(super) struct Runs {
     pub(super) card: Scorecard,
     /// The latest stage whose facts are known.
     pub(super) stage: Stage,
+    /// Recipients that were refused at RCPT.
+    pub(super) refused: Vec<(usize, Verdict)>,
     tasks: JoinSet<(Outcome, Duration)>,
     running: HashMap<Id, Running>,
     memories: Vec<Memory>,
@@ -52,6 +55,7 @@ impl Runs {
         let mut runs = Self {
             card: Scorecard::new(weights.clone()),
             stage: Stage::Connect,
+            refused: Vec::new(),
             tasks: JoinSet::new(),
             running: HashMap::new(),
             memories: Vec::new(),
@@ -167,6 +171,14 @@ impl Runs {
         self.card.rewind(keep);
         self.lay_out(registry, Scope::Transaction);
         self.stage = self.stage.min(keep);
+        if keep < Stage::Rcpt {
+            self.refused.clear();
+        }
+    }
+
+    /// True if a check that ran wants to be told what became of the transaction.
+    pub(super) fn has_memories(&self) -> bool {
+        !self.memories.is_empty()
     }
 
     /// What the checks that ran will do once they are told `fate`.

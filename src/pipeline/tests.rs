@@ -141,7 +141,7 @@ async fn let_tasks_run() {
 }
 
 fn fate() -> Fate {
-    Fate { verdict: Verdict::Forward, reply_code: 250, abandoned: false }
+    Fate::new(Verdict::Forward, 250, false)
 }
 
 fn outcome_of(trace: &Trace, check: &str) -> &'static str {

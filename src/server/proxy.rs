@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use super::{BackendsReady, Candidate, Dialogue, Loader, Plan, zones};
 use crate::backend::{self, Pool};
 use crate::checks::dnsbl::{self, Lists, tester};
+use crate::checks::greylist;
 use crate::clock;
 use crate::config::rules::{self, Ports};
 use crate::config::{self, Loaded, Problems, reload};
@@ -25,7 +26,8 @@ use crate::reports::delivery::{ToBackend, ToFolder};
 use crate::reports::{self, Delivery, Schedule, Via};
 use crate::session::spool::Spool;
 use crate::session::{self, Incoming, Shared};
-use crate::store::{self, Forwarders};
+use crate::store::{self, Forwarders, Greylist};
+use crate::telemetry::admin::greylist::Desk;
 use crate::telemetry::log;
 
 /// How long the end waits for what is to be remembered.
@@ -190,6 +192,19 @@ impl Proxy {
     /// What it remembers of forwarders.
     pub fn forwarders(&self) -> Option<Arc<dyn Forwarders>> {
         self.ports.store.clone().map(|store| store as Arc<dyn Forwarders>)
+    }
+
+    /// What it remembers of greylisting, by the settings in force.
+    pub fn greylist(self: &Arc<Self>) -> Option<Arc<Desk>> {
+        let store = self.ports.store.clone()? as Arc<dyn Greylist>;
+        let proxy = Arc::downgrade(self);
+        let settings = move || match proxy.upgrade() {
+            Some(proxy) => {
+                rules::greylist(&proxy.running.lock().unwrap_or_else(PoisonError::into_inner).loaded.config.rules)
+            }
+            None => greylist::Settings::default(),
+        };
+        Some(Arc::new(Desk { store, settings: Box::new(settings), clock: clock::system() }))
     }
 
     /// Writes down what is to be remembered, once all sessions have ended. A disk that does not answer is

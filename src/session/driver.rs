@@ -351,14 +351,14 @@ impl Session {
 
     /// Forgets the open transaction, if there is one; nothing of it was delivered.
     pub(super) fn abandon(&mut self) {
-        self.drop_transaction("abandoned", Fate { verdict: Verdict::Forward, reply_code: 0, abandoned: true });
+        self.drop_transaction("abandoned", Fate::new(Verdict::Forward, 0, true));
     }
 
     /// Ends the open transaction with a refusal of its message that no verdict was needed for.
     pub(super) fn refuse_transaction(&mut self, reply: &Reply) {
         let (end, verdict) =
             if reply.class() == 5 { ("rejected", Verdict::Reject) } else { ("deferred", Verdict::Defer) };
-        self.drop_transaction(end, Fate { verdict, reply_code: reply.code(), abandoned: false });
+        self.drop_transaction(end, Fate::new(verdict, reply.code(), false));
     }
 
     fn drop_transaction(&mut self, end: &'static str, fate: Fate) {

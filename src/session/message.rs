@@ -125,8 +125,7 @@ pub async fn decide(
         Ok(spooled) => judge(shared, settings, assessment, transaction, spooled, newlines, arrived).await,
     };
     account(shared, assessment, transaction, &outcome, size, conclusion.as_ref(), arrived);
-    let fate = Fate { verdict: outcome.verdict, reply_code: outcome.reply.code(), abandoned: false };
-    assessment.remember(fate);
+    assessment.remember(Fate::new(outcome.verdict, outcome.reply.code(), false));
     (outcome.reply, outcome.close)
 }
 

@@ -178,7 +178,8 @@ pub fn decision(decision: &Decision, recipient: Option<&ForwardPath>, id: Transa
     let (code, class) = match decision.verdict {
         Verdict::Reject if recipient.is_some() => (550, 5),
         Verdict::Reject => (554, 5),
-        Verdict::Defer | Verdict::Forward => (451, 4),
+        // The code for reasons of policy, at RCPT and after the message (RFC 5321 4.3.2).
+        Verdict::Defer | Verdict::Forward => (450, 4),
     };
     let whom = recipient.map(|path| format!("<{path}>: ")).unwrap_or_default();
     let why = match (&decision.text, decision.because.first()) {

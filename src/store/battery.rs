@@ -1,5 +1,7 @@
 //! What every home of the store must do; both pass the same battery.
 
+mod greylist;
+
 use std::sync::Mutex;
 use std::time::UNIX_EPOCH;
 
@@ -9,6 +11,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::clock::Clock;
 use crate::facts::{AuthResult, DmarcPolicy, DmarcRecord};
+use greylist::{triplets_are_looked_up_together_as_they_were_noted, triplets_of_one_network_displace_no_others};
 
 /// A clock that goes when it is told to.
 #[derive(Debug)]
@@ -423,4 +426,6 @@ battery! { Memory in memory, Embedded in embedded => [
     a_claim_closes_a_batch_and_is_one_caller_s_for_a_while,
     a_long_row_counts_as_several,
     what_is_beyond_all_measure_is_left_out,
+    triplets_are_looked_up_together_as_they_were_noted,
+    triplets_of_one_network_displace_no_others,
 ] }

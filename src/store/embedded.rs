@@ -25,8 +25,10 @@ pub use file::OpenError;
 
 use super::ledger::{Bounds, Kept, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
+use super::triplets::Triplets;
 use super::{
-    DmarcBatch, DmarcObservation, Forwarders, HopRecord, Reports, Settings, Sighting, Store, StoreError, WantedHops,
+    DmarcBatch, DmarcObservation, Forwarders, Greylist, HopRecord, Reports, Secret, Settings, Sighting, Store,
+    StoreError, TripletEvent, TripletKey, TripletRecord, WantedHops, WantedTriplets,
 };
 use crate::clock::{Clock, seconds};
 use file::File;
@@ -35,6 +37,8 @@ use writer::{Order, Work, Writer};
 
 /// Operations that wait for the writer; beyond that they are forgotten.
 const QUEUE: usize = 8192;
+/// Changes of triplets in one operation, where there are many.
+const CHANGES_AT_ONCE: usize = 1024;
 /// How long the end waits for the last commit. A disk that takes longer is not worth waiting for.
 const LAST_COMMIT: Duration = Duration::from_secs(3);
 
@@ -45,6 +49,7 @@ pub struct EmbeddedStore {
     metrics: Metrics,
     file: Option<Arc<File>>,
     orders: Option<SyncSender<Order>>,
+    triplets: Triplets,
     /// Ends when the writer has.
     writing: Mutex<Receiver<()>>,
 }
@@ -59,6 +64,8 @@ impl EmbeddedStore {
     }
 
     fn over(file: File, settings: &Settings, clock: Arc<dyn Clock>, metrics: Metrics) -> Result<Self, OpenError> {
+        let (secret, known) = file.triplets()?;
+        let triplets = Triplets::new(settings.triplets, &secret, known, clock.now());
         let (file, bounds) = (Arc::new(file), Bounds::from(settings));
         let (orders, ordered) = sync_channel(QUEUE);
         let (is_writing, writing) = channel();
@@ -77,7 +84,22 @@ impl EmbeddedStore {
         let spawned = std::thread::Builder::new().name("gatepost-store".to_owned()).spawn(run);
         spawned
             .map_err(|why| OpenError::Unusable { path: Path::new("its thread").to_owned(), why: why.to_string() })?;
-        Ok(Self { bounds, clock, metrics, file: Some(file), orders: Some(orders), writing: Mutex::new(writing) })
+        let (file, orders, writing) = (Some(file), Some(orders), Mutex::new(writing));
+        let store = Self { bounds, clock, metrics, file, orders, triplets, writing };
+        store.shrink_to_bounds();
+        Ok(store)
+    }
+
+    /// The bound may be another than the last time.
+    fn shrink_to_bounds(&self) {
+        let (mut table, mut changes) = (self.triplets.lock(), Vec::new());
+        table.make_room(&mut changes);
+        self.metrics.show(table.count());
+        drop(table);
+        for some in changes.chunks(CHANGES_AT_ONCE) {
+            // What could not be queued is in the file until the next start, which does this again.
+            let _ = self.order(Order { work: Work::Triplets(some.to_vec()), committed: None });
+        }
     }
 
     fn order(&self, order: Order) -> Result<(), StoreError> {
@@ -185,6 +207,51 @@ impl Reports for EmbeddedStore {
 
     fn dmarc_done(&self, id: u64) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move { self.commit(Work::Done(id)).await.map(drop) })
+    }
+}
+
+impl Greylist for EmbeddedStore {
+    fn greylist_secret(&self) -> Secret {
+        self.triplets.secret()
+    }
+
+    fn greylist_look<'a>(
+        &'a self,
+        keys: &'a [TripletKey],
+        at: SystemTime,
+    ) -> BoxFuture<'a, Result<Vec<Option<TripletRecord>>, StoreError>> {
+        self.metrics.count(Operation::GreylistLook, Outcome::Ok);
+        Box::pin(future::ready(Ok(self.triplets.lock().look(keys, at))))
+    }
+
+    fn greylist_note(
+        &self,
+        events: Vec<(TripletKey, TripletEvent)>,
+        at: SystemTime,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        let mut table = self.triplets.lock();
+        let changes = table.note(&events, at);
+        let count = table.count();
+        // Under the lock, so that the file hears of changes in their order; queueing never waits.
+        let ordered = match changes.is_empty() {
+            true => {
+                self.metrics.count(Operation::GreylistNote, Outcome::Ok);
+                Ok(())
+            }
+            false => self.order(Order { work: Work::Triplets(changes), committed: None }),
+        };
+        drop(table);
+        self.metrics.show(count);
+        Box::pin(future::ready(ordered))
+    }
+
+    fn greylist_list(
+        &self,
+        wanted: WantedTriplets,
+        at: SystemTime,
+    ) -> BoxFuture<'_, Result<Vec<(TripletKey, TripletRecord)>, StoreError>> {
+        self.metrics.count(Operation::GreylistList, Outcome::Ok);
+        Box::pin(async move { Ok(self.triplets.list(wanted, at).await) })
     }
 }
 

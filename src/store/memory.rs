@@ -10,8 +10,10 @@ use futures_util::future::{self, BoxFuture};
 use super::ledger::{Bounds, Counted, Kept, Ledger, Medium, NamedHop, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
 use super::record::{Hop, Report, RowKey};
+use super::triplets::Triplets;
 use super::{
-    DmarcBatch, DmarcObservation, Forwarders, HopRecord, Reports, Settings, Sighting, Store, StoreError, WantedHops,
+    DmarcBatch, DmarcObservation, Forwarders, Greylist, HopRecord, Reports, Secret, Settings, Sighting, Store,
+    StoreError, TripletEvent, TripletKey, TripletRecord, WantedHops, WantedTriplets,
 };
 use crate::clock::{Clock, seconds};
 
@@ -21,6 +23,7 @@ pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     metrics: Metrics,
     inner: Mutex<Inner>,
+    triplets: Triplets,
 }
 
 struct Inner {
@@ -43,7 +46,8 @@ impl MemoryStore {
     pub fn new(settings: &Settings, clock: Arc<dyn Clock>, metrics: Metrics) -> Self {
         let (bounds, shelves) = (Bounds::from(settings), Shelves::default());
         let ledger = sure(Ledger::load(bounds, &shelves, seconds(clock.now())));
-        Self { bounds, clock, metrics, inner: Mutex::new(Inner { ledger, shelves }) }
+        let triplets = Triplets::new(settings.triplets, &Secret::random(), [], clock.now());
+        Self { bounds, clock, metrics, inner: Mutex::new(Inner { ledger, shelves }), triplets }
     }
 
     /// Does one thing under the lock, which is never held across an await.
@@ -114,6 +118,44 @@ impl Reports for MemoryStore {
     fn dmarc_done(&self, id: u64) -> BoxFuture<'_, Result<(), StoreError>> {
         self.with(Operation::DmarcDone, |ledger, shelves| (sure(ledger.done(shelves, id)), Outcome::Ok));
         Box::pin(future::ready(Ok(())))
+    }
+}
+
+impl Greylist for MemoryStore {
+    fn greylist_secret(&self) -> Secret {
+        self.triplets.secret()
+    }
+
+    fn greylist_look<'a>(
+        &'a self,
+        keys: &'a [TripletKey],
+        at: SystemTime,
+    ) -> BoxFuture<'a, Result<Vec<Option<TripletRecord>>, StoreError>> {
+        self.metrics.count(Operation::GreylistLook, Outcome::Ok);
+        Box::pin(future::ready(Ok(self.triplets.lock().look(keys, at))))
+    }
+
+    fn greylist_note(
+        &self,
+        events: Vec<(TripletKey, TripletEvent)>,
+        at: SystemTime,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        let mut table = self.triplets.lock();
+        table.note(&events, at);
+        let count = table.count();
+        drop(table);
+        self.metrics.show(count);
+        self.metrics.count(Operation::GreylistNote, Outcome::Ok);
+        Box::pin(future::ready(Ok(())))
+    }
+
+    fn greylist_list(
+        &self,
+        wanted: WantedTriplets,
+        at: SystemTime,
+    ) -> BoxFuture<'_, Result<Vec<(TripletKey, TripletRecord)>, StoreError>> {
+        self.metrics.count(Operation::GreylistList, Outcome::Ok);
+        Box::pin(async move { Ok(self.triplets.list(wanted, at).await) })
     }
 }
 

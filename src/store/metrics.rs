@@ -3,11 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 use tokio::time::Instant;
 
 use super::ledger::Lost;
 use super::record::{DAY, time};
+use super::triplets::Count;
 
 /// Between two lines in the log about troubles.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
@@ -23,6 +26,9 @@ pub(super) enum Operation {
     DmarcSettled,
     DmarcPutBack,
     DmarcDone,
+    GreylistLook,
+    GreylistNote,
+    GreylistList,
 }
 
 /// What became of it.
@@ -36,8 +42,19 @@ pub(super) enum Outcome {
     Failed,
 }
 
-const OPERATIONS: [&str; 8] =
-    ["sighted", "hops", "dmarc_observed", "dmarc_due", "dmarc_claim", "dmarc_settled", "dmarc_put_back", "dmarc_done"];
+const OPERATIONS: [&str; 11] = [
+    "sighted",
+    "hops",
+    "dmarc_observed",
+    "dmarc_due",
+    "dmarc_claim",
+    "dmarc_settled",
+    "dmarc_put_back",
+    "dmarc_done",
+    "greylist_look",
+    "greylist_note",
+    "greylist_list",
+];
 const OUTCOMES: [&str; 5] = ["ok", "left_out", "absent", "busy", "failed"];
 const LOSSES: [&str; 2] = ["expired", "displaced"];
 
@@ -54,6 +71,9 @@ pub struct Metrics {
     pub(super) reads: Histogram,
     /// 1 if what is remembered outlives the process.
     pub(super) durable: IntGauge,
+    /// Triplets that wait, and those that have earned something.
+    triplets: [IntGauge; 2],
+    displaced: IntCounter,
     complaints: Arc<Mutex<Complaints>>,
 }
 
@@ -85,6 +105,16 @@ impl Metrics {
             Opts::new("gatepost_store_lost_reports_total", "DMARC reports that were forgotten unfetched, by why."),
             &["reason"],
         )?;
+        let triplets = IntGaugeVec::new(
+            Opts::new("gatepost_store_triplets", "Triplets of greylisting, and holders that pass, by state."),
+            &["state"],
+        )?;
+        let displaced = IntCounter::new(
+            "gatepost_store_displaced_triplets_total",
+            "Triplets that were forgotten early because there were too many.",
+        )?;
+        registry.register(Box::new(triplets.clone()))?;
+        registry.register(Box::new(displaced.clone()))?;
         registry.register(Box::new(operations.clone()))?;
         registry.register(Box::new(losses.clone()))?;
         registry.register(Box::new(durations.clone()))?;
@@ -98,6 +128,8 @@ impl Metrics {
             commits: durations.with_label_values(&["commit"]),
             reads: durations.with_label_values(&["read"]),
             durable,
+            triplets: ["waiting", "confirmed"].map(|state| triplets.with_label_values(&[state])),
+            displaced,
             complaints: Arc::default(),
         })
     }
@@ -105,6 +137,13 @@ impl Metrics {
     pub(super) fn count(&self, operation: Operation, outcome: Outcome) {
         let counters = self.operations.get(operation as usize).and_then(|row| row.get(outcome as usize));
         counters.expect("as many labels as variants").inc();
+    }
+
+    /// Shows how many triplets there are.
+    pub(super) fn show(&self, count: Count) {
+        let shown = [count.waiting, count.confirmed].map(|number| i64::try_from(number).unwrap_or(i64::MAX));
+        self.triplets.iter().zip(shown).for_each(|(gauge, number)| gauge.set(number));
+        self.displaced.inc_by(count.displaced);
     }
 
     /// Counts and logs reports that nobody will ever get.

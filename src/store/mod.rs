@@ -5,10 +5,12 @@
 //! one has nothing to do about it, because it was counted and logged already.
 
 pub mod embedded;
+mod greylist;
 mod ledger;
 pub mod memory;
 mod metrics;
 mod record;
+mod triplets;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -18,6 +20,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::BoxFuture;
 
 pub use embedded::{EmbeddedStore, OpenError};
+pub use greylist::{Greylist, Holder, Secret, TripletEvent, TripletKey, TripletRecord, WantedTriplets};
 pub use memory::MemoryStore;
 pub use metrics::Metrics;
 pub use record::AUTHOR_DOMAINS;
@@ -48,7 +51,9 @@ pub struct Settings {
     pub hops: usize,
     /// Distinct rows of DMARC reports, over all domains and days; beyond that they are left out.
     pub report_rows: usize,
-    /// What was not seen again for that long is forgotten.
+    /// Triplets of greylisting, and holders that pass; beyond that those of the most crowded network go first.
+    pub triplets: usize,
+    /// What was not seen again for that long is forgotten; how long triplets are kept, greylisting says.
     pub retention: Duration,
 }
 
@@ -226,7 +231,7 @@ pub trait Reports: Send + Sync + 'static {
 }
 
 /// A home of all that is remembered.
-pub trait Store: Forwarders + Reports {
+pub trait Store: Forwarders + Reports + Greylist {
     /// Waits until everything so far is as safe as it will be, and can be read.
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(std::future::ready(Ok(())))
@@ -240,7 +245,13 @@ impl WantedHops {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { path: None, hops: 50_000, report_rows: 100_000, retention: Duration::from_secs(90 * record::DAY) }
+        Self {
+            path: None,
+            hops: 50_000,
+            report_rows: 100_000,
+            triplets: 500_000,
+            retention: Duration::from_secs(90 * record::DAY),
+        }
     }
 }
 

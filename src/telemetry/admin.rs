@@ -1,10 +1,11 @@
-//! `/metrics`, `/healthz`, `/readyz` and `/forwarders` over HTTP.
+//! `/metrics`, `/healthz`, `/readyz`, `/forwarders` and `/greylist` over HTTP.
 //!
 //! Meant for an address that only the monitoring reaches; still it cannot be knocked over from there:
 //! connections are bounded in number and in length of life, whatever they do or fail to do.
-//! It tells, and changes nothing.
+//! It tells, and changes nothing but what is remembered of greylisting.
 
 mod bounded;
+pub mod greylist;
 pub mod hop;
 
 use std::future::IntoFuture;
@@ -93,6 +94,8 @@ pub struct Pages {
     pub health: Arc<dyn Health>,
     /// What is remembered; `None`: nothing.
     pub store: Option<Arc<dyn Forwarders>>,
+    /// What is remembered of triplets; `None`: nothing.
+    pub greylist: Option<Arc<greylist::Desk>>,
     /// One at a time looks through all hops: it takes a while, and memory.
     looking: Arc<Semaphore>,
 }
@@ -100,7 +103,13 @@ pub struct Pages {
 impl Pages {
     /// Pages that tell about these.
     pub fn new(registry: Registry, health: Arc<dyn Health>, store: Option<Arc<dyn Forwarders>>) -> Self {
-        Self { registry, health, store, looking: Arc::new(Semaphore::new(1)) }
+        Self { registry, health, store, greylist: None, looking: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// With what is remembered of triplets.
+    #[must_use]
+    pub fn with_greylist(self, greylist: Option<Arc<greylist::Desk>>) -> Self {
+        Self { greylist, ..self }
     }
 }
 
@@ -114,6 +123,7 @@ pub async fn run(listener: TcpListener, pages: Pages, stop: CancellationToken) -
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready_page))
         .route("/forwarders", get(forwarders_page))
+        .merge(greylist::routes())
         .with_state(pages);
     let serving = serve(Bounded::new(listener, CONNECTIONS, LIFETIME), router)
         .with_graceful_shutdown(stop.clone().cancelled_owned())

@@ -216,6 +216,40 @@ fn each_mistake_in_a_rule_file_is_named_with_its_place_and_remedy() {
 }
 
 #[test]
+fn mistakes_about_greylisting_are_named_with_their_place() {
+    for (written, expected) in [
+        ("delay_seconds = 0\n", "greylist.toml:1:17: error: delay_seconds: must lie between 1 and 86400"),
+        ("delay_second = 9\n", "greylist.toml:1:1: error: delay_second: no such key; did you mean `delay_seconds`?"),
+        (
+            "delay_seconds = 7200\nwindow_hours = 2\n",
+            "greylist.toml:1:17: error: delay_seconds: is not less than window_hours (2): nobody could pass",
+        ),
+        ("window_hours = 48\npass_days = 1\n", "greylist.toml:2:13: error: pass_days: is less than window_hours (48)"),
+        ("ipv6_prefix = 128\n", "greylist.toml:1:15: error: ipv6_prefix: must lie between 16 and 64"),
+        (
+            "shared_domains = [\"mail.sender.example\"]\n",
+            "greylist.toml:1:19: error: shared_domains[0]: `mail.sender.example` is below the registered domain: write `sender.example`",
+        ),
+        (
+            "[exempt]\ndomains = [\".sender.example\"]\n",
+            "greylist.toml:2:12: error: exempt.domains[0]: `.sender.example` means names below a domain",
+        ),
+        ("[exempt]\nnetworks = [\"192.0.2.0/33\"]\n", "greylist.toml:2:13: error: exempt.networks[0]: "),
+        ("[exempt]\nrecipients = [\"a@b@c\"]\n", "greylist.toml:2:15: error: exempt.recipients[0]: `a@b@c`: "),
+        ("[exempt]\nclient_names = [\"\"]\n", "greylist.toml:2:17: error: exempt.client_names[0]: "),
+    ] {
+        let site = site("", "", "");
+        site.write("rules/greylist.toml", written);
+        let said = lines(&site.load().map(|_| ()).expect_err(expected));
+        assert!(said.iter().any(|line| line.starts_with(expected)), "expected {expected}\nsaid {said:#?}");
+    }
+    let site = site("", "", "");
+    site.write("rules/greylist.toml", "[exempt]\nrecipients = [\"User@Example.org\", \".example.net\"]\n");
+    let settings = config::rules::greylist(&site.load().expect("it loads").config.rules);
+    assert!(settings.exempt.recipients.addresses.contains("user@example.org"));
+}
+
+#[test]
 fn a_clause_without_a_condition_is_a_warning() {
     let loaded = site("", "", "[[clause]]\nname = \"a\"\nverdict = \"reject\"\n").load().expect("it loads");
     assert!(lines(&loaded.warnings)[0].starts_with("policy.toml:1:1: warning: clause[0]: has no condition"));

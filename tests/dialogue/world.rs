@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,6 +16,7 @@ use gatepost::net::tls::TlsAcceptorSource;
 use gatepost::pipeline;
 use gatepost::session::spool::Spool;
 use gatepost::session::{self, Incoming, Shared};
+use gatepost::store::{self, MemoryStore};
 use prometheus::Registry;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -25,20 +27,22 @@ use super::{Log, stream};
 
 /// The configuration that a dialogue changes by `set`.
 const CONFIG: &str = include_str!("../dialogues/gatepost.toml");
-const RULES: [(&str, &str); 4] = [
+const RULES: [(&str, &str); 5] = [
     ("weights", include_str!("../dialogues/rules/weights.toml")),
     ("lists", include_str!("../dialogues/rules/lists.toml")),
     ("policy", include_str!("../dialogues/rules/policy.toml")),
     ("trust", ""),
+    ("greylist", ""),
 ];
 
 /// What a dialogue says before its first client comes.
 pub(crate) struct Setup {
     config: toml::Table,
-    rules: [String; 4],
+    rules: [String; 5],
     dns: FixedDns,
     tls: bool,
     pub(crate) cold: bool,
+    pub(crate) remembers: bool,
     pub(crate) tests_lists: bool,
 }
 
@@ -51,6 +55,7 @@ pub(crate) struct World {
     pub(crate) drain: CancellationToken,
     pub(crate) cut: CancellationToken,
     ports: rules::Ports,
+    clock: Arc<Stopped>,
     dns: Arc<Changing>,
     directory: TempDir,
     listener: Arc<gatepost::net::listener::Settings>,
@@ -87,12 +92,13 @@ macro_rules! lookups {
 }
 lookups! { a: Ipv4Addr, aaaa: Ipv6Addr, txt: Arc<str>, mx: Mx, ns: Arc<str> }
 
-/// A clock that stands still.
-struct Stopped;
+/// A clock that stands still until it is put forward.
+#[derive(Default)]
+struct Stopped(AtomicU64);
 
 impl Clock for Stopped {
     fn now(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(1_790_000_000)
+        UNIX_EPOCH + Duration::from_secs(1_790_000_000 + self.0.load(Ordering::Relaxed))
     }
 }
 
@@ -104,6 +110,7 @@ impl Setup {
             dns: FixedDns::new(),
             tls: false,
             cold: false,
+            remembers: false,
             tests_lists: false,
         }
     }
@@ -133,7 +140,7 @@ impl Setup {
     }
 
     pub(crate) fn set_rules(&mut self, file: &str, text: String) {
-        let at = RULES.iter().position(|(name, _)| *name == file).expect("weights, lists, policy or trust");
+        let at = RULES.iter().position(|(name, _)| *name == file).expect("weights, lists, policy, trust or greylist");
         self.rules[at] = text;
     }
 
@@ -144,6 +151,7 @@ impl Setup {
             include_str!("../../rules/lists.toml"),
             include_str!("../../rules/policy.toml"),
             include_str!("../../rules/trust.toml"),
+            include_str!("../../rules/greylist.toml"),
         ]
         .map(str::to_owned);
     }
@@ -198,6 +206,11 @@ impl World {
         let list_metrics = dnsbl::Metrics::new();
         list_metrics.register(&registry).expect("metrics");
         ports.lists = dnsbl::Lists::new(list_metrics);
+        let clock = Arc::new(Stopped::default());
+        let store_metrics = store::Metrics::register(&registry).expect("metrics");
+        if setup.remembers {
+            ports.store = Some(Arc::new(MemoryStore::new(&loaded.config.store, clock.clone(), store_metrics)));
+        }
         let ruleset =
             rules::load(&loaded.config, &ports).unwrap_or_else(|problems| panic!("{}", problems.render(false)));
         if loaded.config.backend.identity == backend::settings::IdentityMethod::ProxyV2 {
@@ -215,7 +228,7 @@ impl World {
                 ..loaded.config.spool.clone()
             }),
             session::Metrics::register(&registry).expect("metrics"),
-            Arc::new(Stopped),
+            clock.clone(),
         );
         let tls = setup.tls.then(|| {
             Arc::new(TlsAcceptorSource::load(stream::write_certificate(directory.path())).expect("a certificate"))
@@ -229,6 +242,7 @@ impl World {
             drain: CancellationToken::new(),
             cut: CancellationToken::new(),
             ports,
+            clock,
             dns,
             directory,
             listener,
@@ -252,6 +266,11 @@ impl World {
     /// Lets names change.
     pub(crate) fn set_dns(&self, setup: &Setup) {
         *self.dns.0.lock().expect("nobody panics while holding it") = Arc::new(setup.dns.clone());
+    }
+
+    /// Puts the clock forward.
+    pub(crate) fn put_forward(&self, seconds: u64) {
+        self.clock.0.fetch_add(seconds, Ordering::Relaxed);
     }
 
     /// Puts what changed since in force.

@@ -327,9 +327,37 @@ def store():
         assert (said.returncode, said.stdout) == (0, "No hop is known to forward mail.\n"), said
 
 
+def greylist():
+    """Who was let pass by hand passes after a restart, until it is forgotten; the command line says so"""
+    with Stage(store={"path": "store.redb"}, checks={"enabled": True}) as stage:
+        def ask(*words):
+            command = [*stage.gate.command[:1], "greylist", *words, "--config", str(stage.gate.file)]
+            said = subprocess.run(command, capture_output=True, text=True, timeout=30)
+            return said.returncode, said.stdout + said.stderr
+
+        triplet = ("192.0.2.7", "Ann+news@sender.test", "bob@gate.test")
+        assert ask("show", *triplet) == (0, "Nothing is remembered.\n")
+        for who in (("sender.test",), triplet):
+            code, text = ask("pass", *who)
+            assert code == 0 and "by hand" in text, text
+        stage.gate.stop()
+        code, text = ask("list")
+        assert code == 1 and "no proxy answers" in text, text
+        stage.gate.start()
+        code, text = ask("list")
+        assert code == 0 and text.count("by hand") == 2 and "192.0.2.0" in text and "a domain (all)" in text, text
+        code, text = ask("show", "192.0.2.99", "ann@sender.test", "Bob@gate.test")
+        assert code == 0 and "by hand" in text, text
+        key = text.split()[-1]
+        assert ask("drop", key) == (0, "Nothing is remembered.\n")
+        assert ask("show", key) == (0, "Nothing is remembered.\n")
+        code, text = ask("pass", "nobody")
+        assert code == 1 and "neither an address nor a domain" in text, text
+
+
 def main():
     verdicts.run("operations: reload, certificates, stop, metrics, systemd", [
-        reload_under_load, bad_reload, new_certificate, drain, drain_deadline, admin, activation, store])
+        reload_under_load, bad_reload, new_certificate, drain, drain_deadline, admin, activation, store, greylist])
 
 
 if __name__ == "__main__":

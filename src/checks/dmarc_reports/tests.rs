@@ -35,7 +35,7 @@ fn signature(domain: &str) -> Signature {
 }
 
 fn fate(verdict: Verdict, reply_code: u16) -> Fate {
-    Fate { verdict, reply_code, abandoned: false }
+    Fate::new(verdict, reply_code, false)
 }
 
 fn observed(client: &str, reverse_path: &str, dmarc: &Dmarc, fate: &Fate) -> Option<DmarcObservation> {

@@ -121,7 +121,7 @@ fn only_what_has_ended_for_good_counts() {
         (Verdict::Forward, 0, true, false),
         (Verdict::Reject, 550, true, false),
     ] {
-        assert_eq!(counts(&Fate { verdict, reply_code, abandoned }), expected, "{verdict} {reply_code} {abandoned}");
+        assert_eq!(counts(&Fate::new(verdict, reply_code, abandoned)), expected, "{verdict} {reply_code} {abandoned}");
     }
 }
 
@@ -156,7 +156,7 @@ async fn it_remembers_what_others_found_out_and_computes_nothing() {
     let metrics = Metrics::register(&registry).expect("registered once");
     let store = Arc::new(MemoryStore::new(&settings, clock::system(), metrics));
     let check = Forwarders::new(store.clone());
-    let forwarded = Fate { verdict: Verdict::Forward, reply_code: 250, abandoned: false };
+    let forwarded = Fate::new(Verdict::Forward, 250, false);
 
     let unknown = MessageFacts { dmarc: Derived::default(), ..message("192.0.2.1", "<a@author.example>") };
     let nameless = ClientFacts::new("192.0.2.1".parse().expect("an address"), "edge".into(), "mx".into(), None);

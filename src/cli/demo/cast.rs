@@ -80,13 +80,12 @@ fn judged() -> Vec<Scene> {
             .data(&complaint, STORED)
             .finding(&["DNSBL_ZEN_XBL"])
             .stores_flagged(&["Postmaster@demo.example"], &complaint),
-        Scene::new("server that nobody looks after", SHABBY, "delivered, tagged")
+        Scene::new("server that nobody looks after", SHABBY, "told to come again")
             .ehlo("mailserver")
             .mail()
             .names_alice()
-            .data(&newsletter, STORED)
-            .finding(&["DNSBL_SPAMCOP", "HELO_NOT_FQDN", "RDNS_UNCONFIRMED"])
-            .stores_flagged(ALICE, &newsletter),
+            .data(&newsletter, &["450 4.7.1 deferred (GREYLIST_NEW: greylisted, try again in 180 seconds"])
+            .finding(&["DNSBL_SPAMCOP", "HELO_NOT_FQDN", "RDNS_UNCONFIRMED"]),
         Scene::new("hijacked machine at home", HIJACKED, "delivered, tagged; shadow: reject")
             .ehlo("203.0.113.40")
             .mail()

@@ -23,8 +23,19 @@ pub(super) struct Played {
     pub(super) mistakes: Vec<String>,
 }
 
-/// What is said of all mail of the usual sender: no reason for anything.
-const STATEMENTS: [&str; 5] = ["SPF_PASS", "SPF_NEUTRAL", "DKIM_NONE", "DMARC_PASS", "DMARC_FAIL_NONE"];
+/// What is said of all mail of the usual sender, who comes for the first time: no reason for anything.
+const STATEMENTS: [&str; 10] = [
+    "SPF_PASS",
+    "SPF_NEUTRAL",
+    "DKIM_NONE",
+    "DMARC_PASS",
+    "DMARC_FAIL_NONE",
+    "GREYLIST_NEW",
+    "GREYLIST_EARLY",
+    "GREYLIST_KNOWN",
+    "GREYLIST_RCPT_NEW",
+    "GREYLIST_RCPT_EARLY",
+];
 
 /// Plays `scene`.
 pub(super) async fn play(site: &mut Site, scene: &Scene) -> Result<Played, Failed> {

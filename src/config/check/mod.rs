@@ -95,6 +95,7 @@ fn store(written: &raw::Store, files: &Files, report: &mut Report<'_>) -> store:
         path,
         hops: count(written.hops),
         report_rows: count(written.report_rows),
+        triplets: count(written.triplets),
         retention: Duration::from_secs(written.retention_days.saturating_mul(86_400)),
     }
 }

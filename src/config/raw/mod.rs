@@ -287,7 +287,8 @@ section! {
 }
 
 section! {
-    /// What is remembered from one transaction to the next: evidence about forwarders, rows of DMARC reports.
+    /// What is remembered from one transaction to the next: evidence about forwarders, rows of DMARC reports,
+    /// triplets of greylisting.
     pub struct Store {
         /// The file; made if it is not there, for one proxy alone. Default: memory, until the next restart.
         path: Option<String> = None,
@@ -297,7 +298,11 @@ section! {
         /// Distinct rows of DMARC reports over all domains; a domain has a tenth of them a day.
         #[schemars(range(min = 100, max = 10_000_000))]
         report_rows: u64 = 100_000,
-        /// What was not seen again for so many days is forgotten.
+        /// Triplets of greylisting, about 120 octets of memory each; beyond that those of the most crowded
+        /// network are forgotten, never what somebody else has earned.
+        #[schemars(range(min = 1000, max = 100_000_000))]
+        triplets: u64 = 500_000,
+        /// What was not seen again for so many days is forgotten; how long triplets are kept, greylist.toml says.
         #[schemars(range(min = 1, max = 3650))]
         retention_days: u64 = 90,
     }
@@ -341,7 +346,7 @@ section! {
 section! {
     /// Metrics and health over HTTP, for the administrator's network only.
     pub struct Admin {
-        /// Address and port of /metrics, /healthz, /readyz and /forwarders. Default: off.
+        /// Address and port of /metrics, /healthz, /readyz, /forwarders and /greylist. Default: off.
         address: Option<String> = None,
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{PoisonError, RwLock};
 
 use redb::{Builder, Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
 
-use super::tables::{ForReading, ForWriting};
+use super::tables::{ForReading, ForWriting, KnownTriplets, load_triplets};
 
 /// Pages of the file that are kept in memory.
 const CACHE: usize = 16 << 20;
@@ -77,6 +77,17 @@ impl File {
             Ok(database)
         })?);
         Ok(())
+    }
+
+    /// The secret of greylisting, and all triplets; read once, at the start.
+    pub(super) fn triplets(&self) -> Result<KnownTriplets, OpenError> {
+        guarded(&self.path, || {
+            let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+            let transaction = begin(database.as_ref().ok_or(redb::Error::DatabaseClosed)?)?;
+            let known = load_triplets(&transaction)?;
+            transaction.commit()?;
+            Ok(known)
+        })
     }
 
     /// Reads within one consistent state.

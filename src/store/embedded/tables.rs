@@ -4,32 +4,50 @@ use std::sync::Arc;
 
 use redb::{Error, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 
+use super::super::greylist::{SECRET, Secret, TripletKey};
 use super::super::ledger::{Medium, NamedHop, Readable};
 use super::super::record::{Hop, Report, RowKey};
+use super::super::triplets::{self, Change, Entry};
 
 /// A row's key: report, network of the source, the row itself.
 type Key = (u64, u128, &'static [u8]);
 type Octets = &'static [u8];
+type TripletName = &'static [u8; triplets::KEY];
+type TripletEntry = &'static [u8; triplets::ENTRY];
+
+/// A secret, and the triplets that are keyed with it.
+pub(super) type KnownTriplets = ([u8; SECRET], Vec<(TripletKey, Entry)>);
 
 const HOPS: TableDefinition<'_, &str, Octets> = TableDefinition::new("hops.v1");
 const REPORTS: TableDefinition<'_, u64, Octets> = TableDefinition::new("dmarc_reports.v2");
 const ROWS: TableDefinition<'_, Key, u64> = TableDefinition::new("dmarc_rows.v2");
+const TRIPLETS: TableDefinition<'_, TripletName, TripletEntry> = TableDefinition::new("greylist.v1");
+const SECRETS: TableDefinition<'_, &str, &[u8; SECRET]> = TableDefinition::new("secrets.v1");
+/// The name of the secret that triplets are keyed with.
+const OF_GREYLIST: &str = "greylist";
 
 /// All tables of one transaction. An entry that cannot be read counts as absent.
-pub(super) struct Tables<H, R, W> {
+pub(super) struct Tables<H, R, W, T = ()> {
     hops: H,
     reports: R,
     rows: W,
+    /// For writing only: what is there, memory knows.
+    triplets: T,
 }
 
 pub(super) type ForReading =
     Tables<ReadOnlyTable<&'static str, Octets>, ReadOnlyTable<u64, Octets>, ReadOnlyTable<Key, u64>>;
-pub(super) type ForWriting<'t> = Tables<Table<'t, &'static str, Octets>, Table<'t, u64, Octets>, Table<'t, Key, u64>>;
+pub(super) type ForWriting<'t> = Tables<
+    Table<'t, &'static str, Octets>,
+    Table<'t, u64, Octets>,
+    Table<'t, Key, u64>,
+    Table<'t, TripletName, TripletEntry>,
+>;
 
 impl ForReading {
     pub(super) fn open(transaction: &ReadTransaction) -> Result<Self, Error> {
         let (hops, reports) = (transaction.open_table(HOPS)?, transaction.open_table(REPORTS)?);
-        Ok(Self { hops, reports, rows: transaction.open_table(ROWS)? })
+        Ok(Self { hops, reports, rows: transaction.open_table(ROWS)?, triplets: () })
     }
 }
 
@@ -37,11 +55,38 @@ impl<'t> ForWriting<'t> {
     /// Makes what is not there.
     pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Error> {
         let (hops, reports) = (transaction.open_table(HOPS)?, transaction.open_table(REPORTS)?);
-        Ok(Self { hops, reports, rows: transaction.open_table(ROWS)? })
+        let (rows, triplets) = (transaction.open_table(ROWS)?, transaction.open_table(TRIPLETS)?);
+        Ok(Self { hops, reports, rows, triplets })
+    }
+
+    pub(super) fn change_triplets(&mut self, changes: &[Change]) -> Result<(), Error> {
+        for (key, entry) in changes {
+            match entry {
+                Some(entry) => drop(self.triplets.insert(&key.encode(), &entry.encode())?),
+                None => drop(self.triplets.remove(&key.encode())?),
+            }
+        }
+        Ok(())
     }
 }
 
-impl<H, R, W> Readable for Tables<H, R, W>
+/// The secret, made if there is none, and all triplets.
+pub(super) fn load_triplets(transaction: &WriteTransaction) -> Result<KnownTriplets, Error> {
+    let (mut secrets, table) = (transaction.open_table(SECRETS)?, transaction.open_table(TRIPLETS)?);
+    let known = secrets.get(OF_GREYLIST)?.map(|secret| *secret.value());
+    let secret = known.unwrap_or_else(Secret::random);
+    if known.is_none() {
+        secrets.insert(OF_GREYLIST, &secret)?;
+    }
+    let mut triplets = Vec::new();
+    for entry in table.iter()? {
+        let (key, entry) = entry?;
+        triplets.push((TripletKey::decode(key.value()), Entry::decode(entry.value())));
+    }
+    Ok((secret, triplets))
+}
+
+impl<H, R, W, T> Readable for Tables<H, R, W, T>
 where
     H: ReadableTable<&'static str, Octets>,
     R: ReadableTable<u64, Octets>,

@@ -10,7 +10,7 @@ use redb::{Builder, StorageBackend};
 use tempfile::TempDir;
 
 use super::super::battery::{Hands, batches, day, hops, metrics, observation, sighting};
-use super::super::{SightingKind, open_between};
+use super::super::{Holder, SightingKind, open_between};
 use super::*;
 
 fn settings(path: &Path) -> Settings {
@@ -44,6 +44,38 @@ async fn what_was_remembered_is_there_after_a_restart() {
     assert_eq!((hops[0].counts, hops[0].author_domains.len()), ([2, 0, 0, 0], 2));
     let store = embedded(&path).expect("closed");
     assert_eq!(store.dmarc_due(day(2)).await.expect("readable"), [0; 0]);
+}
+
+#[tokio::test]
+async fn triplets_and_their_secret_are_there_after_a_restart() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let path = directory.path().join("store.redb");
+    let holder = Holder::network([192, 0, 2, 0].into());
+    let key =
+        |store: &EmbeddedStore, sender: &str| TripletKey::new(&store.greylist_secret(), holder, sender, "b@c.example");
+    let store = embedded(&path).expect("a new file");
+    let [kept, dropped] = ["a@x.example", "b@x.example"].map(|sender| key(&store, sender));
+    let attempt = TripletEvent::Attempt(Duration::from_secs(3600));
+    store.greylist_note(vec![(kept, attempt), (dropped, attempt)], day(0)).await.expect("noted");
+    store.greylist_note(vec![(dropped, TripletEvent::Drop)], day(0)).await.expect("noted");
+    drop(store);
+    let store = embedded(&path).expect("the same file");
+    assert_eq!(key(&store, "a@x.example"), kept);
+    let known = store.greylist_look(&[kept, dropped], day(0)).await.expect("readable");
+    assert_eq!(known.iter().map(|record| record.map(|record| record.attempts)).collect::<Vec<_>>(), [Some(1), None]);
+    drop(store);
+    // With less room than there is in the file.
+    let cramped = Settings { triplets: 4, ..settings(&path) };
+    let fill = embedded(&path).expect("the same file");
+    let many = (0..9).map(|number| (key(&fill, &format!("{number}@x.example")), attempt));
+    fill.greylist_note(many.collect(), day(0)).await.expect("noted");
+    drop(fill);
+    let wanted = WantedTriplets { waiting: false, most: 99 };
+    let store = EmbeddedStore::open(&path, &cramped, Hands::at(day(0)), metrics()).expect("the same file");
+    assert_eq!(store.greylist_list(wanted, day(0)).await.expect("readable").len(), 4);
+    drop(store);
+    let store = embedded(&path).expect("the same file");
+    assert_eq!(store.greylist_list(wanted, day(0)).await.expect("readable").len(), 4);
 }
 
 #[tokio::test]
@@ -208,7 +240,9 @@ async fn a_full_queue_is_busy_and_waits_for_nobody() {
     let (clock, metrics): (Arc<dyn Clock>, _) = (Hands::at(day(1)), metrics());
     let bounds = Bounds::from(&Settings::default());
     let writing = Mutex::new(channel().1);
-    let store = EmbeddedStore { bounds, clock, metrics: metrics.clone(), file: None, orders: Some(orders), writing };
+    let triplets = Triplets::new(10, &[0; 32], [], clock.now());
+    let (file, orders) = (None, Some(orders));
+    let store = EmbeddedStore { bounds, clock, metrics: metrics.clone(), file, orders, triplets, writing };
     let sighted = async || store.sighted(forwarded("a.example")).await;
     assert_eq!((sighted().await, sighted().await), (Ok(()), Ok(())));
     assert_eq!((sighted().await, metrics.queue.get()), (Err(StoreError::Busy), 2));

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::super::ledger::{Bounds, Counted, Ledger};
 use super::super::metrics::{Metrics, Operation, Outcome};
 use super::super::record::Report;
+use super::super::triplets::Change;
 use super::super::{DmarcObservation, Sighting, StoreError};
 use super::file::File;
 use super::tables::ForWriting;
@@ -32,6 +33,8 @@ pub(super) enum Work {
     Settled(u64, Arc<str>),
     PutBack(u64),
     Done(u64),
+    /// What has become of triplets.
+    Triplets(Vec<Change>),
     /// Nothing: everything before it, now.
     Flush,
 }
@@ -158,6 +161,7 @@ impl Work {
             Self::Settled(..) => Some(Operation::DmarcSettled),
             Self::PutBack(_) => Some(Operation::DmarcPutBack),
             Self::Done(_) => Some(Operation::DmarcDone),
+            Self::Triplets(_) => Some(Operation::GreylistNote),
             Self::Flush => None,
         }
     }
@@ -179,6 +183,7 @@ fn carry_out(work: &Work, ledger: &mut Ledger, tables: &mut ForWriting<'_>) -> R
         Work::Settled(id, address) => ledger.note(tables, *id, |report| report.settle(address.clone()))?,
         Work::PutBack(id) => ledger.note(tables, *id, Report::put_back)?,
         Work::Done(id) => ledger.done(tables, *id)?,
+        Work::Triplets(changes) => tables.change_triplets(changes)?,
         Work::Flush => {}
     }
     Ok(Outcome::Ok)

@@ -57,6 +57,11 @@ async fn pages_answer_in_their_own_words() {
         ("GET /forwarders?limit=many", 400, ""),
         ("GET /forwarders?al=true", 400, ""),
         ("POST /forwarders", 405, ""),
+        ("GET /greylist", 200, "[]"),
+        ("GET /greylist?waiting=true&limit=5", 200, "[]"),
+        ("GET /greylist?limit=-1", 400, ""),
+        ("GET /greylist/pass", 405, ""),
+        ("POST /greylist/pass", 415, ""),
         ("GET /", 404, ""),
         ("POST /readyz", 405, ""),
         ("GET /metrics/../etc/passwd", 404, ""),
@@ -132,4 +137,45 @@ async fn all_hops_are_told_to_one_at_a_time() {
     assert!(futures_util::poll!(&mut first).is_pending());
     assert_eq!(ask(pages).await.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(*store.0.lock().expect("no panic"), [WantedHops { forwarding: true, most: 7 }]);
+}
+
+#[tokio::test]
+async fn triplets_are_told_and_changed_by_hand() {
+    let clock = crate::clock::system();
+    let store_metrics = crate::store::Metrics::register(&Registry::new()).expect("registered once");
+    let store =
+        Arc::new(crate::store::MemoryStore::new(&crate::store::Settings::default(), clock.clone(), store_metrics));
+    let settings = Box::new(crate::checks::greylist::Settings::default);
+    let desk = Arc::new(greylist::Desk { store, settings, clock });
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let (address, stop) = (listener.local_addr().expect("bound"), CancellationToken::new());
+    let health = Arc::new(Fixed(Mutex::new(READY)));
+    let registry = metrics::registry().expect("constant names");
+    let pages = Pages::new(registry, health, None).with_greylist(Some(desk));
+    tokio::spawn(run(listener, pages, stop.clone()));
+    let post = async |page: &str, kind: &str, body: &str| {
+        let mut stream = TcpStream::connect(address).await.expect("connect");
+        let head = format!("POST {page} HTTP/1.0\r\nContent-Type: {kind}\r\nContent-Length: {}", body.len());
+        stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await.expect("write");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("read");
+        answer
+    };
+    let meant = r#"{"client":"192.0.2.7","sender":"a@x.example","recipient":"b@ours.example"}"#;
+    let json = "application/json";
+    let show = "GET /greylist/show?client=192.0.2.99&sender=a%40x.example&recipient=B%40ours.example";
+    assert!(request(address, show).await.ends_with("\r\n\r\n[]"));
+    // A form is what a web page could send.
+    assert!(post("/greylist/pass", "text/plain", meant).await.contains(" 415 "));
+    assert!(post("/greylist/pass", json, r#"{"sender":"a@x.example"}"#).await.contains(" 400 "));
+    assert!(post("/greylist/pass", json, r#"{"client":"nobody"}"#).await.contains(" 400 "));
+    assert!(post("/greylist/pass", json, meant).await.contains("by hand"));
+    let told = request(address, show).await;
+    assert!(told.contains(r#""holder":"192.0.2.0""#) && told.contains(r#""state":"by hand""#), "{told}");
+    assert!(request(address, "GET /greylist").await.contains("by hand"));
+    let key = told.split(r#""key":""#).nth(1).and_then(|rest| rest.split('"').next()).expect("a key");
+    assert!(request(address, &format!("GET /greylist/show?key={key}")).await.contains("by hand"));
+    assert!(post("/greylist/drop", json, &format!(r#"{{"key":"{key}"}}"#)).await.ends_with("[]"));
+    assert!(request(address, "GET /greylist").await.ends_with("[]"));
+    stop.cancel();
 }

@@ -1,12 +1,14 @@
 //! The files in `rules/`: what judges, as it is written.
 
 mod authentication;
+mod greylist;
 mod lists;
 mod policy;
 mod trust;
 mod weights;
 
 pub use authentication::*;
+pub use greylist::*;
 pub use lists::*;
 pub use policy::*;
 pub use trust::*;

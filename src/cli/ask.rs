@@ -4,14 +4,21 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use crate::store::WantedHops;
-use crate::telemetry::admin::hop::Hop;
+use serde::de::DeserializeOwned;
 
 /// How long the proxy may take to be reached, and how long to say the next thing.
 const CONNECT: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// No answer is larger.
 const LARGEST: u64 = 256 << 20;
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Request {
+    target: String,
+    /// JSON to POST.
+    body: Option<String>,
+}
 
 /// Why there is no answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,13 +29,38 @@ pub(super) enum Refused {
     Answer(String),
 }
 
-/// What the proxy with admin pages at `address` knows of the hops that are `wanted`.
-pub(super) fn hops(address: SocketAddr, wanted: WantedHops) -> Result<Vec<Hop>, Refused> {
+impl Request {
+    /// For a page that tells.
+    pub(super) fn get(target: String) -> Self {
+        Self { target, body: None }
+    }
+
+    /// For a page that changes something.
+    pub(super) fn post(target: String, body: String) -> Self {
+        Self { target, body: Some(body) }
+    }
+
+    /// 1.0: the answer ends where the connection does, and comes in one piece.
+    fn octets(&self, address: SocketAddr) -> String {
+        let target = &self.target;
+        match &self.body {
+            None => format!("GET {target} HTTP/1.0\r\nHost: {address}\r\n\r\n"),
+            Some(body) => format!(
+                "POST {target} HTTP/1.0\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+                 Content-Length: {}\r\n\r\n{body}",
+                body.len()
+            ),
+        }
+    }
+}
+
+/// What the proxy with admin pages at `address` answers.
+pub(super) fn ask<T: DeserializeOwned>(address: SocketAddr, request: &Request) -> Result<T, Refused> {
     let address = reachable(address);
     let nobody = |why: io::Error| Refused::Nobody(format!("no proxy answers at {address} ({why})"));
     let stream = TcpStream::connect_timeout(&address, CONNECT).map_err(nobody)?;
     let strange = |why: String| Refused::Answer(format!("{address} does not answer as a proxy of ours: {why}"));
-    let answer = exchange(stream, address, wanted).map_err(|why| strange(why.to_string()))?;
+    let answer = exchange(stream, address, request).map_err(|why| strange(why.to_string()))?;
     let body = body(&answer).map_err(strange)?;
     serde_json::from_slice(body).map_err(|why| strange(why.to_string()))
 }
@@ -43,12 +75,10 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn exchange(mut stream: TcpStream, address: SocketAddr, wanted: WantedHops) -> io::Result<Vec<u8>> {
+fn exchange(mut stream: TcpStream, address: SocketAddr, request: &Request) -> io::Result<Vec<u8>> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    // 1.0: the answer ends where the connection does, and comes in one piece.
-    let target = format!("/forwarders?all={}&limit={}", !wanted.forwarding, wanted.most);
-    stream.write_all(format!("GET {target} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
+    stream.write_all(request.octets(address).as_bytes())?;
     let mut answer = Vec::new();
     stream.take(LARGEST).read_to_end(&mut answer)?;
     Ok(answer)

@@ -1,0 +1,289 @@
+//! The checks: they ask the store, and tell it what became of the transaction.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::key::{Sender, recipient_key, sender_key};
+use super::{Settings, Standing, judge};
+use crate::checks::auth::Authenticator;
+use crate::checks::client_name::ClientNames;
+use crate::checks::site::Site;
+use crate::checks::{Check, Fate};
+use crate::facts::{ClientName, MailFacts, MessageFacts, RcptFacts};
+use crate::scoring::{CheckError, CheckName, Finding, Outcome, Skip, Spec, Symbol};
+use crate::smtp::ForwardPath;
+use crate::store::{Greylist, StoreError, TripletEvent, TripletKey};
+use crate::units::is_local_scope;
+use crate::verdict::Verdict;
+
+const AFTER_MESSAGE: [&str; 4] = ["GREYLIST_NEW", "GREYLIST_EARLY", "GREYLIST_KNOWN", "GREYLIST_EXEMPT"];
+const AT_RCPT: [&str; 2] = ["GREYLIST_RCPT_NEW", "GREYLIST_RCPT_EARLY"];
+
+/// What both checks ask.
+#[derive(Clone)]
+pub struct Ports {
+    /// What is remembered; `None`: nothing, and nobody is greylisted.
+    pub store: Option<Arc<dyn Greylist>>,
+    /// Who authenticates the sender.
+    pub authenticator: Arc<Authenticator>,
+    /// Confirmed names of clients.
+    pub names: ClientNames,
+    /// Our own machines, whose mail is never delayed.
+    pub site: Arc<Site>,
+}
+
+/// Before the message: about one recipient, and never for the null reverse-path (DECISIONS 20).
+pub struct AtRcpt {
+    desk: Desk,
+    spec: Spec,
+}
+
+/// After the message: about all recipients that are left, because one reply serves them all.
+pub struct AfterMessage {
+    desk: Desk,
+    spec: Spec,
+}
+
+/// What both do.
+struct Desk {
+    settings: Arc<Settings>,
+    ports: Ports,
+}
+
+impl AtRcpt {
+    /// Delays nobody by itself.
+    pub fn new(settings: Arc<Settings>, ports: Ports) -> Self {
+        Self { desk: Desk { settings, ports }, spec: spec("greylist.rcpt", &AT_RCPT) }
+    }
+}
+
+impl AfterMessage {
+    /// Delays nobody by itself.
+    pub fn new(settings: Arc<Settings>, ports: Ports) -> Self {
+        Self { desk: Desk { settings, ports }, spec: spec("greylist", &AFTER_MESSAGE) }
+    }
+}
+
+impl Check for AtRcpt {
+    type Facts = RcptFacts;
+
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    async fn run(&self, facts: &RcptFacts) -> Outcome {
+        let Some(store) = self.desk.ports.store.as_ref().filter(|_| !facts.mail.reverse_path.is_null()) else {
+            return Outcome::Skipped(Skip::NotApplicable);
+        };
+        if self.desk.is_ours(&facts.mail) {
+            return Outcome::Skipped(Skip::Trusted);
+        }
+        self.desk.ports.authenticator.spf_of_mail(&facts.mail).await;
+        let sender = self.desk.sender_at_rcpt(&facts.mail);
+        let recipients = std::slice::from_ref(&facts.forward_path);
+        if self.desk.exemption(&facts.mail, &sender, recipients).await.is_some() {
+            return Outcome::Clear;
+        }
+        match self.desk.standings(&**store, &facts.mail, &sender, recipients).await {
+            Ok(standings) => {
+                outcome(&self.desk.settings, &standings, [Some("GREYLIST_RCPT_NEW"), Some("GREYLIST_RCPT_EARLY"), None])
+            }
+            Err(why) => Outcome::Failed(CheckError::Store(why.to_string())),
+        }
+    }
+
+    fn remembers(&self) -> bool {
+        self.desk.ports.store.is_some()
+    }
+
+    async fn remember(&self, facts: &RcptFacts, fate: &Fate) {
+        // Whoever was not refused here is the other check's.
+        let refused = fate.refused.iter().find(|(index, _)| *index == facts.index);
+        let (Some((_, verdict)), false) = (refused, facts.mail.reverse_path.is_null()) else { return };
+        let sender = self.desk.sender_at_rcpt(&facts.mail);
+        let fate = Fate { verdict: *verdict, abandoned: false, ..fate.clone() };
+        self.desk.note(&facts.mail, &sender, std::slice::from_ref(&facts.forward_path), &fate).await;
+    }
+}
+
+impl Check for AfterMessage {
+    type Facts = MessageFacts;
+
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    async fn run(&self, facts: &MessageFacts) -> Outcome {
+        let Some(store) = &self.desk.ports.store else { return Outcome::Skipped(Skip::NotApplicable) };
+        if self.desk.is_ours(&facts.mail) {
+            return Outcome::Skipped(Skip::Trusted);
+        }
+        let authenticator = &self.desk.ports.authenticator;
+        authenticator.author(facts).await;
+        tokio::join!(authenticator.spf_of_mail(&facts.mail), authenticator.dkim(facts));
+        let sender = self.desk.sender(facts);
+        if let Some(why) = self.desk.exemption(&facts.mail, &sender, &facts.recipients).await {
+            return Outcome::Found(vec![Finding::new(Symbol::known("GREYLIST_EXEMPT"), why)]);
+        }
+        match self.desk.standings(&**store, &facts.mail, &sender, &facts.recipients).await {
+            Ok(standings) => outcome(
+                &self.desk.settings,
+                &standings,
+                [Some("GREYLIST_NEW"), Some("GREYLIST_EARLY"), Some("GREYLIST_KNOWN")],
+            ),
+            Err(why) => Outcome::Failed(CheckError::Store(why.to_string())),
+        }
+    }
+
+    fn remembers(&self) -> bool {
+        self.desk.ports.store.is_some()
+    }
+
+    async fn remember(&self, facts: &MessageFacts, fate: &Fate) {
+        self.desk.note(&facts.mail, &self.desk.sender(facts), &facts.recipients, fate).await;
+    }
+}
+
+impl Desk {
+    /// True for clients whose mail is our own users', or that no public network has.
+    fn is_ours(&self, mail: &MailFacts) -> bool {
+        let client = mail.helo.client.addr;
+        is_local_scope(client) || self.ports.site.networks.contains(client)
+    }
+
+    /// Who sends, as far as others have found out.
+    fn sender(&self, facts: &MessageFacts) -> Sender {
+        let mail = &facts.mail;
+        Sender::new(&self.settings, mail.helo.client.addr, mail.spf.get(), facts.dkim.get(), facts.author.get())
+    }
+
+    fn sender_at_rcpt(&self, mail: &MailFacts) -> Sender {
+        Sender::new(&self.settings, mail.helo.client.addr, mail.spf.get(), None, None)
+    }
+
+    /// Why this mail is never delayed, if it is not.
+    async fn exemption(&self, mail: &MailFacts, sender: &Sender, recipients: &[ForwardPath]) -> Option<String> {
+        let exempt = &self.settings.exempt;
+        let client = &mail.helo.client;
+        if exempt.networks.contains(client.addr) {
+            return Some(format!("client {}", client.addr));
+        }
+        if let Some(domain) = sender.domains.iter().find(|domain| exempt.domains.contains(domain)) {
+            return Some(format!("{domain} is authenticated"));
+        }
+        if recipients.iter().any(|recipient| exempt.recipients.contains(recipient)) {
+            return Some("a recipient wants mail at once".to_owned());
+        }
+        if exempt.client_names.is_empty() {
+            return None;
+        }
+        match self.ports.names.of(client).await {
+            Ok(Some(ClientName::Confirmed(name))) if exempt.client_names.contains(&name) => {
+                Some(format!("client {name}"))
+            }
+            _ => None,
+        }
+    }
+
+    /// How we stand with the sender for each of `recipients`; one question to the store.
+    async fn standings(
+        &self,
+        store: &dyn Greylist,
+        mail: &MailFacts,
+        sender: &Sender,
+        recipients: &[ForwardPath],
+    ) -> Result<Vec<Standing>, StoreError> {
+        let secret = store.greylist_secret();
+        let holders: Vec<_> = sender.all_holders().iter().map(|origin| origin.holder(&secret)).collect();
+        let mut keys: Vec<TripletKey> = holders.iter().map(|holder| TripletKey::of_holder(*holder)).collect();
+        for recipient in recipients {
+            let (from, to) = (sender_key(&mail.reverse_path, recipient), recipient_key(recipient));
+            keys.extend(holders.iter().map(|holder| TripletKey::new(&secret, *holder, &from, &to)));
+        }
+        let known = store.greylist_look(&keys, mail.at).await?;
+        let (of_holders, of_triplets) = known.split_at_checked(holders.len()).unwrap_or((&known, &[]));
+        let of_recipient = |triplets: &[Option<_>]| {
+            let pairs = of_holders.iter().zip(triplets);
+            let standings =
+                pairs.map(|(holder, triplet)| judge(&self.settings, mail.at, holder.as_ref(), triplet.as_ref()));
+            standings.max().unwrap_or(Standing::New)
+        };
+        Ok(of_triplets.chunks(holders.len().max(1)).map(of_recipient).collect())
+    }
+
+    /// Remembers what became of a transaction.
+    async fn note(&self, mail: &MailFacts, sender: &Sender, recipients: &[ForwardPath], fate: &Fate) {
+        let Some(store) = &self.ports.store else { return };
+        let (Some((triplets, altogether)), false) = (consequences(&self.settings, fate), self.is_ours(mail)) else {
+            return;
+        };
+        let secret = store.greylist_secret();
+        // What was delivered counts wherever something is remembered; anything else once.
+        let origins = match triplets {
+            TripletEvent::Attempt(_) => sender.holders(),
+            _ => sender.all_holders(),
+        };
+        let mut events = Vec::new();
+        for recipient in recipients {
+            let (from, to) = (sender_key(&mail.reverse_path, recipient), recipient_key(recipient));
+            let keys = origins.iter().map(|origin| TripletKey::new(&secret, origin.holder(&secret), &from, &to));
+            events.extend(keys.map(|key| (key, triplets)));
+        }
+        if let Some(event) = altogether {
+            let holders = sender.holders();
+            events.extend(holders.iter().map(|origin| (TripletKey::of_holder(origin.holder(&secret)), event)));
+        }
+        // A failure was counted and logged where it happened; there is nothing to do about it here.
+        let _ = store.greylist_note(events, mail.at).await;
+    }
+}
+
+/// What follows from a fate for the triplets, and for the sender altogether.
+fn consequences(settings: &Settings, fate: &Fate) -> Option<(TripletEvent, Option<TripletEvent>)> {
+    let is_taken = (200..300).contains(&fate.reply_code);
+    let (window, lifetime) = (settings.window, settings.lifetime);
+    match fate.verdict {
+        _ if fate.abandoned => None,
+        Verdict::Defer => Some((TripletEvent::Attempt(window), None)),
+        Verdict::Reject => Some((TripletEvent::Spam, Some(TripletEvent::Spam))),
+        // It has waited for its triplet; but mail that is marked earns nothing, and costs what was earned.
+        Verdict::Forward if is_taken && fate.tagged => {
+            Some((TripletEvent::Delivery(lifetime), Some(TripletEvent::Spam)))
+        }
+        Verdict::Forward if is_taken => Some((TripletEvent::Delivery(lifetime), Some(TripletEvent::Credit(lifetime)))),
+        // The backend did not want it, or not yet.
+        Verdict::Forward => None,
+    }
+}
+
+/// One symbol for all recipients: whoever is known to one of them is not kept waiting by the others.
+fn outcome(settings: &Settings, standings: &[Standing], symbols: [Option<&'static str>; 3]) -> Outcome {
+    let [new, early, known] = symbols;
+    let Some(best) = standings.iter().max() else { return Outcome::Skipped(Skip::NotApplicable) };
+    let longest = standings.iter().map(|standing| standing.wait(settings)).max().unwrap_or_default();
+    let (symbol, evidence) = match best {
+        Standing::New => (new, wait(longest)),
+        Standing::Early { .. } => (early, wait(longest)),
+        Standing::Retried { age } => (known, format!("came again after {} s", age.as_secs())),
+        Standing::Delivered { messages } => (known, format!("has delivered {messages} before")),
+        Standing::Passes { messages } => (known, format!("passes after {messages} deliveries")),
+        Standing::ByHand => (known, "passes by hand".to_owned()),
+    };
+    match symbol {
+        Some(symbol) => Outcome::Found(vec![Finding::new(Symbol::known(symbol), evidence)]),
+        None => Outcome::Clear,
+    }
+}
+
+/// Whole seconds, rounded up: who comes then is in time.
+fn wait(time: Duration) -> String {
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    format!("greylisted, try again in {seconds} seconds")
+}
+
+fn spec(name: &str, symbols: &[&'static str]) -> Spec {
+    Spec { name: CheckName::new(name), emits: symbols.iter().copied().map(Symbol::known).collect(), exclusive: true }
+}
+
+#[cfg(test)]
+mod tests;

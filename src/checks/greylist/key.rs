@@ -1,0 +1,236 @@
+//! Whose a triplet is, and the forms of its two paths that stand for all that are alike.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::Settings;
+use crate::facts::{AuthResult, Author, Dkim, Spf};
+use crate::smtp::{ForwardPath, ReversePath};
+use crate::store::{Holder, Secret, TripletKey};
+use crate::units::{canonical, registered_domain};
+
+/// Domains of one sender that hold its triplets; further ones say nothing new.
+const DOMAINS: usize = 3;
+/// What separates the parts of a local part.
+const SEPARATORS: [char; 6] = ['-', '_', '.', '=', '+', '/'];
+/// What stands for a part that differs from message to message.
+const CHANGING: &str = "#";
+/// A part that long is no word.
+const LONGEST_WORD: usize = 20;
+
+/// Who sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// The client's network.
+    pub network: IpNet,
+    /// The registered domains that authenticate it, the surest first.
+    pub domains: Vec<String>,
+}
+
+/// One holder of triplets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin<'s> {
+    /// A network.
+    Network(IpNet),
+    /// An authenticated domain.
+    Domain(&'s str),
+}
+
+impl Sender {
+    /// The sender as far as it is known: SPF from MAIL on, DKIM and the author with the message.
+    pub fn new(
+        settings: &Settings,
+        client: IpAddr,
+        spf: Option<&Spf>,
+        dkim: Option<&Dkim>,
+        author: Option<&Author>,
+    ) -> Self {
+        let mut domains: Vec<String> = Vec::new();
+        let mut add = |domain: &str| {
+            let domain = registered_domain(domain).unwrap_or(domain);
+            let is_new = !domains.iter().any(|known| known == domain);
+            if is_new && domains.len() < DOMAINS && !domain.is_empty() && !settings.shared.contains(domain) {
+                domains.push(domain.to_owned());
+            }
+        };
+        if let Some(spf) = spf.filter(|spf| spf.result == AuthResult::Pass && !spf.permissive) {
+            add(&spf.domain);
+        }
+        let signed = |signature: &&crate::facts::Signature| {
+            signature.signs_from && !signature.partial_body && !signature.testing
+        };
+        let signers = || dkim.into_iter().flat_map(Dkim::passed).filter(signed).map(|signature| &*signature.domain);
+        let author = author.and_then(Author::domain).map(|domain| registered_domain(domain).unwrap_or(domain));
+        signers().filter(|domain| registered_domain(domain) == author).for_each(&mut add);
+        signers().for_each(&mut add);
+        Self { network: network(settings, client), domains }
+    }
+
+    /// Who holds what this sender does: its domains, or where it has none its network.
+    pub fn holders(&self) -> Vec<Origin<'_>> {
+        match self.domains.is_empty() {
+            true => vec![Origin::Network(self.network)],
+            false => self.domains.iter().map(|domain| Origin::Domain(domain)).collect(),
+        }
+    }
+
+    /// Who may hold what it did before: it may not have been authenticated then.
+    pub fn all_holders(&self) -> Vec<Origin<'_>> {
+        let domains = self.domains.iter().map(|domain| Origin::Domain(domain));
+        domains.chain([Origin::Network(self.network)]).collect()
+    }
+}
+
+impl Origin<'_> {
+    /// As the store knows it.
+    pub fn holder(&self, secret: &Secret) -> Holder {
+        match self {
+            Self::Network(network) => Holder::network(network.addr()),
+            Self::Domain(domain) => Holder::domain(secret, domain),
+        }
+    }
+}
+
+/// The network of a client.
+fn network(settings: &Settings, client: IpAddr) -> IpNet {
+    let client = canonical(client);
+    let prefix = if client.is_ipv4() { settings.ipv4_prefix.min(32) } else { settings.ipv6_prefix.min(64) };
+    IpNet::new(client, prefix).expect("no more bits than an address has").trunc()
+}
+
+/// What an operator means: `client` is an address or an authenticated domain; with sender and recipient it
+/// is a triplet, without them the sender altogether.
+///
+/// # Errors
+/// Something is no address.
+pub fn keys_of(
+    settings: &Settings,
+    secret: &Secret,
+    client: &str,
+    paths: Option<(&str, &str)>,
+) -> Result<TripletKey, String> {
+    let domain;
+    let origin = match client.parse::<IpAddr>() {
+        Ok(address) => Origin::Network(network(settings, address)),
+        Err(_) => {
+            let name = idna::domain_to_ascii(client).ok().filter(|name| name.contains('.') && !name.contains('/'));
+            let name = name.ok_or_else(|| format!("`{client}` is neither an address nor a domain"))?;
+            domain = registered_domain(&name).unwrap_or(&name).to_owned();
+            Origin::Domain(&domain)
+        }
+    };
+    let holder = origin.holder(secret);
+    let Some((sender, recipient)) = paths else { return Ok(TripletKey::of_holder(holder)) };
+    let bare = |path: &str| path.trim_start_matches('<').trim_end_matches('>').to_owned();
+    let reverse_path = ReversePath::parse(&bare(sender)).map_err(|why| format!("`{sender}`: {why}"))?;
+    let forward_path = ForwardPath::parse(&bare(recipient)).map_err(|why| format!("`{recipient}`: {why}"))?;
+    let sender = sender_key(&reverse_path, &forward_path);
+    Ok(TripletKey::new(secret, holder, &sender, &recipient_key(&forward_path)))
+}
+
+/// A forward-path as mail servers compare it.
+pub fn recipient_key(path: &ForwardPath) -> String {
+    match path {
+        ForwardPath::Postmaster(_) => "postmaster".to_owned(),
+        ForwardPath::Mailbox(mailbox) => {
+            format!("{}@{}", mailbox.unquoted_local().to_lowercase(), mailbox.domain().to_ascii_lower())
+        }
+    }
+}
+
+/// A reverse-path without what changes from message to message: tags, numbers and tokens, signatures of
+/// BATV, hashes and time stamps of SRS, and the recipient that VERP writes into it.
+pub fn sender_key(path: &ReversePath, recipient: &ForwardPath) -> String {
+    let Some(mailbox) = path.mailbox() else { return "<>".to_owned() };
+    let local = mailbox.unquoted_local().to_lowercase();
+    let domain = mailbox.domain().to_ascii_lower();
+    let local = match rewritten(&local) {
+        Some(original) => original,
+        None => {
+            let local = unsigned(&local).to_owned();
+            let local = match recipient.mailbox() {
+                Some(_) => without_recipient(&local, &recipient_key(recipient)),
+                None => local,
+            };
+            let end = local.find('+').filter(|at| *at > 0).unwrap_or(local.len());
+            folded(local.get(..end).unwrap_or(&local))
+        }
+    };
+    let domain = if domain.starts_with('[') { domain } else { folded(&domain) };
+    format!("{local}@{domain}")
+}
+
+/// SRS: who sent it first, and through whom it came (`SRS0=hash=time=domain=local`, `SRS1=hash=hop==...`).
+fn rewritten(local: &str) -> Option<String> {
+    let rest = local.strip_prefix("srs").filter(|rest| rest.starts_with(['0', '1']))?;
+    let (kind, rest) = rest.split_at_checked(1)?;
+    let rest = rest.strip_prefix(['=', '+', '-'])?;
+    let (through, rest) = match kind {
+        "1" => {
+            let (_hash, rest) = rest.split_once('=')?;
+            let (hop, rest) =
+                rest.split_once("==").or_else(|| rest.split_once("=+")).or_else(|| rest.split_once("=-"))?;
+            (hop, rest)
+        }
+        _ => ("", rest),
+    };
+    let mut parts = rest.splitn(4, '=');
+    let (_hash, _time) = (parts.next()?, parts.next()?);
+    let (domain, original) = (parts.next()?, parts.next()?);
+    Some(format!("srs={through}={domain}={}", folded(original)))
+}
+
+/// BATV: `prvs=0123456789=user`, and what others made of it (`btv1==tag==user`, `msprvs1=tag=user`).
+fn unsigned(local: &str) -> &str {
+    let Some((scheme, rest)) = local.split_once('=') else { return local };
+    let scheme = scheme.trim_end_matches(|c: char| c.is_ascii_digit());
+    if !scheme.ends_with("prvs") && scheme != "btv" {
+        return local;
+    }
+    let rest = rest.trim_start_matches('=');
+    let Some((first, second)) = rest.split_once('=') else { return local };
+    let second = second.trim_start_matches('=');
+    // Old drafts have the tag behind the name.
+    if is_changing(second) && !is_changing(first) { first } else { second }
+}
+
+/// VERP: `list-return-17-user=ours.example`.
+fn without_recipient(local: &str, recipient: &str) -> String {
+    let written = recipient.replacen('@', "=", 1);
+    match local.find(&written) {
+        Some(at) if !written.is_empty() => local.replacen(&written, if at == 0 { CHANGING } else { "*" }, 1),
+        _ => local.to_owned(),
+    }
+}
+
+/// Parts that change become one `#`, however many of them stand side by side.
+fn folded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut after_changing = false;
+    while !rest.is_empty() {
+        let end = rest.find(SEPARATORS).unwrap_or(rest.len());
+        let (part, behind) = rest.split_at(end);
+        let separator = behind.chars().next().filter(|_| !behind.is_empty());
+        rest = separator.map_or("", |c| behind.get(c.len_utf8()..).unwrap_or_default());
+        let changes = is_changing(part);
+        if !(changes && after_changing) {
+            out.push_str(if changes { CHANGING } else { part });
+            out.extend(separator);
+        }
+        after_changing = changes;
+    }
+    out.trim_end_matches(SEPARATORS).to_owned()
+}
+
+/// A number, a hexadecimal token, a mixture of letters and digits, or something too long to be a word.
+fn is_changing(part: &str) -> bool {
+    let digits = part.bytes().filter(u8::is_ascii_digit).count();
+    let all_hex = part.bytes().all(|octet| octet.is_ascii_hexdigit());
+    let length = part.chars().count();
+    digits > 0 && (digits == length || all_hex && length >= 4 || digits >= 2 && length >= 8) || length >= LONGEST_WORD
+}
+
+#[cfg(test)]
+mod tests;
