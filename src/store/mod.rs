@@ -4,12 +4,15 @@
 //! Every operation is atomic and bounded. Failure: [`StoreError`] costs memory, never mail; whoever gets
 //! one has nothing to do about it, because it was counted and logged already.
 
+mod campaigns;
 pub mod embedded;
 mod greylist;
 mod ledger;
 pub mod memory;
 mod metrics;
+mod rates;
 mod record;
+mod reputation;
 mod triplets;
 
 use std::net::IpAddr;
@@ -19,11 +22,14 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 
+pub use campaigns::{Campaign, CampaignId, CampaignSighting, Campaigns, Fingerprint, Learned};
 pub use embedded::{EmbeddedStore, OpenError};
 pub use greylist::{Greylist, Holder, Secret, TripletEvent, TripletKey, TripletRecord, WantedTriplets};
 pub use memory::MemoryStore;
 pub use metrics::Metrics;
+pub use rates::{Allowance, RateKey, Rates, Taken, Taking};
 pub use record::AUTHOR_DOMAINS;
+pub use reputation::{Fading, ReputationRecord, Reputations, Reputed};
 
 use serde::{Deserialize, Serialize};
 
