@@ -10,10 +10,10 @@ use futures_util::future::{self, BoxFuture};
 use super::ledger::{Bounds, Counted, Kept, Ledger, Medium, NamedHop, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
 use super::record::{Hop, Report, RowKey};
-use super::triplets::Triplets;
+use super::triplets::{Count, Triplets};
 use super::{
-    DmarcBatch, DmarcObservation, Forwarders, Greylist, HopRecord, Reports, Secret, Settings, Sighting, Store,
-    StoreError, TripletEvent, TripletKey, TripletRecord, WantedHops, WantedTriplets,
+    DmarcBatch, DmarcObservation, Forwarders, Greylist, HopRecord, Info, Reports, Secret, Settings, Sighting, Store,
+    StoreError, TableInfo, TripletEvent, TripletKey, TripletRecord, Upkeep, WantedHops, WantedTriplets,
 };
 use crate::clock::{Clock, seconds};
 
@@ -156,6 +156,22 @@ impl Greylist for MemoryStore {
     ) -> BoxFuture<'_, Result<Vec<(TripletKey, TripletRecord)>, StoreError>> {
         self.metrics.count(Operation::GreylistList, Outcome::Ok);
         Box::pin(async move { Ok(self.triplets.list(wanted, at).await) })
+    }
+}
+
+impl Upkeep for MemoryStore {
+    fn info(&self) -> BoxFuture<'_, Result<Info, StoreError>> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let Shelves { hops, reports, rows, .. } = &inner.shelves;
+        let mut tables = vec![
+            TableInfo::in_memory("hops", hops.len()),
+            TableInfo::in_memory("dmarc_reports", reports.len()),
+            TableInfo::in_memory("dmarc_rows", rows.len()),
+        ];
+        drop(inner);
+        let Count { waiting, confirmed, .. } = self.triplets.lock().count();
+        tables.push(TableInfo::in_memory("greylist", waiting + confirmed));
+        Box::pin(future::ready(Ok(Info { home: "memory".to_owned(), tables, ..Info::default() })))
     }
 }
 
