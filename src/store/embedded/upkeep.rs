@@ -129,7 +129,7 @@ impl<K: Key + Sync, V: Value + Sync> Kept for Table<K, V> {
         // The library takes for granted that octets are of the table's types, and panics where they are not.
         let put = catch_unwind(AssertUnwindSafe(|| -> Result<(), Error> {
             let mut table = transaction.open_table(self.0)?;
-            table.insert(&K::from_bytes(key), &V::from_bytes(value))?;
+            table.insert(K::from_bytes(key), V::from_bytes(value))?;
             Ok(())
         }));
         match put {
