@@ -8,11 +8,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use gatepost::checks::greylist::{Sender, Settings, judge, recipient_key, sender_key};
+use gatepost::checks::client_name::ClientNames;
+use gatepost::checks::greylist::{AfterMessage, Ports};
+use gatepost::checks::{Check, auth};
 use gatepost::clock;
-use gatepost::facts::{AuthResult, Spf};
-use gatepost::smtp::{ForwardPath, ReversePath};
-use gatepost::store::{self, Greylist, MemoryStore, TripletEvent, TripletKey};
+use gatepost::dns::FixedDns;
+use gatepost::facts::{AuthResult, ClientFacts, Dkim, HeloFacts, MailFacts, MessageFacts, Signature, Spf};
+use gatepost::message::Message;
+use gatepost::scoring::Symbol;
+use gatepost::smtp::{ForwardPath, HeloName, Params, ReversePath};
+use gatepost::store::{self, MemoryStore};
+use gatepost::verdict::Verdict;
 
 /// Everybody who ever writes here.
 const RECIPIENT: &str = "user@ours.example";
@@ -25,8 +31,18 @@ struct Attempt {
     client: IpAddr,
     from: String,
     to: String,
-    /// The domain that SPF authenticates.
-    authenticated: Option<&'static str>,
+    /// What authenticates it.
+    authenticated: Authenticated,
+}
+
+/// What authenticates an attempt.
+#[derive(Clone, Copy, Debug)]
+enum Authenticated {
+    Nothing,
+    /// Nothing that could be found out: DNS failed.
+    Unknown,
+    Spf(&'static str),
+    Dkim(&'static str),
 }
 
 /// How somebody sends.
@@ -57,7 +73,8 @@ fn scattered(message: u64, retry: u64) -> u64 {
     (message * 31 + retry + 7).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 24
 }
 
-fn attempt(client: IpAddr, from: String, authenticated: Option<&'static str>) -> Attempt {
+fn attempt(client: IpAddr, from: String, spf: Option<&'static str>) -> Attempt {
+    let authenticated = spf.map_or(Authenticated::Nothing, Authenticated::Spf);
     Attempt { client, from, to: RECIPIENT.to_owned(), authenticated }
 }
 
@@ -92,6 +109,26 @@ fn fleet() -> Vec<Behaviour> {
             attempt: |message, retry| {
                 let client = v4(100 + scattered(message, retry) % 16, scattered(message, retry) >> 8, 1);
                 attempt(client, "carol@pool.example".into(), Some("pool.example"))
+            },
+        },
+        Behaviour {
+            name: "pool that signs, without SPF",
+            honest: true,
+            retries: hasty_then_slow(),
+            attempt: |message, retry| {
+                let client = v4(160 + scattered(message, retry) % 16, scattered(message, retry) >> 8, 1);
+                let authenticated = Authenticated::Dkim("signs.example");
+                Attempt { authenticated, ..attempt(client, "fay@signs.example".into(), None) }
+            },
+        },
+        Behaviour {
+            name: "single MTA, DNS fails at its retry",
+            honest: true,
+            retries: patient(),
+            attempt: |_, retry| {
+                let domain = "flaky.example";
+                let authenticated = if retry == 1 { Authenticated::Unknown } else { Authenticated::Spf(domain) };
+                Attempt { authenticated, ..attempt(v4(1, 3, 1), "guy@flaky.example".into(), None) }
             },
         },
         Behaviour {
@@ -162,18 +199,24 @@ fn fleet() -> Vec<Behaviour> {
     ]
 }
 
-// What ours does, with the pure parts of the check and a real store.
+// What ours does: the check that the filter runs, and what it remembers.
 
 struct Ours {
-    settings: Settings,
-    store: Arc<MemoryStore>,
+    check: AfterMessage,
 }
 
 impl Ours {
     fn new() -> Self {
         let metrics = store::Metrics::register(&prometheus::Registry::new()).expect("registered once");
         let store = MemoryStore::new(&store::Settings::default(), clock::system(), metrics);
-        Self { settings: Settings::default(), store: Arc::new(store) }
+        let dns: Arc<FixedDns> = Arc::new(FixedDns::new());
+        let ports = Ports {
+            store: Some(Arc::new(store)),
+            authenticator: auth::Authenticator::new(auth::Settings::default(), dns.clone()),
+            names: ClientNames::new(1, dns),
+            site: Arc::default(),
+        };
+        Self { check: AfterMessage::new(Arc::default(), ports) }
     }
 }
 
@@ -181,33 +224,39 @@ fn time(at: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_790_000_000 + at)
 }
 
+fn facts(attempt: &Attempt, at: u64) -> MessageFacts {
+    let client = ClientFacts::new(attempt.client, "mx".into(), "mx.ours.example".into(), None);
+    let helo = HeloFacts::new(Arc::new(client), HeloName::parse(b"mail.example").expect("a name"), true, None);
+    let path = ReversePath::parse(&attempt.from).expect("a path");
+    let spf = match attempt.authenticated {
+        Authenticated::Spf(domain) => Spf::new(AuthResult::Pass, domain, ""),
+        Authenticated::Unknown => Spf::new(AuthResult::TempError, "", ""),
+        Authenticated::Nothing | Authenticated::Dkim(_) => Spf::new(AuthResult::None, "", ""),
+    };
+    let mail = MailFacts { spf: spf.into(), ..MailFacts::new(Arc::new(helo), path, Params::default(), time(at)) };
+    let signatures = match attempt.authenticated {
+        Authenticated::Dkim(domain) => vec![Signature { signs_from: true, ..Signature::new(AuthResult::Pass, domain) }],
+        _ => Vec::new(),
+    };
+    let dkim = Dkim { signatures, ..Dkim::default() };
+    let octets = format!("From: {}\r\n\r\nhello\r\n", attempt.from).into_bytes();
+    let len = octets.len() as u64;
+    let recipients = vec![ForwardPath::parse(&attempt.to).expect("a path")];
+    let message = MessageFacts::new(Arc::new(mail), recipients, Arc::new(Message::new(octets, len)), None);
+    MessageFacts { dkim: dkim.into(), ..message }
+}
+
 impl Filter for Ours {
     async fn passes(&mut self, attempt: &Attempt, _message: u64, at: u64) -> bool {
-        let spf = attempt.authenticated.map(|domain| Spf::new(AuthResult::Pass, domain, ""));
-        let sender = Sender::new(&self.settings, attempt.client, spf.as_ref(), None, None);
-        let to = ForwardPath::parse(&attempt.to).expect("a path");
-        let from = sender_key(&ReversePath::parse(&attempt.from).expect("a path"), &to);
-        let secret = self.store.greylist_secret();
-        let (mut best, mut events) = (false, Vec::new());
-        for origin in sender.all_holders() {
-            let holder = origin.holder(&secret);
-            let keys = [TripletKey::of_holder(holder), TripletKey::new(&secret, holder, &from, &recipient_key(&to))];
-            let known = self.store.greylist_look(&keys, time(at)).await.expect("memory");
-            best |= judge(&self.settings, time(at), known[0].as_ref(), known[1].as_ref()).is_known();
-        }
-        for origin in sender.holders() {
-            let holder = origin.holder(&secret);
-            let key = TripletKey::new(&secret, holder, &from, &recipient_key(&to));
-            match best {
-                true => events.extend([
-                    (key, TripletEvent::Delivery(self.settings.lifetime)),
-                    (TripletKey::of_holder(holder), TripletEvent::Credit(self.settings.lifetime)),
-                ]),
-                false => events.push((key, TripletEvent::Attempt(self.settings.window))),
-            }
-        }
-        self.store.greylist_note(events, time(at)).await.expect("memory");
-        best
+        let facts = facts(attempt, at);
+        let outcome = self.check.run(&facts).await;
+        let passes = outcome.findings().iter().all(|finding| finding.symbol == Symbol::known("GREYLIST_KNOWN"));
+        let fate = match passes {
+            true => gatepost::checks::Fate::new(Verdict::Forward, 250, false),
+            false => gatepost::checks::Fate::new(Verdict::Defer, 450, false),
+        };
+        self.check.remember(&facts, &fate).await;
+        passes
     }
 }
 
@@ -329,7 +378,15 @@ async fn honest_senders_pass_and_authenticated_pools_are_never_delayed_twice() {
     }
     assert_eq!(worse, 0, "nobody honest waits longer than elsewhere");
     let delayed = |name: &str| results[name].iter().flatten().filter(|(delay, _)| *delay > 0).count();
-    for name in ["authenticated pool", "login codes from a pool", "VERP list", "IPv6 privacy addresses", "single MTA"] {
+    for name in [
+        "authenticated pool",
+        "pool that signs, without SPF",
+        "single MTA, DNS fails at its retry",
+        "login codes from a pool",
+        "VERP list",
+        "IPv6 privacy addresses",
+        "single MTA",
+    ] {
         assert_eq!(delayed(name), 1, "{name}: the first message alone is delayed");
         assert!(results[name].iter().flatten().all(|(_, times)| *times <= 1), "{name}: never twice");
     }

@@ -28,7 +28,7 @@ pub enum What {
     Show(One),
     /// Let one pass, from now on and until it has not been seen for `pass_days`.
     Pass(One),
-    /// Forget one: it is new again.
+    /// Forget a triplet, or what a sender has earned altogether; its triplets that have delivered stay known.
     Drop(One),
 }
 

@@ -1,7 +1,7 @@
 //! `gatepost store`: how full the store is; its file made as small as it can be, written down, and read back.
 //!
-//! One process at a time has the file open. The running proxy is asked first where it can answer; what concerns
-//! the whole contents, secrets included, is done with the file alone, and never over the network.
+//! One process at a time has the file open. The running proxy says how full it is; what concerns the whole contents,
+//! secrets included, is done with the file alone, and never over the network.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Write};
@@ -25,7 +25,7 @@ pub struct Arguments {
 pub enum What {
     /// Print how much is remembered, and what it takes.
     Info(Look),
-    /// Give room back to the system that the file does not need.
+    /// Give room back to the system that the file does not need. The proxy must not run.
     Compact(Common),
     /// Write all that the file holds as lines of JSON, its secrets included. The proxy must not run.
     Export(Export),
@@ -88,13 +88,12 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
     let config = check_config::load(&common.config)?.config;
     match &arguments.what {
         What::Info(look) => {
-            let info: Info = either(&config, &Request::get("/store".to_owned()), |path| Ok(embedded::info_of(path)?))?;
+            let info = info(&config)?;
             let text = if look.json { serde_json::to_string_pretty(&info)? + "\n" } else { text(&info) };
             Ok(write!(out, "{text}")?)
         }
         What::Compact(_) => {
-            let request = Request::post("/store/compact".to_owned(), "{}".to_owned());
-            let Compacted { before, after } = either(&config, &request, |path| Ok(embedded::compact(path)?))?;
+            let Compacted { before, after } = embedded::compact(file(&config)?)?;
             Ok(writeln!(out, "{before} octets before, {after} now")?)
         }
         What::Export(export) => {
@@ -121,20 +120,16 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
     }
 }
 
-/// The answer of the running proxy; if there is none, of the file.
-fn either<T: serde::de::DeserializeOwned>(
-    config: &Config,
-    request: &Request,
-    with_file: impl FnOnce(&Path) -> Result<T, Failed>,
-) -> Result<T, Failed> {
-    let nobody = match config.admin.map(|address| ask::ask(address, request)) {
-        Some(Ok(answer)) => return Ok(answer),
+/// What the running proxy says; if there is none, the file.
+fn info(config: &Config) -> Result<Info, Failed> {
+    let nobody = match config.admin.map(|address| ask::ask(address, &Request::get("/store".to_owned()))) {
+        Some(Ok(info)) => return Ok(info),
         Some(Err(Refused::Answer(why))) => return Err(Failed(why)),
         Some(Err(Refused::Nobody(why))) => why,
         None => "[admin] address is not set, so a running proxy cannot be asked".to_owned(),
     };
     let path = file(config).map_err(|Failed(why)| Failed(format!("{nobody}; {why}")))?;
-    with_file(path).map_err(|Failed(why)| Failed(format!("{nobody}; {why}")))
+    embedded::info_of(path).map_err(|why| Failed(format!("{nobody}; {why}")))
 }
 
 fn file(config: &Config) -> Result<&Path, Failed> {

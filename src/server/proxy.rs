@@ -26,7 +26,7 @@ use crate::reports::delivery::{ToBackend, ToFolder};
 use crate::reports::{self, Delivery, Schedule, Via};
 use crate::session::spool::Spool;
 use crate::session::{self, Incoming, Shared};
-use crate::store::{self, Greylist, Store};
+use crate::store::{self, Store};
 use crate::telemetry::admin::greylist::Desk;
 use crate::telemetry::log;
 
@@ -196,7 +196,7 @@ impl Proxy {
 
     /// What it remembers of greylisting, by the settings in force.
     pub fn greylist(self: &Arc<Self>) -> Option<Arc<Desk>> {
-        let store = self.ports.store.clone()? as Arc<dyn Greylist>;
+        let store = self.ports.store.clone()?;
         let proxy = Arc::downgrade(self);
         let settings = move || match proxy.upgrade() {
             Some(proxy) => {

@@ -11,7 +11,10 @@ use tempfile::TempDir;
 use super::*;
 use crate::clock::Clock;
 use crate::facts::{AuthResult, DmarcPolicy, DmarcRecord};
-use greylist::{triplets_are_looked_up_together_as_they_were_noted, triplets_of_one_network_displace_no_others};
+use greylist::{
+    triplets_are_looked_up_together_as_they_were_noted, triplets_of_one_network_displace_no_others,
+    what_triplets_were_told_is_believed_within_reason,
+};
 
 /// A clock that goes when it is told to.
 #[derive(Debug)]
@@ -427,5 +430,6 @@ battery! { Memory in memory, Embedded in embedded => [
     a_long_row_counts_as_several,
     what_is_beyond_all_measure_is_left_out,
     triplets_are_looked_up_together_as_they_were_noted,
+    what_triplets_were_told_is_believed_within_reason,
     triplets_of_one_network_displace_no_others,
 ] }

@@ -270,10 +270,6 @@ impl Upkeep for EmbeddedStore {
     fn info(&self) -> BoxFuture<'_, Result<Info, StoreError>> {
         Box::pin(self.with_file(File::info))
     }
-
-    fn compact(&self) -> BoxFuture<'_, Result<Compacted, StoreError>> {
-        Box::pin(self.with_file(File::compact))
-    }
 }
 
 impl Store for EmbeddedStore {
@@ -304,12 +300,15 @@ pub fn info_of(path: &Path) -> Result<Info, OpenError> {
     file::info_at(path)
 }
 
-/// Makes a file as small as it can be that no process has open; blocks.
+/// Makes a file as small as it can be that no process has open; blocks. What waits for the file would be
+/// forgotten meanwhile, so no proxy does it while it runs.
 ///
 /// # Errors
-/// If a process has it open, or it cannot be used.
+/// If there is none, a process has it open, or it cannot be used.
 pub fn compact(path: &Path) -> Result<Compacted, ArchiveError> {
-    Ok(File::open(path)?.compact()?)
+    let before = std::fs::metadata(path)?.len();
+    File::open(path)?.compact()?;
+    Ok(Compacted { before, after: std::fs::metadata(path)?.len() })
 }
 
 /// Writes all of a file that no process has open, as lines of text: how many entries; blocks.

@@ -62,7 +62,7 @@ pub enum TripletEvent {
     Attempt(Duration),
     /// It was delivered; counts only where something is remembered of it.
     Delivery(Duration),
-    /// The same, and remembered from now on.
+    /// The same, and remembered from now on; counts once an hour.
     Credit(Duration),
     /// It was spam: what it had earned is gone, but not what an operator gave.
     Spam,

@@ -28,6 +28,10 @@ const LISTED_AT_ONCE: usize = 4096;
 const LEAP: u64 = 6 * 3600;
 /// For so long.
 const DOUBT: u64 = 3600;
+/// Clocks of two processes, or of one before and after it was set, may differ by so much.
+const SKEW: u64 = 60;
+/// A holder earns one credit in this time, so that a few messages in a row earn no pass.
+pub(super) const CREDIT_INTERVAL: u64 = 3600;
 
 /// An entry, as compact as it can be: in seconds since 1970, good until 2106.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -359,18 +363,29 @@ impl Shelf {
 fn apply(known: Option<Entry>, event: TripletEvent, now: u64) -> Option<Entry> {
     let end = |keep: std::time::Duration| now.saturating_add(keep.as_secs());
     // Seen by a clock that had gone wrong, it would wait until then.
-    let known = known.filter(|entry| entry.is_confirmed() || u64::from(entry.first) <= now.saturating_add(DOUBT));
+    let known = known.filter(|entry| entry.is_confirmed() || u64::from(entry.first) <= now.saturating_add(SKEW));
     match event {
         TripletEvent::Attempt(keep) => {
-            let mut entry = known.unwrap_or_else(|| Entry::new(now, end(keep)));
+            // One that is too old, and not forgotten yet, must not keep who comes again new for ever.
+            let in_time = |entry: &Entry| entry.is_confirmed() || u64::from(entry.first) + keep.as_secs() >= now;
+            let mut entry = known.filter(in_time).unwrap_or_else(|| Entry::new(now, end(keep)));
             entry.attempts = entry.attempts.saturating_add(1);
             Some(Entry { last: short(now), ..entry })
         }
         TripletEvent::Delivery(_) if known.is_none() => None,
         TripletEvent::Delivery(keep) | TripletEvent::Credit(keep) => {
             let mut entry = known.unwrap_or_else(|| Entry::new(now, end(keep)));
+            // What a clock that was years ahead has written would never end.
+            let is_ahead = u64::from(entry.last) > now.saturating_add(LEAP);
+            let until = if is_ahead { short(end(keep)) } else { entry.until.max(short(end(keep))) };
+            let since = now.saturating_sub(u64::from(entry.last));
+            let is_too_soon =
+                matches!(event, TripletEvent::Credit(_)) && entry.deliveries > 0 && since < CREDIT_INTERVAL;
+            if is_too_soon && !is_ahead {
+                return Some(Entry { until, ..entry });
+            }
             entry.deliveries = entry.deliveries.saturating_add(1);
-            Some(Entry { last: short(now), until: entry.until.max(short(end(keep))), ..entry })
+            Some(Entry { last: short(now), until, ..entry })
         }
         TripletEvent::Spam => known.filter(|entry| entry.by_hand).map(|entry| Entry { deliveries: 0, ..entry }),
         TripletEvent::Pass(keep) => {

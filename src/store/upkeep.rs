@@ -1,6 +1,6 @@
-//! What operators do with a home as a whole: look how full it is, and give back the room that it does not need.
+//! What operators do with a home as a whole: look how full it is.
 
-use futures_util::future::{self, BoxFuture};
+use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
@@ -55,9 +55,4 @@ impl TableInfo {
 pub trait Upkeep: Send + Sync + 'static {
     /// How full it is. Takes a while where much is remembered.
     fn info(&self) -> BoxFuture<'_, Result<Info, StoreError>>;
-
-    /// Gives room back to the system. What is to be written meanwhile waits.
-    fn compact(&self) -> BoxFuture<'_, Result<Compacted, StoreError>> {
-        Box::pin(future::ready(Err(StoreError::Unavailable("there is no file to compact".to_owned()))))
-    }
 }

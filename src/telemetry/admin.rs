@@ -2,7 +2,8 @@
 //!
 //! Meant for an address that only the monitoring reaches; still it cannot be knocked over from there:
 //! connections are bounded in number and in length of life, whatever they do or fail to do.
-//! It tells, and changes nothing but what is remembered of greylisting and how much room the store takes.
+//! It tells, and changes nothing but what is remembered of greylisting. No web page reaches it through a browser: what
+//! tells more than monitoring needs is refused to who asks for it by a name (which could be made to lead here).
 
 mod bounded;
 pub mod greylist;
@@ -11,12 +12,14 @@ mod store;
 
 use std::future::IntoFuture;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Query, State};
+use axum::extract::{Query, Request, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, HOST};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use axum::{Router, serve};
@@ -127,13 +130,13 @@ impl Pages {
 /// # Errors
 /// None are known: accepting goes on through failures.
 pub async fn run(listener: TcpListener, pages: Pages, stop: CancellationToken) -> io::Result<()> {
+    let inner =
+        Router::new().route("/forwarders", get(forwarders_page)).merge(greylist::routes()).merge(store::routes());
     let router = Router::new()
         .route("/metrics", get(metrics_page))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready_page))
-        .route("/forwarders", get(forwarders_page))
-        .merge(greylist::routes())
-        .merge(store::routes())
+        .merge(inner.route_layer(from_fn(by_address)))
         .with_state(pages);
     let serving = serve(Bounded::new(listener, CONNECTIONS, LIFETIME), router)
         .with_graceful_shutdown(stop.clone().cancelled_owned())
@@ -146,6 +149,25 @@ pub async fn run(listener: TcpListener, pages: Pages, stop: CancellationToken) -
         ended = serving => ended,
         () = overdue => Ok(()),
     }
+}
+
+/// Lets in who asks for an address, or for this machine: the name of a web page could lead here.
+async fn by_address(request: Request, next: Next) -> Response {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    match host.is_none_or(is_address) {
+        true => next.run(request).await,
+        false => (StatusCode::MISDIRECTED_REQUEST, "ask for the address, not for a name\n").into_response(),
+    }
+}
+
+/// True for an IP address or `localhost`, with a port or without.
+fn is_address(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|octet| octet.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
 }
 
 async fn metrics_page(State(pages): State<Pages>) -> Response {

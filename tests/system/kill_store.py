@@ -27,6 +27,11 @@ POLICY = {"tag": 5.0, "clause": [{"name": "everyone", "stage": "rcpt", "verdict"
                                   "any_of": ["GREYLIST_RCPT_NEW", "GREYLIST_RCPT_EARLY"]}]}
 
 
+def letters(number):
+    """A number that greylisting does not take for one, of letters other than x."""
+    return "".join("abcdefghij"[int(digit)] for digit in str(number))
+
+
 class Stage:
     def __init__(self, directory, seed):
         self.rng = random.Random(seed)
@@ -62,7 +67,7 @@ class Stage:
                         address = f"198.{18 + number % 2}.{serial % 250}.{number + 1}"
                         client.expect(f"XCLIENT ADDR={address} NAME=[UNAVAILABLE]", "220")
                         client.hello()
-                        sender = f"k{self.serial}.{number}.{serial}@sender.test"
+                        sender = f"{letters(self.serial)}x{letters(number)}x{letters(serial)}@sender.test"
                         client.expect(f"MAIL FROM:<{sender}>", "250")
                         reply = client.command("RCPT TO:<bob@gate.test>")
                         assert reply.code == "450", reply
@@ -94,8 +99,7 @@ class Stage:
         for thread in threads:
             thread.join()
         self.start()
-        # The last of them: older ones were committed before these.
-        told = sorted(entry for entry in self.told if entry[0] <= killed)[-400:]
+        told = [entry for entry in self.told if entry[0] <= killed]
         for at, address, sender in told:
             self.asked += 1
             if not self.known(address, sender):

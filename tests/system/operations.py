@@ -367,16 +367,19 @@ def upkeep():
         text = stage.directory / "export.jsonl"
         assert ask("greylist", "pass", "sender.test")[0] == 0
         eventually("the entry is in the file", lambda: re.search(r"greylist\.v1 +1 ", ask("store", "info")[1]))
+        for words in (["compact"], ["export", str(text)], ["import", "/dev/null"]):
+            code, said = ask("store", *words)
+            assert code == 1 and "open in another process" in said, said
+        stage.gate.stop()
         code, said = ask("store", "compact")
         assert code == 0 and re.fullmatch(r"\d+ octets before, \d+ now\n", said), said
-        code, said = ask("store", "export", str(text))
-        assert code == 1 and "open in another process" in said, said
-        stage.gate.stop()
         assert ask("store", "export", str(text)) == (0, "2 entries exported\n")
         assert text.stat().st_mode & 0o777 == 0o600
         code, said = ask("store", "import", str(text))
         assert code == 1 and "the store holds 1 entries already" in said, said
         (stage.directory / "store.redb").unlink()
+        code, said = ask("store", "compact")
+        assert code == 1 and "No such file" in said, said
         assert ask("store", "import", str(text)) == (0, "2 entries imported\n")
         code, said = ask("store", "info")
         assert code == 0 and said.startswith("file ") and re.search(r"greylist\.v1 +1 ", said), said

@@ -12,12 +12,15 @@ use crate::checks::{Check, Fate};
 use crate::facts::{ClientName, MailFacts, MessageFacts, RcptFacts};
 use crate::scoring::{CheckError, CheckName, Finding, Outcome, Skip, Spec, Symbol};
 use crate::smtp::{ForwardPath, Mailbox, ReversePath};
-use crate::store::{Greylist, StoreError, TripletEvent, TripletKey};
+use crate::store::{Greylist, StoreError, TripletEvent, TripletKey, TripletRecord};
 use crate::units::{is_local_scope, registered_domain};
 use crate::verdict::Verdict;
 
 const AFTER_MESSAGE: [&str; 4] = ["GREYLIST_NEW", "GREYLIST_EARLY", "GREYLIST_KNOWN", "GREYLIST_EXEMPT"];
 const AT_RCPT: [&str; 2] = ["GREYLIST_RCPT_NEW", "GREYLIST_RCPT_EARLY"];
+
+/// A message of our users to more recipients is no correspondence.
+const CORRESPONDENTS: usize = 10;
 
 /// What both checks ask.
 #[derive(Clone)]
@@ -171,8 +174,8 @@ impl Desk {
         if let Some(domain) = sender.domains.iter().find(|domain| exempt.domains.contains(domain)) {
             return Some(format!("{domain} is authenticated"));
         }
-        if recipients.iter().any(|recipient| exempt.recipients.contains(recipient)) {
-            return Some("a recipient wants mail at once".to_owned());
+        if !recipients.is_empty() && recipients.iter().all(|recipient| exempt.recipients.contains(recipient)) {
+            return Some("its recipients want mail at once".to_owned());
         }
         if exempt.client_names.is_empty() {
             return None;
@@ -194,19 +197,21 @@ impl Desk {
         recipients: &[ForwardPath],
     ) -> Result<Vec<Standing>, StoreError> {
         let secret = store.greylist_secret();
-        let holders: Vec<_> = sender.all_holders().iter().map(|origin| origin.holder(&secret)).collect();
-        let mut keys: Vec<TripletKey> = holders.iter().map(|holder| TripletKey::of_holder(*holder)).collect();
+        let holders: Vec<_> = sender.holders().iter().map(|origin| origin.holder(&secret)).collect();
+        // Who passes altogether, and the network: an operator may have let it pass.
+        let passes = [sender.answerable(), Origin::Network(sender.network)].map(|origin| origin.holder(&secret));
+        let mut keys: Vec<TripletKey> = passes.map(TripletKey::of_holder).to_vec();
         for recipient in recipients {
             let (from, to) = (sender_key(&mail.reverse_path, recipient), recipient_key(recipient));
             keys.extend(holders.iter().map(|holder| TripletKey::new(&secret, *holder, &from, &to)));
         }
         let known = store.greylist_look(&keys, mail.at).await?;
-        let (of_holders, of_triplets) = known.split_at_checked(holders.len()).unwrap_or((&known, &[]));
-        let of_recipient = |triplets: &[Option<_>]| {
-            let pairs = of_holders.iter().zip(triplets);
-            let standings =
-                pairs.map(|(holder, triplet)| judge(&self.settings, mail.at, holder.as_ref(), triplet.as_ref()));
-            standings.max().unwrap_or(Standing::New)
+        let (altogether, of_triplets) = known.split_at_checked(passes.len()).unwrap_or((&known, &[]));
+        let altogether = altogether.iter().map(|holder| judge(&self.settings, mail.at, holder.as_ref(), None));
+        let altogether = altogether.max().unwrap_or(Standing::New);
+        let of_recipient = |triplets: &[Option<TripletRecord>]| {
+            let standings = triplets.iter().map(|triplet| judge(&self.settings, mail.at, None, triplet.as_ref()));
+            standings.fold(altogether, Ord::max)
         };
         Ok(of_triplets.chunks(holders.len().max(1)).map(of_recipient).collect())
     }
@@ -218,21 +223,22 @@ impl Desk {
             return self.note_correspondents(&**store, mail, recipients, fate).await;
         }
         let Some((triplets, altogether)) = consequences(&self.settings, fate) else { return };
-        let secret = store.greylist_secret();
-        // What was delivered counts wherever something is remembered; anything else once.
-        let origins = match triplets {
-            TripletEvent::Attempt(_) => sender.holders(),
-            _ => sender.all_holders(),
-        };
+        let (secret, origins) = (store.greylist_secret(), sender.holders());
         let mut events = Vec::new();
         for recipient in recipients {
             let (from, to) = (sender_key(&mail.reverse_path, recipient), recipient_key(recipient));
             let keys = origins.iter().map(|origin| TripletKey::new(&secret, origin.holder(&secret), &from, &to));
             events.extend(keys.map(|key| (key, triplets)));
         }
-        if let Some(event) = altogether {
-            let holders = sender.holders();
-            events.extend(holders.iter().map(|origin| (TripletKey::of_holder(origin.holder(&secret)), event)));
+        // Without SPF it is not known whose doing it was.
+        if let Some(event) = altogether.filter(|_| mail.spf.get().is_some()) {
+            let [answerable, network] =
+                [sender.answerable(), Origin::Network(sender.network)].map(|origin| origin.holder(&secret));
+            events.push((TripletKey::of_holder(answerable), event));
+            if answerable != network && matches!(event, TripletEvent::Credit(_)) {
+                // What is remembered of the network lasts on.
+                events.push((TripletKey::of_holder(network), TripletEvent::Delivery(self.settings.lifetime)));
+            }
         }
         // A failure was counted and logged where it happened; there is nothing to do about it here.
         let _ = store.greylist_note(events, mail.at).await;
@@ -247,6 +253,9 @@ impl Desk {
         fate: &Fate,
     ) {
         let is_sent = fate.verdict == Verdict::Forward && (200..300).contains(&fate.reply_code) && !fate.abandoned;
+        if recipients.len() > CORRESPONDENTS {
+            return;
+        }
         let Some(user) = mail.reverse_path.mailbox().filter(|_| self.settings.exempt.correspondents && is_sent) else {
             return;
         };

@@ -16,6 +16,8 @@ const DOMAINS: usize = 3;
 const SEPARATORS: [char; 6] = ['-', '_', '.', '=', '+', '/'];
 /// What stands for a part that differs from message to message.
 const CHANGING: &str = "#";
+/// A local part in one piece that is shorter belongs to somebody.
+const SHORTEST_TOKEN: usize = 16;
 /// A part that long is no word.
 const LONGEST_WORD: usize = 20;
 
@@ -26,6 +28,8 @@ pub struct Sender {
     pub network: IpNet,
     /// The registered domains that authenticate it, the surest first.
     pub domains: Vec<String>,
+    /// The first of them is SPF's: it vouches for the client itself, and nobody else can use it.
+    pub is_by_spf: bool,
 }
 
 /// One holder of triplets.
@@ -47,38 +51,42 @@ impl Sender {
         author: Option<&Author>,
     ) -> Self {
         let mut domains: Vec<String> = Vec::new();
-        let mut add = |domain: &str| {
-            let domain = registered_domain(domain).unwrap_or(domain);
-            let is_new = !domains.iter().any(|known| known == domain);
-            if is_new && domains.len() < DOMAINS && !domain.is_empty() && !settings.shared.contains(domain) {
-                domains.push(domain.to_owned());
-            }
-        };
-        if let Some(spf) = spf.filter(|spf| spf.result == AuthResult::Pass && !spf.permissive) {
-            add(&spf.domain);
-        }
+        let spf = spf.filter(|spf| spf.result == AuthResult::Pass && !spf.permissive);
+        spf.iter().for_each(|spf| add(settings, &mut domains, &spf.domain));
+        let is_by_spf = !domains.is_empty();
         let signed = |signature: &&crate::facts::Signature| {
             signature.signs_from && !signature.partial_body && !signature.testing
         };
         let signers = || dkim.into_iter().flat_map(Dkim::passed).filter(signed).map(|signature| &*signature.domain);
         let author = author.and_then(Author::domain).map(|domain| registered_domain(domain).unwrap_or(domain));
-        signers().filter(|domain| registered_domain(domain) == author).for_each(&mut add);
-        signers().for_each(&mut add);
-        Self { network: network(settings, client), domains }
+        let aligned = signers().filter(|domain| registered_domain(domain) == author);
+        aligned.chain(signers()).for_each(|domain| add(settings, &mut domains, domain));
+        Self { network: network(settings, client), domains, is_by_spf }
     }
 
-    /// Who holds what this sender does: its domains, or where it has none its network.
-    pub fn holders(&self) -> Vec<Origin<'_>> {
-        match self.domains.is_empty() {
-            true => vec![Origin::Network(self.network)],
-            false => self.domains.iter().map(|domain| Origin::Domain(domain)).collect(),
+    /// Who earns a pass for all it sends, or loses it: the domain of SPF, otherwise the network. A signature can be
+    /// sent again by anybody, which must neither use up what its domain has earned nor use it.
+    pub fn answerable(&self) -> Origin<'_> {
+        match self.domains.first().filter(|_| self.is_by_spf) {
+            Some(domain) => Origin::Domain(domain),
+            None => Origin::Network(self.network),
         }
     }
 
-    /// Who may hold what it did before: it may not have been authenticated then.
-    pub fn all_holders(&self) -> Vec<Origin<'_>> {
+    /// Who holds its triplets: its domains, and its network, because it may not always be found out what
+    /// authenticates it.
+    pub fn holders(&self) -> Vec<Origin<'_>> {
         let domains = self.domains.iter().map(|domain| Origin::Domain(domain));
         domains.chain([Origin::Network(self.network)]).collect()
+    }
+}
+
+/// One domain more, if it is new, belongs to one sender, and there is room for it.
+fn add(settings: &Settings, domains: &mut Vec<String>, domain: &str) {
+    let domain = registered_domain(domain).unwrap_or(domain);
+    let is_new = !domains.iter().any(|known| known == domain);
+    if is_new && domains.len() < DOMAINS && !domain.is_empty() && !settings.shared.contains(domain) {
+        domains.push(domain.to_owned());
     }
 }
 
@@ -92,9 +100,15 @@ impl Origin<'_> {
     }
 }
 
-/// The network of a client.
+/// The network of a client. Behind NAT64 it is that of the IPv4 address within (RFC 6052 2.1).
 fn network(settings: &Settings, client: IpAddr) -> IpNet {
-    let client = canonical(client);
+    let client = match canonical(client) {
+        IpAddr::V6(six) if six.segments()[..6] == [0x64, 0xff9b, 0, 0, 0, 0] => {
+            let [.., a, b, c, d] = six.octets();
+            IpAddr::from([a, b, c, d])
+        }
+        client => client,
+    };
     let prefix = if client.is_ipv4() { settings.ipv4_prefix.min(32) } else { settings.ipv6_prefix.min(64) };
     IpNet::new(client, prefix).expect("no more bits than an address has").trunc()
 }
@@ -154,11 +168,22 @@ pub fn sender_key(path: &ReversePath, recipient: &ForwardPath) -> String {
                 None => local,
             };
             let end = local.find('+').filter(|at| *at > 0).unwrap_or(local.len());
-            folded(local.get(..end).unwrap_or(&local))
+            let local = local.get(..end).unwrap_or(&local);
+            // A person may be called john1985, or by a number; what is made for one message has parts, or is long.
+            let is_a_name = !local.contains(SEPARATORS) && local.len() < SHORTEST_TOKEN && local != CHANGING;
+            if is_a_name { local.to_owned() } else { folded(local) }
         }
     };
-    let domain = if domain.starts_with('[') { domain } else { folded(&domain) };
-    format!("{local}@{domain}")
+    format!("{local}@{}", folded_domain(&domain))
+}
+
+/// Names of machines change from message to message; domains that somebody has registered do not.
+fn folded_domain(domain: &str) -> String {
+    let registered = registered_domain(domain).filter(|_| !domain.starts_with('[')).unwrap_or(domain);
+    match domain.strip_suffix(registered).and_then(|names| names.strip_suffix('.')) {
+        Some(names) => format!("{}.{registered}", folded(names)),
+        None => domain.to_owned(),
+    }
 }
 
 /// SRS: who sent it first, and through whom it came (`SRS0=hash=time=domain=local`, `SRS1=hash=hop==...`).

@@ -37,6 +37,28 @@ pub(super) async fn triplets_are_looked_up_together_as_they_were_noted<H: Home>(
     assert_eq!(store.greylist_look(&[a, pass], day(1)).await, Ok(vec![None, None]));
 }
 
+pub(super) async fn what_triplets_were_told_is_believed_within_reason<H: Home>() {
+    let (store, _directory) = H::open(&Settings::default(), Hands::at(day(0)));
+    let [a, b] = ["a@x.example", "b@x.example"].map(|sender| triplet(&*store, "192.0.2.0", sender));
+    let holder = TripletKey::of_holder(a.holder());
+    let look = async |key: TripletKey, at| store.greylist_look(&[key], at).await.expect("readable")[0];
+    // Who comes again too late begins anew, even while it is still remembered.
+    let short = TripletEvent::Attempt(hour(1));
+    store.greylist_note(vec![(a, TripletEvent::Attempt(WINDOW))], day(0)).await.expect("noted");
+    store.greylist_note(vec![(a, short)], day(0) + hour(2)).await.expect("noted");
+    assert_eq!(look(a, day(0) + hour(2)).await.map(|record| record.first), Some(day(0) + hour(2)));
+    // An attempt that a clock saw which was ahead is one that was made now.
+    store.greylist_note(vec![(b, short)], day(0) + hour(3)).await.expect("noted");
+    store.greylist_note(vec![(b, short)], day(0) + hour(2)).await.expect("noted");
+    assert_eq!(look(b, day(0) + hour(2)).await.map(|record| record.first), Some(day(0) + hour(2)));
+    // A credit counts once an hour.
+    for minutes in [0, 10, 50, 61, 70] {
+        let at = day(0) + Duration::from_secs(minutes * 60);
+        store.greylist_note(vec![(holder, TripletEvent::Credit(WINDOW))], at).await.expect("noted");
+    }
+    assert_eq!(look(holder, day(0) + hour(2)).await.map(|record| record.deliveries), Some(2));
+}
+
 pub(super) async fn triplets_of_one_network_displace_no_others<H: Home>() {
     let (clock, metrics) = (Hands::at(day(0)), metrics());
     let settings = Settings { triplets: 200, ..Settings::default() };

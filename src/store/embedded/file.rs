@@ -8,7 +8,7 @@ use std::sync::{PoisonError, RwLock};
 
 use redb::{Builder, Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
 
-use super::super::upkeep::{Compacted, Info, TableInfo};
+use super::super::upkeep::{Info, TableInfo};
 use super::tables::{ForReading, ForWriting, KnownTriplets, load_triplets};
 use super::upkeep::{self, ArchiveError};
 
@@ -112,13 +112,11 @@ impl File {
         Ok(done)
     }
 
-    /// Gives the room back that its pages do not need; its octets before and after.
-    pub(super) fn compact(&self) -> Result<Compacted, redb::Error> {
+    /// Gives the room back that its pages do not need.
+    pub(super) fn compact(&self) -> Result<(), redb::Error> {
         let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
-        let database = database.as_mut().ok_or(redb::Error::DatabaseClosed)?;
-        let before = fs::metadata(&self.path)?.len();
-        database.compact()?;
-        Ok(Compacted { before, after: fs::metadata(&self.path)?.len() })
+        database.as_mut().ok_or(redb::Error::DatabaseClosed)?.compact()?;
+        Ok(())
     }
 
     /// What is in it, and its octets.

@@ -2,7 +2,7 @@
 //!
 //! The text has a first line that says what it is, one line for each entry, and a last one with their number, so
 //! that one that was cut short is recognised. Keys and values are as the tables hold them, in base64; the names of
-//! tables carry a version, so that what another release wrote goes back into the tables that it came from.
+//! tables carry a version: what a release wrote that had others is refused as a whole.
 
 use std::io::{self, BufRead, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};

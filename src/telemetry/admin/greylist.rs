@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::Pages;
 use crate::checks::greylist::{Settings, keys_of};
 use crate::clock::Clock;
-use crate::store::{Greylist, StoreError, TripletEvent, TripletKey, TripletRecord, WantedTriplets};
+use crate::store::{Store, StoreError, TripletEvent, TripletKey, TripletRecord, WantedTriplets};
 
 /// Triplets in one answer, unless another number is asked for.
 const USUAL: usize = 1000;
@@ -26,7 +26,7 @@ const MOST: usize = 100_000;
 /// What the pages work with.
 pub struct Desk {
     /// What is remembered.
-    pub store: Arc<dyn Greylist>,
+    pub store: Arc<dyn Store>,
     /// The settings in force now.
     pub settings: Box<dyn Fn() -> Settings + Send + Sync>,
     /// The time.
@@ -116,7 +116,12 @@ impl Desk {
             Err(why) => return (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response(),
         };
         let event = event((self.settings)().lifetime);
-        if let Err(why) = self.store.greylist_note(vec![(key, event)], self.clock.now()).await {
+        let noted = async {
+            self.store.greylist_note(vec![(key, event)], self.clock.now()).await?;
+            // What was said by hand is on disk when it is said to be done.
+            self.store.flush().await
+        };
+        if let Err(why) = noted.await {
             return unavailable(&why);
         }
         tracing::info!(%key, ?event, "greylist.changed_by_hand");

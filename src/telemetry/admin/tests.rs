@@ -36,12 +36,32 @@ async fn admin() -> Admin {
 }
 
 async fn request(address: SocketAddr, line: &str) -> String {
+    request_of(address, line, "127.0.0.1:9125").await
+}
+
+async fn request_of(address: SocketAddr, line: &str, host: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("connect");
-    let request = format!("{line} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n");
+    let request = format!("{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("write");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("read");
     answer
+}
+
+#[tokio::test]
+async fn what_tells_more_than_monitoring_needs_is_not_told_to_who_asks_for_a_name() {
+    let admin = admin().await;
+    for (line, host, status) in [
+        ("GET /metrics", "gatepost.internal:9125", 200),
+        ("GET /forwarders", "gatepost.internal:9125", 421),
+        ("POST /greylist/pass", "rebound.example", 421),
+        ("GET /greylist", "LocalHost:9125", 200),
+        ("GET /greylist", "[::1]:9125", 200),
+        ("GET /greylist", "", 421),
+    ] {
+        let answer = request_of(admin.address, line, host).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{line} {host}: {answer}");
+    }
 }
 
 #[tokio::test]

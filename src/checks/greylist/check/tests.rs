@@ -6,8 +6,7 @@ use super::*;
 use crate::checks::auth;
 use crate::clock::{Clock, SystemClock};
 use crate::dns::FixedDns;
-use crate::facts::{AuthResult, Derived};
-use crate::facts::{ClientFacts, HeloFacts, Spf};
+use crate::facts::{AuthResult, ClientFacts, Derived, Dkim, HeloFacts, Signature, Spf};
 use crate::message::Message;
 use crate::smtp::{HeloName, Params};
 use crate::store::{MemoryStore, Metrics, Settings as StoreSettings};
@@ -81,6 +80,11 @@ fn taken() -> Fate {
     Fate::new(Verdict::Forward, 250, false)
 }
 
+/// A number that is not taken for one.
+fn letters(number: u64) -> String {
+    number.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect()
+}
+
 const USER: &str = "user@ours.example";
 
 #[tokio::test]
@@ -104,18 +108,19 @@ async fn who_comes_again_in_time_is_known_and_remains_so() {
 async fn a_sender_that_delivers_well_passes_until_it_sends_spam() {
     let check = AfterMessage::new(Arc::default(), ports(Some(store())));
     let comes_from = |client: &'static str, number: u64, fate| {
-        let from = mail(
-            client,
-            &format!("{}@sender.example", "x".repeat(1 + number as usize)),
-            Some("sender.example"),
-            at(number),
-        );
+        let from = mail(client, &format!("{}@sender.example", letters(number)), Some("sender.example"), at(number));
         let facts = message(&from, &[USER]);
         let check = &check;
         async move { comes(check, facts, fate).await }
     };
+    let hour = 3600;
+    // A few messages in a row are one good deed.
     for number in 0..5 {
         let said = comes_from("192.0.2.1", number, taken()).await;
+        assert!(said.starts_with("GREYLIST_NEW"), "{number}: {said}");
+    }
+    for number in 1..5 {
+        let said = comes_from("192.0.2.1", 10 + number * hour, taken()).await;
         assert!(said.starts_with("GREYLIST_NEW"), "{number}: {said}");
     }
     let tagged = Fate { tagged: true, ..taken() };
@@ -124,14 +129,35 @@ async fn a_sender_that_delivers_well_passes_until_it_sends_spam() {
         (tagged, "GREYLIST_KNOWN: passes after 6 deliveries"),
         (taken(), "GREYLIST_NEW: greylisted, try again in 180 seconds"),
     ] {
-        assert_eq!(comes_from("203.0.113.1", 9, fate).await, expected);
+        assert_eq!(comes_from("203.0.113.1", 9 * hour, fate).await, expected);
     }
     // What was refused for good earns nothing, and costs what was earned.
-    for _ in 0..5 {
-        comes_from("203.0.113.1", 10, taken()).await;
+    for number in 10..15 {
+        comes_from("203.0.113.1", number * hour, taken()).await;
     }
-    assert!(comes_from("203.0.113.1", 11, Fate::new(Verdict::Reject, 550, false)).await.starts_with("GREYLIST_KNOWN"));
-    assert!(comes_from("203.0.113.1", 12, taken()).await.starts_with("GREYLIST_NEW"));
+    let refused = Fate::new(Verdict::Reject, 550, false);
+    assert!(comes_from("203.0.113.1", 16 * hour, refused).await.starts_with("GREYLIST_KNOWN"));
+    assert!(comes_from("203.0.113.1", 17 * hour, taken()).await.starts_with("GREYLIST_NEW"));
+}
+
+#[tokio::test]
+async fn a_signature_that_is_sent_again_neither_uses_nor_costs_what_its_domain_has_earned() {
+    let check = AfterMessage::new(Arc::default(), ports(Some(store())));
+    let comes_from = |client: &'static str, number: u64, spf: Option<&'static str>, fate| {
+        let from = mail(client, &format!("{}@sender.example", letters(number)), spf, at(number * 3600));
+        let signature = Signature { signs_from: true, ..Signature::new(AuthResult::Pass, "sender.example") };
+        let dkim = Dkim { signatures: vec![signature], ..Dkim::default() };
+        let facts = MessageFacts { dkim: Derived::from(dkim), ..message(&from, &[USER]) };
+        let check = &check;
+        async move { comes(check, facts, fate).await }
+    };
+    for number in 0..5 {
+        comes_from("192.0.2.1", number, Some("sender.example"), taken()).await;
+    }
+    let refused = Fate::new(Verdict::Reject, 550, false);
+    assert!(comes_from("203.0.113.1", 6, None, refused).await.starts_with("GREYLIST_NEW"));
+    let said = comes_from("192.0.2.1", 7, Some("sender.example"), taken()).await;
+    assert_eq!(said, "GREYLIST_KNOWN: passes after 5 deliveries");
 }
 
 #[tokio::test]
@@ -160,8 +186,8 @@ async fn who_is_exempt_or_ours_is_never_greylisted() {
         ("192.0.2.1", None, USER, "GREYLIST_NEW: greylisted, try again in 180 seconds"),
         ("192.0.2.1", Some("mail.bank.example"), USER, "GREYLIST_EXEMPT: bank.example is authenticated"),
         ("203.0.113.9", None, USER, "GREYLIST_EXEMPT: client 203.0.113.9"),
-        ("192.0.2.1", None, "Now@ours.example", "GREYLIST_EXEMPT: a recipient wants mail at once"),
-        ("192.0.2.1", None, "a@fast.example", "GREYLIST_EXEMPT: a recipient wants mail at once"),
+        ("192.0.2.1", None, "Now@ours.example", "GREYLIST_EXEMPT: its recipients want mail at once"),
+        ("192.0.2.1", None, "a@fast.example", "GREYLIST_EXEMPT: its recipients want mail at once"),
         ("198.51.100.7", None, USER, "skipped"),
         ("10.0.0.1", None, USER, "skipped"),
     ] {
