@@ -225,6 +225,14 @@ fn spool(loaded: &Loaded, rows: &mut Vec<Failure>) {
 }
 
 fn store(loaded: &Loaded, rows: &mut Vec<Failure>) {
+    let limits = loaded.config.rules.rates.0.rate.len();
+    if limits > 0 && loaded.config.checks.enabled {
+        rows.push(row(
+            "rates",
+            format!("a restart, or more than {} buckets", loaded.config.store.buckets),
+            "open: who was over one of the limits begins anew, the fullest buckets first",
+        ));
+    }
     let Some(path) = &loaded.config.store.path else {
         rows.push(row("memory (no store.path)", "a restart", "what was remembered is gone; mail is not affected"));
         return;

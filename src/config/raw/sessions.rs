@@ -34,6 +34,13 @@ section! {
         /// Whole length of a session; after that 421, whatever it is doing.
         #[schemars(range(min = 60, max = 86_400))]
         session_seconds: u64 = 3600,
+        /// How long replies within a transaction wait where the policy says so (`tarpit_on`); 0: not at all. Never
+        /// for the null reverse-path, never with a backend connection held.
+        #[schemars(range(min = 0, max = 30))]
+        tarpit_seconds: u64 = 5,
+        /// Sessions that wait so at a time; beyond that nobody is slowed down.
+        #[schemars(range(min = 0, max = 1_000_000))]
+        tarpit_sessions: u64 = 200,
     }
 }
 
