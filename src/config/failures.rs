@@ -63,8 +63,8 @@ fn clients(loaded: &Loaded, rows: &mut Vec<Failure>) {
     rows.push(row(
         "client",
         format!(
-            "more than {} sessions, or {} of one network",
-            config.accept.sessions, config.accept.sessions_per_client
+            "more than {} sessions, or {} of one client, or {} of one network",
+            config.accept.sessions, config.accept.sessions_per_client, config.accept.sessions_per_network
         ),
         format!("{}, or {}; counted", spoken(&refusal::TOO_BUSY), spoken(&refusal::TOO_MANY_FROM_YOU)),
     ));

@@ -104,7 +104,7 @@ pub fn serve(
 pub async fn refuse(shared: Arc<Shared>, mut io: BoxIo, why: Refused) {
     let reply = match why {
         Refused::Full => refusal::TOO_BUSY,
-        Refused::PerClient => refusal::TOO_MANY_FROM_YOU,
+        Refused::PerClient | Refused::PerNetwork => refusal::TOO_MANY_FROM_YOU,
     };
     let mut out = Vec::new();
     reply.write(true, &mut out);

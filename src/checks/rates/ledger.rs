@@ -12,7 +12,7 @@ use crate::checks::{Deed, Doer, Fate, Witness};
 use crate::clock::Clock;
 use crate::facts::{ClientFacts, HeloFacts, MailFacts};
 use crate::smtp::{Domain, ForwardPath, Mailbox};
-use crate::store::{RateKey, Store, StoreError, Taken, Taking};
+use crate::store::{RateKey, Secret, Store, StoreError, Taken, Taking};
 use crate::units::{canonical, is_local_scope, registered_domain};
 use crate::verdict::Verdict;
 
@@ -71,9 +71,10 @@ impl Ledger {
         who: Who<'_>,
     ) -> Result<Vec<(&'a Limit, Taken)>, StoreError> {
         let Some(store) = &self.ports.store else { return Ok(Vec::new()) };
+        let secret = store.greylist_secret();
         let wanted = self.limits.iter().filter(|limit| which(limit));
         let (limits, takings): (Vec<_>, Vec<_>) =
-            wanted.filter_map(|limit| Some((limit, self.taking(&**store, limit, who, 0)?))).unzip();
+            wanted.filter_map(|limit| Some((limit, taking(&secret, limit, who, 0)?))).unzip();
         if takings.is_empty() {
             return Ok(Vec::new());
         }
@@ -90,7 +91,7 @@ impl Ledger {
         let kib = u32::try_from(fate.octets.div_ceil(1024)).unwrap_or(u32::MAX);
         let named = u32::try_from(fate.recipients.len()).unwrap_or(u32::MAX);
         let who = Who::of_mail(mail);
-        let mut takings = Vec::new();
+        let (secret, mut takings) = (store.greylist_secret(), Vec::new());
         for limit in &self.limits {
             let units = match limit.of {
                 Unit::Transactions => 1,
@@ -98,7 +99,7 @@ impl Ledger {
                 Unit::Bytes => kib,
                 Unit::Connections | Unit::UnknownRecipients | Unit::Errors => 0,
             };
-            let mut add = |who| takings.extend(self.taking(&**store, limit, who, units).filter(|_| units > 0));
+            let mut add = |who| takings.extend(taking(&secret, limit, who, units).filter(|_| units > 0));
             match limit.per {
                 Subject::Recipient => fate.recipients.iter().for_each(|recipient| add(who.to(recipient))),
                 _ => add(who),
@@ -113,17 +114,6 @@ impl Ledger {
             let _ = store.rates_take(takings, self.ports.clock.now()).await;
         }
     }
-
-    /// `None` if the limit is not about `who`.
-    fn taking(&self, store: &dyn Store, limit: &Limit, who: Who<'_>, units: u32) -> Option<Taking> {
-        if limit.exempt_networks.contains(who.client.addr) {
-            return None;
-        }
-        let whom = who.named(limit)?;
-        let key = RateKey::new(&store.greylist_secret(), &limit.name, &whom);
-        // What has been done is done, whether or not it was there.
-        Some(Taking { key, allowance: limit.allowance, units, into_debt: true })
-    }
 }
 
 impl Witness for Arc<Ledger> {
@@ -135,11 +125,22 @@ impl Witness for Arc<Ledger> {
             Deed::UnknownRecipients(number) => (Unit::UnknownRecipients, number),
         };
         let who = Who { client: by.client, helo: by.helo, mail: by.mail, recipient: None };
+        let secret = store.greylist_secret();
         let limits = self.limits.iter().filter(|limit| limit.of == unit);
-        let takings: Vec<_> = limits.filter_map(|limit| self.taking(&**store, limit, who, units)).collect();
+        let takings: Vec<_> = limits.filter_map(|limit| taking(&secret, limit, who, units)).collect();
         let ledger = Self::clone(self);
         (!takings.is_empty()).then(|| Box::pin(async move { ledger.take(takings).await }) as BoxFuture<'static, ()>)
     }
+}
+
+/// `None` if the limit is not about `who`.
+fn taking(secret: &Secret, limit: &Limit, who: Who<'_>, units: u32) -> Option<Taking> {
+    if limit.exempt_networks.contains(who.client.addr) {
+        return None;
+    }
+    let key = RateKey::new(secret, &limit.name, &who.named(limit)?);
+    // What has been done is done, whether or not it was there.
+    Some(Taking { key, allowance: limit.allowance, units, into_debt: true })
 }
 
 /// True if the same transaction will be seen again, so that it must not count now.

@@ -11,9 +11,12 @@ section! {
         /// Sessions at a time; above that 421 4.3.2.
         #[schemars(range(min = 1, max = 10_000_000))]
         sessions: u64 = 4096,
-        /// Sessions of one client network (/32, /64) at a time; above that 421 4.7.0.
+        /// Sessions of one client (/32, /64) at a time; above that 421 4.7.0.
         #[schemars(range(min = 1, max = 10_000_000))]
         sessions_per_client: u64 = 50,
+        /// Sessions of one network (/24, /48) at a time; above that 421 4.7.0.
+        #[schemars(range(min = 1, max = 10_000_000))]
+        sessions_per_network: u64 = 500,
         /// Size of a message; offered as SIZE.
         message_size: Size = Size::new("50 MiB"),
         /// Recipients of one transaction (RFC 5321 4.5.3.1.8 asks for 100 at least).
