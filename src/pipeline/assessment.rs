@@ -237,6 +237,11 @@ impl Assessment {
         }
     }
 
+    /// True if a check that ran wants to know what becomes of the transaction.
+    pub fn remembers(&self) -> bool {
+        self.runs.as_ref().is_some_and(|runs| runs.has_memories())
+    }
+
     /// Tells every check that ran what became of the transaction. Runs apart from the session, bounded in number and time.
     pub fn remember(&mut self, fate: Fate) {
         let Some(runs) = &self.runs else { return };

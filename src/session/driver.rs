@@ -439,7 +439,7 @@ impl Session {
                 verdict = %fate.verdict, end, reply_code = fate.reply_code,
                 total_ms = transaction.age().as_millis() as u64, "transaction.end"
             );
-            self.assessment.remember(transaction.fate(fate, 0));
+            transaction.remember(&mut self.assessment, fate, 0);
         }
         self.assessment.rewind(Stage::Helo);
     }

@@ -202,9 +202,12 @@ impl Transaction {
         hasher.digest()
     }
 
-    /// The same with what this transaction knows of itself.
-    pub fn fate(&self, fate: Fate, octets: u64) -> Fate {
-        Fate { recipients: self.accepted.iter().map(|recipient| recipient.path.clone()).collect(), octets, ..fate }
+    /// Tells the checks what became of it; its message had so many octets.
+    pub fn remember(&self, assessment: &mut Assessment, fate: Fate, octets: u64) {
+        if assessment.remembers() {
+            let recipients = self.accepted.iter().map(|recipient| recipient.path.clone()).collect();
+            assessment.remember(Fate { recipients, octets, ..fate });
+        }
     }
 
     /// How long it has been going on.
