@@ -8,6 +8,7 @@ pub mod greylist;
 pub mod run;
 pub mod schema;
 pub mod similarity;
+pub mod store;
 pub mod symbols;
 
 use std::io::{IsTerminal, Write};
@@ -47,6 +48,8 @@ pub enum Command {
     Similarity(similarity::Arguments),
     /// Look at greylisting in the running proxy; let senders pass, or forget them.
     Greylist(greylist::Arguments),
+    /// Look at the store as a whole; make its file smaller, export it, import it.
+    Store(store::Arguments),
 }
 
 /// Why a command failed; its text goes to standard error.
@@ -78,6 +81,7 @@ pub fn main() -> ExitCode {
         Command::Forwarders(arguments) => forwarders::run(arguments, &mut out),
         Command::Similarity(arguments) => similarity::run(arguments, &mut out),
         Command::Greylist(arguments) => greylist::run(arguments, &mut out),
+        Command::Store(arguments) => store::run(arguments, &mut out),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -62,6 +62,11 @@ impl Buckets {
         (taken, table.count())
     }
 
+    /// How many are not full, or were not a moment ago.
+    pub(super) fn len(&self) -> usize {
+        self.lock().kept.len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

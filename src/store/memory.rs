@@ -11,10 +11,11 @@ use super::buckets::Buckets;
 use super::ledger::{Bounds, Counted, Kept, Ledger, Medium, NamedHop, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
 use super::record::{Hop, Report, RowKey};
-use super::triplets::Triplets;
+use super::triplets::{Count, Triplets};
 use super::{
-    DmarcBatch, DmarcObservation, Forwarders, Greylist, HopRecord, Rates, Reports, Secret, Settings, Sighting, Store,
-    StoreError, Taken, Taking, TripletEvent, TripletKey, TripletRecord, WantedHops, WantedTriplets,
+    DmarcBatch, DmarcObservation, Forwarders, Greylist, HopRecord, Info, Rates, Reports, Secret, Settings, Sighting,
+    Store, StoreError, TableInfo, Taken, Taking, TripletEvent, TripletKey, TripletRecord, Upkeep, WantedHops,
+    WantedTriplets,
 };
 use crate::clock::{Clock, seconds};
 
@@ -168,6 +169,23 @@ impl Rates for MemoryStore {
         self.metrics.show_buckets(count);
         self.metrics.count(Operation::RatesTake, Outcome::Ok);
         Box::pin(future::ready(Ok(taken)))
+    }
+}
+
+impl Upkeep for MemoryStore {
+    fn info(&self) -> BoxFuture<'_, Result<Info, StoreError>> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let Shelves { hops, reports, rows, .. } = &inner.shelves;
+        let mut tables = vec![
+            TableInfo::in_memory("hops", hops.len()),
+            TableInfo::in_memory("dmarc_reports", reports.len()),
+            TableInfo::in_memory("dmarc_rows", rows.len()),
+        ];
+        drop(inner);
+        let Count { waiting, confirmed, .. } = self.triplets.lock().count();
+        tables.push(TableInfo::in_memory("greylist", waiting + confirmed));
+        tables.push(TableInfo::in_memory("rates", self.buckets.len()));
+        Box::pin(future::ready(Ok(Info { home: "memory".to_owned(), tables, ..Info::default() })))
     }
 }
 

@@ -1,12 +1,13 @@
-//! `/metrics`, `/healthz`, `/readyz`, `/forwarders` and `/greylist` over HTTP.
+//! `/metrics`, `/healthz`, `/readyz`, `/forwarders`, `/greylist` and `/store` over HTTP.
 //!
 //! Meant for an address that only the monitoring reaches; still it cannot be knocked over from there:
 //! connections are bounded in number and in length of life, whatever they do or fail to do.
-//! It tells, and changes nothing but what is remembered of greylisting.
+//! It tells, and changes nothing but what is remembered of greylisting and how much room the store takes.
 
 mod bounded;
 pub mod greylist;
 pub mod hop;
+mod store;
 
 use std::future::IntoFuture;
 use std::io;
@@ -27,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::metrics;
-use crate::store::{Forwarders, WantedHops};
+use crate::store::{Forwarders, Upkeep, WantedHops};
 use bounded::Bounded;
 use hop::Hop;
 
@@ -96,6 +97,8 @@ pub struct Pages {
     pub store: Option<Arc<dyn Forwarders>>,
     /// What is remembered of triplets; `None`: nothing.
     pub greylist: Option<Arc<greylist::Desk>>,
+    /// The store as a whole; `None`: there is none.
+    pub upkeep: Option<Arc<dyn Upkeep>>,
     /// One at a time looks through all hops: it takes a while, and memory.
     looking: Arc<Semaphore>,
 }
@@ -103,13 +106,19 @@ pub struct Pages {
 impl Pages {
     /// Pages that tell about these.
     pub fn new(registry: Registry, health: Arc<dyn Health>, store: Option<Arc<dyn Forwarders>>) -> Self {
-        Self { registry, health, store, greylist: None, looking: Arc::new(Semaphore::new(1)) }
+        Self { registry, health, store, greylist: None, upkeep: None, looking: Arc::new(Semaphore::new(1)) }
     }
 
     /// With what is remembered of triplets.
     #[must_use]
     pub fn with_greylist(self, greylist: Option<Arc<greylist::Desk>>) -> Self {
         Self { greylist, ..self }
+    }
+
+    /// With the store as a whole.
+    #[must_use]
+    pub fn with_upkeep(self, upkeep: Option<Arc<dyn Upkeep>>) -> Self {
+        Self { upkeep, ..self }
     }
 }
 
@@ -124,6 +133,7 @@ pub async fn run(listener: TcpListener, pages: Pages, stop: CancellationToken) -
         .route("/readyz", get(ready_page))
         .route("/forwarders", get(forwarders_page))
         .merge(greylist::routes())
+        .merge(store::routes())
         .with_state(pages);
     let serving = serve(Bounded::new(listener, CONNECTIONS, LIFETIME), router)
         .with_graceful_shutdown(stop.clone().cancelled_owned())

@@ -254,7 +254,11 @@ fn a_limit_that_cannot_be_is_named_with_its_place_and_remedy() {
     const RATE: &str =
         "[[rate]]\nname = \"a\"\nper = \"client\"\nof = \"errors\"\nallow = 9\nwithin_seconds = 60\nthen = \"score\"\n";
     for (written, instead, expected) in [
-        ("name = \"a\"", "name = \"A b\"", "rates.toml:2:8: error: rate[0].name: must be a word of at most 40 lower-case"),
+        (
+            "name = \"a\"",
+            "name = \"A b\"",
+            "rates.toml:2:8: error: rate[0].name: must be a word of at most 40 lower-case",
+        ),
         ("allow = 9\n", "", "rates.toml:1:1: error: rate[0].allow: is missing"),
         ("allow = 9", "allow = 0", "rates.toml:5:9: error: rate[0].allow: must be at least 1"),
         ("allow = 9", "allow = \"9 MiB\"", "rates.toml:5:9: error: rate[0].allow: `9 MiB` is no number"),
@@ -287,7 +291,10 @@ fn a_limit_that_cannot_be_is_named_with_its_place_and_remedy() {
     let site = site("", &lists, "");
     site.write("rules/rates.toml", RATE);
     let said = lines(&site.load().map(|_| ()).expect_err("one symbol, two owners"));
-    assert!(said[0].starts_with("rates.toml:2:8: error: rate[0].name: symbol `RATE_A` is claimed by both"), "{said:#?}");
+    assert!(
+        said[0].starts_with("rates.toml:2:8: error: rate[0].name: symbol `RATE_A` is claimed by both"),
+        "{said:#?}"
+    );
 }
 
 #[test]
@@ -299,7 +306,10 @@ fn a_limit_is_a_symbol_and_answers_can_be_named_whether_or_not_a_limit_has_them(
         site.write("rules/rates.toml", rates);
         let rules = ruleset(&site);
         let known = rules.weights.symbols().find(|(symbol, _)| symbol.as_str() == "RATE_SENDER_BYTES");
-        assert_eq!(known.map(|(_, weighed)| (weighed.weight.get(), weighed.shadow)), (!rates.is_empty()).then_some((100, true)));
+        assert_eq!(
+            known.map(|(_, weighed)| (weighed.weight.get(), weighed.shadow)),
+            (!rates.is_empty()).then_some((100, true))
+        );
         assert!(rules.has_shadow() != rates.is_empty());
     }
 }

@@ -39,14 +39,10 @@ fn noun(unit: Unit) -> &'static str {
 
 /// A time in the largest unit that it is a whole number of.
 fn span(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (number, unit) = match seconds {
-        0 => (0, "second"),
-        _ if seconds % 86_400 == 0 => (seconds / 86_400, "day"),
-        _ if seconds % 3600 == 0 => (seconds / 3600, "hour"),
-        _ if seconds % 60 == 0 => (seconds / 60, "minute"),
-        _ => (seconds, "second"),
-    };
+    const UNITS: [(u64, &str); 4] = [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")];
+    let seconds = time.as_secs().max(1);
+    let whole = UNITS.into_iter().find(|(unit, _)| seconds.is_multiple_of(*unit));
+    let (number, unit) = whole.map_or((seconds, "second"), |(unit, name)| (seconds / unit, name));
     format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }
 
