@@ -124,3 +124,19 @@ fn outcome(looked: Result<Vec<(&Limit, Taken)>, StoreError>, pending: impl Fn(&L
     });
     Outcome::from_findings(over.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_fails_limits_nobody_and_is_said() {
+        for why in [StoreError::Busy, StoreError::Unavailable("gone".to_owned())] {
+            let said = format!("store: {why}");
+            let outcome = outcome(Err(why), |_| 0);
+            assert!(matches!(&outcome, Outcome::Failed(error) if error.to_string() == said), "{outcome:?}");
+            assert!(outcome.findings().is_empty());
+        }
+        assert_eq!(outcome(Ok(Vec::new()), |_| 0), Outcome::Clear);
+    }
+}
