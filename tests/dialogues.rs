@@ -37,6 +37,7 @@ topics! {
     links,
     lists,
     manners,
+    rates,
     senders,
     sequence,
 }

@@ -24,9 +24,7 @@ fn emitted() -> BTreeSet<String> {
     let rules = rules::compiled_in(&rules::Ports::silent()).unwrap_or_else(|problems| panic!("{problems}"));
     let lists = file(include_str!("../rules/lists.toml"));
     let of_lists = tables(&lists, "dnsbl").flat_map(|list| codes(list).map(|(_, symbol)| symbol.to_owned()));
-    let weights = file(include_str!("../rules/weights.toml"));
-    let symbol = |composite: &Table| composite.get("symbol").and_then(Value::as_str).expect("a symbol").to_owned();
-    let composites = tables(&weights, "composite").map(symbol);
+    let composites = rules.weights.composites().iter().map(|composite| composite.symbol.to_string());
     rules.registry.symbols().keys().map(ToString::to_string).chain(of_lists).chain(composites).collect()
 }
 

@@ -14,6 +14,7 @@ pub mod helo;
 pub mod links;
 pub mod own_domain;
 pub mod protocol;
+pub mod rates;
 pub mod rdns;
 pub mod registry;
 pub mod sender;
@@ -27,6 +28,7 @@ use futures_util::future::BoxFuture;
 
 use crate::facts::{ClientFacts, HeloFacts, MailFacts, MessageFacts, RcptFacts, Stage};
 use crate::scoring::{Outcome, Spec};
+use crate::smtp::ForwardPath;
 use crate::verdict::Verdict;
 pub use registry::{Registry, RegistryError};
 
@@ -77,12 +79,44 @@ pub struct Fate {
     pub tagged: bool,
     /// Recipients that we refused at RCPT, by their index, with the verdict.
     pub refused: Vec<(usize, Verdict)>,
+    /// Recipients that the backend accepted.
+    pub recipients: Vec<ForwardPath>,
+    /// Octets of the message; 0 if none came.
+    pub octets: u64,
+}
+
+/// What a client did, told as it happens: it counts whatever becomes of a transaction, and without one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// It has connected, and was greeted.
+    Connection,
+    /// So many of its commands were wrong.
+    Errors(u32),
+    /// The backend does not know so many recipients that it named.
+    UnknownRecipients(u32),
+}
+
+/// Who did it, as far as it is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Doer<'a> {
+    /// The client.
+    pub client: &'a ClientFacts,
+    /// Its HELO.
+    pub helo: Option<&'a HeloFacts>,
+    /// The transaction that is open.
+    pub mail: Option<&'a MailFacts>,
+}
+
+/// Is told what clients do.
+pub trait Witness: Send + Sync + 'static {
+    /// Remembers it; `None` if there is nothing to remember.
+    fn saw(&self, deed: Deed, by: Doer<'_>) -> Option<BoxFuture<'static, ()>>;
 }
 
 impl Fate {
     /// What the session knows; the pipeline adds what it knows.
     pub fn new(verdict: Verdict, reply_code: u16, abandoned: bool) -> Self {
-        Self { verdict, reply_code, abandoned, tagged: false, refused: Vec::new() }
+        Self { verdict, reply_code, abandoned, tagged: false, refused: Vec::new(), recipients: Vec::new(), octets: 0 }
     }
 }
 

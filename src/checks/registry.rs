@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Check, Facts, Runnable};
+use super::{Check, Facts, Runnable, Witness};
 use crate::facts::{ClientFacts, HeloFacts, MailFacts, MessageFacts, RcptFacts, Stage};
 use crate::scoring::{CheckName, Spec, Symbol};
 
@@ -17,6 +17,7 @@ pub struct Registry {
     pub(super) message: Vec<Arc<dyn Runnable<MessageFacts>>>,
     /// What the session itself observes (protocol tests): specs without a task.
     observed: Vec<(Stage, Spec)>,
+    witnesses: Vec<Box<dyn Witness>>,
     owners: BTreeMap<Symbol, CheckName>,
 }
 
@@ -51,6 +52,16 @@ impl Registry {
         self.claim(&spec)?;
         self.observed.push((stage, spec));
         Ok(())
+    }
+
+    /// Adds somebody who is told what clients do.
+    pub fn add_witness(&mut self, witness: impl Witness) {
+        self.witnesses.push(Box::new(witness));
+    }
+
+    /// Those who are told what clients do.
+    pub fn witnesses(&self) -> impl Iterator<Item = &dyn Witness> {
+        self.witnesses.iter().map(|witness| &**witness)
     }
 
     /// Specs of what the session itself observes.

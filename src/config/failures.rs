@@ -63,8 +63,8 @@ fn clients(loaded: &Loaded, rows: &mut Vec<Failure>) {
     rows.push(row(
         "client",
         format!(
-            "more than {} sessions, or {} of one network",
-            config.accept.sessions, config.accept.sessions_per_client
+            "more than {} sessions, or {} of one client, or {} of one network",
+            config.accept.sessions, config.accept.sessions_per_client, config.accept.sessions_per_network
         ),
         format!("{}, or {}; counted", spoken(&refusal::TOO_BUSY), spoken(&refusal::TOO_MANY_FROM_YOU)),
     ));
@@ -225,6 +225,14 @@ fn spool(loaded: &Loaded, rows: &mut Vec<Failure>) {
 }
 
 fn store(loaded: &Loaded, rows: &mut Vec<Failure>) {
+    let limits = loaded.config.rules.rates.0.rate.len();
+    if limits > 0 && loaded.config.checks.enabled {
+        rows.push(row(
+            "rates",
+            format!("a restart, or more than {} buckets", loaded.config.store.buckets),
+            "open: who was over one of the limits begins anew, the fullest buckets first",
+        ));
+    }
     let Some(path) = &loaded.config.store.path else {
         rows.push(row("memory (no store.path)", "a restart", "what was remembered is gone; mail is not affected"));
         return;

@@ -8,6 +8,7 @@ use super::{Config, Document, Problems, Source, judging, raw, shape};
 use crate::checks::dnsbl::Lists;
 use crate::checks::greylist;
 use crate::checks::site::Site;
+use crate::clock::{self, Clock};
 use crate::dns::{Lookup, fixed::FixedDns};
 use crate::pipeline::Ruleset;
 use crate::store::Store;
@@ -23,6 +24,8 @@ pub struct Ports {
     pub lists: Arc<Lists>,
     /// True if messages are to be remembered for DMARC reports.
     pub dmarc_reports: bool,
+    /// When something happens for which no transaction says it.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// The files as written. Whether they make sense together, [`load`] says.
@@ -40,21 +43,24 @@ pub struct Rules {
     pub trust: (raw::rules::TrustFile, Document),
     /// greylist.toml.
     pub greylist: (raw::rules::GreylistFile, Document),
+    /// rates.toml.
+    pub rates: (raw::rules::RatesFile, Document),
     /// A digest of all.
     pub version: Arc<str>,
 }
 
-const COMPILED_IN: [(&str, &str); 6] = [
+const COMPILED_IN: [(&str, &str); 7] = [
     ("weights.toml", include_str!("../../rules/weights.toml")),
     ("lists.toml", include_str!("../../rules/lists.toml")),
     ("policy.toml", include_str!("../../rules/policy.toml")),
     ("authentication.toml", include_str!("../../rules/authentication.toml")),
     ("trust.toml", include_str!("../../rules/trust.toml")),
     ("greylist.toml", include_str!("../../rules/greylist.toml")),
+    ("rates.toml", include_str!("../../rules/rates.toml")),
 ];
 
 /// These may be absent from a directory of rules; each of their keys has a default.
-const OPTIONAL: [&str; 3] = ["authentication.toml", "trust.toml", "greylist.toml"];
+const OPTIONAL: [&str; 4] = ["authentication.toml", "trust.toml", "greylist.toml", "rates.toml"];
 
 /// Makes a rule set: checks that use `ports`, weights, policy. With `checks.enabled = false` no check
 /// is in it. What loaded as a [`Config`] loads here too.
@@ -98,7 +104,7 @@ impl Ports {
 
     /// Asks `dns`, remembers nothing.
     pub fn with_dns(dns: Arc<dyn Lookup>) -> Self {
-        Self { dns, store: None, lists: Arc::default(), dmarc_reports: false }
+        Self { dns, store: None, lists: Arc::default(), dmarc_reports: false, clock: clock::system() }
     }
 }
 
@@ -131,13 +137,14 @@ impl Rules {
 
     fn parse(files: &[Arc<Source>; COMPILED_IN.len()], problems: &mut Problems) -> Option<Self> {
         let version = digest(files);
-        let [weights, lists, policy, authentication, trust, greylist] = files;
+        let [weights, lists, policy, authentication, trust, greylist, rates] = files;
         let weights = shape::read(weights, problems);
         let lists = shape::read(lists, problems);
         let policy = shape::read(policy, problems);
         let authentication = shape::read(authentication, problems);
         let trust = shape::read(trust, problems);
         let greylist = shape::read(greylist, problems);
+        let rates = shape::read(rates, problems);
         Some(Self {
             weights: weights?,
             lists: lists?,
@@ -145,6 +152,7 @@ impl Rules {
             authentication: authentication?,
             trust: trust?,
             greylist: greylist?,
+            rates: rates?,
             version,
         })
     }

@@ -1,4 +1,4 @@
-//! Bounds on sessions: all together, and of one client network.
+//! Bounds on sessions: all together, of one client, and of one network.
 //!
 //! The gate says yes or no; the words of a refusal are the session's. Its table cannot be filled
 //! from outside: an entry lives as long as a session of that network, and sessions are bounded.
@@ -24,18 +24,28 @@ pub struct Gate {
 pub enum Refused {
     /// There are as many sessions as we take.
     Full,
-    /// There are as many sessions of this client network as we take.
+    /// There are as many sessions of this client as we take.
     PerClient,
+    /// There are as many sessions of its network as we take.
+    PerNetwork,
 }
 
 /// The right to hold one session; given back when dropped.
 #[derive(Debug)]
 pub struct Permit {
     gate: Arc<Gate>,
-    client: Option<ClientNetwork>,
+    client: Option<Identity>,
 }
 
-/// What counts as one client: an IPv4 address, or a /64 of IPv6, which is what one customer gets.
+/// Whom a session is counted against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity {
+    /// An IPv4 address, or a /64 of IPv6, which is what one customer gets.
+    client: ClientNetwork,
+    /// A /24, or a /48 of IPv6.
+    network: ClientNetwork,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum ClientNetwork {
     V4(u32),
@@ -47,12 +57,16 @@ struct Counts {
     limits: AcceptLimits,
     sessions: usize,
     clients: HashMap<ClientNetwork, usize>,
+    networks: HashMap<ClientNetwork, usize>,
 }
 
 impl Gate {
     /// An empty gate; `sessions` follows the number of permits out.
     pub fn new(limits: AcceptLimits, sessions: IntGauge) -> Arc<Self> {
-        Arc::new(Self { counts: Mutex::new(Counts { limits, sessions: 0, clients: HashMap::new() }), sessions })
+        Arc::new(Self {
+            counts: Mutex::new(Counts { limits, sessions: 0, clients: HashMap::new(), networks: HashMap::new() }),
+            sessions,
+        })
     }
 
     /// Changes the limits; sessions that are already in stay.
@@ -86,26 +100,18 @@ impl Gate {
 }
 
 impl Permit {
-    /// Counts the session against the network of `client`; an earlier count is moved.
+    /// Counts the session against `client` and its network; an earlier count is moved.
     ///
     /// # Errors
-    /// [`Refused::PerClient`]; the permit then still counts as a session, but of no client.
+    /// [`Refused::PerClient`], [`Refused::PerNetwork`]; the permit then still counts as a session, but of no client.
     pub fn identify(&mut self, client: IpAddr) -> Result<(), Refused> {
-        let network = ClientNetwork::of(client);
+        let identity = Identity::of(client);
         let mut counts = self.gate.counts();
         if let Some(former) = self.client.take() {
             counts.leave(former);
         }
-        let limit = counts.limits.sessions_per_client;
-        let held = counts.clients.entry(network).or_insert(0);
-        if *held >= limit {
-            if *held == 0 {
-                counts.clients.remove(&network);
-            }
-            return Err(Refused::PerClient);
-        }
-        *held += 1;
-        self.client = Some(network);
+        counts.enter(identity)?;
+        self.client = Some(identity);
         Ok(())
     }
 }
@@ -122,34 +128,56 @@ impl Drop for Permit {
 }
 
 impl Counts {
-    fn leave(&mut self, client: ClientNetwork) {
-        if let Some(held) = self.clients.get_mut(&client) {
-            *held -= 1;
-            if *held == 0 {
-                self.clients.remove(&client);
+    fn enter(&mut self, who: Identity) -> Result<(), Refused> {
+        let held = |counts: &HashMap<ClientNetwork, usize>, one| counts.get(one).copied().unwrap_or(0);
+        if held(&self.clients, &who.client) >= self.limits.sessions_per_client {
+            return Err(Refused::PerClient);
+        }
+        if held(&self.networks, &who.network) >= self.limits.sessions_per_network {
+            return Err(Refused::PerNetwork);
+        }
+        *self.clients.entry(who.client).or_insert(0) += 1;
+        *self.networks.entry(who.network).or_insert(0) += 1;
+        Ok(())
+    }
+
+    fn leave(&mut self, who: Identity) {
+        for (counts, one) in [(&mut self.clients, who.client), (&mut self.networks, who.network)] {
+            if let Some(held) = counts.get_mut(&one) {
+                *held -= 1;
+                if *held == 0 {
+                    counts.remove(&one);
+                }
             }
         }
     }
 }
 
-impl ClientNetwork {
+impl Identity {
     fn of(addr: IpAddr) -> Self {
         match canonical(addr) {
-            IpAddr::V4(v4) => Self::V4(u32::from(v4)),
-            IpAddr::V6(v6) => Self::V6((u128::from(v6) >> 64) as u64),
+            IpAddr::V4(v4) => {
+                let (client, network) = (v4.to_bits(), v4.to_bits() & !0xff);
+                Self { client: ClientNetwork::V4(client), network: ClientNetwork::V4(network) }
+            }
+            IpAddr::V6(v6) => {
+                let client = (v6.to_bits() >> 64) as u64;
+                Self { client: ClientNetwork::V6(client), network: ClientNetwork::V6(client & !0xffff) }
+            }
         }
     }
 }
 
 impl Refused {
     /// Every reason.
-    pub const ALL: [Self; 2] = [Self::Full, Self::PerClient];
+    pub const ALL: [Self; 3] = [Self::Full, Self::PerClient, Self::PerNetwork];
 
     /// The word for logs and metrics: the setting that was reached.
     pub fn label(self) -> &'static str {
         match self {
             Self::Full => "sessions",
             Self::PerClient => "sessions_per_client",
+            Self::PerNetwork => "sessions_per_network",
         }
     }
 }
@@ -160,7 +188,7 @@ mod tests {
 
     fn gate(sessions: usize, sessions_per_client: usize) -> Arc<Gate> {
         let gauge = IntGauge::new("sessions", "sessions").expect("a valid name");
-        Gate::new(AcceptLimits { sessions, sessions_per_client }, gauge)
+        Gate::new(AcceptLimits { sessions, sessions_per_client, sessions_per_network: 1000 }, gauge)
     }
 
     fn enter(gate: &Arc<Gate>, client: &str) -> Result<Permit, Refused> {
@@ -196,6 +224,24 @@ mod tests {
     }
 
     #[test]
+    fn networks_are_counted_by_24_in_ipv4_and_by_48_in_ipv6() {
+        for (held, newcomer, same) in [
+            ("192.0.2.1", "192.0.2.255", true),
+            ("192.0.2.1", "192.0.3.1", false),
+            ("2001:db8:0:1::1", "2001:db8:0:ffff::1", true),
+            ("2001:db8:0:1::1", "2001:db8:1:1::1", false),
+        ] {
+            let gate = gate(10, 5);
+            gate.set_limits(AcceptLimits { sessions: 10, sessions_per_client: 5, sessions_per_network: 1 });
+            let first = enter(&gate, held).expect("room");
+            assert_eq!(enter(&gate, newcomer).err(), same.then_some(Refused::PerNetwork), "{held} and {newcomer}");
+            drop(first);
+            assert!(enter(&gate, newcomer).is_ok());
+            assert!(gate.counts().networks.is_empty() && gate.counts().clients.is_empty());
+        }
+    }
+
+    #[test]
     fn a_refused_client_takes_no_place() {
         let gate = gate(10, 1);
         let held = enter(&gate, "192.0.2.1").expect("room");
@@ -221,7 +267,7 @@ mod tests {
     fn new_limits_act_on_newcomers_only() {
         let gate = gate(10, 10);
         let held: Vec<_> = (0..3).map(|_| enter(&gate, "192.0.2.1").expect("room")).collect();
-        gate.set_limits(AcceptLimits { sessions: 2, sessions_per_client: 0 });
+        gate.set_limits(AcceptLimits { sessions: 2, sessions_per_client: 0, sessions_per_network: 1000 });
         assert_eq!(gate.sessions(), 3);
         assert_eq!(enter(&gate, "192.0.2.9").err(), Some(Refused::Full));
         drop(held);

@@ -43,8 +43,10 @@ pub struct TlsFiles {
 pub struct AcceptLimits {
     /// Sessions at a time; above that 421 4.3.2.
     pub sessions: usize,
-    /// Sessions of one client network (/32, /64) at a time; above that 421 4.7.0.
+    /// Sessions of one client (/32, /64) at a time; above that 421 4.7.0.
     pub sessions_per_client: usize,
+    /// Sessions of one network (/24, /48) at a time; above that 421 4.7.0.
+    pub sessions_per_network: usize,
 }
 
 /// Connections that the kernel keeps for us until we accept them; it lowers this to its own bound.

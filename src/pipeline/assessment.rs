@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -20,7 +21,7 @@ use super::decision::{Conclusion, Decision, decide};
 use super::metrics::Remembered;
 use super::runs::Runs;
 use super::{Ruleset, Trace};
-use crate::checks::{Facts, Fate};
+use crate::checks::{Deed, Doer, Facts, Fate};
 use crate::facts::Stage;
 use crate::policy::{Question, Tri};
 use crate::scoring::{Finding, Lens, Scope, Scorecard};
@@ -140,6 +141,23 @@ impl Assessment {
         Some(decide(&self.ruleset, &runs.card, question))
     }
 
+    /// A wish to come again later that the connection alone makes certain: a clause of that stage says so. Never waits.
+    pub fn turned_away(&mut self) -> Option<Decision> {
+        let decision = self.peek().filter(|decision| decision.verdict == Verdict::Defer)?;
+        let clauses = &self.ruleset.policy.clauses;
+        let clause = clauses.iter().find(|clause| Some(&clause.name) == decision.clause.as_ref())?;
+        (clause.stage == Some(Stage::Connect)).then_some(decision)
+    }
+
+    /// True if the policy wants replies to take longer, by what is known of the transaction, or of recipient `index`.
+    pub fn is_slowed(&self, index: Option<usize>) -> bool {
+        let policy = &self.ruleset.policy;
+        let Some(runs) = self.runs.as_ref().filter(|_| !policy.tarpit_on.is_empty()) else { return false };
+        let scope = index.map_or(Scope::Transaction, Scope::Recipient);
+        let view = runs.card.view(Lens::new(scope).up_to(Some(Stage::Rcpt)).closed_only());
+        policy.tarpit_on.iter().any(|symbol| view.has(symbol) == Tri::Yes)
+    }
+
     /// Waits until the verdict on recipient `index` is certain or `by` has come; gives up on nothing.
     /// `Some` only if it is certain and a refusal. May be cancelled at any time.
     pub async fn settle(&mut self, index: usize, by: Instant) -> Option<Decision> {
@@ -219,6 +237,11 @@ impl Assessment {
         }
     }
 
+    /// True if a check that ran wants to know what becomes of the transaction.
+    pub fn remembers(&self) -> bool {
+        self.runs.as_ref().is_some_and(|runs| runs.has_memories())
+    }
+
     /// Tells every check that ran what became of the transaction. Runs apart from the session, bounded in number and time.
     pub fn remember(&mut self, fate: Fate) {
         let Some(runs) = &self.runs else { return };
@@ -228,7 +251,20 @@ impl Assessment {
         let score = runs.card.view(Lens::new(Scope::Transaction).closed_only()).score().high;
         let tagged = self.ruleset.policy.tag.is_some_and(|tag| score >= tag);
         let fate = Fate { tagged, refused: runs.refused.clone(), ..fate };
-        let memories = runs.memories(&Arc::new(fate));
+        self.in_background(runs.memories(&Arc::new(fate)));
+    }
+
+    /// Tells whoever wants to know what a client did. What memory can take at once is done when this returns.
+    pub fn tell(&self, deed: Deed, by: Doer<'_>) {
+        let told = self.ruleset.registry.witnesses().filter_map(|witness| witness.saw(deed, by));
+        let waiting: Vec<_> = told.filter_map(unless_done_at_once).collect();
+        if !waiting.is_empty() {
+            self.in_background(waiting);
+        }
+    }
+
+    /// Does it apart from the session, bounded in number and time.
+    fn in_background(&self, memories: Vec<BoxFuture<'static, ()>>) {
         let ruleset = self.ruleset.clone();
         let count = move |result, checks| {
             if let Some(meter) = &ruleset.meter {
@@ -335,5 +371,17 @@ impl Assessment {
         let mut recipients: Vec<_> = decided.collect();
         recipients.sort_by_key(|(index, _)| *index);
         Conclusion { recipients, tagged, score }
+    }
+}
+
+/// Begins something; what is left of it if it has to wait. A panic is the end of it.
+fn unless_done_at_once(mut memory: BoxFuture<'static, ()>) -> Option<BoxFuture<'static, ()>> {
+    match std::panic::catch_unwind(AssertUnwindSafe(|| (&mut memory).now_or_never())) {
+        Ok(None) => Some(memory),
+        Ok(Some(())) => None,
+        Err(_panic) => {
+            tracing::error!("a witness panicked while remembering");
+            None
+        }
     }
 }

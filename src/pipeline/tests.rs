@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep};
 
 use super::*;
-use crate::checks::{Check, Facts, Fate};
+use crate::checks::{Check, Deed, Doer, Facts, Fate, Witness};
 use crate::facts::{ClientFacts, HeloFacts, MailFacts, MessageFacts, RcptFacts, Stage};
 use crate::policy::{Clause, Condition};
 use crate::scoring::{CheckName, Finding, Group, Outcome, Score, Spec, Symbol};
@@ -434,4 +435,42 @@ fn an_assessment_is_small_and_can_move_between_threads() {
     fn is_send<T: Send>() {}
     is_send::<Assessment>();
     assert!(size_of::<Assessment>() <= 48, "{}", size_of::<Assessment>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn witnesses_are_told_at_once_and_waited_for_apart() {
+    /// Needs a while for errors, and breaks down over unknown recipients.
+    struct Counting(Arc<AtomicUsize>);
+
+    impl Witness for Counting {
+        fn saw(&self, deed: Deed, _by: Doer<'_>) -> Option<BoxFuture<'static, ()>> {
+            let counter = self.0.clone();
+            let count = move || {
+                counter.fetch_add(1, Ordering::Relaxed);
+            };
+            match deed {
+                Deed::Connection => Some(Box::pin(async move { count() })),
+                Deed::Errors(_) => Some(Box::pin(async move {
+                    sleep(Duration::from_secs(1)).await;
+                    count();
+                })),
+                Deed::UnknownRecipients(_) => Some(Box::pin(async { panic!("a bug") })),
+            }
+        }
+    }
+
+    let seen = Arc::new(AtomicUsize::new(0));
+    let mut registry = Registry::default();
+    registry.add_witness(Counting(seen.clone()));
+    let assessment = Assessment::new(ruleset(registry, &[], vec![]));
+    let client = client();
+    let by = Doer { client: &client, helo: None, mail: None };
+    assessment.tell(Deed::Connection, by);
+    assert_eq!(seen.load(Ordering::Relaxed), 1, "memory needs no task");
+    assessment.tell(Deed::UnknownRecipients(1), by);
+    assessment.tell(Deed::Errors(1), by);
+    assert_eq!(seen.load(Ordering::Relaxed), 1);
+    drop(assessment);
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(seen.load(Ordering::Relaxed), 2);
 }

@@ -24,6 +24,8 @@ pub struct Policy {
     pub tag: Option<crate::scoring::Score>,
     /// Symbols that mark forwarded mail whatever its score is.
     pub tag_on: Vec<Symbol>,
+    /// Symbols that make replies take longer.
+    pub tarpit_on: Vec<Symbol>,
 }
 
 /// About whom, and how, a policy is asked.
@@ -150,6 +152,8 @@ impl Policy {
         }
         let strangers = self.tag_on.iter().filter(|symbol| !weights.knows(symbol)).cloned();
         problems.extend(strangers.map(|symbol| PolicyProblem::Unknown { clause: "tag_on".into(), symbol }));
+        let strangers = self.tarpit_on.iter().filter(|symbol| !weights.knows(symbol)).cloned();
+        problems.extend(strangers.map(|symbol| PolicyProblem::Unknown { clause: "tarpit_on".into(), symbol }));
         problems
     }
 }

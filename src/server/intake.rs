@@ -197,7 +197,7 @@ impl<D: Dialogue> Intake<D> {
         };
         let intake = Arc::clone(self);
         self.spawn(Box::pin(async move {
-            if !incoming.listener.proxy_protocol || why == Refused::PerClient {
+            if !incoming.listener.proxy_protocol || why != Refused::Full {
                 for _ in 0..SECOND_LOOKS {
                     sleep(SECOND_LOOK).await;
                     if let Some(permit) = intake.admit(incoming.peer) {

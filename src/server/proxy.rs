@@ -93,6 +93,7 @@ impl Proxy {
             store: Some(store.clone()),
             lists: Lists::new(list_metrics),
             dmarc_reports: config.reports.is_some(),
+            clock: clock::system(),
         };
         let pipeline_metrics = pipeline::Metrics::register(registry)?;
         let ruleset = rules::load(config, &ports).map_err(|problems| ProxyError::Rules(plain(&problems)))?;

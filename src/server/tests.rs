@@ -75,7 +75,7 @@ fn networks(text: &str) -> CidrSet {
 fn plan(listener: listener::Settings) -> Plan {
     Plan {
         listeners: vec![listener],
-        accept: AcceptLimits { sessions: 10, sessions_per_client: 2 },
+        accept: AcceptLimits { sessions: 10, sessions_per_client: 2, sessions_per_network: 100 },
         admin: None,
         drain: Duration::from_secs(30),
         watch: Vec::new(),
@@ -193,7 +193,7 @@ async fn a_server_on_a_real_socket_answers_tells_and_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn who_may_not_have_a_session_is_told_why() {
-    let accept = AcceptLimits { sessions: 3, sessions_per_client: 2 };
+    let accept = AcceptLimits { sessions: 3, sessions_per_client: 2, sessions_per_network: 100 };
     let server = start(Plan { accept, ..plan(listener()) }, Manner::Obedient);
     let mut held = Vec::new();
     for (peer, answer) in [

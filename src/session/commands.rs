@@ -14,6 +14,7 @@ use super::settings::RefuseAt;
 use super::transaction::Transaction;
 use crate::backend::machine::ROOM_FOR_FIELDS;
 use crate::backend::{Identity, Need};
+use crate::checks::Deed;
 use crate::facts::{ClientFacts, HeloFacts, MailFacts, Stage, Violation};
 use crate::net::tls::TlsError;
 use crate::pipeline::{Assessment, Decision};
@@ -65,6 +66,7 @@ impl Session {
                 return Ok(());
             }
         };
+        self.tell_errors();
         self.take_new_rules();
         let at = self.shared.clock.now();
         let need = Need::of_mail(&params, size);
@@ -77,7 +79,9 @@ impl Session {
             return self.refuse_session(&decision);
         }
         let relay = Relay::new(self.shared.pool.load_full(), self.identity(&facts), need);
-        self.transaction = Some(Box::new(Transaction::new(TransactionId::new(at), facts, size, relay)));
+        let mut transaction = Box::new(Transaction::new(TransactionId::new(at), facts, size, relay));
+        transaction.slowed = self.assessment.is_slowed(None);
+        self.transaction = Some(transaction);
         self.say(&refusal::SENDER_OK);
         Ok(())
     }
@@ -160,6 +164,7 @@ impl Session {
 
     /// A trusted front end says who the client is. Everything starts over (Postfix XCLIENT_README).
     pub(super) fn xclient(&mut self, attributes: Vec<XclientAttribute>) {
+        self.tell_errors();
         // Nothing of the former client may stay.
         let mut name = None;
         self.vouched_helo = None;
@@ -177,11 +182,13 @@ impl Session {
         }
         self.start_over(false);
         self.machine.forget_client();
+        self.errors_told = 0;
         let (listener, hostname) = (self.listener.name.clone(), self.settings.hostname.clone());
         self.client = Arc::new(ClientFacts::new(self.peer.ip(), listener, hostname, name));
         self.assessment = Assessment::new(rules_for(&self.shared, &self.settings, self.peer.ip()));
         self.violations.clear();
         self.assessment.learn(&self.client);
+        self.tell(Deed::Connection);
         let greeting = refusal::greeting(&self.settings.hostname);
         self.say(&greeting);
     }

@@ -7,9 +7,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::id::TransactionId;
 use super::incoming::Incoming;
 use super::machine::{Action, Machine};
 use super::settings::{Response, Settings};
@@ -17,7 +18,7 @@ use super::shared::Shared;
 use super::transaction::Transaction;
 use super::wire::{read_with, write_batch};
 use super::{refusal, wire};
-use crate::checks::Fate;
+use crate::checks::{Deed, Doer, Fate};
 use crate::facts::{ClientFacts, HeloFacts, Stage, TlsInfo, Violation};
 use crate::net::tls::TlsAcceptorSource;
 use crate::net::{BoxIo, Refused, listener};
@@ -73,6 +74,8 @@ pub(super) struct Session {
     began: Instant,
     /// When the last whole command had its reply.
     last_command: Instant,
+    /// Errors that were told already.
+    pub(super) errors_told: u32,
     /// Ends waits for the client, even in a transaction.
     pub(super) cut: CancellationToken,
     /// The rest of an overlong line is still to come.
@@ -101,7 +104,7 @@ pub fn serve(
 pub async fn refuse(shared: Arc<Shared>, mut io: BoxIo, why: Refused) {
     let reply = match why {
         Refused::Full => refusal::TOO_BUSY,
-        Refused::PerClient => refusal::TOO_MANY_FROM_YOU,
+        Refused::PerClient | Refused::PerNetwork => refusal::TOO_MANY_FROM_YOU,
     };
     let mut out = Vec::new();
     reply.write(true, &mut out);
@@ -155,6 +158,7 @@ impl Session {
             health_check: incoming.health_check,
             began: Instant::now(),
             last_command: Instant::now(),
+            errors_told: 0,
             cut: incoming.cut,
             in_long_line: false,
             drain,
@@ -169,6 +173,7 @@ impl Session {
             let limits = &self.settings.limits;
             let (action, consumed, offences) = match next_line(rest, command::LINE_LIMIT) {
                 Line::NeedMore => {
+                    self.hold_back().await?;
                     self.flush().await?;
                     self.wait_for_command().await?;
                     continue;
@@ -253,6 +258,10 @@ impl Session {
         for _ in accepted..transaction.accepted.len() {
             self.machine.recipient_accepted();
         }
+        let unknown = std::mem::take(&mut transaction.unknown);
+        if unknown > 0 {
+            self.tell(Deed::UnknownRecipients(unknown));
+        }
         for reply in replies {
             let close = reply.code() == 421;
             self.say(&reply);
@@ -293,6 +302,11 @@ impl Session {
     /// Holds the banner back for a while to see who speaks first, then greets.
     async fn greet(&mut self) -> Result<(), End> {
         self.assessment.learn(&self.client);
+        // A front end's connections are no client's, and a balancer's carry no mail.
+        if !self.may_xclient && !self.health_check {
+            self.turn_away()?;
+            self.tell(Deed::Connection);
+        }
         if self.shared.tls_failures.contains(&self.peer.ip()) {
             self.violate(Violation::TlsFailed, Response::Score).await?;
         }
@@ -310,6 +324,58 @@ impl Session {
         let greeting = refusal::greeting(&self.settings.hostname);
         self.say(&greeting);
         self.flush().await
+    }
+
+    /// Ends a session that is to come again later by what is known of the connection alone.
+    fn turn_away(&mut self) -> Result<(), End> {
+        let Some(decision) = self.assessment.turned_away() else { return Ok(()) };
+        let id = TransactionId::new(self.shared.clock.now());
+        let reply = refusal::turned_away(&decision, id);
+        tracing::info!(
+            %id, client = %self.peer.ip(), stage = "connect", verdict = %decision.verdict,
+            clause = decision.clause.as_deref().unwrap_or(""), reply = %reply.to_log(), "session.refused"
+        );
+        self.shared.metrics.count_refusal(&reply);
+        reply.write(true, &mut self.out);
+        Err(End::Refused)
+    }
+
+    /// Tells whoever counts it what the client did.
+    pub(super) fn tell(&self, deed: Deed) {
+        let mail = self.transaction.as_ref().map(|transaction| &*transaction.mail);
+        self.assessment.tell(deed, Doer { client: &self.client, helo: self.helo.as_deref(), mail });
+    }
+
+    /// The same of errors since the last time.
+    pub(super) fn tell_errors(&mut self) {
+        let errors = self.machine.errors().saturating_sub(self.errors_told);
+        if errors > 0 {
+            self.errors_told += errors;
+            self.tell(Deed::Errors(errors));
+        }
+    }
+
+    /// Lets replies wait where the policy wants it: only within a transaction, never for the null reverse-path
+    /// (DECISIONS 20), and never with a backend connection.
+    async fn hold_back(&mut self) -> Result<(), End> {
+        let slowed = |transaction: &Transaction| transaction.slowed && !transaction.mail.reverse_path.is_null();
+        let delay = self.settings.limits.tarpit;
+        if delay.is_zero() || self.out.is_empty() || !self.transaction.as_deref().is_some_and(slowed) {
+            return Ok(());
+        }
+        let shared = self.shared.clone();
+        let stuck = shared.tarpit.enter(self.settings.limits.tarpit_sessions);
+        shared.metrics.tarpit.with_label_values(&[if stuck.is_some() { "held" } else { "full" }]).inc();
+        if stuck.is_none() {
+            return Ok(());
+        }
+        self.release_backend();
+        let until = (Instant::now() + delay).min(self.ends_by());
+        let cut = self.cut.clone();
+        cut.run_until_cancelled(sleep_until(until)).await.ok_or(End::Drained)?;
+        // The client's own time begins with our reply.
+        self.last_command = Instant::now();
+        Ok(())
     }
 
     /// More input where the client had to wait for our reply.
@@ -373,7 +439,7 @@ impl Session {
                 verdict = %fate.verdict, end, reply_code = fate.reply_code,
                 total_ms = transaction.age().as_millis() as u64, "transaction.end"
             );
-            self.assessment.remember(fate);
+            transaction.remember(&mut self.assessment, fate, 0);
         }
         self.assessment.rewind(Stage::Helo);
     }
@@ -476,6 +542,7 @@ impl Session {
             End::Quit | End::Closed | End::Refused => {}
         }
         self.abandon();
+        self.tell_errors();
         let label = match end {
             End::Quit => "quit",
             End::Closed => "closed",

@@ -331,6 +331,11 @@ impl Machine {
         (self.errors, self.idle_commands, self.transactions) = (0, 0, 0);
     }
 
+    /// Refused commands of this client so far.
+    pub fn errors(&self) -> u32 {
+        self.errors
+    }
+
     /// True within TLS.
     pub fn is_encrypted(&self) -> bool {
         self.encrypted

@@ -125,7 +125,7 @@ pub async fn decide(
         Ok(spooled) => judge(shared, settings, assessment, transaction, spooled, newlines, arrived).await,
     };
     account(shared, assessment, transaction, &outcome, size, conclusion.as_ref(), arrived);
-    assessment.remember(Fate::new(outcome.verdict, outcome.reply.code(), false));
+    transaction.remember(assessment, Fate::new(outcome.verdict, outcome.reply.code(), false), size);
     (outcome.reply, outcome.close)
 }
 

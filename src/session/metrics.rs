@@ -21,6 +21,8 @@ pub struct Metrics {
     pub recipients: IntCounterVec,
     /// Protocol violations by kind and response.
     pub violations: IntCounterVec,
+    /// Replies that the policy wanted held back, by whether there was room for it.
+    pub tarpit: IntCounterVec,
     /// Limits that bit.
     pub limits: IntCounterVec,
     /// TLS handshakes by outcome.
@@ -70,6 +72,11 @@ impl Metrics {
                 Opts::new("gatepost_protocol_violations_total", "Protocol violations, by kind and response."),
                 &["violation", "response"],
             )?,
+            tarpit: counter(
+                "gatepost_tarpit_delays_total",
+                "Replies that were to be held back: held, or not because too many were.",
+                "outcome",
+            )?,
             limits: counter("gatepost_limits_total", "Limits of sessions that were reached.", "limit")?,
             tls: counter("gatepost_tls_handshakes_total", "TLS handshakes with clients, by outcome.", "outcome")?,
             message_bytes: Histogram::with_opts(
@@ -97,7 +104,7 @@ impl Metrics {
             transactions,
             recipients,
         };
-        let all: [Box<dyn Collector>; 13] = [
+        let all: [Box<dyn Collector>; 14] = [
             Box::new(metrics.sessions_total.clone()),
             Box::new(metrics.endings.clone()),
             Box::new(metrics.transactions.clone()),
@@ -105,6 +112,7 @@ impl Metrics {
             Box::new(metrics.recipients.clone()),
             Box::new(metrics.violations.clone()),
             Box::new(metrics.limits.clone()),
+            Box::new(metrics.tarpit.clone()),
             Box::new(metrics.tls.clone()),
             Box::new(metrics.message_bytes.clone()),
             Box::new(metrics.rcpt_wait_seconds.clone()),
@@ -131,6 +139,7 @@ impl Metrics {
             &["accepted", "relaying_denied", "split", "too_many", "syntax", "rejected", "deferred", "backend"],
         );
         begin(&self.limits, &refusal::LIMITS.map(|(label, _)| label));
+        begin(&self.tarpit, &["held", "full"]);
         begin(&self.tls, &["ok", "timed_out", "failed"]);
         for (_, reply) in refusal::ALL.iter().filter(|(_, reply)| reply.class() >= 4) {
             self.replies.with_label_values(&[&reply.code().to_string()]);

@@ -182,6 +182,19 @@ pub fn decision(decision: &Decision, recipient: Option<&ForwardPath>, id: Transa
         Verdict::Defer | Verdict::Forward => (450, 4),
     };
     let whom = recipient.map(|path| format!("<{path}>: ")).unwrap_or_default();
+    let why = words(decision, class);
+    let (subject, detail) = decision.status.unwrap_or((7, 1));
+    Reply::new(code, Some(EnhancedStatus(class, subject, detail)), format!("{whom}{why}; id {id}"))
+}
+
+/// In place of the greeting: the client is to connect again later.
+pub fn turned_away(decision: &Decision, id: TransactionId) -> Reply {
+    let (subject, detail) = decision.status.unwrap_or((7, 0));
+    Reply::new(421, Some(EnhancedStatus(4, subject, detail)), format!("{}; id {id}", words(decision, 4)))
+}
+
+/// Why, in the words of the clause or of the finding that weighs most.
+fn words(decision: &Decision, class: u8) -> String {
     let why = match (&decision.text, decision.because.first()) {
         (Some(text), _) => text.to_string(),
         (None, Some(finding)) if !finding.evidence.as_str().is_empty() => {
@@ -190,9 +203,7 @@ pub fn decision(decision: &Decision, recipient: Option<&ForwardPath>, id: Transa
         (None, Some(finding)) => format!("refused ({})", finding.symbol),
         (None, None) => "refused by local policy".to_owned(),
     };
-    let why = if class == 4 { why.replacen("refused", "deferred", 1) } else { why };
-    let (subject, detail) = decision.status.unwrap_or((7, 1));
-    Reply::new(code, Some(EnhancedStatus(class, subject, detail)), format!("{whom}{why}; id {id}"))
+    if class == 4 { why.replacen("refused", "deferred", 1) } else { why }
 }
 
 /// The greeting.

@@ -87,6 +87,11 @@ impl Relay {
         self.lease.is_some()
     }
 
+    /// True if the backend refused the sender: every recipient hears that, which says nothing about recipients.
+    pub fn is_sender_refused(&self) -> bool {
+        self.mail_refused.is_some()
+    }
+
     /// What is counted about backends.
     pub fn metrics(&self) -> Metrics {
         self.pool.metrics.clone()

@@ -53,6 +53,10 @@ pub struct Limits {
     pub hops: usize,
     /// Whole length of a session; after that 421, whatever it is doing.
     pub session: Duration,
+    /// How long replies wait that the policy wants slowed down; zero: not at all.
+    pub tarpit: Duration,
+    /// Sessions that wait so at a time; beyond that nobody is slowed down.
+    pub tarpit_sessions: usize,
 }
 
 /// How long we wait for the client.

@@ -3,6 +3,7 @@
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub struct Shared {
     pub tls_failures: Recent<IpAddr>,
     /// Envelopes that must be split at RCPT when they come again (DECISIONS 2).
     pub splits: Recent<u64>,
+    /// Sessions whose replies are held back.
+    pub tarpit: Tarpit,
 }
 
 /// A bounded set whose members are forgotten after a while.
@@ -72,6 +75,27 @@ impl<K: Hash + Eq> Recent<K> {
     }
 }
 
+/// Counts those who wait on purpose, so that waiting cannot use up all sessions.
+#[derive(Debug, Default)]
+pub struct Tarpit(AtomicUsize);
+
+/// One place in the [`Tarpit`]; given back when dropped.
+pub struct Stuck<'a>(&'a AtomicUsize);
+
+impl Tarpit {
+    /// A place, if fewer than `most` are taken.
+    pub fn enter(&self, most: usize) -> Option<Stuck<'_>> {
+        let room = |taken: usize| (taken < most).then_some(taken + 1);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).ok().map(|_| Stuck(&self.0))
+    }
+}
+
+impl Drop for Stuck<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// How many clients with failed handshakes, and split envelopes, are remembered.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(16 * 1024).expect("not zero");
 
@@ -95,6 +119,7 @@ impl Shared {
             clock,
             tls_failures: Recent::new(REMEMBERED, Duration::from_secs(3600)),
             splits: Recent::new(REMEMBERED, Duration::from_secs(4 * 3600)),
+            tarpit: Tarpit::default(),
         })
     }
 }
@@ -102,6 +127,15 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tarpit_has_so_many_places_and_gets_them_back() {
+        let tarpit = Tarpit::default();
+        let held = [tarpit.enter(2), tarpit.enter(2)];
+        assert!(held.iter().all(Option::is_some) && tarpit.enter(2).is_none() && tarpit.enter(0).is_none());
+        drop(held);
+        assert!(tarpit.enter(1).is_some());
+    }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_seen_is_forgotten_after_a_while() {

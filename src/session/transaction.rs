@@ -13,9 +13,10 @@ use super::relay::{Envelope, Recipient, Relay};
 use super::settings::Settings;
 use super::shared::Shared;
 use super::{refusal, settings};
+use crate::checks::Fate;
 use crate::facts::{ClientFacts, MailFacts, RcptFacts};
 use crate::pipeline::Assessment;
-use crate::smtp::{Domain, ForwardPath, Params, Reply};
+use crate::smtp::{Domain, EnhancedStatus, ForwardPath, Params, Reply};
 use crate::verdict::Verdict;
 
 /// One transaction.
@@ -44,6 +45,10 @@ pub struct Transaction {
     pub refused: usize,
     /// RCPT commands so far: refused ones are bounded too.
     tried: usize,
+    /// Recipients that the backend does not know, since somebody was told.
+    pub unknown: u32,
+    /// The policy wants replies held back.
+    pub slowed: bool,
 }
 
 /// One RCPT whose reply has its turn.
@@ -71,6 +76,8 @@ impl Transaction {
             began: Instant::now(),
             refused: 0,
             tried: 0,
+            unknown: 0,
+            slowed: false,
         }
     }
 
@@ -116,6 +123,7 @@ impl Transaction {
         let asked = Instant::now();
         let settled = assessment.settle(index, by).await;
         shared.metrics.rcpt_wait_seconds.observe(asked.elapsed().as_secs_f64());
+        self.slowed |= assessment.is_slowed(Some(index));
         if let Some(decision) = settled {
             assessment.drop_recipient(index);
             let reply = refusal::decision(&decision, Some(&path), self.id);
@@ -168,6 +176,7 @@ impl Transaction {
             } else {
                 assessment.drop_recipient(index);
                 shared.metrics.recipients.with_label_values(&["backend"]).inc();
+                self.unknown += u32::from(!self.relay.is_sender_refused() && is_unknown(&reply));
                 self.refused += 1;
             }
             replies.push(reply);
@@ -193,9 +202,27 @@ impl Transaction {
         hasher.digest()
     }
 
+    /// Tells the checks what became of it; its message had so many octets.
+    pub fn remember(&self, assessment: &mut Assessment, fate: Fate, octets: u64) {
+        if assessment.remembers() {
+            let recipients = self.accepted.iter().map(|recipient| recipient.path.clone()).collect();
+            assessment.remember(Fate { recipients, octets, ..fate });
+        }
+    }
+
     /// How long it has been going on.
     pub fn age(&self) -> Duration {
         self.began.elapsed()
+    }
+}
+
+/// Whether a reply to RCPT says that there is no such recipient (RFC 3463 3.2: 5.1.x), and not that mail for it is
+/// not wanted, or not now.
+fn is_unknown(reply: &Reply) -> bool {
+    match reply.status().or_else(|| reply.enhanced_in_text()) {
+        Some(EnhancedStatus(5, 1, detail)) => !matches!(detail, 7 | 8),
+        Some(_) => false,
+        None => matches!(reply.code(), 550 | 551 | 553),
     }
 }
 
@@ -228,6 +255,28 @@ mod tests {
             Ok(Command::Rcpt { path, .. }) => path,
             other => panic!("{text}: {other:?}"),
         }
+    }
+
+    #[test]
+    fn a_recipient_is_unknown_if_the_backend_says_so() {
+        for (code, text, unknown) in [
+            (550, "5.1.1 no such user", true),
+            (550, "5.1.10 no such user", true),
+            (550, "no such user", true),
+            (551, "user not local", true),
+            (553, "mailbox name not allowed", true),
+            (550, "5.1.8 sender's domain does not exist", false),
+            (550, "5.7.1 not wanted", false),
+            (552, "5.2.2 mailbox full", false),
+            (552, "mailbox full", false),
+            (554, "no", false),
+            (450, "4.1.1 not known now", false),
+            (451, "later", false),
+            (250, "2.1.5 fine", false),
+        ] {
+            assert_eq!(is_unknown(&Reply::new(code, None, text)), unknown, "{code} {text}");
+        }
+        assert!(!is_unknown(&refusal::CANNOT_CARRY_UTF8) && !is_unknown(&refusal::BACKEND_DOWN));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What every home of the store must do; both pass the same battery.
 
 mod greylist;
+mod rates;
 
 use std::sync::Mutex;
 use std::time::UNIX_EPOCH;
@@ -15,6 +16,7 @@ use greylist::{
     triplets_are_looked_up_together_as_they_were_noted, triplets_of_one_network_displace_no_others,
     what_triplets_were_told_is_believed_within_reason,
 };
+use rates::{buckets_that_are_in_use_outlive_a_flood, takings_are_answered_in_their_order_and_alone};
 
 /// A clock that goes when it is told to.
 #[derive(Debug)]
@@ -432,4 +434,6 @@ battery! { Memory in memory, Embedded in embedded => [
     triplets_are_looked_up_together_as_they_were_noted,
     what_triplets_were_told_is_believed_within_reason,
     triplets_of_one_network_displace_no_others,
+    takings_are_answered_in_their_order_and_alone,
+    buckets_that_are_in_use_outlive_a_flood,
 ] }

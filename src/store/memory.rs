@@ -7,13 +7,15 @@ use std::time::SystemTime;
 
 use futures_util::future::{self, BoxFuture};
 
+use super::buckets::Buckets;
 use super::ledger::{Bounds, Counted, Kept, Ledger, Medium, NamedHop, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
 use super::record::{Hop, Report, RowKey};
 use super::triplets::{Count, Triplets};
 use super::{
-    DmarcBatch, DmarcObservation, Forwarders, Greylist, HopRecord, Info, Reports, Secret, Settings, Sighting, Store,
-    StoreError, TableInfo, TripletEvent, TripletKey, TripletRecord, Upkeep, WantedHops, WantedTriplets,
+    DmarcBatch, DmarcObservation, Forwarders, Greylist, HopRecord, Info, Rates, Reports, Secret, Settings, Sighting,
+    Store, StoreError, TableInfo, Taken, Taking, TripletEvent, TripletKey, TripletRecord, Upkeep, WantedHops,
+    WantedTriplets,
 };
 use crate::clock::{Clock, seconds};
 
@@ -24,6 +26,7 @@ pub struct MemoryStore {
     metrics: Metrics,
     inner: Mutex<Inner>,
     triplets: Triplets,
+    buckets: Buckets,
 }
 
 struct Inner {
@@ -47,7 +50,8 @@ impl MemoryStore {
         let (bounds, shelves) = (Bounds::from(settings), Shelves::default());
         let ledger = sure(Ledger::load(bounds, &shelves, seconds(clock.now())));
         let triplets = Triplets::new(settings.triplets, &Secret::random(), [], clock.now());
-        Self { bounds, clock, metrics, inner: Mutex::new(Inner { ledger, shelves }), triplets }
+        let buckets = Buckets::new(settings.buckets);
+        Self { bounds, clock, metrics, inner: Mutex::new(Inner { ledger, shelves }), triplets, buckets }
     }
 
     /// Does one thing under the lock, which is never held across an await.
@@ -159,6 +163,15 @@ impl Greylist for MemoryStore {
     }
 }
 
+impl Rates for MemoryStore {
+    fn rates_take(&self, takings: Vec<Taking>, at: SystemTime) -> BoxFuture<'_, Result<Vec<Taken>, StoreError>> {
+        let (taken, count) = self.buckets.take(&takings, at);
+        self.metrics.show_buckets(count);
+        self.metrics.count(Operation::RatesTake, Outcome::Ok);
+        Box::pin(future::ready(Ok(taken)))
+    }
+}
+
 impl Upkeep for MemoryStore {
     fn info(&self) -> BoxFuture<'_, Result<Info, StoreError>> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -171,6 +184,7 @@ impl Upkeep for MemoryStore {
         drop(inner);
         let Count { waiting, confirmed, .. } = self.triplets.lock().count();
         tables.push(TableInfo::in_memory("greylist", waiting + confirmed));
+        tables.push(TableInfo::in_memory("rates", self.buckets.len()));
         Box::pin(future::ready(Ok(Info { home: "memory".to_owned(), tables, ..Info::default() })))
     }
 }

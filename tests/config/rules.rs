@@ -250,6 +250,71 @@ fn mistakes_about_greylisting_are_named_with_their_place() {
 }
 
 #[test]
+fn a_limit_that_cannot_be_is_named_with_its_place_and_remedy() {
+    const RATE: &str =
+        "[[rate]]\nname = \"a\"\nper = \"client\"\nof = \"errors\"\nallow = 9\nwithin_seconds = 60\nthen = \"score\"\n";
+    for (written, instead, expected) in [
+        (
+            "name = \"a\"",
+            "name = \"A b\"",
+            "rates.toml:2:8: error: rate[0].name: must be a word of at most 40 lower-case",
+        ),
+        ("allow = 9\n", "", "rates.toml:1:1: error: rate[0].allow: is missing"),
+        ("allow = 9", "allow = 0", "rates.toml:5:9: error: rate[0].allow: must be at least 1"),
+        ("allow = 9", "allow = \"9 MiB\"", "rates.toml:5:9: error: rate[0].allow: `9 MiB` is no number"),
+        ("allow = 9", "allow = 5000000000", "rates.toml:5:9: error: rate[0].allow: `5000000000` is beyond all measure"),
+        ("within_seconds = 60", "within_seconds = 0", "rates.toml:6:18: error: rate[0].within_seconds: must"),
+        ("then = \"score\"", "then = \"drop\"", "rates.toml:7:8: error: rate[0].then: "),
+        ("of = \"errors\"", "of = \"auth\"", "rates.toml:4:6: error: rate[0].of: "),
+        ("per = \"client\"", "per = \"sender\"", "rates.toml:4:6: error: rate[0].of: errors are those of a"),
+        (
+            "per = \"client\"\nof = \"errors\"",
+            "per = \"helo\"\nof = \"connections\"",
+            "rates.toml:4:6: error: rate[0].of: connections are those of a",
+        ),
+        (
+            "per = \"client\"\nof = \"errors\"",
+            "per = \"recipient\"\nof = \"recipients\"",
+            "rates.toml:4:6: error: rate[0].of: one recipient is one recipient: count its \"transactions\"",
+        ),
+        ("then", "exempt_networks = [\"x\"]\nthen", "rates.toml:7:20: error: rate[0].exempt_networks[0]: "),
+        ("then", "exempt_domains = [\"a.example\"]\nthen", "rates.toml:7:18: error: rate[0].exempt_domains: has no"),
+        (RATE, &RATE.repeat(2), "rates.toml:9:8: error: rate[1].name: another limit is called `a` already"),
+        (RATE, &RATE.repeat(65), "rates.toml:449:1: error: rate[64]: is one limit too many: 64 at most"),
+    ] {
+        let site = site("", "", "");
+        site.write("rules/rates.toml", &RATE.replacen(written, instead, 1));
+        let said = lines(&site.load().map(|_| ()).expect_err(expected));
+        assert!(said.iter().any(|line| line.starts_with(expected)), "expected {expected}\nsaid {said:#?}");
+    }
+    let lists = ONE_LIST.replace("DNSBL_ONE", "RATE_A");
+    let site = site("", &lists, "");
+    site.write("rules/rates.toml", RATE);
+    let said = lines(&site.load().map(|_| ()).expect_err("one symbol, two owners"));
+    assert!(
+        said[0].starts_with("rates.toml:2:8: error: rate[0].name: symbol `RATE_A` is claimed by both"),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn a_limit_is_a_symbol_and_answers_can_be_named_whether_or_not_a_limit_has_them() {
+    let policy = "tarpit_on = [\"RATES_TARPIT\"]\n[[clause]]\nname = \"r\"\nany_of = [\"RATES_DEFER\", \"RATES_CONNECT\"]\nverdict = \"defer\"\n";
+    let rate = "[[rate]]\nname = \"sender-bytes\"\nper = \"sender\"\nof = \"bytes\"\nallow = \"1 GiB\"\nwithin_seconds = 60\nthen = \"defer\"\nshadow = true\n";
+    for (rates, weights) in [("", ""), (rate, "[weights]\nRATE_SENDER_BYTES = 1\nRATES_DEFER = 2\n")] {
+        let site = site(weights, "", policy);
+        site.write("rules/rates.toml", rates);
+        let rules = ruleset(&site);
+        let known = rules.weights.symbols().find(|(symbol, _)| symbol.as_str() == "RATE_SENDER_BYTES");
+        assert_eq!(
+            known.map(|(_, weighed)| (weighed.weight.get(), weighed.shadow)),
+            (!rates.is_empty()).then_some((100, true))
+        );
+        assert!(rules.has_shadow() != rates.is_empty());
+    }
+}
+
+#[test]
 fn a_clause_without_a_condition_is_a_warning() {
     let loaded = site("", "", "[[clause]]\nname = \"a\"\nverdict = \"reject\"\n").load().expect("it loads");
     assert!(lines(&loaded.warnings)[0].starts_with("policy.toml:1:1: warning: clause[0]: has no condition"));

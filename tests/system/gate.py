@@ -97,7 +97,7 @@ def settings(listen, backend, dns, identity="none", domains=("gate.test",), tls=
         "backend": {"identity": identity, "probe_interval_seconds": 1,
                     "member": [{"address": backend, "connections": 64}], **tables.pop("backend", {})},
         "dns": {"servers": [dns], "timeout_ms": 500, "attempts": 1},
-        "limits": {"sessions": 4096, "sessions_per_client": 4096, "errors": 100, "transactions": 100000},
+        "limits": {"sessions": 4096, "sessions_per_client": 4096, "sessions_per_network": 4096, "errors": 100, "transactions": 100000},
         "checks": {"enabled": False},
         "log": {"format": "text", "level": "info"},
     }

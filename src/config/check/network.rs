@@ -103,7 +103,16 @@ pub(super) fn accept_limits(written: &raw::Limits, report: &mut Report<'_>) -> A
     if written.sessions_per_client > written.sessions {
         report.warning("limits.sessions_per_client", format!("is more than all sessions ({})", written.sessions));
     }
-    AcceptLimits { sessions: count(written.sessions), sessions_per_client: count(written.sessions_per_client) }
+    if written.sessions_per_network < written.sessions_per_client {
+        let reason =
+            format!("is less than sessions_per_client ({}), which has no effect then", written.sessions_per_client);
+        report.warning("limits.sessions_per_network", reason);
+    }
+    AcceptLimits {
+        sessions: count(written.sessions),
+        sessions_per_client: count(written.sessions_per_client),
+        sessions_per_network: count(written.sessions_per_network),
+    }
 }
 
 pub(super) fn dns(written: &raw::Dns, report: &mut Report<'_>) -> dns::Settings {

@@ -56,6 +56,8 @@ fn limits(written: &raw::Limits, report: &mut Report<'_>) -> Limits {
         transactions: count32(written.transactions),
         hops: count(written.hops),
         session: seconds(written.session_seconds),
+        tarpit: seconds(written.tarpit_seconds),
+        tarpit_sessions: count(written.tarpit_sessions),
     }
 }
 

@@ -126,6 +126,12 @@ fn digest(list: &written::Dnsbl, of: dnsbl::Subject, at: &str, report: &mut Repo
     }
 }
 
+/// Symbols of lists that count in shadow only.
+pub(super) fn shadow(lists: &[List]) -> impl Iterator<Item = Symbol> {
+    let shadow = lists.iter().filter(|list| list.settings.shadow);
+    shadow.flat_map(|list| list.settings.codes.iter().map(|(_, symbol)| symbol.clone()))
+}
+
 /// Registers the checks of the lists that are asked.
 pub(super) fn add(lists: &[List], shared: &dnsbl::Shared, registry: &mut Registry, report: &mut Report<'_>) {
     for list in lists.iter().filter(|list| list.enabled) {

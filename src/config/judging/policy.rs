@@ -22,7 +22,8 @@ pub(super) fn policy(file: &written::PolicyFile, catalogue: &Catalogue, report: 
         clauses.push(self::clause(clause, &at, catalogue, report));
     }
     let tag_on = catalogue.find_all(&file.tag_on, "tag_on", report);
-    Policy { clauses, tag: file.tag.and_then(|tag| score(tag, "tag", report)), tag_on }
+    let tarpit_on = catalogue.find_all(&file.tarpit_on, "tarpit_on", report);
+    Policy { clauses, tag: file.tag.and_then(|tag| score(tag, "tag", report)), tag_on, tarpit_on }
 }
 
 fn clause(written: &written::Clause, at: &str, catalogue: &Catalogue, report: &mut Report<'_>) -> Clause {

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::problem::Report;
 use super::super::raw::rules as written;
 use super::super::source::{element, join};
-use super::lists::List;
 use super::{Catalogue, score};
 use crate::scoring::{Composite, Group, Symbol, Weights};
 
 pub(super) fn weights(
     file: &written::WeightsFile,
-    lists: &[List],
+    shadow: BTreeSet<Symbol>,
+    made: Vec<Composite>,
     catalogue: &Catalogue,
     emitted: &BTreeSet<Symbol>,
     report: &mut Report<'_>,
@@ -24,10 +24,11 @@ pub(super) fn weights(
             builder = builder.weight(symbol, score);
         }
     }
-    for list in lists.iter().filter(|list| list.settings.shadow) {
-        for symbol in list.settings.codes.iter().map(|(_, symbol)| symbol.clone()).collect::<BTreeSet<_>>() {
-            builder = builder.shadow(symbol);
-        }
+    for symbol in shadow {
+        builder = builder.shadow(symbol);
+    }
+    for composite in made {
+        builder = builder.composite(composite);
     }
     for group in groups(&file.group, catalogue, report) {
         builder = builder.group(group);

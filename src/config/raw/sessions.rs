@@ -11,9 +11,12 @@ section! {
         /// Sessions at a time; above that 421 4.3.2.
         #[schemars(range(min = 1, max = 10_000_000))]
         sessions: u64 = 4096,
-        /// Sessions of one client network (/32, /64) at a time; above that 421 4.7.0.
+        /// Sessions of one client (/32, /64) at a time; above that 421 4.7.0.
         #[schemars(range(min = 1, max = 10_000_000))]
         sessions_per_client: u64 = 50,
+        /// Sessions of one network (/24, /48) at a time; above that 421 4.7.0.
+        #[schemars(range(min = 1, max = 10_000_000))]
+        sessions_per_network: u64 = 500,
         /// Size of a message; offered as SIZE.
         message_size: Size = Size::new("50 MiB"),
         /// Recipients of one transaction (RFC 5321 4.5.3.1.8 asks for 100 at least).
@@ -34,6 +37,13 @@ section! {
         /// Whole length of a session; after that 421, whatever it is doing.
         #[schemars(range(min = 60, max = 86_400))]
         session_seconds: u64 = 3600,
+        /// How long replies within a transaction wait where the policy says so (`tarpit_on`); 0: not at all. Never
+        /// for the null reverse-path, never with a backend connection held.
+        #[schemars(range(min = 0, max = 30))]
+        tarpit_seconds: u64 = 5,
+        /// Sessions that wait so at a time; beyond that nobody is slowed down.
+        #[schemars(range(min = 0, max = 1_000_000))]
+        tarpit_sessions: u64 = 200,
     }
 }
 

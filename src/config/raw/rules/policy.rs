@@ -12,6 +12,8 @@ section! {
         tag: Option<Real> = None,
         /// So does mail with one of these symbols, whatever its score.
         tag_on: Vec<String> = Vec::new(),
+        /// Who has one of these symbols waits for replies (`limits.tarpit_seconds`).
+        tarpit_on: Vec<String> = Vec::new(),
         /// The clauses in order; the first that holds wins, none means forward.
         clause: Vec<Clause> = Vec::new(),
     }
