@@ -1,6 +1,7 @@
 //! What every home of the store must do; both pass the same battery.
 
 mod greylist;
+mod reputation;
 
 use std::sync::Mutex;
 use std::time::UNIX_EPOCH;
@@ -12,6 +13,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::facts::{AuthResult, DmarcPolicy, DmarcRecord};
 use greylist::{triplets_are_looked_up_together_as_they_were_noted, triplets_of_one_network_displace_no_others};
+use reputation::{many_networks_displace_nobody_who_is_well_known, reputations_fade_and_are_reset};
 
 /// A clock that goes when it is told to.
 #[derive(Debug)]
@@ -428,4 +430,6 @@ battery! { Memory in memory, Embedded in embedded => [
     what_is_beyond_all_measure_is_left_out,
     triplets_are_looked_up_together_as_they_were_noted,
     triplets_of_one_network_displace_no_others,
+    reputations_fade_and_are_reset,
+    many_networks_displace_nobody_who_is_well_known,
 ] }

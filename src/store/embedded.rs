@@ -9,6 +9,7 @@
 //! file is opened again from time to time until that succeeds. All of it is counted, and logged sparingly.
 
 mod file;
+mod reputation;
 mod tables;
 mod writer;
 
@@ -23,11 +24,12 @@ use tokio::time::Instant;
 
 pub use file::OpenError;
 
+use super::earned::Reputables;
 use super::ledger::{Bounds, Kept, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
 use super::triplets::Triplets;
 use super::{
-    DmarcBatch, DmarcObservation, Forwarders, Greylist, HopRecord, Reports, Secret, Settings, Sighting, Store,
+    DmarcBatch, DmarcObservation, Fading, Forwarders, Greylist, HopRecord, Reports, Secret, Settings, Sighting, Store,
     StoreError, TripletEvent, TripletKey, TripletRecord, WantedHops, WantedTriplets,
 };
 use crate::clock::{Clock, seconds};
@@ -37,7 +39,7 @@ use writer::{Order, Work, Writer};
 
 /// Operations that wait for the writer; beyond that they are forgotten.
 const QUEUE: usize = 8192;
-/// Changes of triplets in one operation, where there are many.
+/// Changes of triplets or reputations in one operation, where there are many.
 const CHANGES_AT_ONCE: usize = 1024;
 /// How long the end waits for the last commit. A disk that takes longer is not worth waiting for.
 const LAST_COMMIT: Duration = Duration::from_secs(3);
@@ -50,6 +52,7 @@ pub struct EmbeddedStore {
     file: Option<Arc<File>>,
     orders: Option<SyncSender<Order>>,
     triplets: Triplets,
+    reputables: Reputables,
     /// Ends when the writer has.
     writing: Mutex<Receiver<()>>,
 }
@@ -66,6 +69,7 @@ impl EmbeddedStore {
     fn over(file: File, settings: &Settings, clock: Arc<dyn Clock>, metrics: Metrics) -> Result<Self, OpenError> {
         let (secret, known) = file.triplets()?;
         let triplets = Triplets::new(settings.triplets, &secret, known, clock.now());
+        let reputables = Reputables::new(settings.reputations, file.reputations()?, Fading::default(), clock.now());
         let (file, bounds) = (Arc::new(file), Bounds::from(settings));
         let (orders, ordered) = sync_channel(QUEUE);
         let (is_writing, writing) = channel();
@@ -85,7 +89,7 @@ impl EmbeddedStore {
         spawned
             .map_err(|why| OpenError::Unusable { path: Path::new("its thread").to_owned(), why: why.to_string() })?;
         let (file, orders, writing) = (Some(file), Some(orders), Mutex::new(writing));
-        let store = Self { bounds, clock, metrics, file, orders, triplets, writing };
+        let store = Self { bounds, clock, metrics, file, orders, triplets, reputables, writing };
         store.shrink_to_bounds();
         Ok(store)
     }
@@ -100,6 +104,11 @@ impl EmbeddedStore {
             // What could not be queued is in the file until the next start, which does this again.
             let _ = self.order(Order { work: Work::Triplets(some.to_vec()), committed: None });
         }
+        let (mut table, mut changes) = (self.reputables.lock(), Vec::new());
+        table.make_room(&mut changes);
+        self.metrics.show_reputations(table.count());
+        drop(table);
+        let _ = self.write_reputations(changes, Operation::ReputationNote);
     }
 
     fn order(&self, order: Order) -> Result<(), StoreError> {

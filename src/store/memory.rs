@@ -1,5 +1,7 @@
 //! Remembers until the process ends, within bounds. The home without a path, and the reference for the other.
 
+mod reputation;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,12 +9,13 @@ use std::time::SystemTime;
 
 use futures_util::future::{self, BoxFuture};
 
+use super::earned::Reputables;
 use super::ledger::{Bounds, Counted, Kept, Ledger, Medium, NamedHop, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
 use super::record::{Hop, Report, RowKey};
 use super::triplets::Triplets;
 use super::{
-    DmarcBatch, DmarcObservation, Forwarders, Greylist, HopRecord, Reports, Secret, Settings, Sighting, Store,
+    DmarcBatch, DmarcObservation, Fading, Forwarders, Greylist, HopRecord, Reports, Secret, Settings, Sighting, Store,
     StoreError, TripletEvent, TripletKey, TripletRecord, WantedHops, WantedTriplets,
 };
 use crate::clock::{Clock, seconds};
@@ -24,6 +27,7 @@ pub struct MemoryStore {
     metrics: Metrics,
     inner: Mutex<Inner>,
     triplets: Triplets,
+    reputables: Reputables,
 }
 
 struct Inner {
@@ -47,7 +51,8 @@ impl MemoryStore {
         let (bounds, shelves) = (Bounds::from(settings), Shelves::default());
         let ledger = sure(Ledger::load(bounds, &shelves, seconds(clock.now())));
         let triplets = Triplets::new(settings.triplets, &Secret::random(), [], clock.now());
-        Self { bounds, clock, metrics, inner: Mutex::new(Inner { ledger, shelves }), triplets }
+        let reputables = Reputables::new(settings.reputations, [], Fading::default(), clock.now());
+        Self { bounds, clock, metrics, inner: Mutex::new(Inner { ledger, shelves }), triplets, reputables }
     }
 
     /// Does one thing under the lock, which is never held across an await.

@@ -8,6 +8,7 @@ use prometheus::{
 };
 use tokio::time::Instant;
 
+use super::earned::EarnedCount;
 use super::ledger::Lost;
 use super::record::{DAY, time};
 use super::triplets::Count;
@@ -29,6 +30,10 @@ pub(super) enum Operation {
     GreylistLook,
     GreylistNote,
     GreylistList,
+    ReputationLook,
+    ReputationNote,
+    ReputationList,
+    ReputationReset,
 }
 
 /// What became of it.
@@ -42,7 +47,7 @@ pub(super) enum Outcome {
     Failed,
 }
 
-const OPERATIONS: [&str; 11] = [
+const OPERATIONS: [&str; 15] = [
     "sighted",
     "hops",
     "dmarc_observed",
@@ -54,6 +59,10 @@ const OPERATIONS: [&str; 11] = [
     "greylist_look",
     "greylist_note",
     "greylist_list",
+    "reputation_look",
+    "reputation_note",
+    "reputation_list",
+    "reputation_reset",
 ];
 const OUTCOMES: [&str; 5] = ["ok", "left_out", "absent", "busy", "failed"];
 const LOSSES: [&str; 2] = ["expired", "displaced"];
@@ -74,6 +83,9 @@ pub struct Metrics {
     /// Triplets that wait, and those that have earned something.
     triplets: [IntGauge; 2],
     displaced: IntCounter,
+    /// Reputations of newcomers, and of the established.
+    reputations: [IntGauge; 2],
+    displaced_reputations: IntCounter,
     complaints: Arc<Mutex<Complaints>>,
 }
 
@@ -113,6 +125,16 @@ impl Metrics {
             "gatepost_store_displaced_triplets_total",
             "Triplets that were forgotten early because there were too many.",
         )?;
+        let reputations = IntGaugeVec::new(
+            Opts::new("gatepost_store_reputations", "Reputations of networks, domains and their pairs, by state."),
+            &["state"],
+        )?;
+        let displaced_reputations = IntCounter::new(
+            "gatepost_store_displaced_reputations_total",
+            "Reputations that were forgotten early because there were too many.",
+        )?;
+        registry.register(Box::new(reputations.clone()))?;
+        registry.register(Box::new(displaced_reputations.clone()))?;
         registry.register(Box::new(triplets.clone()))?;
         registry.register(Box::new(displaced.clone()))?;
         registry.register(Box::new(operations.clone()))?;
@@ -130,6 +152,8 @@ impl Metrics {
             durable,
             triplets: ["waiting", "confirmed"].map(|state| triplets.with_label_values(&[state])),
             displaced,
+            reputations: ["newcomer", "established"].map(|state| reputations.with_label_values(&[state])),
+            displaced_reputations,
             complaints: Arc::default(),
         })
     }
@@ -144,6 +168,13 @@ impl Metrics {
         let shown = [count.waiting, count.confirmed].map(|number| i64::try_from(number).unwrap_or(i64::MAX));
         self.triplets.iter().zip(shown).for_each(|(gauge, number)| gauge.set(number));
         self.displaced.inc_by(count.displaced);
+    }
+
+    /// Shows how many reputations there are.
+    pub(super) fn show_reputations(&self, count: EarnedCount) {
+        let shown = [count.newcomers, count.established].map(|number| i64::try_from(number).unwrap_or(i64::MAX));
+        self.reputations.iter().zip(shown).for_each(|(gauge, number)| gauge.set(number));
+        self.displaced_reputations.inc_by(count.displaced);
     }
 
     /// Counts and logs reports that nobody will ever get.

@@ -5,6 +5,7 @@
 //! one has nothing to do about it, because it was counted and logged already.
 
 mod campaigns;
+mod earned;
 pub mod embedded;
 mod greylist;
 mod ledger;
@@ -59,6 +60,8 @@ pub struct Settings {
     pub report_rows: usize,
     /// Triplets of greylisting, and holders that pass; beyond that those of the most crowded network go first.
     pub triplets: usize,
+    /// Reputations; beyond that those with the least evidence go first, of newcomers those of the most crowded network.
+    pub reputations: usize,
     /// What was not seen again for that long is forgotten; how long triplets are kept, greylisting says.
     pub retention: Duration,
 }
@@ -237,7 +240,7 @@ pub trait Reports: Send + Sync + 'static {
 }
 
 /// A home of all that is remembered.
-pub trait Store: Forwarders + Reports + Greylist {
+pub trait Store: Forwarders + Reports + Greylist + Reputations {
     /// Waits until everything so far is as safe as it will be, and can be read.
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(std::future::ready(Ok(())))
@@ -256,6 +259,7 @@ impl Default for Settings {
             hops: 50_000,
             report_rows: 100_000,
             triplets: 500_000,
+            reputations: 200_000,
             retention: Duration::from_secs(90 * record::DAY),
         }
     }

@@ -96,6 +96,7 @@ fn store(written: &raw::Store, files: &Files, report: &mut Report<'_>) -> store:
         hops: count(written.hops),
         report_rows: count(written.report_rows),
         triplets: count(written.triplets),
+        reputations: count(written.reputations),
         retention: Duration::from_secs(written.retention_days.saturating_mul(86_400)),
     }
 }
