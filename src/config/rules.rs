@@ -6,8 +6,8 @@ use super::files::Files;
 use super::problem::Report;
 use super::{Config, Document, Problems, Source, judging, raw, shape};
 use crate::checks::dnsbl::Lists;
-use crate::checks::greylist;
 use crate::checks::site::Site;
+use crate::checks::{greylist, reputation};
 use crate::dns::{Lookup, fixed::FixedDns};
 use crate::pipeline::Ruleset;
 use crate::store::Store;
@@ -40,21 +40,24 @@ pub struct Rules {
     pub trust: (raw::rules::TrustFile, Document),
     /// greylist.toml.
     pub greylist: (raw::rules::GreylistFile, Document),
+    /// reputation.toml.
+    pub reputation: (raw::rules::ReputationFile, Document),
     /// A digest of all.
     pub version: Arc<str>,
 }
 
-const COMPILED_IN: [(&str, &str); 6] = [
+const COMPILED_IN: [(&str, &str); 7] = [
     ("weights.toml", include_str!("../../rules/weights.toml")),
     ("lists.toml", include_str!("../../rules/lists.toml")),
     ("policy.toml", include_str!("../../rules/policy.toml")),
     ("authentication.toml", include_str!("../../rules/authentication.toml")),
     ("trust.toml", include_str!("../../rules/trust.toml")),
     ("greylist.toml", include_str!("../../rules/greylist.toml")),
+    ("reputation.toml", include_str!("../../rules/reputation.toml")),
 ];
 
 /// These may be absent from a directory of rules; each of their keys has a default.
-const OPTIONAL: [&str; 3] = ["authentication.toml", "trust.toml", "greylist.toml"];
+const OPTIONAL: [&str; 4] = ["authentication.toml", "trust.toml", "greylist.toml", "reputation.toml"];
 
 /// Makes a rule set: checks that use `ports`, weights, policy. With `checks.enabled = false` no check
 /// is in it. What loaded as a [`Config`] loads here too.
@@ -77,6 +80,11 @@ pub fn compiled_in(ports: &Ports) -> Result<Ruleset, Problems> {
 pub fn greylist(rules: &Rules) -> greylist::Settings {
     let mut problems = Problems::default();
     judging::greylist::settings(&rules.greylist.0, &mut Report { document: &rules.greylist.1, problems: &mut problems })
+}
+
+/// The settings of reputation, of rules that were checked.
+pub fn reputation(rules: &Rules) -> reputation::Settings {
+    judging::reputation::settings(rules, &mut Problems::default())
 }
 
 /// Whether the rules make sense together.
@@ -131,13 +139,14 @@ impl Rules {
 
     fn parse(files: &[Arc<Source>; COMPILED_IN.len()], problems: &mut Problems) -> Option<Self> {
         let version = digest(files);
-        let [weights, lists, policy, authentication, trust, greylist] = files;
+        let [weights, lists, policy, authentication, trust, greylist, reputation] = files;
         let weights = shape::read(weights, problems);
         let lists = shape::read(lists, problems);
         let policy = shape::read(policy, problems);
         let authentication = shape::read(authentication, problems);
         let trust = shape::read(trust, problems);
         let greylist = shape::read(greylist, problems);
+        let reputation = shape::read(reputation, problems);
         Some(Self {
             weights: weights?,
             lists: lists?,
@@ -145,6 +154,7 @@ impl Rules {
             authentication: authentication?,
             trust: trust?,
             greylist: greylist?,
+            reputation: reputation?,
             version,
         })
     }

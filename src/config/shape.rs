@@ -87,7 +87,8 @@ mirrors!(
     raw::rules::PolicyFile,
     raw::rules::AuthenticationFile,
     raw::rules::TrustFile,
-    raw::rules::GreylistFile
+    raw::rules::GreylistFile,
+    raw::rules::ReputationFile
 );
 
 /// Reads a file: what fits is in the value (defaults elsewhere), what does not is in `problems`.

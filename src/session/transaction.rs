@@ -111,7 +111,12 @@ impl Transaction {
         let index = self.exempt.len();
         self.exempt.push(exempt);
         assessment.add_recipient(index, exempt);
-        assessment.learn(&Arc::new(RcptFacts { mail: self.mail.clone(), forward_path: path.clone(), index }));
+        assessment.learn(&Arc::new(RcptFacts {
+            mail: self.mail.clone(),
+            forward_path: path.clone(),
+            index,
+            is_trap: false,
+        }));
         let by = *self.settle_by.get_or_insert_with(|| Instant::now() + settings.budgets.rcpt);
         let asked = Instant::now();
         let settled = assessment.settle(index, by).await;

@@ -8,7 +8,7 @@ use super::Settings;
 use crate::facts::{AuthResult, Author, Dkim, Spf};
 use crate::smtp::{ForwardPath, ReversePath};
 use crate::store::{Holder, Secret, TripletKey};
-use crate::units::{canonical, registered_domain};
+use crate::units::{DomainSet, canonical, registered_domain};
 
 /// Domains of one sender that hold its triplets; further ones say nothing new.
 const DOMAINS: usize = 3;
@@ -46,24 +46,7 @@ impl Sender {
         dkim: Option<&Dkim>,
         author: Option<&Author>,
     ) -> Self {
-        let mut domains: Vec<String> = Vec::new();
-        let mut add = |domain: &str| {
-            let domain = registered_domain(domain).unwrap_or(domain);
-            let is_new = !domains.iter().any(|known| known == domain);
-            if is_new && domains.len() < DOMAINS && !domain.is_empty() && !settings.shared.contains(domain) {
-                domains.push(domain.to_owned());
-            }
-        };
-        if let Some(spf) = spf.filter(|spf| spf.result == AuthResult::Pass && !spf.permissive) {
-            add(&spf.domain);
-        }
-        let signed = |signature: &&crate::facts::Signature| {
-            signature.signs_from && !signature.partial_body && !signature.testing
-        };
-        let signers = || dkim.into_iter().flat_map(Dkim::passed).filter(signed).map(|signature| &*signature.domain);
-        let author = author.and_then(Author::domain).map(|domain| registered_domain(domain).unwrap_or(domain));
-        signers().filter(|domain| registered_domain(domain) == author).for_each(&mut add);
-        signers().for_each(&mut add);
+        let domains = authenticated_domains(&settings.shared, spf, dkim, author);
         Self { network: network(settings, client), domains }
     }
 
@@ -90,6 +73,33 @@ impl Origin<'_> {
             Self::Domain(domain) => Holder::domain(secret, domain),
         }
     }
+}
+
+/// The registered domains that authenticate a message, the surest first; those that many senders share are nobody's.
+pub fn authenticated_domains(
+    shared: &DomainSet,
+    spf: Option<&Spf>,
+    dkim: Option<&Dkim>,
+    author: Option<&Author>,
+) -> Vec<String> {
+    let mut domains: Vec<String> = Vec::new();
+    let mut add = |domain: &str| {
+        let domain = registered_domain(domain).unwrap_or(domain);
+        let is_new = !domains.iter().any(|known| known == domain);
+        if is_new && domains.len() < DOMAINS && !domain.is_empty() && !shared.contains(domain) {
+            domains.push(domain.to_owned());
+        }
+    };
+    if let Some(spf) = spf.filter(|spf| spf.result == AuthResult::Pass && !spf.permissive) {
+        add(&spf.domain);
+    }
+    let signed =
+        |signature: &&crate::facts::Signature| signature.signs_from && !signature.partial_body && !signature.testing;
+    let signers = || dkim.into_iter().flat_map(Dkim::passed).filter(signed).map(|signature| &*signature.domain);
+    let author = author.and_then(Author::domain).map(|domain| registered_domain(domain).unwrap_or(domain));
+    signers().filter(|domain| registered_domain(domain) == author).for_each(&mut add);
+    signers().for_each(&mut add);
+    domains
 }
 
 /// The network of a client.

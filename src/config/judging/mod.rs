@@ -3,6 +3,7 @@
 pub(super) mod greylist;
 mod lists;
 mod policy;
+pub(super) mod reputation;
 mod senders;
 mod trust;
 mod weights;
@@ -47,6 +48,7 @@ pub(super) fn build(
     senders::add(rules, site, &shared, &mut registry, problems);
     let report = &mut Report { document: &rules.greylist.1, problems };
     greylist::add(&rules.greylist.0, site, (&shared, ports), &mut registry, report);
+    reputation::add(rules, site, (&shared, ports), &mut registry, problems);
     let mut known: BTreeSet<Symbol> = registry.symbols().keys().cloned().collect();
     known.extend(lists.iter().flat_map(|list| list.settings.codes.iter().map(|(_, symbol)| symbol.clone())));
     let emitted = known.clone();

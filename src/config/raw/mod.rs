@@ -350,7 +350,7 @@ section! {
 section! {
     /// Metrics and health over HTTP, for the administrator's network only.
     pub struct Admin {
-        /// Address and port of /metrics, /healthz, /readyz, /forwarders and /greylist. Default: off.
+        /// Address and port of /metrics, /healthz, /readyz, /forwarders, /greylist and /reputation. Default: off.
         address: Option<String> = None,
     }
 }

@@ -4,6 +4,7 @@ mod authentication;
 mod greylist;
 mod lists;
 mod policy;
+mod reputation;
 mod trust;
 mod weights;
 
@@ -11,5 +12,6 @@ pub use authentication::*;
 pub use greylist::*;
 pub use lists::*;
 pub use policy::*;
+pub use reputation::*;
 pub use trust::*;
 pub use weights::*;
