@@ -4,6 +4,7 @@
 
 pub mod authentication;
 mod author;
+mod traps;
 
 use std::fmt;
 use std::future::Future;
@@ -15,6 +16,8 @@ use std::time::SystemTime;
 use tokio::sync::OnceCell;
 
 pub use authentication::{ArcChain, ArcSet, AuthResult, Author, Dkim, Dmarc, DmarcPolicy, DmarcRecord, Signature, Spf};
+
+pub use traps::Traps;
 
 use crate::message::{Links, Message};
 use crate::smtp::{ForwardPath, HeloName, Params, ReversePath};

@@ -39,6 +39,7 @@ topics! {
     manners,
     senders,
     sequence,
+    traps,
 }
 
 mod anything {

@@ -19,6 +19,7 @@ pub mod registry;
 pub mod reputation;
 pub mod sender;
 pub mod site;
+pub mod traps;
 pub mod trust;
 
 use std::future::Future;

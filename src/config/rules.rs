@@ -42,11 +42,13 @@ pub struct Rules {
     pub greylist: (raw::rules::GreylistFile, Document),
     /// reputation.toml.
     pub reputation: (raw::rules::ReputationFile, Document),
+    /// traps.toml.
+    pub traps: (raw::rules::TrapsFile, Document),
     /// A digest of all.
     pub version: Arc<str>,
 }
 
-const COMPILED_IN: [(&str, &str); 7] = [
+const COMPILED_IN: [(&str, &str); 8] = [
     ("weights.toml", include_str!("../../rules/weights.toml")),
     ("lists.toml", include_str!("../../rules/lists.toml")),
     ("policy.toml", include_str!("../../rules/policy.toml")),
@@ -54,10 +56,11 @@ const COMPILED_IN: [(&str, &str); 7] = [
     ("trust.toml", include_str!("../../rules/trust.toml")),
     ("greylist.toml", include_str!("../../rules/greylist.toml")),
     ("reputation.toml", include_str!("../../rules/reputation.toml")),
+    ("traps.toml", include_str!("../../rules/traps.toml")),
 ];
 
 /// These may be absent from a directory of rules; each of their keys has a default.
-const OPTIONAL: [&str; 4] = ["authentication.toml", "trust.toml", "greylist.toml", "reputation.toml"];
+const OPTIONAL: [&str; 5] = ["authentication.toml", "trust.toml", "greylist.toml", "reputation.toml", "traps.toml"];
 
 /// Makes a rule set: checks that use `ports`, weights, policy. With `checks.enabled = false` no check
 /// is in it. What loaded as a [`Config`] loads here too.
@@ -139,7 +142,7 @@ impl Rules {
 
     fn parse(files: &[Arc<Source>; COMPILED_IN.len()], problems: &mut Problems) -> Option<Self> {
         let version = digest(files);
-        let [weights, lists, policy, authentication, trust, greylist, reputation] = files;
+        let [weights, lists, policy, authentication, trust, greylist, reputation, traps] = files;
         let weights = shape::read(weights, problems);
         let lists = shape::read(lists, problems);
         let policy = shape::read(policy, problems);
@@ -147,6 +150,7 @@ impl Rules {
         let trust = shape::read(trust, problems);
         let greylist = shape::read(greylist, problems);
         let reputation = shape::read(reputation, problems);
+        let traps = shape::read(traps, problems);
         Some(Self {
             weights: weights?,
             lists: lists?,
@@ -155,6 +159,7 @@ impl Rules {
             trust: trust?,
             greylist: greylist?,
             reputation: reputation?,
+            traps: traps?,
             version,
         })
     }

@@ -88,7 +88,8 @@ mirrors!(
     raw::rules::AuthenticationFile,
     raw::rules::TrustFile,
     raw::rules::GreylistFile,
-    raw::rules::ReputationFile
+    raw::rules::ReputationFile,
+    raw::rules::TrapsFile
 );
 
 /// Reads a file: what fits is in the value (defaults elsewhere), what does not is in `problems`.

@@ -35,8 +35,10 @@ pub struct Recipient {
     pub params: Params,
     /// Its place in the transaction.
     pub index: usize,
-    /// The code that accepted it.
+    /// The code that accepted it, or refused a trap.
     pub code: u16,
+    /// Nobody uses it.
+    pub is_trap: bool,
 }
 
 /// The message with what is put before it and what is cut out of it.
@@ -85,6 +87,11 @@ impl Relay {
     /// True while a backend connection is held.
     pub fn holds_backend(&self) -> bool {
         self.lease.is_some()
+    }
+
+    /// True if the backend does not want the sender, whoever the recipient is.
+    pub fn is_sender_refused(&self) -> bool {
+        self.mail_refused.is_some()
     }
 
     /// What is counted about backends.

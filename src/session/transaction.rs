@@ -15,7 +15,7 @@ use super::shared::Shared;
 use super::{refusal, settings};
 use crate::facts::{ClientFacts, MailFacts, RcptFacts};
 use crate::pipeline::Assessment;
-use crate::smtp::{Domain, ForwardPath, Params, Reply};
+use crate::smtp::{Domain, EnhancedStatus, ForwardPath, Params, Reply};
 use crate::verdict::Verdict;
 
 /// One transaction.
@@ -28,6 +28,8 @@ pub struct Transaction {
     pub size: Option<u64>,
     /// Recipients that the backend accepted.
     pub accepted: Vec<Recipient>,
+    /// Traps that it does not know: the client believes that they were accepted, the backend never hears of them again.
+    pub kept_back: Vec<Recipient>,
     /// Which of them are exempt from refusals, by index.
     exempt: Vec<bool>,
     /// Recipients waiting to be handed on together, and refusals that must be spoken in their turn.
@@ -49,7 +51,7 @@ pub struct Transaction {
 /// One RCPT whose reply has its turn.
 enum Turn {
     Say(Reply),
-    HandOn { path: ForwardPath, params: Params, index: usize },
+    HandOn { path: ForwardPath, params: Params, index: usize, is_trap: bool },
 }
 
 /// RCPT commands handed on in one go.
@@ -63,6 +65,7 @@ impl Transaction {
             mail,
             size,
             accepted: Vec::new(),
+            kept_back: Vec::new(),
             exempt: Vec::new(),
             batch: Vec::new(),
             settle_by: None,
@@ -81,7 +84,22 @@ impl Transaction {
 
     /// True if so many are owed that they should be given before more is read.
     pub fn is_batch_full(&self, limit: usize) -> bool {
-        self.batch.len() >= BATCH || self.accepted.len() + self.batch.len() >= limit
+        self.batch.len() >= BATCH || self.taken() + self.batch.len() >= limit
+    }
+
+    /// Recipients that the client may send the message to.
+    pub fn taken(&self) -> usize {
+        self.accepted.len() + self.kept_back.len()
+    }
+
+    /// How many of them are traps.
+    pub fn traps(&self) -> usize {
+        self.kept_back.len() + self.accepted.iter().filter(|recipient| recipient.is_trap).count()
+    }
+
+    /// True if nobody else is to have the message. No backend will be given it.
+    pub fn is_for_traps_alone(&self) -> bool {
+        self.traps() > 0 && self.accepted.iter().all(|recipient| recipient.is_trap)
     }
 
     /// Judges one RCPT; its reply comes with [`Transaction::answer_batch`].
@@ -111,12 +129,8 @@ impl Transaction {
         let index = self.exempt.len();
         self.exempt.push(exempt);
         assessment.add_recipient(index, exempt);
-        assessment.learn(&Arc::new(RcptFacts {
-            mail: self.mail.clone(),
-            forward_path: path.clone(),
-            index,
-            is_trap: false,
-        }));
+        let is_trap = !exempt && is_trap(assessment, &settings.relay, client, &path);
+        assessment.learn(&Arc::new(RcptFacts { mail: self.mail.clone(), forward_path: path.clone(), index, is_trap }));
         let by = *self.settle_by.get_or_insert_with(|| Instant::now() + settings.budgets.rcpt);
         let asked = Instant::now();
         let settled = assessment.settle(index, by).await;
@@ -134,7 +148,7 @@ impl Transaction {
             let label = if decision.verdict == Verdict::Reject { "rejected" } else { "deferred" };
             return self.refuse(shared, label, reply);
         }
-        self.batch.push(Turn::HandOn { path, params, index });
+        self.batch.push(Turn::HandOn { path, params, index, is_trap });
     }
 
     /// Queues a refusal of our own, counted as `label`.
@@ -158,18 +172,24 @@ impl Transaction {
         let mut new = new.into_iter();
         let mut replies = Vec::with_capacity(turns.len());
         for turn in turns {
-            let (path, index) = match turn {
+            let (path, index, is_trap) = match turn {
                 Turn::Say(reply) => {
                     replies.push(reply);
                     continue;
                 }
-                Turn::HandOn { path, index, .. } => (path, index),
+                Turn::HandOn { path, index, is_trap, .. } => (path, index, is_trap),
             };
             let params = new.next().map(|(_, params)| params).unwrap_or_default();
             let reply = answers.next().unwrap_or(refusal::BACKEND_DOWN);
             if reply.is_positive() {
                 shared.metrics.accepted.inc();
-                self.accepted.push(Recipient { path, params, index, code: reply.code() });
+                self.accepted.push(Recipient { path, params, index, code: reply.code(), is_trap });
+            } else if is_trap && !self.relay.is_sender_refused() && says_unknown(&reply) {
+                // So that the message is read, and learned from. It is refused, or follows the real recipients.
+                shared.metrics.recipients.with_label_values(&["trap"]).inc();
+                self.kept_back.push(Recipient { path, params, index, code: reply.code(), is_trap });
+                replies.push(refusal::RECIPIENT_OK);
+                continue;
             } else {
                 assessment.drop_recipient(index);
                 shared.metrics.recipients.with_label_values(&["backend"]).inc();
@@ -204,6 +224,22 @@ impl Transaction {
     }
 }
 
+/// True if nobody uses `path`. It lies in our domains, and whoever may relay is one of us, who deserves to hear the truth.
+fn is_trap(assessment: &Assessment, relay: &settings::Relay, client: &ClientFacts, path: &ForwardPath) -> bool {
+    let traps = &assessment.ruleset().traps;
+    !traps.is_empty() && !relay.networks.contains(client.addr) && traps.contains(path)
+}
+
+/// True if the backend refuses a recipient because it does not exist, and for no other reason (RFC 3463 3.2).
+fn says_unknown(reply: &Reply) -> bool {
+    match reply.enhanced_in_text() {
+        // 5.1.7 and 5.1.8 are about the sender.
+        Some(EnhancedStatus(5, subject, detail)) => subject == 1 && !matches!(detail, 7 | 8),
+        Some(_) => false,
+        None => matches!(reply.code(), 550 | 551 | 553),
+    }
+}
+
 /// Whether mail from `client` may go to `path`: our domains, or a client that may relay. Addresses that
 /// smuggle another destination in their local part are not ours, whatever stands behind the `@`.
 fn may_relay(relay: &settings::Relay, client: &ClientFacts, path: &ForwardPath) -> bool {
@@ -232,6 +268,24 @@ mod tests {
         match command::parse(format!("RCPT TO:<{text}>").as_bytes()) {
             Ok(Command::Rcpt { path, .. }) => path,
             other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_recipient_is_unknown_if_the_backend_says_so_and_nothing_else() {
+        for (code, text, expected) in [
+            (550, "5.1.1 User unknown", true),
+            (550, "5.1.10 Recipient not found", true),
+            (553, "no such user", true),
+            (550, "no such user", true),
+            (550, "5.7.1 Not from you", false),
+            (553, "5.1.8 Sender's domain does not exist", false),
+            (552, "5.2.2 Mailbox full", false),
+            (554, "Go away", false),
+            (450, "4.1.1 Ask again", false),
+            (451, "Ask again", false),
+        ] {
+            assert_eq!(says_unknown(&Reply::new(code, None, text)), expected, "{code} {text}");
         }
     }
 

@@ -252,7 +252,11 @@ fn mistakes_about_greylisting_are_named_with_their_place() {
 #[test]
 fn mistakes_about_reputation_and_traps_are_named_with_their_place() {
     for (file, written, expected) in [
-        ("reputation", "half_life_days = 0\n", "reputation.toml:1:18: error: half_life_days: must lie between 1 and 3650"),
+        (
+            "reputation",
+            "half_life_days = 0\n",
+            "reputation.toml:1:18: error: half_life_days: must lie between 1 and 3650",
+        ),
         ("reputation", "half_life = 3\n", "reputation.toml:1:1: error: half_life: no such key; did you mean"),
         ("reputation", "prior = -1\n", "reputation.toml:1:9: error: prior: must lie between 0 and 1000"),
         ("traps", "address = []\n", "traps.toml:1:1: error: address: no such key; did you mean `addresses`?"),

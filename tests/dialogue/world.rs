@@ -27,19 +27,20 @@ use super::{Log, stream};
 
 /// The configuration that a dialogue changes by `set`.
 const CONFIG: &str = include_str!("../dialogues/gatepost.toml");
-const RULES: [(&str, &str); 6] = [
+const RULES: [(&str, &str); 7] = [
     ("weights", include_str!("../dialogues/rules/weights.toml")),
     ("lists", include_str!("../dialogues/rules/lists.toml")),
     ("policy", include_str!("../dialogues/rules/policy.toml")),
     ("trust", ""),
     ("greylist", ""),
     ("reputation", ""),
+    ("traps", ""),
 ];
 
 /// What a dialogue says before its first client comes.
 pub(crate) struct Setup {
     config: toml::Table,
-    rules: [String; 6],
+    rules: [String; 7],
     dns: FixedDns,
     tls: bool,
     pub(crate) cold: bool,
@@ -144,7 +145,7 @@ impl Setup {
         let at = RULES
             .iter()
             .position(|(name, _)| *name == file)
-            .expect("weights, lists, policy, trust, greylist or reputation");
+            .expect("weights, lists, policy, trust, greylist, reputation or traps");
         self.rules[at] = text;
     }
 
@@ -157,6 +158,7 @@ impl Setup {
             include_str!("../../rules/trust.toml"),
             include_str!("../../rules/greylist.toml"),
             include_str!("../../rules/reputation.toml"),
+            include_str!("../../rules/traps.toml"),
         ]
         .map(str::to_owned);
     }

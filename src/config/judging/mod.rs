@@ -5,6 +5,7 @@ mod lists;
 mod policy;
 pub(super) mod reputation;
 mod senders;
+mod traps;
 mod trust;
 mod weights;
 
@@ -17,6 +18,7 @@ use super::source::element;
 use super::{Rules, raw};
 use crate::checks::client_name::{ClientNames, MAX_NAMES};
 use crate::checks::site::Site;
+use crate::checks::traps::TrapRecipients;
 use crate::checks::{Registry, content, dmarc_reports, dnsbl, forwarders, helo, protocol, rdns};
 use crate::pipeline::Ruleset;
 use crate::scoring::{Score, Symbol};
@@ -49,6 +51,8 @@ pub(super) fn build(
     let report = &mut Report { document: &rules.greylist.1, problems };
     greylist::add(&rules.greylist.0, site, (&shared, ports), &mut registry, report);
     reputation::add(rules, site, (&shared, ports), &mut registry, problems);
+    let report = &mut Report { document: &rules.traps.1, problems };
+    let traps = traps::traps(&rules.traps.0, site, report);
     let mut known: BTreeSet<Symbol> = registry.symbols().keys().cloned().collect();
     known.extend(lists.iter().flat_map(|list| list.settings.codes.iter().map(|(_, symbol)| symbol.clone())));
     let emitted = known.clone();
@@ -68,7 +72,7 @@ pub(super) fn build(
     if !enabled {
         return Some(Ruleset { version: rules.version.clone(), ..Ruleset::empty() });
     }
-    Some(Ruleset::new(rules.version.clone(), registry, Arc::new(weights), policy))
+    Some(Ruleset::new(rules.version.clone(), registry, Arc::new(weights), policy).with_traps(traps))
 }
 
 fn registry(own_names: &[String], ports: &Ports, report: &mut Report<'_>) -> Registry {
@@ -82,6 +86,7 @@ fn registry(own_names: &[String], ports: &Ports, report: &mut Report<'_>) -> Reg
     report.take("", registry.add(helo::Helo::new(helo_settings, dns.clone())));
     report.take("", registry.add(rdns::Rdns::new(rdns::Settings::default(), dns.clone())));
     report.take("", registry.add(content::Content::new(content::Settings::default())));
+    report.take("", registry.add(TrapRecipients::new()));
     if let Some(store) = &ports.store {
         report.take("", registry.add(forwarders::Forwarders::new(store.clone())));
         if ports.dmarc_reports {

@@ -5,6 +5,7 @@ mod greylist;
 mod lists;
 mod policy;
 mod reputation;
+mod traps;
 mod trust;
 mod weights;
 
@@ -13,5 +14,6 @@ pub use greylist::*;
 pub use lists::*;
 pub use policy::*;
 pub use reputation::*;
+pub use traps::*;
 pub use trust::*;
 pub use weights::*;
