@@ -9,6 +9,7 @@ pub mod reputation;
 pub mod run;
 pub mod schema;
 pub mod similarity;
+pub mod store;
 pub mod symbols;
 
 use std::io::{IsTerminal, Write};
@@ -50,6 +51,8 @@ pub enum Command {
     Greylist(greylist::Arguments),
     /// Look at what senders have earned in the running proxy; make them unknown again.
     Reputation(reputation::Arguments),
+    /// Look at the store as a whole; make its file smaller, export it, import it.
+    Store(store::Arguments),
 }
 
 /// Why a command failed; its text goes to standard error.
@@ -82,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Similarity(arguments) => similarity::run(arguments, &mut out),
         Command::Greylist(arguments) => greylist::run(arguments, &mut out),
         Command::Reputation(arguments) => reputation::run(arguments, &mut out),
+        Command::Store(arguments) => store::run(arguments, &mut out),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

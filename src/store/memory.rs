@@ -15,8 +15,8 @@ use super::metrics::{Metrics, Operation, Outcome};
 use super::record::{Hop, Report, RowKey};
 use super::triplets::Triplets;
 use super::{
-    DmarcBatch, DmarcObservation, Fading, Forwarders, Greylist, HopRecord, Reports, Secret, Settings, Sighting, Store,
-    StoreError, TripletEvent, TripletKey, TripletRecord, WantedHops, WantedTriplets,
+    DmarcBatch, DmarcObservation, Fading, Forwarders, Greylist, HopRecord, Info, Reports, Secret, Settings, Sighting,
+    Store, StoreError, TableInfo, TripletEvent, TripletKey, TripletRecord, Upkeep, WantedHops, WantedTriplets,
 };
 use crate::clock::{Clock, seconds};
 
@@ -161,6 +161,27 @@ impl Greylist for MemoryStore {
     ) -> BoxFuture<'_, Result<Vec<(TripletKey, TripletRecord)>, StoreError>> {
         self.metrics.count(Operation::GreylistList, Outcome::Ok);
         Box::pin(async move { Ok(self.triplets.list(wanted, at).await) })
+    }
+}
+
+impl Upkeep for MemoryStore {
+    fn info(&self) -> BoxFuture<'_, Result<Info, StoreError>> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let Shelves { hops, reports, rows, .. } = &inner.shelves;
+        let mut tables = vec![
+            TableInfo::in_memory("hops", hops.len()),
+            TableInfo::in_memory("dmarc_reports", reports.len()),
+            TableInfo::in_memory("dmarc_rows", rows.len()),
+        ];
+        drop(inner);
+        let triplets = self.triplets.lock().count();
+        tables.push(TableInfo::in_memory("greylist", triplets.waiting + triplets.confirmed));
+        let reputations = self.reputables.lock().count();
+        tables.push(TableInfo::in_memory("reputation", reputations.newcomers + reputations.established));
+        // Counting takes what was displaced since the last time: it must not be lost.
+        self.metrics.show(triplets);
+        self.metrics.show_reputations(reputations);
+        Box::pin(future::ready(Ok(Info { home: "memory".to_owned(), tables, ..Info::default() })))
     }
 }
 

@@ -9,6 +9,7 @@ use super::super::greylist::{SECRET, Secret, TripletKey};
 use super::super::ledger::{Medium, NamedHop, Readable};
 use super::super::record::{Hop, Report, RowKey};
 use super::super::triplets::{self, Change, Entry};
+use super::upkeep;
 
 /// A row's key: report, network of the source, the row itself.
 type Key = (u64, u128, &'static [u8]);
@@ -25,9 +26,21 @@ const REPORTS: TableDefinition<'_, u64, Octets> = TableDefinition::new("dmarc_re
 const ROWS: TableDefinition<'_, Key, u64> = TableDefinition::new("dmarc_rows.v2");
 const TRIPLETS: TableDefinition<'_, TripletName, TripletEntry> = TableDefinition::new("greylist.v1");
 const REPUTATIONS: TableDefinition<'_, &str, EarnedEntry> = TableDefinition::new("reputation.v1");
-const SECRETS: TableDefinition<'_, &str, &[u8; SECRET]> = TableDefinition::new("secrets.v1");
+const SECRETS: TableDefinition<'_, &str, &[u8; SECRET]> = TableDefinition::new(SECRETS_NAME);
+/// What entries are keyed with has a table of its own.
+pub(super) const SECRETS_NAME: &str = "secrets.v1";
 /// The name of the secret that triplets are keyed with.
 const OF_GREYLIST: &str = "greylist";
+
+/// Every table, for what is done with the file as a whole.
+pub(super) const ALL: [&dyn upkeep::Kept; 6] = [
+    &upkeep::Table(HOPS),
+    &upkeep::Table(REPORTS),
+    &upkeep::Table(ROWS),
+    &upkeep::Table(TRIPLETS),
+    &upkeep::Table(REPUTATIONS),
+    &upkeep::Table(SECRETS),
+];
 
 /// All tables of one transaction. An entry that cannot be read counts as absent.
 pub(super) struct Tables<H, R, W, T = (), E = ()> {
