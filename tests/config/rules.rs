@@ -257,7 +257,7 @@ fn mistakes_about_reputation_and_traps_are_named_with_their_place() {
             "half_life_days = 0\n",
             "reputation.toml:1:18: error: half_life_days: must lie between 1 and 3650",
         ),
-        ("reputation", "half_life = 3\n", "reputation.toml:1:1: error: half_life: no such key; did you mean"),
+        ("reputation", "half_life = 3\n", "reputation.toml:1:1: error: half_life: no such key; there are `good_below`"),
         ("reputation", "prior = -1\n", "reputation.toml:1:9: error: prior: must lie between 0 and 1000"),
         ("traps", "address = []\n", "traps.toml:1:1: error: address: no such key; did you mean `addresses`?"),
         ("traps", "addresses = [\"nobody\"]\n", "traps.toml:1:14: error: addresses[0]: `nobody` is no address"),
