@@ -4,6 +4,7 @@
 
 pub mod authentication;
 mod author;
+mod traps;
 
 use std::fmt;
 use std::future::Future;
@@ -15,6 +16,8 @@ use std::time::SystemTime;
 use tokio::sync::OnceCell;
 
 pub use authentication::{ArcChain, ArcSet, AuthResult, Author, Dkim, Dmarc, DmarcPolicy, DmarcRecord, Signature, Spf};
+
+pub use traps::Traps;
 
 use crate::message::{Links, Message};
 use crate::smtp::{ForwardPath, HeloName, Params, ReversePath};
@@ -152,6 +155,8 @@ pub struct RcptFacts {
     pub forward_path: ForwardPath,
     /// Its place among the recipients of this transaction, from 0.
     pub index: usize,
+    /// Nobody uses it: only who guesses addresses, or has stolen them, writes to it.
+    pub is_trap: bool,
 }
 
 /// What the message added.
@@ -161,6 +166,8 @@ pub struct MessageFacts {
     pub mail: Arc<MailFacts>,
     /// The accepted recipients.
     pub recipients: Vec<ForwardPath>,
+    /// How many of them are traps.
+    pub trap_count: usize,
     /// The message as received.
     pub message: Arc<Message>,
     /// The octets behind those that `message` holds in memory, if there are any.
@@ -284,6 +291,7 @@ impl MessageFacts {
         Self {
             mail,
             recipients,
+            trap_count: 0,
             message,
             rest,
             links: Derived::default(),
@@ -292,6 +300,19 @@ impl MessageFacts {
             arc: Derived::default(),
             dmarc: Derived::default(),
         }
+    }
+}
+
+impl MessageFacts {
+    /// The same, with so many traps among its recipients.
+    #[must_use]
+    pub fn with_traps(self, trap_count: usize) -> Self {
+        Self { trap_count, ..self }
+    }
+
+    /// How many of its recipients are traps.
+    pub fn traps(&self) -> usize {
+        self.trap_count
     }
 }
 

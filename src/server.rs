@@ -37,6 +37,7 @@ use crate::net::listener::{self, AcceptLimits, Inherited};
 use crate::net::{self, Gate, accept};
 use crate::store::{Forwarders, Store, Upkeep};
 use crate::telemetry::admin::greylist::Desk;
+use crate::telemetry::admin::reputation::Desk as ReputationDesk;
 use crate::telemetry::admin::{self, Health, Pages, Readiness};
 use intake::Intake;
 use listeners::{Change, Listener};
@@ -106,6 +107,7 @@ pub struct Server<D> {
     state: Arc<State>,
     store: Option<Arc<dyn Store>>,
     greylist: Option<Arc<Desk>>,
+    reputation: Option<Arc<ReputationDesk>>,
 }
 
 /// What the admin pages see.
@@ -153,6 +155,7 @@ impl<D: Dialogue> Server<D> {
             state: Arc::new(state),
             store: None,
             greylist: None,
+            reputation: None,
         })
     }
 
@@ -166,6 +169,12 @@ impl<D: Dialogue> Server<D> {
     #[must_use]
     pub fn greylisting(self, greylist: Option<Arc<Desk>>) -> Self {
         Self { greylist, ..self }
+    }
+
+    /// Shows on the admin pages what senders have earned, and makes them unknown again there.
+    #[must_use]
+    pub fn reputing(self, reputation: Option<Arc<ReputationDesk>>) -> Self {
+        Self { reputation, ..self }
     }
 
     /// Where it listens, in the order of the plan.
@@ -187,6 +196,7 @@ impl<D: Dialogue> Server<D> {
             let forwarders = store.clone().map(|store| store as Arc<dyn Forwarders>);
             let pages = Pages::new(self.registry.clone(), health, forwarders)
                 .with_greylist(self.greylist.take())
+                .with_reputation(self.reputation.take())
                 .with_upkeep(store.map(|store| store as Arc<dyn Upkeep>));
             tokio::spawn(admin::run(socket, pages, admin_stop.clone()))
         });

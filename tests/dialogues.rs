@@ -40,6 +40,7 @@ topics! {
     rates,
     senders,
     sequence,
+    traps,
 }
 
 mod anything {

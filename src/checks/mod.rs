@@ -17,8 +17,10 @@ pub mod protocol;
 pub mod rates;
 pub mod rdns;
 pub mod registry;
+pub mod reputation;
 pub mod sender;
 pub mod site;
+pub mod traps;
 pub mod trust;
 
 use std::future::Future;
@@ -27,7 +29,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::facts::{ClientFacts, HeloFacts, MailFacts, MessageFacts, RcptFacts, Stage};
-use crate::scoring::{Outcome, Spec};
+use crate::scoring::{Outcome, Score, Spec};
 use crate::smtp::ForwardPath;
 use crate::verdict::Verdict;
 pub use registry::{Registry, RegistryError};
@@ -59,6 +61,11 @@ pub trait Check: Send + Sync + 'static {
         false
     }
 
+    /// True if it learns from what became of mail that it judged itself: it is then told [`Fate::others`].
+    fn learns_from_others(&self) -> bool {
+        false
+    }
+
     /// Called once what became of the transaction is known, if it [`remembers`](Self::remembers): the only
     /// place where a check may write.
     fn remember(&self, _facts: &Self::Facts, _fate: &Fate) -> impl Future<Output = ()> + Send {
@@ -83,6 +90,9 @@ pub struct Fate {
     pub recipients: Vec<ForwardPath>,
     /// Octets of the message; 0 if none came.
     pub octets: u64,
+    /// What would have become of it without the check that is told, if that
+    /// [wants to know](Check::learns_from_others): so that no check confirms itself.
+    pub others: Option<Others>,
 }
 
 /// What a client did, told as it happens: it counts whatever becomes of a transaction, and without one.
@@ -113,10 +123,22 @@ pub trait Witness: Send + Sync + 'static {
     fn saw(&self, deed: Deed, by: Doer<'_>) -> Option<BoxFuture<'static, ()>>;
 }
 
+/// What the same policy says of the same findings without those of one check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Others {
+    /// The verdict; Defer where recipients differ.
+    pub verdict: Verdict,
+    /// It would have been marked.
+    pub tagged: bool,
+    /// The score of the transaction.
+    pub score: Score,
+}
+
 impl Fate {
     /// What the session knows; the pipeline adds what it knows.
     pub fn new(verdict: Verdict, reply_code: u16, abandoned: bool) -> Self {
-        Self { verdict, reply_code, abandoned, tagged: false, refused: Vec::new(), recipients: Vec::new(), octets: 0 }
+        let (refused, recipients) = (Vec::new(), Vec::new());
+        Self { verdict, reply_code, abandoned, tagged: false, refused, recipients, octets: 0, others: None }
     }
 }
 
@@ -148,6 +170,8 @@ pub trait Runnable<F>: Send + Sync + 'static {
     fn is_reported(&self) -> bool;
     /// See [`Check::remembers`].
     fn remembers(&self) -> bool;
+    /// See [`Check::learns_from_others`].
+    fn learns_from_others(&self) -> bool;
     /// See [`Check::remember`].
     fn remember_boxed(self: Arc<Self>, facts: Arc<F>, fate: Arc<Fate>) -> BoxFuture<'static, ()>;
 }
@@ -171,6 +195,10 @@ impl<C: Check> Runnable<C::Facts> for C {
 
     fn remembers(&self) -> bool {
         Check::remembers(self)
+    }
+
+    fn learns_from_others(&self) -> bool {
+        Check::learns_from_others(self)
     }
 
     fn remember_boxed(self: Arc<Self>, facts: Arc<C::Facts>, fate: Arc<Fate>) -> BoxFuture<'static, ()> {

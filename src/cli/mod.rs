@@ -5,6 +5,7 @@ pub mod check_config;
 pub mod demo;
 pub mod forwarders;
 pub mod greylist;
+pub mod reputation;
 pub mod run;
 pub mod schema;
 pub mod similarity;
@@ -48,6 +49,8 @@ pub enum Command {
     Similarity(similarity::Arguments),
     /// Look at greylisting in the running proxy; let senders pass, or forget them.
     Greylist(greylist::Arguments),
+    /// Look at what senders have earned in the running proxy; make them unknown again.
+    Reputation(reputation::Arguments),
     /// Look at the store as a whole; make its file smaller, export it, import it.
     Store(store::Arguments),
 }
@@ -81,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Forwarders(arguments) => forwarders::run(arguments, &mut out),
         Command::Similarity(arguments) => similarity::run(arguments, &mut out),
         Command::Greylist(arguments) => greylist::run(arguments, &mut out),
+        Command::Reputation(arguments) => reputation::run(arguments, &mut out),
         Command::Store(arguments) => store::run(arguments, &mut out),
     };
     match done {

@@ -6,8 +6,8 @@ use super::files::Files;
 use super::problem::Report;
 use super::{Config, Document, Problems, Source, judging, raw, shape};
 use crate::checks::dnsbl::Lists;
-use crate::checks::greylist;
 use crate::checks::site::Site;
+use crate::checks::{greylist, reputation};
 use crate::clock::{self, Clock};
 use crate::dns::{Lookup, fixed::FixedDns};
 use crate::pipeline::Ruleset;
@@ -45,11 +45,15 @@ pub struct Rules {
     pub greylist: (raw::rules::GreylistFile, Document),
     /// rates.toml.
     pub rates: (raw::rules::RatesFile, Document),
+    /// reputation.toml.
+    pub reputation: (raw::rules::ReputationFile, Document),
+    /// traps.toml.
+    pub traps: (raw::rules::TrapsFile, Document),
     /// A digest of all.
     pub version: Arc<str>,
 }
 
-const COMPILED_IN: [(&str, &str); 7] = [
+const COMPILED_IN: [(&str, &str); 9] = [
     ("weights.toml", include_str!("../../rules/weights.toml")),
     ("lists.toml", include_str!("../../rules/lists.toml")),
     ("policy.toml", include_str!("../../rules/policy.toml")),
@@ -57,10 +61,13 @@ const COMPILED_IN: [(&str, &str); 7] = [
     ("trust.toml", include_str!("../../rules/trust.toml")),
     ("greylist.toml", include_str!("../../rules/greylist.toml")),
     ("rates.toml", include_str!("../../rules/rates.toml")),
+    ("reputation.toml", include_str!("../../rules/reputation.toml")),
+    ("traps.toml", include_str!("../../rules/traps.toml")),
 ];
 
 /// These may be absent from a directory of rules; each of their keys has a default.
-const OPTIONAL: [&str; 4] = ["authentication.toml", "trust.toml", "greylist.toml", "rates.toml"];
+const OPTIONAL: [&str; 6] =
+    ["authentication.toml", "trust.toml", "greylist.toml", "rates.toml", "reputation.toml", "traps.toml"];
 
 /// Makes a rule set: checks that use `ports`, weights, policy. With `checks.enabled = false` no check
 /// is in it. What loaded as a [`Config`] loads here too.
@@ -83,6 +90,11 @@ pub fn compiled_in(ports: &Ports) -> Result<Ruleset, Problems> {
 pub fn greylist(rules: &Rules) -> greylist::Settings {
     let mut problems = Problems::default();
     judging::greylist::settings(&rules.greylist.0, &mut Report { document: &rules.greylist.1, problems: &mut problems })
+}
+
+/// The settings of reputation, of rules that were checked.
+pub fn reputation(rules: &Rules) -> reputation::Settings {
+    judging::reputation::settings(rules, &mut Problems::default())
 }
 
 /// Whether the rules make sense together.
@@ -137,7 +149,7 @@ impl Rules {
 
     fn parse(files: &[Arc<Source>; COMPILED_IN.len()], problems: &mut Problems) -> Option<Self> {
         let version = digest(files);
-        let [weights, lists, policy, authentication, trust, greylist, rates] = files;
+        let [weights, lists, policy, authentication, trust, greylist, rates, reputation, traps] = files;
         let weights = shape::read(weights, problems);
         let lists = shape::read(lists, problems);
         let policy = shape::read(policy, problems);
@@ -145,6 +157,8 @@ impl Rules {
         let trust = shape::read(trust, problems);
         let greylist = shape::read(greylist, problems);
         let rates = shape::read(rates, problems);
+        let reputation = shape::read(reputation, problems);
+        let traps = shape::read(traps, problems);
         Some(Self {
             weights: weights?,
             lists: lists?,
@@ -153,6 +167,8 @@ impl Rules {
             trust: trust?,
             greylist: greylist?,
             rates: rates?,
+            reputation: reputation?,
+            traps: traps?,
             version,
         })
     }

@@ -88,7 +88,9 @@ mirrors!(
     raw::rules::AuthenticationFile,
     raw::rules::TrustFile,
     raw::rules::GreylistFile,
-    raw::rules::RatesFile
+    raw::rules::RatesFile,
+    raw::rules::ReputationFile,
+    raw::rules::TrapsFile
 );
 
 /// Reads a file: what fits is in the value (defaults elsewhere), what does not is in `problems`.

@@ -21,7 +21,7 @@ use super::decision::{Conclusion, Decision, decide};
 use super::metrics::Remembered;
 use super::runs::Runs;
 use super::{Ruleset, Trace};
-use crate::checks::{Deed, Doer, Facts, Fate};
+use crate::checks::{Deed, Doer, Facts, Fate, Others};
 use crate::facts::Stage;
 use crate::policy::{Question, Tri};
 use crate::scoring::{Finding, Lens, Scope, Scorecard};
@@ -251,7 +251,7 @@ impl Assessment {
         let score = runs.card.view(Lens::new(Scope::Transaction).closed_only()).score().high;
         let tagged = self.ruleset.policy.tag.is_some_and(|tag| score >= tag);
         let fate = Fate { tagged, refused: runs.refused.clone(), ..fate };
-        self.in_background(runs.memories(&Arc::new(fate)));
+        self.in_background(runs.memories(&Arc::new(fate), |check| self.others(&runs.card, check)));
     }
 
     /// Tells whoever wants to know what a client did. What memory can take at once is done when this returns.
@@ -293,6 +293,18 @@ impl Assessment {
                 count(result, 1);
             }
         });
+    }
+
+    /// What would have been decided without the findings of `check`.
+    fn others(&self, card: &Scorecard, check: usize) -> Others {
+        let without = |question| Question { closed_only: true, without: Some(check), ..question };
+        let policy = &self.ruleset.policy;
+        let verdict = |question| policy.reachable(card, without(question)).last().0;
+        let mut verdicts = self.recipients.iter().map(|known| verdict(known.question()));
+        let first = verdicts.next().unwrap_or_else(|| verdict(Question::about(Scope::Transaction)));
+        let verdict = if verdicts.all(|other| other == first) { first } else { Verdict::Defer };
+        let view = card.view(without(Question::about(Scope::Transaction)).lens(None));
+        Others { verdict, tagged: policy.tags(&view) == Tri::Yes, score: view.score().high }
     }
 
     /// The runs, made now if there is anything to run or to observe.

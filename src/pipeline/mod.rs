@@ -17,6 +17,7 @@ pub use metrics::{Meter, Metrics};
 pub use trace::Trace;
 
 use crate::checks::Registry;
+use crate::facts::Traps;
 use crate::policy::Policy;
 use crate::scoring::Weights;
 
@@ -31,6 +32,8 @@ pub struct Ruleset {
     pub weights: Arc<Weights>,
     /// What follows from the score.
     pub policy: Policy,
+    /// Recipients that nobody uses; the session treats them otherwise than real ones.
+    pub traps: Traps,
     /// Where its assessments are counted; [`Ruleset::with_metrics`] sets it.
     pub meter: Option<Meter>,
 }
@@ -38,12 +41,18 @@ pub struct Ruleset {
 impl Ruleset {
     /// Puts the parts together, not counted anywhere.
     pub fn new(version: impl Into<Arc<str>>, registry: Registry, weights: Arc<Weights>, policy: Policy) -> Self {
-        Self { version: version.into(), registry, weights, policy, meter: None }
+        Self { version: version.into(), registry, weights, policy, traps: Traps::default(), meter: None }
     }
 
     /// No checks, no weights, no clauses: everything is forwarded.
     pub fn empty() -> Self {
         Self::new("empty", Registry::default(), Arc::default(), Policy::default())
+    }
+
+    /// The same, with these traps.
+    #[must_use]
+    pub fn with_traps(self, traps: Traps) -> Self {
+        Self { traps, ..self }
     }
 
     /// The same, counted in `metrics`.

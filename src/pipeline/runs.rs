@@ -14,7 +14,7 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
 
 use super::metrics::Meter;
-use crate::checks::{Facts, Fate, Registry, Runnable};
+use crate::checks::{Facts, Fate, Others, Registry, Runnable};
 use crate::facts::Stage;
 use crate::scoring::{CheckError, CheckName, Outcome, Scope, Scorecard, Skip, Weights};
 use crate::verdict::Verdict;
@@ -44,6 +44,8 @@ struct Running {
 /// What a started check that remembers will be told at the end of the transaction.
 struct Memory {
     stage: Stage,
+    /// The check, by its number, if it is told what would have been without it.
+    apart: Option<usize>,
     tell: Box<dyn Fn(Arc<Fate>) -> BoxFuture<'static, ()> + Send + Sync>,
 }
 
@@ -110,9 +112,10 @@ impl Runs {
             }
         };
         if check.remembers() {
+            let apart = check.learns_from_others().then(|| name.index());
             let (check, facts) = (check.clone(), facts.clone());
             let tell = Box::new(move |fate| check.clone().remember_boxed(facts.clone(), fate));
-            self.memories.push(Memory { stage: F::STAGE, tell });
+            self.memories.push(Memory { stage: F::STAGE, apart, tell });
         }
         if F::STAGE < Stage::Message
             && let Some(outcome) = at_once(&mut run)
@@ -182,8 +185,12 @@ impl Runs {
     }
 
     /// What the checks that ran will do once they are told `fate`.
-    pub(super) fn memories(&self, fate: &Arc<Fate>) -> Vec<BoxFuture<'static, ()>> {
-        self.memories.iter().map(|memory| (memory.tell)(fate.clone())).collect()
+    pub(super) fn memories(&self, fate: &Arc<Fate>, others: impl Fn(usize) -> Others) -> Vec<BoxFuture<'static, ()>> {
+        let told = |memory: &Memory| match memory.apart {
+            None => (memory.tell)(fate.clone()),
+            Some(check) => (memory.tell)(Arc::new(Fate { others: Some(others(check)), ..Fate::clone(fate) })),
+        };
+        self.memories.iter().map(told).collect()
     }
 
     fn lay_out(&mut self, registry: &Registry, scope: Scope) {

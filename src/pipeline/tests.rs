@@ -130,7 +130,12 @@ fn mail() -> Arc<MailFacts> {
 }
 
 fn rcpt(index: usize) -> Arc<RcptFacts> {
-    Arc::new(RcptFacts { mail: mail(), forward_path: ForwardPath::Postmaster("postmaster".into()), index })
+    Arc::new(RcptFacts {
+        mail: mail(),
+        forward_path: ForwardPath::Postmaster("postmaster".into()),
+        index,
+        is_trap: false,
+    })
 }
 
 fn within(millis: u64) -> Instant {

@@ -39,6 +39,8 @@ pub struct Question {
     pub shadow: bool,
     /// Open lines count as if they had found nothing.
     pub closed_only: bool,
+    /// A check whose findings do not count, by [`CheckName::index`](crate::scoring::CheckName::index).
+    pub without: Option<usize>,
 }
 
 /// What a policy can still come to.
@@ -71,12 +73,12 @@ pub enum PolicyProblem {
 impl Question {
     /// What is enforced for `scope`, which is not exempt.
     pub fn about(scope: Scope) -> Self {
-        Self { scope, exempt: false, shadow: false, closed_only: false }
+        Self { scope, exempt: false, shadow: false, closed_only: false, without: None }
     }
 
     /// The lens through which a clause of `stage` looks.
     pub fn lens(self, stage: Option<Stage>) -> Lens {
-        let lens = Lens::new(self.scope).up_to(stage).shadow(self.shadow);
+        let lens = Lens::new(self.scope).up_to(stage).shadow(self.shadow).without(self.without);
         if self.closed_only { lens.closed_only() } else { lens }
     }
 }

@@ -25,6 +25,8 @@ pub struct Lens {
     pub shadow: bool,
     /// Open lines count as if they had found nothing.
     pub closed_only: bool,
+    /// A check whose lines are out of sight, by [`CheckName::index`](super::CheckName::index).
+    pub without: Option<usize>,
 }
 
 /// What a lens shows.
@@ -68,7 +70,7 @@ struct Ledger<'a> {
 impl Lens {
     /// Everything about `scope` that is enforced.
     pub fn new(scope: Scope) -> Self {
-        Self { scope, up_to: None, shadow: false, closed_only: false }
+        Self { scope, up_to: None, shadow: false, closed_only: false, without: None }
     }
 
     /// The same, of `stage` and earlier.
@@ -86,6 +88,11 @@ impl Lens {
         Self { closed_only: true, ..self }
     }
 
+    /// The same, but for the lines of one check.
+    pub fn without(self, check: Option<usize>) -> Self {
+        Self { without: check, ..self }
+    }
+
     /// True while transaction findings of the Rcpt stage are not to act yet.
     fn before_the_dot(self) -> bool {
         self.up_to.is_some_and(|stage| stage <= Stage::Rcpt)
@@ -93,7 +100,7 @@ impl Lens {
 
     /// True if a line of `scope` can be seen at all.
     pub(super) fn sees_line(self, scope: Scope, line: &Line) -> bool {
-        if self.up_to.is_some_and(|stage| line.stage > stage) {
+        if self.up_to.is_some_and(|stage| line.stage > stage) || self.without == Some(line.spec.name.index()) {
             return false;
         }
         let observed = matches!(line.state, LineState::Observed(_));

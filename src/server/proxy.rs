@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use super::{BackendsReady, Candidate, Dialogue, Loader, Plan, zones};
 use crate::backend::{self, Pool};
 use crate::checks::dnsbl::{self, Lists, tester};
-use crate::checks::greylist;
+use crate::checks::{greylist, reputation};
 use crate::clock;
 use crate::config::rules::{self, Ports};
 use crate::config::{self, Loaded, Problems, reload};
@@ -26,8 +26,9 @@ use crate::reports::delivery::{ToBackend, ToFolder};
 use crate::reports::{self, Delivery, Schedule, Via};
 use crate::session::spool::Spool;
 use crate::session::{self, Incoming, Shared};
-use crate::store::{self, Store};
+use crate::store::{self, Reputations, Store};
 use crate::telemetry::admin::greylist::Desk;
+use crate::telemetry::admin::reputation::Desk as ReputationDesk;
 use crate::telemetry::log;
 
 /// How long the end waits for what is to be remembered.
@@ -206,6 +207,19 @@ impl Proxy {
             None => greylist::Settings::default(),
         };
         Some(Arc::new(Desk { store, settings: Box::new(settings), clock: clock::system() }))
+    }
+
+    /// What senders have earned, by the settings in force.
+    pub fn reputation(self: &Arc<Self>) -> Option<Arc<ReputationDesk>> {
+        let store = self.ports.store.clone()? as Arc<dyn Reputations>;
+        let proxy = Arc::downgrade(self);
+        let settings = move || match proxy.upgrade() {
+            Some(proxy) => {
+                rules::reputation(&proxy.running.lock().unwrap_or_else(PoisonError::into_inner).loaded.config.rules)
+            }
+            None => reputation::Settings::default(),
+        };
+        Some(Arc::new(ReputationDesk { store, settings: Box::new(settings), clock: clock::system() }))
     }
 
     /// Writes down what is to be remembered, once all sessions have ended. A disk that does not answer is

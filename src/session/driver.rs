@@ -253,9 +253,9 @@ impl Session {
 
     async fn answer_owed(&mut self) -> Result<(), End> {
         let Some(transaction) = &mut self.transaction else { return Ok(()) };
-        let accepted = transaction.accepted.len();
+        let taken = transaction.taken();
         let replies = transaction.answer_batch(&self.shared, &mut self.assessment).await;
-        for _ in accepted..transaction.accepted.len() {
+        for _ in taken..transaction.taken() {
             self.machine.recipient_accepted();
         }
         let unknown = std::mem::take(&mut transaction.unknown);
@@ -434,7 +434,7 @@ impl Session {
             self.shared.metrics.transactions.with_label_values(&[end]).inc();
             tracing::info!(
                 id = %transaction.id, client = %self.peer.ip(), helo = %transaction.mail.helo.name,
-                reverse_path = %transaction.mail.reverse_path, recipients = transaction.accepted.len(),
+                reverse_path = %transaction.mail.reverse_path, recipients = transaction.accepted.len(), traps = transaction.traps(),
                 refused_recipients = transaction.refused, symbols = %self.assessment.trace().symbols_text(),
                 verdict = %fate.verdict, end, reply_code = fate.reply_code,
                 total_ms = transaction.age().as_millis() as u64, "transaction.end"

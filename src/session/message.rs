@@ -171,18 +171,21 @@ async fn judge(
         },
         None => None,
     };
-    let recipients = transaction.accepted.iter().map(|recipient| recipient.path.clone()).collect();
-    let facts = Arc::new(MessageFacts::new(transaction.mail.clone(), recipients, message.clone(), rest));
+    let recipients = transaction.accepted.iter().chain(&transaction.kept_back);
+    let recipients = recipients.map(|recipient| recipient.path.clone()).collect();
+    let facts = MessageFacts::new(transaction.mail.clone(), recipients, message.clone(), rest);
+    let facts = Arc::new(facts.with_traps(transaction.traps()));
     assessment.learn(&facts);
     let conclusion = assessment.conclude(arrived + settings.budgets.message).await;
     shared.metrics.verdict_seconds.observe(arrived.elapsed().as_secs_f64());
-    let outcome = match agreed(&conclusion) {
+    let outcome = match agreed(&conclusion, transaction) {
         Agreed::Forward => {
             let prefix = prefix(settings, assessment, transaction, &facts, &conclusion);
             let cuts = fields::forged_ranges(message.header_section(), &settings.hostname);
             let parcel = Parcel { prefix: &prefix, message: &message, cuts: &cuts, overflow: overflow.as_mut() };
             forward(shared, transaction, parcel).await
         }
+        Agreed::Traps => refused(refusal::for_traps_alone(transaction.id)),
         Agreed::Refuse(decision) => refused(refusal::decision(decision, None, transaction.id)),
         Agreed::Split => {
             transaction.remember_split(shared);
@@ -195,12 +198,20 @@ async fn judge(
 /// One reply serves all recipients, so their verdicts must agree (DECISIONS 2).
 enum Agreed<'a> {
     Forward,
+    /// Nobody is there who could read it.
+    Traps,
     Refuse(&'a Decision),
     Split,
 }
 
-fn agreed(conclusion: &Conclusion) -> Agreed<'_> {
-    let mut decisions = conclusion.recipients.iter().map(|(_, decision)| decision);
+fn agreed<'c>(conclusion: &'c Conclusion, transaction: &Transaction) -> Agreed<'c> {
+    if transaction.is_for_traps_alone() {
+        return Agreed::Traps;
+    }
+    // Traps follow the real recipients.
+    let is_real = |index: usize| transaction.accepted.iter().any(|known| known.index == index && !known.is_trap);
+    let real = conclusion.recipients.iter().filter(|(index, _)| transaction.traps() == 0 || is_real(*index));
+    let mut decisions = real.map(|(_, decision)| decision);
     match decisions.next() {
         None => Agreed::Forward,
         Some(first) if decisions.any(|other| other.verdict != first.verdict) => Agreed::Split,
@@ -345,6 +356,7 @@ fn account(
         tls = helo.tls.as_ref().map_or("", |tls| tls.version),
         reverse_path = %transaction.mail.reverse_path,
         recipients = transaction.accepted.len(),
+        traps = transaction.traps(),
         refused_recipients = transaction.refused,
         size,
         stage = "message",

@@ -136,7 +136,7 @@ impl Metrics {
         begin(&self.transactions, &TRANSACTION_ENDS);
         begin(
             &self.recipients,
-            &["accepted", "relaying_denied", "split", "too_many", "syntax", "rejected", "deferred", "backend"],
+            &["accepted", "relaying_denied", "split", "too_many", "syntax", "rejected", "deferred", "backend", "trap"],
         );
         begin(&self.limits, &refusal::LIMITS.map(|(label, _)| label));
         begin(&self.tarpit, &["held", "full"]);

@@ -15,7 +15,7 @@ impl Session {
         self.check_pipelining(Violation::EarlyData).await?;
         self.say(&refusal::START_MAIL);
         self.flush().await?;
-        let mut inbound = self.inbound(Framing::Dot);
+        let mut inbound = self.begin_message(Framing::Dot);
         loop {
             match self.take_input(&mut inbound, u64::MAX) {
                 Ok((DataStep::End { .. }, _)) => break,
@@ -43,7 +43,7 @@ impl Session {
     pub(super) async fn bdat(&mut self, size: u64, last: bool) -> Result<(), End> {
         let mut inbound = match self.transaction.as_mut().and_then(|transaction| transaction.inbound.take()) {
             Some(inbound) => inbound,
-            None => self.inbound(Framing::Counted),
+            None => self.begin_message(Framing::Counted),
         };
         let mut left = size;
         while left > 0 {
@@ -101,6 +101,14 @@ impl Session {
         }
         self.say(reply);
         Ok(())
+    }
+
+    /// Ready for the first octet. A message that no backend will be given needs none.
+    fn begin_message(&mut self, framing: Framing) -> Inbound {
+        if self.transaction.as_ref().is_some_and(|transaction| transaction.is_for_traps_alone()) {
+            self.release_backend();
+        }
+        self.inbound(framing)
     }
 
     fn inbound(&self, framing: Framing) -> Inbound {

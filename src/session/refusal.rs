@@ -22,6 +22,8 @@ macro_rules! replies {
 replies! {
     /// To MAIL: provisional; the backend's own word on it is spoken at RCPT.
     SENDER_OK = 250 2 1 0 "Ok";
+    /// To RCPT, for a trap that the backend does not know.
+    RECIPIENT_OK = 250 2 1 5 "Ok";
     /// To RSET and NOOP.
     OK = 250 2 0 0 "Ok";
     /// To a chunk that is not the last.
@@ -204,6 +206,12 @@ fn words(decision: &Decision, class: u8) -> String {
         (None, None) => "refused by local policy".to_owned(),
     };
     if class == 4 { why.replacen("refused", "deferred", 1) } else { why }
+}
+
+/// To a message that only traps are to have. It does not say so: who has stolen addresses should not learn which are
+/// worth it.
+pub fn for_traps_alone(id: TransactionId) -> Reply {
+    Reply::new(550, Some(EnhancedStatus(5, 7, 1)), format!("refused by local policy; id {id}"))
 }
 
 /// The greeting.

@@ -35,8 +35,10 @@ pub struct Recipient {
     pub params: Params,
     /// Its place in the transaction.
     pub index: usize,
-    /// The code that accepted it.
+    /// The code that accepted it, or refused a trap.
     pub code: u16,
+    /// Nobody uses it.
+    pub is_trap: bool,
 }
 
 /// The message with what is put before it and what is cut out of it.

@@ -29,6 +29,8 @@ pub struct Transaction {
     pub size: Option<u64>,
     /// Recipients that the backend accepted.
     pub accepted: Vec<Recipient>,
+    /// Traps that it does not know: the client believes that they were accepted, the backend never hears of them again.
+    pub kept_back: Vec<Recipient>,
     /// Which of them are exempt from refusals, by index.
     exempt: Vec<bool>,
     /// Recipients waiting to be handed on together, and refusals that must be spoken in their turn.
@@ -54,7 +56,7 @@ pub struct Transaction {
 /// One RCPT whose reply has its turn.
 enum Turn {
     Say(Reply),
-    HandOn { path: ForwardPath, params: Params, index: usize },
+    HandOn { path: ForwardPath, params: Params, index: usize, is_trap: bool },
 }
 
 /// RCPT commands handed on in one go.
@@ -68,6 +70,7 @@ impl Transaction {
             mail,
             size,
             accepted: Vec::new(),
+            kept_back: Vec::new(),
             exempt: Vec::new(),
             batch: Vec::new(),
             settle_by: None,
@@ -88,7 +91,22 @@ impl Transaction {
 
     /// True if so many are owed that they should be given before more is read.
     pub fn is_batch_full(&self, limit: usize) -> bool {
-        self.batch.len() >= BATCH || self.accepted.len() + self.batch.len() >= limit
+        self.batch.len() >= BATCH || self.taken() + self.batch.len() >= limit
+    }
+
+    /// Recipients that the client may send the message to.
+    pub fn taken(&self) -> usize {
+        self.accepted.len() + self.kept_back.len()
+    }
+
+    /// How many of them are traps.
+    pub fn traps(&self) -> usize {
+        self.kept_back.len() + self.accepted.iter().filter(|recipient| recipient.is_trap).count()
+    }
+
+    /// True if nobody else is to have the message. No backend will be given it.
+    pub fn is_for_traps_alone(&self) -> bool {
+        self.traps() > 0 && self.accepted.iter().all(|recipient| recipient.is_trap)
     }
 
     /// Judges one RCPT; its reply comes with [`Transaction::answer_batch`].
@@ -118,7 +136,8 @@ impl Transaction {
         let index = self.exempt.len();
         self.exempt.push(exempt);
         assessment.add_recipient(index, exempt);
-        assessment.learn(&Arc::new(RcptFacts { mail: self.mail.clone(), forward_path: path.clone(), index }));
+        let is_trap = !exempt && is_trap(assessment, &settings.relay, client, &path);
+        assessment.learn(&Arc::new(RcptFacts { mail: self.mail.clone(), forward_path: path.clone(), index, is_trap }));
         let by = *self.settle_by.get_or_insert_with(|| Instant::now() + settings.budgets.rcpt);
         let asked = Instant::now();
         let settled = assessment.settle(index, by).await;
@@ -137,7 +156,7 @@ impl Transaction {
             let label = if decision.verdict == Verdict::Reject { "rejected" } else { "deferred" };
             return self.refuse(shared, label, reply);
         }
-        self.batch.push(Turn::HandOn { path, params, index });
+        self.batch.push(Turn::HandOn { path, params, index, is_trap });
     }
 
     /// Queues a refusal of our own, counted as `label`.
@@ -161,18 +180,24 @@ impl Transaction {
         let mut new = new.into_iter();
         let mut replies = Vec::with_capacity(turns.len());
         for turn in turns {
-            let (path, index) = match turn {
+            let (path, index, is_trap) = match turn {
                 Turn::Say(reply) => {
                     replies.push(reply);
                     continue;
                 }
-                Turn::HandOn { path, index, .. } => (path, index),
+                Turn::HandOn { path, index, is_trap, .. } => (path, index, is_trap),
             };
             let params = new.next().map(|(_, params)| params).unwrap_or_default();
             let reply = answers.next().unwrap_or(refusal::BACKEND_DOWN);
             if reply.is_positive() {
                 shared.metrics.accepted.inc();
-                self.accepted.push(Recipient { path, params, index, code: reply.code() });
+                self.accepted.push(Recipient { path, params, index, code: reply.code(), is_trap });
+            } else if is_trap && !self.relay.is_sender_refused() && is_unknown(&reply) {
+                // So that the message is read, and learned from. It is refused, or follows the real recipients.
+                shared.metrics.recipients.with_label_values(&["trap"]).inc();
+                self.kept_back.push(Recipient { path, params, index, code: reply.code(), is_trap });
+                replies.push(refusal::RECIPIENT_OK);
+                continue;
             } else {
                 assessment.drop_recipient(index);
                 shared.metrics.recipients.with_label_values(&["backend"]).inc();
@@ -214,6 +239,12 @@ impl Transaction {
     pub fn age(&self) -> Duration {
         self.began.elapsed()
     }
+}
+
+/// True if nobody uses `path`. It lies in our domains, and whoever may relay is one of us, who deserves to hear the truth.
+fn is_trap(assessment: &Assessment, relay: &settings::Relay, client: &ClientFacts, path: &ForwardPath) -> bool {
+    let traps = &assessment.ruleset().traps;
+    !traps.is_empty() && !relay.networks.contains(client.addr) && traps.contains(path)
 }
 
 /// Whether a reply to RCPT says that there is no such recipient (RFC 3463 3.2: 5.1.x), and not that mail for it is

@@ -2,6 +2,7 @@
 
 mod greylist;
 mod rates;
+mod reputation;
 
 use std::sync::Mutex;
 use std::time::UNIX_EPOCH;
@@ -17,6 +18,7 @@ use greylist::{
     what_triplets_were_told_is_believed_within_reason,
 };
 use rates::{buckets_that_are_in_use_outlive_a_flood, takings_are_answered_in_their_order_and_alone};
+use reputation::{many_networks_displace_nobody_who_is_well_known, reputations_fade_and_are_reset};
 
 /// A clock that goes when it is told to.
 #[derive(Debug)]
@@ -436,4 +438,6 @@ battery! { Memory in memory, Embedded in embedded => [
     triplets_of_one_network_displace_no_others,
     takings_are_answered_in_their_order_and_alone,
     buckets_that_are_in_use_outlive_a_flood,
+    reputations_fade_and_are_reset,
+    many_networks_displace_nobody_who_is_well_known,
 ] }

@@ -11,6 +11,7 @@
 //! file is opened again from time to time until that succeeds. All of it is counted, and logged sparingly.
 
 mod file;
+mod reputation;
 mod tables;
 mod upkeep;
 mod writer;
@@ -29,12 +30,13 @@ pub use file::OpenError;
 pub use upkeep::ArchiveError;
 
 use super::buckets::Buckets;
+use super::earned::Reputables;
 use super::ledger::{Bounds, Kept, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
 use super::triplets::Triplets;
 use super::{
-    Compacted, DmarcBatch, DmarcObservation, Forwarders, Greylist, HopRecord, Info, Rates, Reports, Secret, Settings,
-    Sighting, Store, StoreError, Taken, Taking, TripletEvent, TripletKey, TripletRecord, Upkeep, WantedHops,
+    Compacted, DmarcBatch, DmarcObservation, Fading, Forwarders, Greylist, HopRecord, Info, Rates, Reports, Secret,
+    Settings, Sighting, Store, StoreError, Taken, Taking, TripletEvent, TripletKey, TripletRecord, Upkeep, WantedHops,
     WantedTriplets,
 };
 use crate::clock::{Clock, seconds};
@@ -44,7 +46,7 @@ use writer::{Order, Work, Writer};
 
 /// Operations that wait for the writer; beyond that they are forgotten.
 const QUEUE: usize = 8192;
-/// Changes of triplets in one operation, where there are many.
+/// Changes of triplets or reputations in one operation, where there are many.
 const CHANGES_AT_ONCE: usize = 1024;
 /// How long the end waits for the last commit. A disk that takes longer is not worth waiting for.
 const LAST_COMMIT: Duration = Duration::from_secs(3);
@@ -58,6 +60,7 @@ pub struct EmbeddedStore {
     orders: Option<SyncSender<Order>>,
     triplets: Triplets,
     buckets: Buckets,
+    reputables: Reputables,
     /// Ends when the writer has.
     writing: Mutex<Receiver<()>>,
 }
@@ -74,6 +77,7 @@ impl EmbeddedStore {
     fn over(file: File, settings: &Settings, clock: Arc<dyn Clock>, metrics: Metrics) -> Result<Self, OpenError> {
         let (secret, known) = file.triplets()?;
         let triplets = Triplets::new(settings.triplets, &secret, known, clock.now());
+        let reputables = Reputables::new(settings.reputations, file.reputations()?, Fading::default(), clock.now());
         let (file, bounds) = (Arc::new(file), Bounds::from(settings));
         let (orders, ordered) = sync_channel(QUEUE);
         let (is_writing, writing) = channel();
@@ -94,7 +98,7 @@ impl EmbeddedStore {
             .map_err(|why| OpenError::Unusable { path: Path::new("its thread").to_owned(), why: why.to_string() })?;
         let (file, orders, writing) = (Some(file), Some(orders), Mutex::new(writing));
         let buckets = Buckets::new(settings.buckets);
-        let store = Self { bounds, clock, metrics, file, orders, triplets, buckets, writing };
+        let store = Self { bounds, clock, metrics, file, orders, triplets, buckets, reputables, writing };
         store.shrink_to_bounds();
         Ok(store)
     }
@@ -109,6 +113,11 @@ impl EmbeddedStore {
             // What could not be queued is in the file until the next start, which does this again.
             let _ = self.order(Order { work: Work::Triplets(some.to_vec()), committed: None });
         }
+        let (mut table, mut changes) = (self.reputables.lock(), Vec::new());
+        table.make_room(&mut changes);
+        self.metrics.show_reputations(table.count());
+        drop(table);
+        let _ = self.write_reputations(changes, Operation::ReputationNote);
     }
 
     fn order(&self, order: Order) -> Result<(), StoreError> {

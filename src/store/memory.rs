@@ -1,5 +1,7 @@
 //! Remembers until the process ends, within bounds. The home without a path, and the reference for the other.
 
+mod reputation;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,13 +10,14 @@ use std::time::SystemTime;
 use futures_util::future::{self, BoxFuture};
 
 use super::buckets::Buckets;
+use super::earned::Reputables;
 use super::ledger::{Bounds, Counted, Kept, Ledger, Medium, NamedHop, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
 use super::record::{Hop, Report, RowKey};
-use super::triplets::{Count, Triplets};
+use super::triplets::Triplets;
 use super::{
-    DmarcBatch, DmarcObservation, Forwarders, Greylist, HopRecord, Info, Rates, Reports, Secret, Settings, Sighting,
-    Store, StoreError, TableInfo, Taken, Taking, TripletEvent, TripletKey, TripletRecord, Upkeep, WantedHops,
+    DmarcBatch, DmarcObservation, Fading, Forwarders, Greylist, HopRecord, Info, Rates, Reports, Secret, Settings,
+    Sighting, Store, StoreError, TableInfo, Taken, Taking, TripletEvent, TripletKey, TripletRecord, Upkeep, WantedHops,
     WantedTriplets,
 };
 use crate::clock::{Clock, seconds};
@@ -27,6 +30,7 @@ pub struct MemoryStore {
     inner: Mutex<Inner>,
     triplets: Triplets,
     buckets: Buckets,
+    reputables: Reputables,
 }
 
 struct Inner {
@@ -51,7 +55,9 @@ impl MemoryStore {
         let ledger = sure(Ledger::load(bounds, &shelves, seconds(clock.now())));
         let triplets = Triplets::new(settings.triplets, &Secret::random(), [], clock.now());
         let buckets = Buckets::new(settings.buckets);
-        Self { bounds, clock, metrics, inner: Mutex::new(Inner { ledger, shelves }), triplets, buckets }
+        let reputables = Reputables::new(settings.reputations, [], Fading::default(), clock.now());
+        let inner = Mutex::new(Inner { ledger, shelves });
+        Self { bounds, clock, metrics, inner, triplets, buckets, reputables }
     }
 
     /// Does one thing under the lock, which is never held across an await.
@@ -182,9 +188,14 @@ impl Upkeep for MemoryStore {
             TableInfo::in_memory("dmarc_rows", rows.len()),
         ];
         drop(inner);
-        let Count { waiting, confirmed, .. } = self.triplets.lock().count();
-        tables.push(TableInfo::in_memory("greylist", waiting + confirmed));
         tables.push(TableInfo::in_memory("rates", self.buckets.len()));
+        let triplets = self.triplets.lock().count();
+        tables.push(TableInfo::in_memory("greylist", triplets.waiting + triplets.confirmed));
+        let reputations = self.reputables.lock().count();
+        tables.push(TableInfo::in_memory("reputation", reputations.newcomers + reputations.established));
+        // Counting takes what was displaced since the last time: it must not be lost.
+        self.metrics.show(triplets);
+        self.metrics.show_reputations(reputations);
         Box::pin(future::ready(Ok(Info { home: "memory".to_owned(), tables, ..Info::default() })))
     }
 }

@@ -1,13 +1,14 @@
-//! `/metrics`, `/healthz`, `/readyz`, `/forwarders`, `/greylist` and `/store` over HTTP.
+//! `/metrics`, `/healthz`, `/readyz`, `/forwarders`, `/greylist`, `/reputation` and `/store` over HTTP.
 //!
 //! Meant for an address that only the monitoring reaches; still it cannot be knocked over from there:
 //! connections are bounded in number and in length of life, whatever they do or fail to do.
-//! It tells, and changes nothing but what is remembered of greylisting. No web page reaches it through a browser: what
+//! It tells, and changes nothing but what is remembered of greylisting and reputations. No web page reaches it through a browser: what
 //! tells more than monitoring needs is refused to who asks for it by a name (which could be made to lead here).
 
 mod bounded;
 pub mod greylist;
 pub mod hop;
+pub mod reputation;
 mod store;
 
 use std::future::IntoFuture;
@@ -100,6 +101,8 @@ pub struct Pages {
     pub store: Option<Arc<dyn Forwarders>>,
     /// What is remembered of triplets; `None`: nothing.
     pub greylist: Option<Arc<greylist::Desk>>,
+    /// What senders have earned; `None`: nothing.
+    pub reputation: Option<Arc<reputation::Desk>>,
     /// The store as a whole; `None`: there is none.
     pub upkeep: Option<Arc<dyn Upkeep>>,
     /// One at a time looks through all hops: it takes a while, and memory.
@@ -109,13 +112,27 @@ pub struct Pages {
 impl Pages {
     /// Pages that tell about these.
     pub fn new(registry: Registry, health: Arc<dyn Health>, store: Option<Arc<dyn Forwarders>>) -> Self {
-        Self { registry, health, store, greylist: None, upkeep: None, looking: Arc::new(Semaphore::new(1)) }
+        Self {
+            registry,
+            health,
+            store,
+            greylist: None,
+            reputation: None,
+            upkeep: None,
+            looking: Arc::new(Semaphore::new(1)),
+        }
     }
 
     /// With what is remembered of triplets.
     #[must_use]
     pub fn with_greylist(self, greylist: Option<Arc<greylist::Desk>>) -> Self {
         Self { greylist, ..self }
+    }
+
+    /// With what senders have earned.
+    #[must_use]
+    pub fn with_reputation(self, reputation: Option<Arc<reputation::Desk>>) -> Self {
+        Self { reputation, ..self }
     }
 
     /// With the store as a whole.
@@ -130,8 +147,11 @@ impl Pages {
 /// # Errors
 /// None are known: accepting goes on through failures.
 pub async fn run(listener: TcpListener, pages: Pages, stop: CancellationToken) -> io::Result<()> {
-    let inner =
-        Router::new().route("/forwarders", get(forwarders_page)).merge(greylist::routes()).merge(store::routes());
+    let inner = Router::new()
+        .route("/forwarders", get(forwarders_page))
+        .merge(greylist::routes())
+        .merge(reputation::routes())
+        .merge(store::routes());
     let router = Router::new()
         .route("/metrics", get(metrics_page))
         .route("/healthz", get(async || "ok\n"))

@@ -315,6 +315,38 @@ fn a_limit_is_a_symbol_and_answers_can_be_named_whether_or_not_a_limit_has_them(
 }
 
 #[test]
+fn mistakes_about_reputation_and_traps_are_named_with_their_place() {
+    for (file, written, expected) in [
+        (
+            "reputation",
+            "half_life_days = 0\n",
+            "reputation.toml:1:18: error: half_life_days: must lie between 1 and 3650",
+        ),
+        ("reputation", "half_life = 3\n", "reputation.toml:1:1: error: half_life: no such key; there are `good_below`"),
+        ("reputation", "prior = -1\n", "reputation.toml:1:9: error: prior: must lie between 0 and 1000"),
+        ("traps", "address = []\n", "traps.toml:1:1: error: address: no such key; did you mean `addresses`?"),
+        ("traps", "addresses = [\"nobody\"]\n", "traps.toml:1:14: error: addresses[0]: `nobody` is no address"),
+        (
+            "traps",
+            "addresses = [\n  \"a@example.org\",\n  \"*@theirs.example\",\n]\n",
+            "traps.toml:3:3: error: addresses[1]: `*@theirs.example` is in none of relay.domains",
+        ),
+        ("traps", "addresses = [\"a@.example.org\"]\n", "traps.toml:1:14: error: addresses[0]: `a@.example.org`"),
+    ] {
+        let site = site("", "", "");
+        site.write(&format!("rules/{file}.toml"), written);
+        let said = lines(&site.load().map(|_| ()).expect_err(expected));
+        assert!(said.iter().any(|line| line.starts_with(expected)), "expected {expected}\nsaid {said:#?}");
+    }
+    let site = site("", "", "");
+    site.write("rules/reputation.toml", "half_life_days = 7\nprior = 1.5\n");
+    site.write("rules/greylist.toml", "shared_domains = [\"esp.example\"]\n");
+    let settings = config::rules::reputation(&site.load().expect("it loads").config.rules);
+    assert_eq!((settings.fading.half_life.as_secs(), settings.prior), (7 * 86_400, 1.5));
+    assert!(settings.shared.contains("esp.example"));
+}
+
+#[test]
 fn a_clause_without_a_condition_is_a_warning() {
     let loaded = site("", "", "[[clause]]\nname = \"a\"\nverdict = \"reject\"\n").load().expect("it loads");
     assert!(lines(&loaded.warnings)[0].starts_with("policy.toml:1:1: warning: clause[0]: has no condition"));

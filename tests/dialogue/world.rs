@@ -27,19 +27,21 @@ use super::{Log, stream};
 
 /// The configuration that a dialogue changes by `set`.
 const CONFIG: &str = include_str!("../dialogues/gatepost.toml");
-const RULES: [(&str, &str); 6] = [
+const RULES: [(&str, &str); 8] = [
     ("weights", include_str!("../dialogues/rules/weights.toml")),
     ("lists", include_str!("../dialogues/rules/lists.toml")),
     ("policy", include_str!("../dialogues/rules/policy.toml")),
     ("trust", ""),
     ("greylist", ""),
     ("rates", ""),
+    ("reputation", ""),
+    ("traps", ""),
 ];
 
 /// What a dialogue says before its first client comes.
 pub(crate) struct Setup {
     config: toml::Table,
-    rules: [String; 6],
+    rules: [String; RULES.len()],
     dns: FixedDns,
     tls: bool,
     pub(crate) cold: bool,
@@ -143,6 +145,10 @@ impl Setup {
     pub(crate) fn set_rules(&mut self, file: &str, text: String) {
         let at =
             RULES.iter().position(|(name, _)| *name == file).expect("weights, lists, policy, trust, greylist or rates");
+        let at = RULES
+            .iter()
+            .position(|(name, _)| *name == file)
+            .expect("weights, lists, policy, trust, greylist, reputation or traps");
         self.rules[at] = text;
     }
 
@@ -155,6 +161,8 @@ impl Setup {
             include_str!("../../rules/trust.toml"),
             include_str!("../../rules/greylist.toml"),
             include_str!("../../rules/rates.toml"),
+            include_str!("../../rules/reputation.toml"),
+            include_str!("../../rules/traps.toml"),
         ]
         .map(str::to_owned);
     }

@@ -8,7 +8,7 @@ use super::Settings;
 use crate::facts::{AuthResult, Author, Dkim, Spf};
 use crate::smtp::{ForwardPath, ReversePath};
 use crate::store::{Holder, Secret, TripletKey};
-use crate::units::{canonical, registered_domain};
+use crate::units::{DomainSet, canonical, registered_domain};
 
 /// Domains of one sender that hold its triplets; further ones say nothing new.
 const DOMAINS: usize = 3;
@@ -50,17 +50,10 @@ impl Sender {
         dkim: Option<&Dkim>,
         author: Option<&Author>,
     ) -> Self {
-        let mut domains: Vec<String> = Vec::new();
-        let spf = spf.filter(|spf| spf.result == AuthResult::Pass && !spf.permissive);
-        spf.iter().for_each(|spf| add(settings, &mut domains, &spf.domain));
-        let is_by_spf = !domains.is_empty();
-        let signed = |signature: &&crate::facts::Signature| {
-            signature.signs_from && !signature.partial_body && !signature.testing
-        };
-        let signers = || dkim.into_iter().flat_map(Dkim::passed).filter(signed).map(|signature| &*signature.domain);
-        let author = author.and_then(Author::domain).map(|domain| registered_domain(domain).unwrap_or(domain));
-        let aligned = signers().filter(|domain| registered_domain(domain) == author);
-        aligned.chain(signers()).for_each(|domain| add(settings, &mut domains, domain));
+        let domains = authenticated_domains(&settings.shared, spf, dkim, author);
+        let vouched =
+            spf.filter(|spf| authenticates(spf)).map(|spf| registered_domain(&spf.domain).unwrap_or(&spf.domain));
+        let is_by_spf = vouched.is_some_and(|vouched| domains.first().is_some_and(|first| first == vouched));
         Self { network: network(settings, client), domains, is_by_spf }
     }
 
@@ -81,15 +74,6 @@ impl Sender {
     }
 }
 
-/// One domain more, if it is new, belongs to one sender, and there is room for it.
-fn add(settings: &Settings, domains: &mut Vec<String>, domain: &str) {
-    let domain = registered_domain(domain).unwrap_or(domain);
-    let is_new = !domains.iter().any(|known| known == domain);
-    if is_new && domains.len() < DOMAINS && !domain.is_empty() && !settings.shared.contains(domain) {
-        domains.push(domain.to_owned());
-    }
-}
-
 impl Origin<'_> {
     /// As the store knows it.
     pub fn holder(&self, secret: &Secret) -> Holder {
@@ -98,6 +82,36 @@ impl Origin<'_> {
             Self::Domain(domain) => Holder::domain(secret, domain),
         }
     }
+}
+
+/// The registered domains that authenticate a message, the surest first; those that many senders share are nobody's.
+pub fn authenticated_domains(
+    shared: &DomainSet,
+    spf: Option<&Spf>,
+    dkim: Option<&Dkim>,
+    author: Option<&Author>,
+) -> Vec<String> {
+    let mut domains: Vec<String> = Vec::new();
+    let mut add = |domain: &str| {
+        let domain = registered_domain(domain).unwrap_or(domain);
+        let is_new = !domains.iter().any(|known| known == domain);
+        if is_new && domains.len() < DOMAINS && !domain.is_empty() && !shared.contains(domain) {
+            domains.push(domain.to_owned());
+        }
+    };
+    spf.filter(|spf| authenticates(spf)).iter().for_each(|spf| add(&spf.domain));
+    let signed =
+        |signature: &&crate::facts::Signature| signature.signs_from && !signature.partial_body && !signature.testing;
+    let signers = || dkim.into_iter().flat_map(Dkim::passed).filter(signed).map(|signature| &*signature.domain);
+    let author = author.and_then(Author::domain).map(|domain| registered_domain(domain).unwrap_or(domain));
+    signers().filter(|domain| registered_domain(domain) == author).for_each(&mut add);
+    signers().for_each(&mut add);
+    domains
+}
+
+/// A pass of a record that lets nearly everybody pass authenticates nobody.
+fn authenticates(spf: &Spf) -> bool {
+    spf.result == AuthResult::Pass && !spf.permissive
 }
 
 /// The network of a client. Behind NAT64 it is that of the IPv4 address within (RFC 6052 2.1).

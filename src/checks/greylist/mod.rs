@@ -19,7 +19,7 @@ use std::time::Duration;
 
 pub use check::{AfterMessage, AtRcpt, Ports};
 pub use judge::{Standing, judge};
-pub use key::{Origin, Sender, keys_of, recipient_key, sender_key};
+pub use key::{Origin, Sender, authenticated_domains, keys_of, recipient_key, sender_key};
 
 use crate::smtp::{Domain, ForwardPath};
 use crate::units::{CidrSet, DomainSet};

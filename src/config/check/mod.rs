@@ -97,6 +97,7 @@ fn store(written: &raw::Store, files: &Files, report: &mut Report<'_>) -> store:
         report_rows: count(written.report_rows),
         triplets: count(written.triplets),
         buckets: count(written.buckets),
+        reputations: count(written.reputations),
         retention: Duration::from_secs(written.retention_days.saturating_mul(86_400)),
     }
 }

@@ -4,7 +4,9 @@ pub(super) mod greylist;
 mod lists;
 mod policy;
 mod rates;
+pub(super) mod reputation;
 mod senders;
+mod traps;
 mod trust;
 mod weights;
 
@@ -17,6 +19,7 @@ use super::source::element;
 use super::{Rules, raw};
 use crate::checks::client_name::{ClientNames, MAX_NAMES};
 use crate::checks::site::Site;
+use crate::checks::traps::TrapRecipients;
 use crate::checks::{Registry, content, dmarc_reports, dnsbl, forwarders, helo, protocol, rdns};
 use crate::pipeline::Ruleset;
 use crate::scoring::{Score, Symbol};
@@ -52,6 +55,9 @@ pub(super) fn build(
     let rates = rates::rates(&rules.rates.0, report);
     rates::add(&rates, site, ports, &mut registry, report);
     let (answers, unused) = rates::answers(&rates);
+    reputation::add(rules, site, (&shared, ports), &mut registry, problems);
+    let report = &mut Report { document: &rules.traps.1, problems };
+    let traps = traps::traps(&rules.traps.0, site, report);
     let mut known: BTreeSet<Symbol> = registry.symbols().keys().cloned().collect();
     known.extend(lists.iter().flat_map(|list| list.settings.codes.iter().map(|(_, symbol)| symbol.clone())));
     known.extend(unused);
@@ -75,7 +81,7 @@ pub(super) fn build(
     if !enabled {
         return Some(Ruleset { version: rules.version.clone(), ..Ruleset::empty() });
     }
-    Some(Ruleset::new(rules.version.clone(), registry, Arc::new(weights), policy))
+    Some(Ruleset::new(rules.version.clone(), registry, Arc::new(weights), policy).with_traps(traps))
 }
 
 fn registry(own_names: &[String], ports: &Ports, report: &mut Report<'_>) -> Registry {
@@ -89,6 +95,7 @@ fn registry(own_names: &[String], ports: &Ports, report: &mut Report<'_>) -> Reg
     report.take("", registry.add(helo::Helo::new(helo_settings, dns.clone())));
     report.take("", registry.add(rdns::Rdns::new(rdns::Settings::default(), dns.clone())));
     report.take("", registry.add(content::Content::new(content::Settings::default())));
+    report.take("", registry.add(TrapRecipients::new()));
     if let Some(store) = &ports.store {
         report.take("", registry.add(forwarders::Forwarders::new(store.clone())));
         if ports.dmarc_reports {

@@ -288,7 +288,7 @@ section! {
 
 section! {
     /// What is remembered from one transaction to the next: evidence about forwarders, rows of DMARC reports,
-    /// triplets of greylisting, buckets of rates.
+    /// triplets of greylisting, buckets of rates, reputations.
     pub struct Store {
         /// The file; made if it is not there, for one proxy alone. Default: memory, until the next restart.
         path: Option<String> = None,
@@ -306,6 +306,10 @@ section! {
         /// fullest are forgotten.
         #[schemars(range(min = 1000, max = 100_000_000))]
         buckets: u64 = 500_000,
+        /// Reputations of networks, domains and their pairs, about 300 octets of memory each; beyond that those
+        /// with the least evidence are forgotten.
+        #[schemars(range(min = 1000, max = 100_000_000))]
+        reputations: u64 = 200_000,
         /// What was not seen again for so many days is forgotten; how long triplets are kept, greylist.toml says.
         #[schemars(range(min = 1, max = 3650))]
         retention_days: u64 = 90,
@@ -350,7 +354,7 @@ section! {
 section! {
     /// Metrics and health over HTTP, for the administrator's network only.
     pub struct Admin {
-        /// Address and port of /metrics, /healthz, /readyz, /forwarders and /greylist. Default: off.
+        /// Address and port of /metrics, /healthz, /readyz, /forwarders, /greylist and /reputation. Default: off.
         address: Option<String> = None,
     }
 }

@@ -82,6 +82,10 @@ async fn pages_answer_in_their_own_words() {
         ("GET /greylist?limit=-1", 400, ""),
         ("GET /greylist/pass", 405, ""),
         ("POST /greylist/pass", 415, ""),
+        ("GET /reputation?limit=5", 200, "[]"),
+        ("GET /reputation?limit=-1", 400, ""),
+        ("GET /reputation/reset", 405, ""),
+        ("POST /reputation/reset", 415, ""),
         ("GET /", 404, ""),
         ("POST /readyz", 405, ""),
         ("GET /metrics/../etc/passwd", 404, ""),
@@ -197,5 +201,61 @@ async fn triplets_are_told_and_changed_by_hand() {
     assert!(request(address, &format!("GET /greylist/show?key={key}")).await.contains("by hand"));
     assert!(post("/greylist/drop", json, &format!(r#"{{"key":"{key}"}}"#)).await.ends_with("[]"));
     assert!(request(address, "GET /greylist").await.ends_with("[]"));
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn reputations_are_told_and_reset() {
+    use crate::store::{Fading, Reputations, Reputed};
+
+    let clock = crate::clock::system();
+    let store_metrics = crate::store::Metrics::register(&Registry::new()).expect("registered once");
+    let store =
+        Arc::new(crate::store::MemoryStore::new(&crate::store::Settings::default(), clock.clone(), store_metrics));
+    let network = Reputed::Network("192.0.2.0/24".into());
+    let (domain, pair) =
+        (Reputed::Domain("a.example".into()), Reputed::Pair("a.example".into(), "192.0.2.0/24".into()));
+    for _ in 0..9 {
+        let whose = vec![network.clone(), domain.clone(), pair.clone()];
+        store.reputation_note(whose, 0.0, 1.0, Fading::default(), clock.now()).await.expect("noted");
+    }
+    let settings = Box::new(crate::checks::reputation::Settings::default);
+    let desk = Arc::new(reputation::Desk { store, settings, clock });
+    let health = Arc::new(Fixed(Mutex::new(READY)));
+    let registry = metrics::registry().expect("constant names");
+    let pages = Pages::new(registry, health, None).with_reputation(Some(desk));
+    let entries = |answer: String| -> Vec<reputation::Entry> {
+        let body = answer.split("\r\n\r\n").nth(1).expect("a body");
+        serde_json::from_str(body).unwrap_or_else(|why| panic!("{answer}: {why}"))
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let (address, stop) = (listener.local_addr().expect("bound"), CancellationToken::new());
+    tokio::spawn(run(listener, pages, stop.clone()));
+    let post = async |body: &str| {
+        let mut stream = TcpStream::connect(address).await.expect("connect");
+        let head = "POST /reputation/reset HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length:";
+        stream.write_all(format!("{head} {}\r\n\r\n{body}", body.len()).as_bytes()).await.expect("write");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("read");
+        answer
+    };
+    for (whose, expected) in [
+        ("", 3),
+        ("?limit=2", 2),
+        ("?whose=192.0.2.77", 2),
+        ("?whose=192.0.2.0/24", 2),
+        ("?whose=mail.A.example", 2),
+        ("?whose=b.example", 0),
+    ] {
+        let known = entries(request(address, &format!("GET /reputation{whose}")).await);
+        assert_eq!(known.len(), expected, "{whose}: {known:?}");
+        assert!(known.iter().all(|entry| entry.bad > 8.9 && entry.estimate.is_some_and(|share| share > 0.8)));
+    }
+    assert!(request(address, "GET /reputation?whose=nobody").await.contains("neither a network nor a domain"));
+    assert!(post(r#"{"whose":"b.example"}"#).await.ends_with(r#"{"forgotten":0}"#));
+    assert!(post(r#"{"who":"a.example"}"#).await.contains(" 422 "));
+    assert!(post(r#"{"whose":"a.example"}"#).await.ends_with(r#"{"forgotten":2}"#));
+    assert!(post("{}").await.ends_with(r#"{"forgotten":1}"#));
+    assert_eq!(entries(request(address, "GET /reputation").await), []);
     stop.cancel();
 }

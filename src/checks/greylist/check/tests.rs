@@ -236,6 +236,7 @@ async fn at_rcpt_each_recipient_stands_alone_and_the_null_reverse_path_never() {
         mail: mail("192.0.2.1", from, None, at(seconds)),
         forward_path: ForwardPath::parse(to).expect(to),
         index,
+        is_trap: false,
     };
     let first = rcpt("a@sender.example", USER, 0, 0);
     assert_eq!(said(&check.run(&first).await), "GREYLIST_RCPT_NEW: greylisted, try again in 180 seconds");

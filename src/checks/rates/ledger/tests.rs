@@ -63,7 +63,7 @@ impl World {
     }
 
     async fn rcpt(&self, mail: &Arc<MailFacts>, recipient: &str, index: usize) -> String {
-        let facts = RcptFacts { mail: mail.clone(), forward_path: to(recipient), index };
+        let facts = RcptFacts { mail: mail.clone(), forward_path: to(recipient), index, is_trap: false };
         said(&AtRcpt::new(self.ledger.clone()).run(&facts).await)
     }
 

@@ -5,6 +5,8 @@ mod greylist;
 mod lists;
 mod policy;
 mod rates;
+mod reputation;
+mod traps;
 mod trust;
 mod weights;
 
@@ -13,5 +15,7 @@ pub use greylist::*;
 pub use lists::*;
 pub use policy::*;
 pub use rates::*;
+pub use reputation::*;
+pub use traps::*;
 pub use trust::*;
 pub use weights::*;
