@@ -130,7 +130,7 @@ pub struct Others {
     pub verdict: Verdict,
     /// It would have been marked.
     pub tagged: bool,
-    /// The score of the transaction.
+    /// The score of the transaction; what was cancelled because the verdict was certain counts at its worst.
     pub score: Score,
 }
 

@@ -24,7 +24,7 @@ use super::{Ruleset, Trace};
 use crate::checks::{Deed, Doer, Facts, Fate, Others};
 use crate::facts::Stage;
 use crate::policy::{Question, Tri};
-use crate::scoring::{Finding, Lens, Scope, Scorecard};
+use crate::scoring::{Finding, Lens, Line, LineState, Outcome, Scope, Score, Scorecard, Skip};
 use crate::verdict::Verdict;
 
 /// Transactions whose checks may be remembering at one time, over all sessions; beyond that they
@@ -248,8 +248,8 @@ impl Assessment {
         if !runs.has_memories() {
             return;
         }
-        let score = runs.card.view(Lens::new(Scope::Transaction).closed_only()).score().high;
-        let tagged = self.ruleset.policy.tag.is_some_and(|tag| score >= tag);
+        let view = runs.card.view(Lens::new(Scope::Transaction).closed_only());
+        let tagged = self.ruleset.policy.tags(&view) == Tri::Yes;
         let fate = Fate { tagged, refused: runs.refused.clone(), ..fate };
         self.in_background(runs.memories(&Arc::new(fate), |check| self.others(&runs.card, check)));
     }
@@ -304,7 +304,11 @@ impl Assessment {
         let first = verdicts.next().unwrap_or_else(|| verdict(Question::about(Scope::Transaction)));
         let verdict = if verdicts.all(|other| other == first) { first } else { Verdict::Defer };
         let view = card.view(without(Question::about(Scope::Transaction)).lens(None));
-        Others { verdict, tagged: policy.tags(&view) == Tri::Yes, score: view.score().high }
+        // What was cancelled because the verdict was certain may have weighed something all the same.
+        let unheard = card.lines().map(|(_, line)| line).filter(|line| line.spec.name.index() != check);
+        let unheard = unheard.filter(|line| was_cancelled(line)).map(|line| worst(card, line));
+        let score = view.score().high + unheard.sum();
+        Others { verdict, tagged: policy.tags(&view) == Tri::Yes, score }
     }
 
     /// The runs, made now if there is anything to run or to observe.
@@ -396,4 +400,15 @@ fn unless_done_at_once(mut memory: BoxFuture<'static, ()>) -> Option<BoxFuture<'
             None
         }
     }
+}
+
+fn was_cancelled(line: &Line) -> bool {
+    let LineState::Closed { outcome, .. } = &line.state else { return false };
+    matches!(outcome, Outcome::Skipped(Skip::Settled | Skip::NeverStarted))
+}
+
+/// The most that a line could have added.
+fn worst(card: &Scorecard, line: &Line) -> Score {
+    let weights = line.spec.emits.iter().map(|symbol| card.weights().of(symbol).weight.max(Score::ZERO));
+    if line.spec.exclusive { weights.max().unwrap_or_default() } else { weights.sum() }
 }

@@ -75,8 +75,8 @@ impl<F: Facts> Check for Double<F> {
         true
     }
 
-    async fn remember(&self, _facts: &F, _fate: &Fate) {
-        self.remembered.fetch_add(1, Ordering::SeqCst);
+    async fn remember(&self, _facts: &F, fate: &Fate) {
+        self.remembered.fetch_add(if fate.tagged { TAGGED } else { 1 }, Ordering::SeqCst);
     }
 }
 
@@ -145,6 +145,9 @@ fn within(millis: u64) -> Instant {
 async fn let_tasks_run() {
     sleep(Duration::from_millis(1)).await;
 }
+
+/// What a check that is told that mail was marked counts.
+const TAGGED: usize = 1000;
 
 fn fate() -> Fate {
     Fate::new(Verdict::Forward, 250, false)
@@ -382,10 +385,12 @@ async fn a_group_counts_no_more_than_its_cap_and_the_trace_adds_up() {
 #[tokio::test(start_paused = true)]
 async fn a_symbol_marks_mail_whatever_the_score_is() {
     for (tag_on, tagged) in [("BAD", true), ("OTHER", false)] {
+        let told = double("OTHER", Act::<ClientFacts>::Clear);
+        let remembered = told.remembered.clone();
         let checks = registry(|r| {
             r.add(double("BAD", Act::<ClientFacts>::Finds(Duration::ZERO)))?;
             r.add(double("GOOD", Act::<ClientFacts>::Finds(Duration::ZERO)))?;
-            r.add(double("OTHER", Act::<ClientFacts>::Clear))
+            r.add(told)
         });
         let weights = Weights::builder().weight(Symbol::known("GOOD"), Score::hundredths(-900));
         let policy =
@@ -396,6 +401,9 @@ async fn a_symbol_marks_mail_whatever_the_score_is() {
         assessment.add_recipient(0, false);
         let conclusion = assessment.conclude(within(1000)).await;
         assert_eq!((conclusion.score, conclusion.tagged), (Score::hundredths(-900), tagged), "{tag_on}");
+        assessment.remember(fate());
+        let_tasks_run().await;
+        assert_eq!(remembered.load(Ordering::SeqCst), if tagged { TAGGED } else { 1 }, "{tag_on}");
     }
 }
 

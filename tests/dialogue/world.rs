@@ -143,12 +143,7 @@ impl Setup {
     }
 
     pub(crate) fn set_rules(&mut self, file: &str, text: String) {
-        let at =
-            RULES.iter().position(|(name, _)| *name == file).expect("weights, lists, policy, trust, greylist or rates");
-        let at = RULES
-            .iter()
-            .position(|(name, _)| *name == file)
-            .expect("weights, lists, policy, trust, greylist, reputation or traps");
+        let at = RULES.iter().position(|(name, _)| *name == file).expect("the name of a file of rules");
         self.rules[at] = text;
     }
 
