@@ -1,5 +1,6 @@
 //! What every home of the store must do; both pass the same battery.
 
+mod campaigns;
 mod greylist;
 
 use std::sync::Mutex;
@@ -11,6 +12,10 @@ use tempfile::TempDir;
 use super::*;
 use crate::clock::Clock;
 use crate::facts::{AuthResult, DmarcPolicy, DmarcRecord};
+use campaigns::{
+    an_attachment_leads_to_its_campaign, campaigns_are_counted_and_found_again,
+    what_is_learned_of_a_message_holds_for_its_campaign,
+};
 use greylist::{triplets_are_looked_up_together_as_they_were_noted, triplets_of_one_network_displace_no_others};
 
 /// A clock that goes when it is told to.
@@ -428,4 +433,7 @@ battery! { Memory in memory, Embedded in embedded => [
     what_is_beyond_all_measure_is_left_out,
     triplets_are_looked_up_together_as_they_were_noted,
     triplets_of_one_network_displace_no_others,
+    campaigns_are_counted_and_found_again,
+    what_is_learned_of_a_message_holds_for_its_campaign,
+    an_attachment_leads_to_its_campaign,
 ] }

@@ -5,6 +5,7 @@
 //! one has nothing to do about it, because it was counted and logged already.
 
 mod campaigns;
+mod doubt;
 pub mod embedded;
 mod greylist;
 mod ledger;
@@ -59,6 +60,13 @@ pub struct Settings {
     pub report_rows: usize,
     /// Triplets of greylisting, and holders that pass; beyond that those of the most crowded network go first.
     pub triplets: usize,
+    /// Campaigns that are counted; beyond that those of one network go first, see `campaigns::cards`.
+    pub campaigns: usize,
+    /// Digests of messages that campaigns are found by; [`BYTES_PER_ENTRY`](crate::similarity::BYTES_PER_ENTRY)
+    /// of memory each, taken as they come.
+    pub digests: usize,
+    /// What belongs to a campaign is forgotten when nothing like it was seen for this long.
+    pub campaign_window: Duration,
     /// What was not seen again for that long is forgotten; how long triplets are kept, greylisting says.
     pub retention: Duration,
 }
@@ -237,7 +245,7 @@ pub trait Reports: Send + Sync + 'static {
 }
 
 /// A home of all that is remembered.
-pub trait Store: Forwarders + Reports + Greylist {
+pub trait Store: Forwarders + Reports + Greylist + Campaigns {
     /// Waits until everything so far is as safe as it will be, and can be read.
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(std::future::ready(Ok(())))
@@ -256,6 +264,9 @@ impl Default for Settings {
             hops: 50_000,
             report_rows: 100_000,
             triplets: 500_000,
+            campaigns: 100_000,
+            digests: 250_000,
+            campaign_window: Duration::from_secs(3 * record::DAY),
             retention: Duration::from_secs(90 * record::DAY),
         }
     }

@@ -96,6 +96,9 @@ fn store(written: &raw::Store, files: &Files, report: &mut Report<'_>) -> store:
         hops: count(written.hops),
         report_rows: count(written.report_rows),
         triplets: count(written.triplets),
+        campaigns: count(written.campaigns),
+        digests: count(written.digests),
+        campaign_window: Duration::from_secs(written.campaign_hours.saturating_mul(3600)),
         retention: Duration::from_secs(written.retention_days.saturating_mul(86_400)),
     }
 }
