@@ -40,21 +40,24 @@ pub struct Rules {
     pub trust: (raw::rules::TrustFile, Document),
     /// greylist.toml.
     pub greylist: (raw::rules::GreylistFile, Document),
+    /// bulk.toml.
+    pub bulk: (raw::rules::BulkFile, Document),
     /// A digest of all.
     pub version: Arc<str>,
 }
 
-const COMPILED_IN: [(&str, &str); 6] = [
+const COMPILED_IN: [(&str, &str); 7] = [
     ("weights.toml", include_str!("../../rules/weights.toml")),
     ("lists.toml", include_str!("../../rules/lists.toml")),
     ("policy.toml", include_str!("../../rules/policy.toml")),
     ("authentication.toml", include_str!("../../rules/authentication.toml")),
     ("trust.toml", include_str!("../../rules/trust.toml")),
     ("greylist.toml", include_str!("../../rules/greylist.toml")),
+    ("bulk.toml", include_str!("../../rules/bulk.toml")),
 ];
 
 /// These may be absent from a directory of rules; each of their keys has a default.
-const OPTIONAL: [&str; 3] = ["authentication.toml", "trust.toml", "greylist.toml"];
+const OPTIONAL: [&str; 4] = ["authentication.toml", "trust.toml", "greylist.toml", "bulk.toml"];
 
 /// Makes a rule set: checks that use `ports`, weights, policy. With `checks.enabled = false` no check
 /// is in it. What loaded as a [`Config`] loads here too.
@@ -131,13 +134,14 @@ impl Rules {
 
     fn parse(files: &[Arc<Source>; COMPILED_IN.len()], problems: &mut Problems) -> Option<Self> {
         let version = digest(files);
-        let [weights, lists, policy, authentication, trust, greylist] = files;
+        let [weights, lists, policy, authentication, trust, greylist, bulk] = files;
         let weights = shape::read(weights, problems);
         let lists = shape::read(lists, problems);
         let policy = shape::read(policy, problems);
         let authentication = shape::read(authentication, problems);
         let trust = shape::read(trust, problems);
         let greylist = shape::read(greylist, problems);
+        let bulk = shape::read(bulk, problems);
         Some(Self {
             weights: weights?,
             lists: lists?,
@@ -145,6 +149,7 @@ impl Rules {
             authentication: authentication?,
             trust: trust?,
             greylist: greylist?,
+            bulk: bulk?,
             version,
         })
     }

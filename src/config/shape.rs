@@ -87,7 +87,8 @@ mirrors!(
     raw::rules::PolicyFile,
     raw::rules::AuthenticationFile,
     raw::rules::TrustFile,
-    raw::rules::GreylistFile
+    raw::rules::GreylistFile,
+    raw::rules::BulkFile
 );
 
 /// Reads a file: what fits is in the value (defaults elsewhere), what does not is in `problems`.

@@ -33,6 +33,22 @@ use crate::units::registered_domain;
 /// text can tell whether a digest is that of it.
 pub const DEFAULT_KEY: u64 = 0x6761_7465_706f_7374;
 
+/// By what a message is found to belong to others; under one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// Of what a reader sees.
+    pub digest: Digest,
+    /// Of each attachment, exactly; bounded by who makes it.
+    pub attachments: Vec<u64>,
+}
+
+impl Fingerprint {
+    /// True if there is nothing to find the message by.
+    pub fn is_empty(&self) -> bool {
+        self.digest.is_empty() && self.attachments.is_empty()
+    }
+}
+
 impl Digest {
     /// The fingerprint of a message under the key of the site.
     pub fn of_message(text: &Text, links: &Links, key: u64) -> Self {

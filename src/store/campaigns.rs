@@ -8,25 +8,32 @@ pub(super) mod clusters;
 mod distinct;
 pub(super) mod local;
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
 
 use super::StoreError;
-use crate::similarity::Digest;
+pub use crate::similarity::Fingerprint;
 
 /// Names a campaign for as long as it is remembered; an older campaign has a smaller number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CampaignId(pub u64);
 
-/// By what a message is found to belong to a campaign.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fingerprint {
-    /// Of what a reader sees, under [`Campaigns::campaign_key`].
-    pub digest: Digest,
-    /// Of each attachment, exactly, under the same key; bounded by who makes it.
-    pub attachments: Vec<u64>,
+impl fmt::Display for CampaignId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}
+
+impl FromStr for CampaignId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        u64::from_str_radix(text, 16).map(Self).map_err(|_| format!("`{text}` names no campaign"))
+    }
 }
 
 /// One message, as its campaign counts it.

@@ -27,18 +27,19 @@ use super::{Log, stream};
 
 /// The configuration that a dialogue changes by `set`.
 const CONFIG: &str = include_str!("../dialogues/gatepost.toml");
-const RULES: [(&str, &str); 5] = [
+const RULES: [(&str, &str); 6] = [
     ("weights", include_str!("../dialogues/rules/weights.toml")),
     ("lists", include_str!("../dialogues/rules/lists.toml")),
     ("policy", include_str!("../dialogues/rules/policy.toml")),
     ("trust", ""),
     ("greylist", ""),
+    ("bulk", ""),
 ];
 
 /// What a dialogue says before its first client comes.
 pub(crate) struct Setup {
     config: toml::Table,
-    rules: [String; 5],
+    rules: [String; 6],
     dns: FixedDns,
     tls: bool,
     pub(crate) cold: bool,
@@ -140,7 +141,8 @@ impl Setup {
     }
 
     pub(crate) fn set_rules(&mut self, file: &str, text: String) {
-        let at = RULES.iter().position(|(name, _)| *name == file).expect("weights, lists, policy, trust or greylist");
+        let at =
+            RULES.iter().position(|(name, _)| *name == file).expect("weights, lists, policy, trust, greylist or bulk");
         self.rules[at] = text;
     }
 
@@ -152,6 +154,7 @@ impl Setup {
             include_str!("../../rules/policy.toml"),
             include_str!("../../rules/trust.toml"),
             include_str!("../../rules/greylist.toml"),
+            include_str!("../../rules/bulk.toml"),
         ]
         .map(str::to_owned);
     }

@@ -1,5 +1,6 @@
 //! The rule files as one value: checks, weights and policy, with every symbol known.
 
+mod bulk;
 pub(super) mod greylist;
 mod lists;
 mod policy;
@@ -46,7 +47,9 @@ pub(super) fn build(
     lists::add(&lists, &shared, &mut registry, report);
     senders::add(rules, site, &shared, &mut registry, problems);
     let report = &mut Report { document: &rules.greylist.1, problems };
-    greylist::add(&rules.greylist.0, site, (&shared, ports), &mut registry, report);
+    let senders = greylist::add(&rules.greylist.0, site, (&shared, ports), &mut registry, report);
+    let report = &mut Report { document: &rules.bulk.1, problems };
+    bulk::add(&rules.bulk.0, &senders, site, (&shared, ports), &mut registry, report);
     let mut known: BTreeSet<Symbol> = registry.symbols().keys().cloned().collect();
     known.extend(lists.iter().flat_map(|list| list.settings.codes.iter().map(|(_, symbol)| symbol.clone())));
     let emitted = known.clone();
