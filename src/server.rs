@@ -36,8 +36,8 @@ pub use listeners::BindError;
 use crate::net::listener::{self, AcceptLimits, Inherited};
 use crate::net::{self, Gate, accept};
 use crate::store::Forwarders;
-use crate::telemetry::admin::greylist::Desk;
 use crate::telemetry::admin::{self, Health, Pages, Readiness};
+use crate::telemetry::admin::{bulk, greylist::Desk};
 use intake::Intake;
 use listeners::{Change, Listener};
 use metrics::Metrics;
@@ -106,6 +106,7 @@ pub struct Server<D> {
     state: Arc<State>,
     store: Option<Arc<dyn Forwarders>>,
     greylist: Option<Arc<Desk>>,
+    bulk: Option<Arc<bulk::Desk>>,
 }
 
 /// What the admin pages see.
@@ -153,6 +154,7 @@ impl<D: Dialogue> Server<D> {
             state: Arc::new(state),
             store: None,
             greylist: None,
+            bulk: None,
         })
     }
 
@@ -166,6 +168,12 @@ impl<D: Dialogue> Server<D> {
     #[must_use]
     pub fn greylisting(self, greylist: Option<Arc<Desk>>) -> Self {
         Self { greylist, ..self }
+    }
+
+    /// Shows on the admin pages what is remembered of campaigns, and learns there.
+    #[must_use]
+    pub fn learning(self, bulk: Option<Arc<bulk::Desk>>) -> Self {
+        Self { bulk, ..self }
     }
 
     /// Where it listens, in the order of the plan.
@@ -183,8 +191,8 @@ impl<D: Dialogue> Server<D> {
         let admin_stop = CancellationToken::new();
         let admin_task = self.admin.take().map(|socket| {
             let health: Arc<dyn Health> = self.state.clone();
-            let pages =
-                Pages::new(self.registry.clone(), health, self.store.take()).with_greylist(self.greylist.take());
+            let pages = Pages::new(self.registry.clone(), health, self.store.take());
+            let pages = pages.with_greylist(self.greylist.take()).with_bulk(self.bulk.take());
             tokio::spawn(admin::run(socket, pages, admin_stop.clone()))
         });
         let (acceptors, listeners) = self.start_accepting();

@@ -1,10 +1,12 @@
 //! The command line. Each command is a file; errors lose their type here and become exit codes.
 
 mod ask;
+pub mod bulk;
 pub mod check_config;
 pub mod demo;
 pub mod forwarders;
 pub mod greylist;
+pub mod learn;
 pub mod run;
 pub mod schema;
 pub mod similarity;
@@ -47,6 +49,10 @@ pub enum Command {
     Similarity(similarity::Arguments),
     /// Look at greylisting in the running proxy; let senders pass, or forget them.
     Greylist(greylist::Arguments),
+    /// Look at the campaigns that the running proxy knows: bulk mail, honest or not.
+    Bulk(bulk::Arguments),
+    /// Tell the running proxy that messages are spam or ham, and so their campaigns.
+    Learn(learn::Arguments),
 }
 
 /// Why a command failed; its text goes to standard error.
@@ -78,6 +84,8 @@ pub fn main() -> ExitCode {
         Command::Forwarders(arguments) => forwarders::run(arguments, &mut out),
         Command::Similarity(arguments) => similarity::run(arguments, &mut out),
         Command::Greylist(arguments) => greylist::run(arguments, &mut out),
+        Command::Bulk(arguments) => bulk::run(arguments, &mut out),
+        Command::Learn(arguments) => learn::run(arguments, &mut out),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -26,8 +26,8 @@ use crate::reports::delivery::{ToBackend, ToFolder};
 use crate::reports::{self, Delivery, Schedule, Via};
 use crate::session::spool::Spool;
 use crate::session::{self, Incoming, Shared};
-use crate::store::{self, Forwarders, Greylist};
-use crate::telemetry::admin::greylist::Desk;
+use crate::store::{self, Campaigns, Forwarders, Greylist};
+use crate::telemetry::admin::{bulk, greylist::Desk};
 use crate::telemetry::log;
 
 /// How long the end waits for what is to be remembered.
@@ -205,6 +205,12 @@ impl Proxy {
             None => greylist::Settings::default(),
         };
         Some(Arc::new(Desk { store, settings: Box::new(settings), clock: clock::system() }))
+    }
+
+    /// What it remembers of campaigns.
+    pub fn bulk(&self) -> Option<Arc<bulk::Desk>> {
+        let store = self.ports.store.clone()? as Arc<dyn Campaigns>;
+        Some(Arc::new(bulk::Desk { store, clock: clock::system() }))
     }
 
     /// Writes down what is to be remembered, once all sessions have ended. A disk that does not answer is

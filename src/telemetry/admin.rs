@@ -1,10 +1,11 @@
-//! `/metrics`, `/healthz`, `/readyz`, `/forwarders` and `/greylist` over HTTP.
+//! `/metrics`, `/healthz`, `/readyz`, `/forwarders`, `/greylist` and `/bulk` over HTTP.
 //!
 //! Meant for an address that only the monitoring reaches; still it cannot be knocked over from there:
 //! connections are bounded in number and in length of life, whatever they do or fail to do.
-//! It tells, and changes nothing but what is remembered of greylisting.
+//! It tells, and changes nothing but what is remembered of greylisting and of campaigns.
 
 mod bounded;
+pub mod bulk;
 pub mod greylist;
 pub mod hop;
 
@@ -96,6 +97,8 @@ pub struct Pages {
     pub store: Option<Arc<dyn Forwarders>>,
     /// What is remembered of triplets; `None`: nothing.
     pub greylist: Option<Arc<greylist::Desk>>,
+    /// What is remembered of campaigns; `None`: nothing.
+    pub bulk: Option<Arc<bulk::Desk>>,
     /// One at a time looks through all hops: it takes a while, and memory.
     looking: Arc<Semaphore>,
 }
@@ -103,13 +106,19 @@ pub struct Pages {
 impl Pages {
     /// Pages that tell about these.
     pub fn new(registry: Registry, health: Arc<dyn Health>, store: Option<Arc<dyn Forwarders>>) -> Self {
-        Self { registry, health, store, greylist: None, looking: Arc::new(Semaphore::new(1)) }
+        Self { registry, health, store, greylist: None, bulk: None, looking: Arc::new(Semaphore::new(1)) }
     }
 
     /// With what is remembered of triplets.
     #[must_use]
     pub fn with_greylist(self, greylist: Option<Arc<greylist::Desk>>) -> Self {
         Self { greylist, ..self }
+    }
+
+    /// With what is remembered of campaigns.
+    #[must_use]
+    pub fn with_bulk(self, bulk: Option<Arc<bulk::Desk>>) -> Self {
+        Self { bulk, ..self }
     }
 }
 
@@ -124,6 +133,7 @@ pub async fn run(listener: TcpListener, pages: Pages, stop: CancellationToken) -
         .route("/readyz", get(ready_page))
         .route("/forwarders", get(forwarders_page))
         .merge(greylist::routes())
+        .merge(bulk::routes())
         .with_state(pages);
     let serving = serve(Bounded::new(listener, CONNECTIONS, LIFETIME), router)
         .with_graceful_shutdown(stop.clone().cancelled_owned())

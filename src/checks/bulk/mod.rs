@@ -14,7 +14,7 @@ mod fingerprint;
 pub mod judge;
 
 pub use check::{Bulk, Ports};
-pub use fingerprint::fingerprint;
+pub use fingerprint::{fingerprint, fingerprint_of};
 pub use judge::Judgement;
 
 use crate::units::DomainSet;
