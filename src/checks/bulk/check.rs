@@ -121,13 +121,13 @@ impl Check for Bulk {
             is_transactional: who.is_transactional(&self.settings),
             has_list_id: has_list_id(facts),
         };
-        let judgement = judge::judge(&self.settings, &campaign, &sender, fingerprint.digest.evidence(), facts.mail.at);
-        match judgement {
-            Some(judgement) => {
-                Outcome::Found(vec![Finding::new(Symbol::known(judgement.symbol()), judge::evidence(&campaign))])
-            }
-            None => Outcome::Clear,
-        }
+        let likeness = fingerprint.digest.evidence();
+        let Some(judgement) = judge::judge(&self.settings, &campaign, &sender, likeness, facts.mail.at) else {
+            return Outcome::Clear;
+        };
+        let finding = Finding::new(Symbol::known(judgement.symbol()), judge::evidence(&campaign));
+        let strength = judge::strength(judgement, &campaign, likeness);
+        Outcome::Found(vec![Finding { strength, ..finding }])
     }
 
     fn remembers(&self) -> bool {

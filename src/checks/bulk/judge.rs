@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use super::Settings;
 use crate::similarity::Evidence;
 use crate::store::Campaign;
+use crate::units::Percent;
 
 /// An unauthenticated campaign under one name, or under two, comes from so many times as many networks: it may
 /// be a sender with several machines.
@@ -86,6 +87,14 @@ pub fn judge(
         return Some(Judgement::Campaign);
     }
     is_bulk.then(|| if seen.is_legitimate(now) { Judgement::Legitimate } else { Judgement::Unknown })
+}
+
+/// How much the weight of `judgement` counts: of a campaign that is seen by little, half.
+pub fn strength(judgement: Judgement, campaign: &Campaign, evidence: Evidence) -> Percent {
+    match judgement {
+        Judgement::Campaign if campaign.by_attachment || evidence < Evidence::Strong => Percent::new(50),
+        _ => Percent::FULL,
+    }
 }
 
 /// The numbers, for the trace.

@@ -46,7 +46,7 @@ impl Default for Settings {
             copies: 10,
             networks: 4,
             domains: 5,
-            short_text_factor: 4,
+            short_text_factor: 8,
             few_domains: 3,
             authenticated_percent: 90,
             traps: 3,

@@ -62,15 +62,15 @@ fn one_text_from_everywhere_is_a_campaign_by_the_fifth_message() {
         (sent(5, 5, 5, 5, 5), AUTHOR, Strong, CAMPAIGN),
         (sent(4, 4, 4, 4, 4), AUTHOR, Strong, None),
         // Fewer words say less, and hardly any say nothing.
-        (sent(15, 15, 15, 0, 0), NOBODY, Fair, UNKNOWN),
-        (sent(16, 16, 16, 0, 0), NOBODY, Fair, CAMPAIGN),
+        (sent(31, 31, 31, 0, 0), NOBODY, Fair, UNKNOWN),
+        (sent(32, 32, 32, 0, 0), NOBODY, Fair, CAMPAIGN),
         (sent(900, 900, 900, 0, 0), NOBODY, Weak, UNKNOWN),
         (sent(900, 900, 900, 0, 0), NOBODY, Nothing, UNKNOWN),
         // One name, forged or true.
         (sent(11, 11, 1, 0, 0), NOBODY, Strong, UNKNOWN),
         (sent(12, 12, 1, 0, 0), NOBODY, Strong, CAMPAIGN),
-        (Campaign { by_attachment: true, ..sent(15, 15, 15, 0, 0) }, NOBODY, Strong, UNKNOWN),
-        (Campaign { by_attachment: true, ..sent(16, 16, 16, 0, 0) }, NOBODY, Nothing, CAMPAIGN),
+        (Campaign { by_attachment: true, ..sent(31, 31, 31, 0, 0) }, NOBODY, Strong, UNKNOWN),
+        (Campaign { by_attachment: true, ..sent(32, 32, 32, 0, 0) }, NOBODY, Nothing, CAMPAIGN),
     ] {
         assert_eq!(judged(&campaign, &sender, evidence), expected, "{campaign:?} {sender:?} {evidence:?}");
     }
@@ -132,6 +132,19 @@ fn what_was_said_of_a_campaign_holds_for_all_but_those_who_are_beyond_doubt() {
         (Campaign { ham: 1, ..sent(90, 50, 40, 60, 1) }, AUTHOR, Strong, PRAISED),
     ] {
         assert_eq!(judged(&campaign, &sender, evidence), expected, "{campaign:?} {sender:?} {evidence:?}");
+    }
+}
+
+#[test]
+fn a_campaign_that_is_seen_by_little_weighs_half() {
+    let (by_text, by_attachment) = (sent(9, 9, 9, 0, 0), Campaign { by_attachment: true, ..sent(9, 9, 9, 0, 0) });
+    for (judgement, campaign, evidence, expected) in [
+        (Judgement::Campaign, &by_text, Evidence::Strong, 100),
+        (Judgement::Campaign, &by_text, Evidence::Fair, 50),
+        (Judgement::Campaign, &by_attachment, Evidence::Strong, 50),
+        (Judgement::Condemned, &by_text, Evidence::Fair, 100),
+    ] {
+        assert_eq!(strength(judgement, campaign, evidence).get(), expected, "{judgement:?} {evidence:?}");
     }
 }
 

@@ -16,7 +16,7 @@ section! {
         campaign_domains: u64 = 5,
         /// A short text must come from so many times as many.
         #[schemars(range(min = 1, max = 1000))]
-        short_text_factor: u64 = 4,
+        short_text_factor: u64 = 8,
         /// Domains that authenticate legitimate bulk mail, at most.
         #[schemars(range(min = 1, max = 1000))]
         few_domains: u64 = 3,
