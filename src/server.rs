@@ -35,7 +35,7 @@ pub use listeners::BindError;
 
 use crate::net::listener::{self, AcceptLimits, Inherited};
 use crate::net::{self, Gate, accept};
-use crate::store::Forwarders;
+use crate::store::{Forwarders, Store, Upkeep};
 use crate::telemetry::admin::{self, Health, Pages, Readiness};
 use crate::telemetry::admin::{bulk, greylist::Desk};
 use intake::Intake;
@@ -104,7 +104,7 @@ pub struct Server<D> {
     registry: Registry,
     loader: Loader,
     state: Arc<State>,
-    store: Option<Arc<dyn Forwarders>>,
+    store: Option<Arc<dyn Store>>,
     greylist: Option<Arc<Desk>>,
     bulk: Option<Arc<bulk::Desk>>,
 }
@@ -160,7 +160,7 @@ impl<D: Dialogue> Server<D> {
 
     /// Shows on the admin pages what `store` remembers.
     #[must_use]
-    pub fn remembering(self, store: Option<Arc<dyn Forwarders>>) -> Self {
+    pub fn remembering(self, store: Option<Arc<dyn Store>>) -> Self {
         Self { store, ..self }
     }
 
@@ -191,8 +191,12 @@ impl<D: Dialogue> Server<D> {
         let admin_stop = CancellationToken::new();
         let admin_task = self.admin.take().map(|socket| {
             let health: Arc<dyn Health> = self.state.clone();
-            let pages = Pages::new(self.registry.clone(), health, self.store.take());
-            let pages = pages.with_greylist(self.greylist.take()).with_bulk(self.bulk.take());
+            let store = self.store.take();
+            let forwarders = store.clone().map(|store| store as Arc<dyn Forwarders>);
+            let pages = Pages::new(self.registry.clone(), health, forwarders)
+                .with_greylist(self.greylist.take())
+                .with_bulk(self.bulk.take())
+                .with_upkeep(store.map(|store| store as Arc<dyn Upkeep>));
             tokio::spawn(admin::run(socket, pages, admin_stop.clone()))
         });
         let (acceptors, listeners) = self.start_accepting();

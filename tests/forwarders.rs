@@ -193,7 +193,7 @@ async fn mail_through_a_forwarder_builds_evidence_that_the_command_shows() {
     let loader: Loader = Arc::new(|| Err("nothing to read".to_owned()));
     let ready = proxy.backends_ready();
     let server = Server::bind(plan, Inherited::default(), registry, proxy.clone(), loader, ready).expect("free ports");
-    let server = server.remembering(proxy.forwarders());
+    let server = server.remembering(proxy.store());
     let (address, admin) = (server.addresses()[0], server.admin_address().expect("configured"));
     std::fs::write(&path, configuration(admin, sink_address)).expect("writable");
     let (orders, received) = mpsc::channel(1);

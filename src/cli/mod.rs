@@ -10,6 +10,7 @@ pub mod learn;
 pub mod run;
 pub mod schema;
 pub mod similarity;
+pub mod store;
 pub mod symbols;
 
 use std::io::{IsTerminal, Write};
@@ -53,6 +54,8 @@ pub enum Command {
     Bulk(bulk::Arguments),
     /// Tell the running proxy that messages are spam or ham, and so their campaigns.
     Learn(learn::Arguments),
+    /// Look at the store as a whole; make its file smaller, export it, import it.
+    Store(store::Arguments),
 }
 
 /// Why a command failed; its text goes to standard error.
@@ -86,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Greylist(arguments) => greylist::run(arguments, &mut out),
         Command::Bulk(arguments) => bulk::run(arguments, &mut out),
         Command::Learn(arguments) => learn::run(arguments, &mut out),
+        Command::Store(arguments) => store::run(arguments, &mut out),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

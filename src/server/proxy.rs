@@ -26,7 +26,7 @@ use crate::reports::delivery::{ToBackend, ToFolder};
 use crate::reports::{self, Delivery, Schedule, Via};
 use crate::session::spool::Spool;
 use crate::session::{self, Incoming, Shared};
-use crate::store::{self, Campaigns, Forwarders, Greylist};
+use crate::store::{self, Campaigns, Greylist, Store};
 use crate::telemetry::admin::{bulk, greylist::Desk};
 use crate::telemetry::log;
 
@@ -189,9 +189,9 @@ impl Proxy {
         self.shared.pool.load_full().warm_up(Duration::from_secs(2)).await;
     }
 
-    /// What it remembers of forwarders.
-    pub fn forwarders(&self) -> Option<Arc<dyn Forwarders>> {
-        self.ports.store.clone().map(|store| store as Arc<dyn Forwarders>)
+    /// What it remembers.
+    pub fn store(&self) -> Option<Arc<dyn Store>> {
+        self.ports.store.clone()
     }
 
     /// What it remembers of greylisting, by the settings in force.

@@ -11,8 +11,10 @@
 mod file;
 mod load;
 mod tables;
+mod upkeep;
 mod writer;
 
+use std::io::{BufRead, Write};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,15 +25,16 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 pub use file::OpenError;
+pub use upkeep::ArchiveError;
 
 use super::campaigns::local::{Change as CampaignChange, LocalCampaigns};
 use super::ledger::{Bounds, Kept, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
 use super::triplets::Triplets;
 use super::{
-    Campaign, CampaignId, CampaignSighting, Campaigns, DmarcBatch, DmarcObservation, Fingerprint, Forwarders, Greylist,
-    HopRecord, Learned, Reports, Secret, Settings, Sighting, Store, StoreError, TripletEvent, TripletKey,
-    TripletRecord, WantedHops, WantedTriplets,
+    Campaign, CampaignId, CampaignSighting, Campaigns, Compacted, DmarcBatch, DmarcObservation, Fingerprint,
+    Forwarders, Greylist, HopRecord, Info, Learned, Reports, Secret, Settings, Sighting, Store, StoreError,
+    TripletEvent, TripletKey, TripletRecord, Upkeep, WantedHops, WantedTriplets,
 };
 use crate::clock::{Clock, seconds};
 use file::File;
@@ -182,11 +185,19 @@ impl EmbeddedStore {
         &self,
         act: impl FnOnce(&ForReading) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let Some(file) = self.file.clone() else { return Err(gone()) };
         let began = Instant::now();
-        let read = tokio::task::spawn_blocking(move || file.read(act)).await;
+        let read = self.with_file(|file| file.read(act)).await;
         self.metrics.reads.observe(began.elapsed().as_secs_f64());
-        match read {
+        read
+    }
+
+    /// Does what may take a while.
+    async fn with_file<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&File) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let Some(file) = self.file.clone() else { return Err(gone()) };
+        match tokio::task::spawn_blocking(move || act(&file)).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(why)) => Err(StoreError::Unavailable(why.to_string())),
             Err(_panic) => Err(StoreError::Unavailable("reading ended by a mistake in this program".to_owned())),
@@ -329,6 +340,16 @@ impl Campaigns for EmbeddedStore {
     }
 }
 
+impl Upkeep for EmbeddedStore {
+    fn info(&self) -> BoxFuture<'_, Result<Info, StoreError>> {
+        Box::pin(self.with_file(File::info))
+    }
+
+    fn compact(&self) -> BoxFuture<'_, Result<Compacted, StoreError>> {
+        Box::pin(self.with_file(File::compact))
+    }
+}
+
 impl Store for EmbeddedStore {
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move { self.commit(Work::Flush).await.map(drop) })
@@ -347,6 +368,39 @@ pub fn hops_in(
 ) -> Result<Vec<HopRecord>, OpenError> {
     let hops = file::look(path, |tables| tables.hops())?;
     Ok(Bounds::from(settings).list(hops, wanted, seconds(now)))
+}
+
+/// How full a file is that no process has open; blocks, and writes nothing.
+///
+/// # Errors
+/// If a process has it open, or it cannot be read.
+pub fn info_of(path: &Path) -> Result<Info, OpenError> {
+    file::info_at(path)
+}
+
+/// Makes a file as small as it can be that no process has open; blocks.
+///
+/// # Errors
+/// If a process has it open, or it cannot be used.
+pub fn compact(path: &Path) -> Result<Compacted, ArchiveError> {
+    Ok(File::open(path)?.compact()?)
+}
+
+/// Writes all of a file that no process has open, as lines of text: how many entries; blocks.
+///
+/// # Errors
+/// If a process has it open, it cannot be read, or the text cannot be written.
+pub fn export(path: &Path, out: &mut dyn Write) -> Result<u64, ArchiveError> {
+    file::export_at(path, out)?
+}
+
+/// Fills a file that no process has open with what was exported, or leaves it as it is: how many entries; blocks.
+/// If it is to `replace`, what is in the file is forgotten.
+///
+/// # Errors
+/// If a process has it open, it cannot be used, or the text is not what was exported.
+pub fn import(path: &Path, text: &mut dyn BufRead, replace: bool) -> Result<u64, ArchiveError> {
+    File::open(path)?.import(text, replace)
 }
 
 fn gone() -> StoreError {

@@ -11,11 +11,11 @@ use super::campaigns::local::LocalCampaigns;
 use super::ledger::{Bounds, Counted, Kept, Ledger, Medium, NamedHop, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
 use super::record::{Hop, Report, RowKey};
-use super::triplets::Triplets;
+use super::triplets::{Count, Triplets};
 use super::{
     Campaign, CampaignId, CampaignSighting, Campaigns, DmarcBatch, DmarcObservation, Fingerprint, Forwarders, Greylist,
-    HopRecord, Learned, Reports, Secret, Settings, Sighting, Store, StoreError, TripletEvent, TripletKey,
-    TripletRecord, WantedHops, WantedTriplets,
+    HopRecord, Info, Learned, Reports, Secret, Settings, Sighting, Store, StoreError, TableInfo, TripletEvent,
+    TripletKey, TripletRecord, Upkeep, WantedHops, WantedTriplets,
 };
 use crate::clock::{Clock, seconds};
 
@@ -204,6 +204,26 @@ impl Campaigns for MemoryStore {
     fn campaign_show(&self, id: CampaignId, at: SystemTime) -> BoxFuture<'_, Result<Option<Campaign>, StoreError>> {
         self.metrics.count(Operation::CampaignShow, Outcome::Ok);
         Box::pin(future::ready(Ok(self.campaigns.show(id, at))))
+    }
+}
+
+impl Upkeep for MemoryStore {
+    fn info(&self) -> BoxFuture<'_, Result<Info, StoreError>> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let Shelves { hops, reports, rows, .. } = &inner.shelves;
+        let mut tables = vec![
+            TableInfo::in_memory("hops", hops.len()),
+            TableInfo::in_memory("dmarc_reports", reports.len()),
+            TableInfo::in_memory("dmarc_rows", rows.len()),
+        ];
+        drop(inner);
+        let Count { waiting, confirmed, .. } = self.triplets.lock().count();
+        tables.push(TableInfo::in_memory("greylist", waiting + confirmed));
+        let (clusters, cards) = self.campaigns.counts();
+        tables.push(TableInfo::in_memory("campaigns", cards.cards));
+        tables.push(TableInfo::in_memory("digests", clusters.digests));
+        tables.push(TableInfo::in_memory("attachments", clusters.attachments));
+        Box::pin(future::ready(Ok(Info { home: "memory".to_owned(), tables, ..Info::default() })))
     }
 }
 

@@ -15,6 +15,7 @@ mod rates;
 mod record;
 mod reputation;
 mod triplets;
+mod upkeep;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -31,6 +32,8 @@ pub use metrics::Metrics;
 pub use rates::{Allowance, RateKey, Rates, Taken, Taking};
 pub use record::AUTHOR_DOMAINS;
 pub use reputation::{Fading, ReputationRecord, Reputations, Reputed};
+
+pub use upkeep::{Compacted, Info, TableInfo, Upkeep};
 
 use serde::{Deserialize, Serialize};
 
@@ -245,7 +248,7 @@ pub trait Reports: Send + Sync + 'static {
 }
 
 /// A home of all that is remembered.
-pub trait Store: Forwarders + Reports + Greylist + Campaigns {
+pub trait Store: Forwarders + Reports + Greylist + Campaigns + Upkeep {
     /// Waits until everything so far is as safe as it will be, and can be read.
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(std::future::ready(Ok(())))

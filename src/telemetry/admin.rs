@@ -1,13 +1,15 @@
-//! `/metrics`, `/healthz`, `/readyz`, `/forwarders`, `/greylist` and `/bulk` over HTTP.
+//! `/metrics`, `/healthz`, `/readyz`, `/forwarders`, `/greylist`, `/bulk` and `/store` over HTTP.
 //!
 //! Meant for an address that only the monitoring reaches; still it cannot be knocked over from there:
 //! connections are bounded in number and in length of life, whatever they do or fail to do.
-//! It tells, and changes nothing but what is remembered of greylisting and of campaigns.
+//! It tells, and changes nothing but what is remembered of greylisting and of campaigns,
+//! and how much room the store takes.
 
 mod bounded;
 pub mod bulk;
 pub mod greylist;
 pub mod hop;
+mod store;
 
 use std::future::IntoFuture;
 use std::io;
@@ -28,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::metrics;
-use crate::store::{Forwarders, WantedHops};
+use crate::store::{Forwarders, Upkeep, WantedHops};
 use bounded::Bounded;
 use hop::Hop;
 
@@ -99,6 +101,8 @@ pub struct Pages {
     pub greylist: Option<Arc<greylist::Desk>>,
     /// What is remembered of campaigns; `None`: nothing.
     pub bulk: Option<Arc<bulk::Desk>>,
+    /// The store as a whole; `None`: there is none.
+    pub upkeep: Option<Arc<dyn Upkeep>>,
     /// One at a time looks through all hops: it takes a while, and memory.
     looking: Arc<Semaphore>,
 }
@@ -106,7 +110,7 @@ pub struct Pages {
 impl Pages {
     /// Pages that tell about these.
     pub fn new(registry: Registry, health: Arc<dyn Health>, store: Option<Arc<dyn Forwarders>>) -> Self {
-        Self { registry, health, store, greylist: None, bulk: None, looking: Arc::new(Semaphore::new(1)) }
+        Self { registry, health, store, greylist: None, bulk: None, upkeep: None, looking: Arc::new(Semaphore::new(1)) }
     }
 
     /// With what is remembered of triplets.
@@ -119,6 +123,12 @@ impl Pages {
     #[must_use]
     pub fn with_bulk(self, bulk: Option<Arc<bulk::Desk>>) -> Self {
         Self { bulk, ..self }
+    }
+
+    /// With the store as a whole.
+    #[must_use]
+    pub fn with_upkeep(self, upkeep: Option<Arc<dyn Upkeep>>) -> Self {
+        Self { upkeep, ..self }
     }
 }
 
@@ -134,6 +144,7 @@ pub async fn run(listener: TcpListener, pages: Pages, stop: CancellationToken) -
         .route("/forwarders", get(forwarders_page))
         .merge(greylist::routes())
         .merge(bulk::routes())
+        .merge(store::routes())
         .with_state(pages);
     let serving = serve(Bounded::new(listener, CONNECTIONS, LIFETIME), router)
         .with_graceful_shutdown(stop.clone().cancelled_owned())

@@ -106,6 +106,20 @@ def settings(listen, backend, dns, identity="none", domains=("gate.test",), tls=
     return base
 
 
+def rules(directory, **files):
+    """The table for the rules of this tree, where `files` (by name, without .toml) replace or add some."""
+    place = pathlib.Path(directory) / "rules"
+    shutil.copytree(ROOT / "rules", place, dirs_exist_ok=True)
+    for name, content in files.items():
+        (place / f"{name}.toml").write_text(content if isinstance(content, str) else toml(content))
+    return {"directory": str(place)}
+
+
+def never_greylisting(directory):
+    """The same, where nobody has to come again: for tests of what is found, not of what is done about it."""
+    return rules(directory, greylist={"exempt": {"networks": ["0.0.0.0/0", "::/0"]}})
+
+
 class Gatepost:
     """One running Gatepost. `config` is a dictionary (see `settings`) or the text of the file."""
 

@@ -2,6 +2,7 @@
 """What an operator does to a running Gatepost: reload, new certificate, stop, metrics, systemd."""
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -355,9 +356,39 @@ def greylist():
         assert code == 1 and "neither an address nor a domain" in text, text
 
 
+def upkeep():
+    """The store is looked at, compacted, exported and imported; what it held passes on to another file"""
+    with Stage(store={"path": "store.redb"}, checks={"enabled": True}) as stage:
+        def ask(*words):
+            command = [*stage.gate.command[:1], *words, "--config", str(stage.gate.file)]
+            said = subprocess.run(command, capture_output=True, text=True, timeout=30)
+            return said.returncode, said.stdout + said.stderr
+
+        text = stage.directory / "export.jsonl"
+        assert ask("greylist", "pass", "sender.test")[0] == 0
+        eventually("the entry is in the file", lambda: re.search(r"greylist\.v1 +1 ", ask("store", "info")[1]))
+        code, said = ask("store", "compact")
+        assert code == 0 and re.fullmatch(r"\d+ octets before, \d+ now\n", said), said
+        code, said = ask("store", "export", str(text))
+        assert code == 1 and "open in another process" in said, said
+        stage.gate.stop()
+        assert ask("store", "export", str(text)) == (0, "2 entries exported\n")
+        assert text.stat().st_mode & 0o777 == 0o600
+        code, said = ask("store", "import", str(text))
+        assert code == 1 and "the store holds 1 entries already" in said, said
+        (stage.directory / "store.redb").unlink()
+        assert ask("store", "import", str(text)) == (0, "2 entries imported\n")
+        code, said = ask("store", "info")
+        assert code == 0 and said.startswith("file ") and re.search(r"greylist\.v1 +1 ", said), said
+        stage.gate.start()
+        code, said = ask("greylist", "show", "sender.test")
+        assert code == 0 and "by hand" in said, said
+
+
 def main():
     verdicts.run("operations: reload, certificates, stop, metrics, systemd", [
-        reload_under_load, bad_reload, new_certificate, drain, drain_deadline, admin, activation, store, greylist])
+        reload_under_load, bad_reload, new_certificate, drain, drain_deadline, admin, activation, store, greylist,
+        upkeep])
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import xml.etree.ElementTree as ET
 
 import verdicts
 from client import Client
-from gate import Directory, Gatepost, free_port, settings
+from gate import Directory, Gatepost, free_port, never_greylisting, settings
 from kit import dns_fixture
 from sink import Sink
 
@@ -80,7 +80,7 @@ class Stage:
         config = settings(
             f"127.0.0.1:{self.listen}", self.sink.address, f"127.0.0.1:{self.dns.port}",
             listener={"xclient_networks": ["127.0.0.0/8"]}, checks={"enabled": True},
-            store={"path": str(self.directory / "gatepost.redb")},
+            store={"path": str(self.directory / "gatepost.redb")}, rules=never_greylisting(self.directory),
             reports={"enabled": True, "org_name": "Gate Test", "email": "dmarc@gate.test"})
         return Gatepost(self.directory, config, self.listen, environment=environment)
 

@@ -120,6 +120,7 @@ impl Check for Bulk {
             is_aligned: who.is_aligned(),
             is_transactional: who.is_transactional(&self.settings),
             has_list_id: has_list_id(facts),
+            links_home: who.author.as_deref().is_some_and(|author| leads_only_to(facts, author)),
         };
         let likeness = fingerprint.digest.evidence();
         let Some(judgement) = judge::judge(&self.settings, &campaign, &sender, likeness, facts.mail.at) else {
@@ -179,6 +180,12 @@ fn comes_again(fate: &Fate) -> bool {
 /// Recipients that are traps, as far as the facts say so.
 fn traps(_facts: &MessageFacts) -> u32 {
     0
+}
+
+/// True if there are links, and all of them lead to hosts of `domain`.
+fn leads_only_to(facts: &MessageFacts, domain: &str) -> bool {
+    let hosts = facts.links.get().map(|links| links.hosts.as_slice()).unwrap_or_default();
+    !hosts.is_empty() && hosts.iter().all(|host| registered_domain(host) == Some(domain))
 }
 
 fn has_list_id(facts: &MessageFacts) -> bool {

@@ -33,6 +33,8 @@ pub struct Sender {
     pub is_transactional: bool,
     /// The message has List-Id.
     pub has_list_id: bool,
+    /// It has links, and all of them lead to the author's own domain.
+    pub links_home: bool,
 }
 
 /// What a message is, by its campaign.
@@ -149,6 +151,8 @@ impl Seen<'_> {
         let factor = match self.evidence {
             _ if self.campaign.by_attachment => self.settings.short_text_factor,
             Evidence::Strong => 1,
+            // Programs that many sites use write the same few lines for each of them.
+            Evidence::Fair if self.sender.links_home => return false,
             Evidence::Fair => self.settings.short_text_factor,
             // Login codes and receipts are alike whoever sends them.
             Evidence::Weak | Evidence::None => return false,

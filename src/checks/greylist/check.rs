@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::key::{Sender, recipient_key, sender_key};
+use super::key::{Origin, Sender, recipient_key, sender_key};
 use super::{Settings, Standing, judge};
 use crate::checks::auth::Authenticator;
 use crate::checks::client_name::ClientNames;
@@ -11,9 +11,9 @@ use crate::checks::site::Site;
 use crate::checks::{Check, Fate};
 use crate::facts::{ClientName, MailFacts, MessageFacts, RcptFacts};
 use crate::scoring::{CheckError, CheckName, Finding, Outcome, Skip, Spec, Symbol};
-use crate::smtp::ForwardPath;
+use crate::smtp::{ForwardPath, Mailbox, ReversePath};
 use crate::store::{Greylist, StoreError, TripletEvent, TripletKey};
-use crate::units::is_local_scope;
+use crate::units::{is_local_scope, registered_domain};
 use crate::verdict::Verdict;
 
 const AFTER_MESSAGE: [&str; 4] = ["GREYLIST_NEW", "GREYLIST_EARLY", "GREYLIST_KNOWN", "GREYLIST_EXEMPT"];
@@ -214,9 +214,10 @@ impl Desk {
     /// Remembers what became of a transaction.
     async fn note(&self, mail: &MailFacts, sender: &Sender, recipients: &[ForwardPath], fate: &Fate) {
         let Some(store) = &self.ports.store else { return };
-        let (Some((triplets, altogether)), false) = (consequences(&self.settings, fate), self.is_ours(mail)) else {
-            return;
-        };
+        if self.is_ours(mail) {
+            return self.note_correspondents(&**store, mail, recipients, fate).await;
+        }
+        let Some((triplets, altogether)) = consequences(&self.settings, fate) else { return };
         let secret = store.greylist_secret();
         // What was delivered counts wherever something is remembered; anything else once.
         let origins = match triplets {
@@ -235,6 +236,35 @@ impl Desk {
         }
         // A failure was counted and logged where it happened; there is nothing to do about it here.
         let _ = store.greylist_note(events, mail.at).await;
+    }
+
+    /// Whom one of our users writes to has been let in: its answer, authenticated by its domain, comes at once.
+    async fn note_correspondents(
+        &self,
+        store: &dyn Greylist,
+        mail: &MailFacts,
+        recipients: &[ForwardPath],
+        fate: &Fate,
+    ) {
+        let is_sent = fate.verdict == Verdict::Forward && (200..300).contains(&fate.reply_code) && !fate.abandoned;
+        let Some(user) = mail.reverse_path.mailbox().filter(|_| self.settings.exempt.correspondents && is_sent) else {
+            return;
+        };
+        let is_ours = |mailbox: &Mailbox| self.ports.site.domains.contains(&mailbox.domain().to_ascii_lower());
+        if !is_ours(user) {
+            return;
+        }
+        let (secret, user) = (store.greylist_secret(), ForwardPath::Mailbox(user.clone()));
+        let strangers = recipients.iter().filter_map(ForwardPath::mailbox).filter(|mailbox| !is_ours(mailbox));
+        let events = strangers.filter_map(|mailbox| {
+            let domain = mailbox.domain().to_ascii_lower();
+            let domain = registered_domain(&domain).unwrap_or(&domain);
+            let holder = Origin::Domain(domain).holder(&secret);
+            let from = sender_key(&ReversePath::Mailbox(mailbox.clone()), &user);
+            let key = TripletKey::new(&secret, holder, &from, &recipient_key(&user));
+            (!self.settings.shared.contains(domain)).then_some((key, TripletEvent::Credit(self.settings.lifetime)))
+        });
+        let _ = store.greylist_note(events.collect(), mail.at).await;
     }
 }
 

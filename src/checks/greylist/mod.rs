@@ -56,6 +56,8 @@ pub struct Exemptions {
     pub networks: CidrSet,
     /// Recipients who want their mail at once.
     pub recipients: Recipients,
+    /// Whom our users have written to: may answer at once, if its domain authenticates it.
+    pub correspondents: bool,
 }
 
 /// Recipients by address and by domain.

@@ -64,6 +64,7 @@ pub(in crate::config) fn settings(file: &written::GreylistFile, report: &mut Rep
             client_names: domains(&exempt.client_names, "exempt.client_names", report),
             networks: check::networks(&exempt.networks, "exempt.networks", report),
             recipients: recipients(&exempt.recipients, "exempt.recipients", report),
+            correspondents: exempt.correspondents,
         },
     }
 }

@@ -1,14 +1,16 @@
 //! The file: opened by one process at a time, read by many threads, opened again when its disk has failed.
 
 use std::fs::{self, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
 use redb::{Builder, Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
 
+use super::super::upkeep::{Compacted, Info, TableInfo};
 use super::tables::{self, ForReading, ForWriting, Known, SomeClusters, load};
+use super::upkeep::{self, ArchiveError};
 
 /// Pages of the file that are kept in memory.
 const CACHE: usize = 16 << 20;
@@ -116,20 +118,61 @@ impl File {
         transaction.commit()?;
         Ok(done)
     }
+
+    /// Gives the room back that its pages do not need; its octets before and after.
+    pub(super) fn compact(&self) -> Result<Compacted, redb::Error> {
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        let database = database.as_mut().ok_or(redb::Error::DatabaseClosed)?;
+        let before = fs::metadata(&self.path)?.len();
+        database.compact()?;
+        Ok(Compacted { before, after: fs::metadata(&self.path)?.len() })
+    }
+
+    /// What is in it, and its octets.
+    pub(super) fn info(&self) -> Result<Info, redb::Error> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let tables = upkeep::info(&database.as_ref().ok_or(redb::Error::DatabaseClosed)?.begin_read()?)?;
+        info_of(&self.path, tables)
+    }
+
+    /// Takes in what was exported, or nothing of it.
+    pub(super) fn import(&self, text: &mut dyn BufRead, replace: bool) -> Result<u64, ArchiveError> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let transaction = begin(database.as_ref().ok_or(redb::Error::DatabaseClosed)?)?;
+        let entries = upkeep::import(&transaction, text, replace)?;
+        transaction.commit().map_err(redb::Error::from)?;
+        Ok(entries)
+    }
+}
+
+/// What is in a file that no process has open, and its octets.
+pub(super) fn info_at(path: &Path) -> Result<Info, OpenError> {
+    read_at(path, |transaction| info_of(path, upkeep::info(&transaction)?))
+}
+
+/// All of a file that no process has open, as lines of text.
+pub(super) fn export_at(path: &Path, out: &mut dyn Write) -> Result<Result<u64, ArchiveError>, OpenError> {
+    read_at(path, |transaction| Ok(upkeep::export(&transaction, out)))
+}
+
+fn info_of(path: &Path, tables: Vec<TableInfo>) -> Result<Info, redb::Error> {
+    let octets = Some(fs::metadata(path)?.len());
+    Ok(Info { home: "file".to_owned(), place: Some(path.display().to_string()), octets, tables })
 }
 
 /// Reads a file that no process writes to, and leaves it as it is; but what a killed process left must be
 /// repaired before anybody can read it.
 pub(super) fn look<T>(path: &Path, act: impl FnOnce(&ForReading) -> Result<T, redb::Error>) -> Result<T, OpenError> {
-    guarded(path, || {
-        let read = |transaction: ReadTransaction| act(&ForReading::open(&transaction)?);
-        match Builder::new().set_cache_size(CACHE).open_read_only(path) {
-            Err(DatabaseError::RepairAborted) => {
-                let repaired = Builder::new().set_cache_size(CACHE).open(path)?;
-                read(repaired.begin_read()?)
-            }
-            database => read(database?.begin_read()?),
+    read_at(path, |transaction| act(&ForReading::open(&transaction)?))
+}
+
+fn read_at<T>(path: &Path, act: impl FnOnce(ReadTransaction) -> Result<T, redb::Error>) -> Result<T, OpenError> {
+    guarded(path, || match Builder::new().set_cache_size(CACHE).open_read_only(path) {
+        Err(DatabaseError::RepairAborted) => {
+            let repaired = Builder::new().set_cache_size(CACHE).open(path)?;
+            act(repaired.begin_read()?)
         }
+        database => act(database?.begin_read()?),
     })
 }
 

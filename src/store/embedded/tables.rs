@@ -13,6 +13,7 @@ use super::super::greylist::{SECRET, Secret, TripletKey};
 use super::super::ledger::{Medium, NamedHop, Readable};
 use super::super::record::{Hop, Report, RowKey};
 use super::super::triplets::{self, Change, Entry};
+use super::upkeep;
 use crate::similarity::{Digest, Kept, LENGTH};
 
 /// A row's key: report, network of the source, the row itself.
@@ -39,7 +40,9 @@ const HOPS: TableDefinition<'_, &str, Octets> = TableDefinition::new("hops.v1");
 const REPORTS: TableDefinition<'_, u64, Octets> = TableDefinition::new("dmarc_reports.v2");
 const ROWS: TableDefinition<'_, Key, u64> = TableDefinition::new("dmarc_rows.v2");
 const TRIPLETS: TableDefinition<'_, TripletName, TripletEntry> = TableDefinition::new("greylist.v1");
-const SECRETS: TableDefinition<'_, &str, &[u8; SECRET]> = TableDefinition::new("secrets.v1");
+const SECRETS: TableDefinition<'_, &str, &[u8; SECRET]> = TableDefinition::new(SECRETS_NAME);
+/// What entries are keyed with has a table of its own.
+pub(super) const SECRETS_NAME: &str = "secrets.v1";
 /// A digest, its cluster, and when it was last seen in seconds since 1970; by its place.
 const DIGESTS: TableDefinition<'_, u32, (&[u8; LENGTH], u64, u64)> = TableDefinition::new("digests.v1");
 /// A cluster, and when it was last seen.
@@ -48,6 +51,18 @@ const CARDS: TableDefinition<'_, u64, Octets> = TableDefinition::new("campaigns.
 /// The names of the secrets that triplets are keyed with, and digests.
 const OF_GREYLIST: &str = "greylist";
 const OF_CAMPAIGNS: &str = "campaigns";
+
+/// Every table, for what is done with the file as a whole.
+pub(super) const ALL: [&dyn upkeep::Kept; 8] = [
+    &upkeep::Table(HOPS),
+    &upkeep::Table(REPORTS),
+    &upkeep::Table(ROWS),
+    &upkeep::Table(TRIPLETS),
+    &upkeep::Table(DIGESTS),
+    &upkeep::Table(ATTACHMENTS),
+    &upkeep::Table(CARDS),
+    &upkeep::Table(SECRETS),
+];
 
 /// All tables of one transaction. An entry that cannot be read counts as absent.
 pub(super) struct Tables<H, R, W, M = ()> {

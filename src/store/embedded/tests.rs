@@ -335,3 +335,76 @@ fn what_was_flushed_survives_a_kill_at_any_moment() {
         least = hops[0].counts[0];
     }
 }
+
+#[tokio::test]
+async fn what_was_exported_is_imported_as_it_was() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let [path, other] = ["store.redb", "other.redb"].map(|name| directory.path().join(name));
+    let store = embedded(&path).expect("a new file");
+    store.sighted(forwarded("a.example")).await.expect("queued");
+    store.dmarc_observed(observation("a.example", "192.0.2.1", day(0))).await.expect("queued");
+    let key = |store: &EmbeddedStore| {
+        let holder = Holder::network([192, 0, 2, 0].into());
+        TripletKey::new(&store.greylist_secret(), holder, "a@x.example", "b@c.example")
+    };
+    let known = key(&store);
+    let attempt = TripletEvent::Attempt(Duration::from_secs(3600));
+    store.greylist_note(vec![(known, attempt)], day(0)).await.expect("noted");
+    store.flush().await.expect("written");
+    let info = store.info().await.expect("readable");
+    drop(store);
+
+    let mut text = Vec::new();
+    assert_eq!(export(&path, &mut text).expect("readable"), 5);
+    assert_eq!(import(&other, &mut &*text, false).expect("a new file"), 5);
+    let mut again = Vec::new();
+    export(&other, &mut again).expect("readable");
+    assert_eq!(String::from_utf8_lossy(&again), String::from_utf8_lossy(&text));
+    let entries = |info: &Info| info.tables.iter().map(|table| (table.name.clone(), table.entries)).collect::<Vec<_>>();
+    assert_eq!(entries(&info_of(&other).expect("readable")), entries(&info));
+    let store = embedded(&other).expect("the same file");
+    assert_eq!(key(&store), known);
+    assert_eq!(hops(&store).await.len(), 1);
+    assert!(store.greylist_look(&[known], day(0)).await.expect("readable")[0].is_some());
+    assert!(matches!(export(&other, &mut Vec::new()), Err(ArchiveError::Closed(OpenError::InUse(_)))));
+    drop(store);
+
+    let octets = |path: &Path| std::fs::metadata(path).expect("there").len();
+    let Compacted { before, after } = compact(&other).expect("nobody has it open");
+    assert!(after <= before && octets(&other) <= before, "{before} {after} {}", octets(&other));
+}
+
+#[test]
+fn what_was_not_exported_is_not_imported() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let path = directory.path().join("store.redb");
+    let head = r#"{"format":"gatepost-store","version":1}"#;
+    let hop = r#"{"table":"hops.v1","key":"YQ==","value":"Yg=="}"#;
+    let end = r#"{"entries":1}"#;
+    for (lines, expected) in [
+        (vec![], "line 1: this is no export of a store"),
+        (vec!["From: a@x.example"], "line 1: this is no line of an export"),
+        (vec![r#"{"format":"other","version":1}"#], "line 1: this is no export of a store"),
+        (vec![r#"{"format":"gatepost-store","version":2}"#], "line 1: it was exported by a later release"),
+        (vec![head, hop], "line 3: the end is missing: it was cut short"),
+        (vec![head, &hop[..20]], "line 2: this is no line of an export"),
+        (vec![head, hop, head], "line 3: here begins another export"),
+        (vec![head, hop, hop, end], "line 4: 1 entries were exported, here are 2"),
+        (vec![head, r#"{"table":"x","key":"","value":""}"#], "line 2: there is no table \"x\""),
+        (vec![head, r#"{"table":"hops.v1","key":"?","value":""}"#], "line 2: invalid"),
+        (vec![head, r#"{"table":"hops.v1","key":"//8=","value":""}"#], "line 2: this is no entry of hops.v1"),
+        (
+            vec![head, r#"{"table":"greylist.v1","key":"YQ==","value":""}"#],
+            "line 2: an entry of greylist.v1 has another length",
+        ),
+    ] {
+        let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let said = import(&path, &mut text.as_bytes(), false).expect_err(&text).to_string();
+        assert!(said.starts_with(expected), "{text}{said}");
+        assert!(info_of(&path).expect("readable").tables.iter().all(|table| table.entries == 0), "{text}");
+    }
+    let text = [head, hop, end].map(|line| format!("{line}\n")).concat();
+    assert_eq!(import(&path, &mut text.as_bytes(), false).expect("nothing is there"), 1);
+    assert!(matches!(import(&path, &mut text.as_bytes(), false), Err(ArchiveError::NotEmpty(1))));
+    assert_eq!(import(&path, &mut text.as_bytes(), true).expect("it may be replaced"), 1);
+}

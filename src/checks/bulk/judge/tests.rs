@@ -32,8 +32,13 @@ fn sent(volume: u64, networks: u64, sender_domains: u64, authenticated: u64, aut
     }
 }
 
-const NOBODY: Sender =
-    Sender { is_authenticated: false, is_aligned: false, is_transactional: false, has_list_id: false };
+const NOBODY: Sender = Sender {
+    is_authenticated: false,
+    is_aligned: false,
+    is_transactional: false,
+    has_list_id: false,
+    links_home: false,
+};
 const CARRIED: Sender = Sender { is_authenticated: true, ..NOBODY };
 const AUTHOR: Sender = Sender { is_aligned: true, ..CARRIED };
 const LIST: Sender = Sender { has_list_id: true, ..CARRIED };
@@ -61,6 +66,8 @@ fn one_text_from_everywhere_is_a_campaign_by_the_fifth_message() {
         // Domains bought by the dozen.
         (sent(5, 5, 5, 5, 5), AUTHOR, Strong, CAMPAIGN),
         (sent(4, 4, 4, 4, 4), AUTHOR, Strong, None),
+        (sent(99, 99, 99, 0, 0), Sender { links_home: true, ..NOBODY }, Fair, UNKNOWN),
+        (sent(4, 4, 4, 0, 0), Sender { links_home: true, ..NOBODY }, Strong, CAMPAIGN),
         // Fewer words say less, and hardly any say nothing.
         (sent(31, 31, 31, 0, 0), NOBODY, Fair, UNKNOWN),
         (sent(32, 32, 32, 0, 0), NOBODY, Fair, CAMPAIGN),

@@ -9,8 +9,9 @@ use crate::dns::FixedDns;
 use crate::facts::{AuthResult, Derived};
 use crate::facts::{ClientFacts, HeloFacts, Spf};
 use crate::message::Message;
-use crate::smtp::{HeloName, Params, ReversePath};
+use crate::smtp::{HeloName, Params};
 use crate::store::{MemoryStore, Metrics, Settings as StoreSettings};
+use crate::units::DomainSet;
 
 fn at(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_790_000_000 + seconds)
@@ -24,11 +25,13 @@ fn store() -> Arc<MemoryStore> {
 fn ports(store: Option<Arc<MemoryStore>>) -> Ports {
     let dns: Arc<FixedDns> = Arc::new(FixedDns::new());
     let networks = std::iter::once("198.51.100.0/24".parse().expect("a network")).collect();
+    let mut ours = DomainSet::default();
+    ours.insert("ours.example").expect("a domain");
     Ports {
         store: store.map(|store| store as Arc<dyn Greylist>),
         authenticator: auth::Authenticator::new(auth::Settings::default(), dns.clone()),
         names: ClientNames::new(1, dns),
-        site: Arc::new(Site { networks, ..Site::default() }),
+        site: Arc::new(Site { networks, domains: Arc::new(ours) }),
     }
 }
 
@@ -169,6 +172,31 @@ async fn who_is_exempt_or_ours_is_never_greylisted() {
     let facts = message(&mail("192.0.2.1", "a@sender.example", None, at(0)), &[USER]);
     assert_eq!(said(&without.run(&facts).await), "skipped");
     assert!(!Check::remembers(&without));
+}
+
+#[tokio::test]
+async fn whom_our_users_have_written_to_may_answer_at_once() {
+    let mut settings = Settings::default();
+    settings.exempt.correspondents = true;
+    settings.shared.insert("many.example").expect("a domain");
+    let check = AfterMessage::new(Arc::new(settings), ports(Some(store())));
+    let written = ["ann@sender.example", "bob@many.example", "else@ours.example"];
+    for (client, fate) in [("198.51.100.7", taken()), ("198.51.100.7", Fate::new(Verdict::Forward, 550, false))] {
+        let recipients = if fate.reply_code == 250 { &written[..] } else { &["eve@sender.example"] };
+        comes(&check, message(&mail(client, USER, None, at(0)), recipients), fate).await;
+    }
+    let (new, known) = ("GREYLIST_NEW: greylisted, try again in 180 seconds", "GREYLIST_KNOWN: has delivered 1 before");
+    for (from, authenticated, to, expected) in [
+        ("ann@sender.example", Some("mail.sender.example"), USER, known),
+        ("ann@sender.example", None, USER, new),
+        ("ann@sender.example", Some("sender.example"), "other@ours.example", new),
+        ("eve@sender.example", Some("sender.example"), USER, new),
+        ("bob@many.example", Some("many.example"), USER, new),
+        ("else@ours.example", Some("ours.example"), USER, new),
+    ] {
+        let facts = message(&mail("192.0.2.1", from, authenticated, at(60)), &[to]);
+        assert_eq!(said(&check.run(&facts).await), expected, "{from} {authenticated:?} {to}");
+    }
 }
 
 #[tokio::test]

@@ -37,6 +37,8 @@ section! {
         domains: Vec<String> = Vec::new(),
         /// Confirmed names of clients; `.example.org` means all names below it.
         client_names: Vec<String> = Vec::new(),
+        /// Whom clients of `relay.networks` have written to: may answer at once, if its domain authenticates it.
+        correspondents: bool = true,
         /// Networks of clients, such as those of your own backup MX.
         networks: Vec<String> = Vec::new(),
         /// Recipients, as addresses (`user@example.org`) or domains (`example.org`, `.example.org`).
