@@ -20,6 +20,7 @@ pub use authentication::{ArcChain, ArcSet, AuthResult, Author, Dkim, Dmarc, Dmar
 pub use traps::Traps;
 
 use crate::message::{Links, Message};
+use crate::similarity::Fingerprint;
 use crate::smtp::{ForwardPath, HeloName, Params, ReversePath};
 
 /// Points in the dialogue at which new facts appear. Ordered.
@@ -174,6 +175,8 @@ pub struct MessageFacts {
     pub rest: Option<Arc<dyn Rest>>,
     /// What it points to.
     pub links: Derived<Links>,
+    /// By what messages that say the same are found.
+    pub fingerprint: Derived<Fingerprint>,
     /// Whom its From fields name.
     pub author: Derived<Author>,
     /// Its DKIM signatures.
@@ -295,6 +298,7 @@ impl MessageFacts {
             message,
             rest,
             links: Derived::default(),
+            fingerprint: Derived::default(),
             author: Derived::default(),
             dkim: Derived::default(),
             arc: Derived::default(),

@@ -36,6 +36,7 @@ pub use listeners::BindError;
 use crate::net::listener::{self, AcceptLimits, Inherited};
 use crate::net::{self, Gate, accept};
 use crate::store::{Forwarders, Store, Upkeep};
+use crate::telemetry::admin::bulk;
 use crate::telemetry::admin::greylist::Desk;
 use crate::telemetry::admin::reputation::Desk as ReputationDesk;
 use crate::telemetry::admin::{self, Health, Pages, Readiness};
@@ -108,6 +109,7 @@ pub struct Server<D> {
     store: Option<Arc<dyn Store>>,
     greylist: Option<Arc<Desk>>,
     reputation: Option<Arc<ReputationDesk>>,
+    bulk: Option<Arc<bulk::Desk>>,
 }
 
 /// What the admin pages see.
@@ -156,6 +158,7 @@ impl<D: Dialogue> Server<D> {
             store: None,
             greylist: None,
             reputation: None,
+            bulk: None,
         })
     }
 
@@ -175,6 +178,12 @@ impl<D: Dialogue> Server<D> {
     #[must_use]
     pub fn reputing(self, reputation: Option<Arc<ReputationDesk>>) -> Self {
         Self { reputation, ..self }
+    }
+
+    /// Shows on the admin pages what is remembered of campaigns, and learns there.
+    #[must_use]
+    pub fn learning(self, bulk: Option<Arc<bulk::Desk>>) -> Self {
+        Self { bulk, ..self }
     }
 
     /// Where it listens, in the order of the plan.
@@ -197,6 +206,7 @@ impl<D: Dialogue> Server<D> {
             let pages = Pages::new(self.registry.clone(), health, forwarders)
                 .with_greylist(self.greylist.take())
                 .with_reputation(self.reputation.take())
+                .with_bulk(self.bulk.take())
                 .with_upkeep(store.map(|store| store as Arc<dyn Upkeep>));
             tokio::spawn(admin::run(socket, pages, admin_stop.clone()))
         });

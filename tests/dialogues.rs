@@ -30,6 +30,7 @@ macro_rules! topics {
 topics! {
     backend,
     basics,
+    bulk,
     chunks,
     greylist,
     judging,

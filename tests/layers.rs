@@ -21,6 +21,7 @@ const LAYERS: &[&[&str]] = &[
 /// The arrows that go sideways.
 const SIDEWAYS: &[(&str, &str)] = &[
     ("facts", "message"),
+    ("facts", "similarity"),
     ("similarity", "message"),
     ("policy", "scoring"),
     ("dns", "clock"),

@@ -2,15 +2,40 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+
+use super::{Failed, check_config};
 
 /// How long the proxy may take to be reached, and how long to say the next thing.
 const CONNECT: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// No answer is larger.
 const LARGEST: u64 = 256 << 20;
+
+/// How to ask the running proxy, and how to print what it says.
+#[derive(Debug, clap::Args)]
+pub struct Common {
+    /// The configuration file, which names the admin address of the running proxy.
+    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG")]
+    pub config: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Common {
+    /// What the proxy of that configuration answers.
+    pub(super) fn ask<T: DeserializeOwned>(&self, request: &Request) -> Result<T, Failed> {
+        let address = check_config::load(&self.config)?.config.admin;
+        let unset = || Failed("[admin] address is not set, so the running proxy cannot be asked".to_owned());
+        ask(address.ok_or_else(unset)?, request).map_err(|refused| match refused {
+            Refused::Nobody(why) | Refused::Answer(why) => Failed(why),
+        })
+    }
+}
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,13 +2,12 @@
 //! hand, and what is forgotten.
 
 use std::io::Write;
-use std::path::PathBuf;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::ask::{self, Refused};
-use super::{Failed, check_config, columns};
+use super::ask::{self, Common};
+use super::{Failed, columns};
 use crate::telemetry::admin::greylist::{Entry, Meant};
 
 /// Arguments of `greylist`.
@@ -62,42 +61,22 @@ pub struct One {
     pub common: Common,
 }
 
-/// How to ask, and how to print.
-#[derive(Debug, clap::Args)]
-pub struct Common {
-    /// The configuration file, which names the admin address of the running proxy.
-    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG")]
-    pub config: PathBuf,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// Asks the running proxy, and prints what it says.
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
-    let (common, entries) = match &arguments.what {
+    let (common, entries): (_, Vec<Entry>) = match &arguments.what {
         What::List(list) => {
             let target = format!("/greylist?waiting={}&limit={}", list.waiting, list.limit);
-            (&list.common, ask(&list.common, &ask::Request::get(target))?)
+            (&list.common, list.common.ask(&ask::Request::get(target))?)
         }
-        What::Show(one) => (&one.common, ask(&one.common, &ask::Request::get(one.query()))?),
-        What::Pass(one) => (&one.common, ask(&one.common, &one.post("/greylist/pass")?)?),
-        What::Drop(one) => (&one.common, ask(&one.common, &one.post("/greylist/drop")?)?),
+        What::Show(one) => (&one.common, one.common.ask(&ask::Request::get(one.query()))?),
+        What::Pass(one) => (&one.common, one.common.ask(&one.post("/greylist/pass")?)?),
+        What::Drop(one) => (&one.common, one.common.ask(&one.post("/greylist/drop")?)?),
     };
     let text = match common.json {
         true => serde_json::to_string_pretty(&entries)? + "\n",
         false => text(&entries),
     };
     Ok(write!(out, "{text}")?)
-}
-
-fn ask(common: &Common, request: &ask::Request) -> Result<Vec<Entry>, Failed> {
-    let address = check_config::load(&common.config)?.config.admin;
-    let address =
-        address.ok_or_else(|| Failed("[admin] address is not set, so the running proxy cannot be asked".to_owned()))?;
-    ask::ask(address, request).map_err(|refused| match refused {
-        Refused::Nobody(why) | Refused::Answer(why) => Failed(why),
-    })
 }
 
 impl One {
@@ -148,6 +127,8 @@ fn shown(at: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     fn one(client: &str, paths: Option<(&str, &str)>) -> One {

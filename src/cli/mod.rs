@@ -1,10 +1,12 @@
 //! The command line. Each command is a file; errors lose their type here and become exit codes.
 
 mod ask;
+pub mod bulk;
 pub mod check_config;
 pub mod demo;
 pub mod forwarders;
 pub mod greylist;
+pub mod learn;
 pub mod reputation;
 pub mod run;
 pub mod schema;
@@ -51,6 +53,10 @@ pub enum Command {
     Greylist(greylist::Arguments),
     /// Look at what senders have earned in the running proxy; make them unknown again.
     Reputation(reputation::Arguments),
+    /// Look at the campaigns that the running proxy knows: bulk mail, honest or not.
+    Bulk(bulk::Arguments),
+    /// Tell the running proxy that messages are spam or ham, and so their campaigns.
+    Learn(learn::Arguments),
     /// Look at the store as a whole; make its file smaller, export it, import it.
     Store(store::Arguments),
 }
@@ -85,6 +91,8 @@ pub fn main() -> ExitCode {
         Command::Similarity(arguments) => similarity::run(arguments, &mut out),
         Command::Greylist(arguments) => greylist::run(arguments, &mut out),
         Command::Reputation(arguments) => reputation::run(arguments, &mut out),
+        Command::Bulk(arguments) => bulk::run(arguments, &mut out),
+        Command::Learn(arguments) => learn::run(arguments, &mut out),
         Command::Store(arguments) => store::run(arguments, &mut out),
     };
     match done {

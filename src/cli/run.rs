@@ -53,7 +53,8 @@ async fn serve(loaded: Loaded, path: &Path, log: log::Handle, inherited: Inherit
     let proxy = Proxy::new(loaded, None, &registry)?;
     let (loader, ready) = (proxy.loader(path.to_owned(), log), proxy.backends_ready());
     let server = Server::bind(plan, inherited, registry, proxy.clone(), loader, ready)?;
-    let server = server.remembering(proxy.store()).greylisting(proxy.greylist()).reputing(proxy.reputation());
+    let server = server.remembering(proxy.store()).greylisting(proxy.greylist());
+    let server = server.reputing(proxy.reputation()).learning(proxy.bulk());
     proxy.warm_up().await;
     let ended = server.run(orders).await;
     proxy.close().await;

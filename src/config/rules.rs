@@ -49,11 +49,13 @@ pub struct Rules {
     pub reputation: (raw::rules::ReputationFile, Document),
     /// traps.toml.
     pub traps: (raw::rules::TrapsFile, Document),
+    /// bulk.toml.
+    pub bulk: (raw::rules::BulkFile, Document),
     /// A digest of all.
     pub version: Arc<str>,
 }
 
-const COMPILED_IN: [(&str, &str); 9] = [
+const COMPILED_IN: [(&str, &str); 10] = [
     ("weights.toml", include_str!("../../rules/weights.toml")),
     ("lists.toml", include_str!("../../rules/lists.toml")),
     ("policy.toml", include_str!("../../rules/policy.toml")),
@@ -63,11 +65,12 @@ const COMPILED_IN: [(&str, &str); 9] = [
     ("rates.toml", include_str!("../../rules/rates.toml")),
     ("reputation.toml", include_str!("../../rules/reputation.toml")),
     ("traps.toml", include_str!("../../rules/traps.toml")),
+    ("bulk.toml", include_str!("../../rules/bulk.toml")),
 ];
 
 /// These may be absent from a directory of rules; each of their keys has a default.
-const OPTIONAL: [&str; 6] =
-    ["authentication.toml", "trust.toml", "greylist.toml", "rates.toml", "reputation.toml", "traps.toml"];
+const OPTIONAL: [&str; 7] =
+    ["authentication.toml", "trust.toml", "greylist.toml", "rates.toml", "reputation.toml", "traps.toml", "bulk.toml"];
 
 /// Makes a rule set: checks that use `ports`, weights, policy. With `checks.enabled = false` no check
 /// is in it. What loaded as a [`Config`] loads here too.
@@ -149,7 +152,7 @@ impl Rules {
 
     fn parse(files: &[Arc<Source>; COMPILED_IN.len()], problems: &mut Problems) -> Option<Self> {
         let version = digest(files);
-        let [weights, lists, policy, authentication, trust, greylist, rates, reputation, traps] = files;
+        let [weights, lists, policy, authentication, trust, greylist, rates, reputation, traps, bulk] = files;
         let weights = shape::read(weights, problems);
         let lists = shape::read(lists, problems);
         let policy = shape::read(policy, problems);
@@ -159,6 +162,7 @@ impl Rules {
         let rates = shape::read(rates, problems);
         let reputation = shape::read(reputation, problems);
         let traps = shape::read(traps, problems);
+        let bulk = shape::read(bulk, problems);
         Some(Self {
             weights: weights?,
             lists: lists?,
@@ -169,6 +173,7 @@ impl Rules {
             rates: rates?,
             reputation: reputation?,
             traps: traps?,
+            bulk: bulk?,
             version,
         })
     }

@@ -90,7 +90,8 @@ mirrors!(
     raw::rules::GreylistFile,
     raw::rules::RatesFile,
     raw::rules::ReputationFile,
-    raw::rules::TrapsFile
+    raw::rules::TrapsFile,
+    raw::rules::BulkFile
 );
 
 /// Reads a file: what fits is in the value (defaults elsewhere), what does not is in `problems`.

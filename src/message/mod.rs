@@ -3,6 +3,7 @@
 //! One place decides the border between header section and body, for every reader of the message.
 
 pub mod address;
+pub mod attachments;
 mod encoding;
 pub mod fields;
 pub mod header;

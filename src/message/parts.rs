@@ -42,6 +42,14 @@ pub(super) trait Reader {
     /// A text, decoded.
     fn text(&mut self, text: &str, form: Form, place: Place);
 
+    /// Octets of files that are of interest yet: what is longer is not decoded.
+    fn room_for_files(&self) -> usize {
+        0
+    }
+
+    /// A part that is no text, decoded.
+    fn file(&mut self, _octets: &[u8], _is_picture: bool) {}
+
     /// Parts follow, of which mail programs show one, or all.
     fn begin(&mut self, _choice: Choice) {}
 
@@ -115,7 +123,10 @@ enum Kind {
         choice: Choice,
     },
     /// Nothing to read.
-    Other,
+    Other {
+        /// It says that it is an image.
+        is_picture: bool,
+    },
 }
 
 /// What the header section of a part says.
@@ -197,7 +208,7 @@ impl Kind {
             ("message", "rfc822" | "global" | "news") => Self::Message,
             (_, subtype) if subtype.contains("html") || subtype == "svg+xml" => Self::Html,
             ("text" | "message" | "", _) => Self::Text,
-            _ => Self::Other,
+            (kind, _) => Self::Other { is_picture: kind == "image" },
         }
     }
 
@@ -256,7 +267,8 @@ impl<R: Reader> Walk<'_, R> {
                 }
                 Kind::Text => self.leaf(body, Form::Plain, place, &description),
                 Kind::Html => self.leaf(body, Form::Html, place, &description),
-                Kind::Other => {}
+                Kind::Other { is_picture } if reading == 0 => self.file(body, *is_picture, &description),
+                Kind::Other { .. } => {}
             }
         }
     }
@@ -304,6 +316,17 @@ impl<R: Reader> Walk<'_, R> {
             if *encoding == Encoding::Base64 && encoding::is_broken_base64(body) {
                 self.plain(body);
             }
+        }
+    }
+
+    /// A file, in the first of its encodings.
+    fn file(&mut self, body: &[u8], is_picture: bool, description: &Description) {
+        let room = self.reader.room_for_files();
+        let Some(encoding) = description.encodings.first().filter(|_| room > 0) else { return };
+        let octets = decoded(body, *encoding, room);
+        // The beginning of a file is not the file.
+        if octets.len() < room {
+            self.reader.file(&octets, is_picture);
         }
     }
 

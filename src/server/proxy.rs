@@ -26,7 +26,8 @@ use crate::reports::delivery::{ToBackend, ToFolder};
 use crate::reports::{self, Delivery, Schedule, Via};
 use crate::session::spool::Spool;
 use crate::session::{self, Incoming, Shared};
-use crate::store::{self, Reputations, Store};
+use crate::store::{self, Campaigns, Reputations, Store};
+use crate::telemetry::admin::bulk;
 use crate::telemetry::admin::greylist::Desk;
 use crate::telemetry::admin::reputation::Desk as ReputationDesk;
 use crate::telemetry::log;
@@ -220,6 +221,12 @@ impl Proxy {
             None => reputation::Settings::default(),
         };
         Some(Arc::new(ReputationDesk { store, settings: Box::new(settings), clock: clock::system() }))
+    }
+
+    /// What it remembers of campaigns.
+    pub fn bulk(&self) -> Option<Arc<bulk::Desk>> {
+        let store = self.ports.store.clone()? as Arc<dyn Campaigns>;
+        Some(Arc::new(bulk::Desk { store, clock: clock::system() }))
     }
 
     /// Writes down what is to be remembered, once all sessions have ended. A disk that does not answer is

@@ -21,7 +21,7 @@ mod own;
 mod similar;
 
 pub use digest::{Content, Digest, LENGTH};
-pub use index::{BYTES_PER_ENTRY, Index, Limits, MAX_ENTRIES, Match, Recorded};
+pub use index::{BYTES_PER_ENTRY, Found, Gone, Index, Kept, Limits, MAX_ENTRIES, Match, Recorded};
 pub use similar::Evidence;
 
 use std::collections::BTreeSet;
@@ -32,6 +32,22 @@ use crate::units::registered_domain;
 /// The key of sites that have none of their own: digests of such sites are comparable, and whoever guesses a
 /// text can tell whether a digest is that of it.
 pub const DEFAULT_KEY: u64 = 0x6761_7465_706f_7374;
+
+/// By what a message is found to belong to others; under one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// Of what a reader sees.
+    pub digest: Digest,
+    /// Of each attachment, exactly; bounded by who makes it.
+    pub attachments: Vec<u64>,
+}
+
+impl Fingerprint {
+    /// True if there is nothing to find the message by.
+    pub fn is_empty(&self) -> bool {
+        self.digest.is_empty() && self.attachments.is_empty()
+    }
+}
 
 impl Digest {
     /// The fingerprint of a message under the key of the site.

@@ -1,5 +1,6 @@
 //! What every home of the store must do; both pass the same battery.
 
+mod campaigns;
 mod greylist;
 mod rates;
 mod reputation;
@@ -13,6 +14,10 @@ use tempfile::TempDir;
 use super::*;
 use crate::clock::Clock;
 use crate::facts::{AuthResult, DmarcPolicy, DmarcRecord};
+use campaigns::{
+    an_attachment_leads_to_its_campaign, campaigns_are_counted_and_found_again,
+    what_is_learned_of_a_message_holds_for_its_campaign,
+};
 use greylist::{
     triplets_are_looked_up_together_as_they_were_noted, triplets_of_one_network_displace_no_others,
     what_triplets_were_told_is_believed_within_reason,
@@ -440,4 +445,7 @@ battery! { Memory in memory, Embedded in embedded => [
     buckets_that_are_in_use_outlive_a_flood,
     reputations_fade_and_are_reset,
     many_networks_displace_nobody_who_is_well_known,
+    campaigns_are_counted_and_found_again,
+    what_is_learned_of_a_message_holds_for_its_campaign,
+    an_attachment_leads_to_its_campaign,
 ] }

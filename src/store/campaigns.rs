@@ -3,25 +3,37 @@
 //! A home keeps counts and no verdict; what follows from them is `checks::bulk`'s business. It keeps no
 //! text either: digests made with a secret of the home, and names of domains.
 
+pub(super) mod cards;
+pub(super) mod clusters;
+mod distinct;
+pub(super) mod local;
+
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
 
 use super::StoreError;
-use crate::similarity::Digest;
+pub use crate::similarity::Fingerprint;
 
 /// Names a campaign for as long as it is remembered; an older campaign has a smaller number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CampaignId(pub u64);
 
-/// By what a message is found to belong to a campaign.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fingerprint {
-    /// Of what a reader sees, under [`Campaigns::campaign_key`].
-    pub digest: Digest,
-    /// Of each attachment, exactly, under the same key; bounded by who makes it.
-    pub attachments: Vec<u64>,
+impl fmt::Display for CampaignId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}
+
+impl FromStr for CampaignId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        u64::from_str_radix(text, 16).map(Self).map_err(|_| format!("`{text}` names no campaign"))
+    }
 }
 
 /// One message, as its campaign counts it.
@@ -120,7 +132,8 @@ pub trait Campaigns: Send + Sync + 'static {
     /// Counts a message in its campaign, which it begins if there is none.
     fn campaign_note(&self, sighting: CampaignSighting, at: SystemTime) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Remembers what was said of a message; returns its campaign, which begins if there is none.
+    /// Remembers what was said of a message; returns its campaign, which begins if there is none. A fingerprint
+    /// that has nothing to be found by is an error.
     fn campaign_learn(
         &self,
         fingerprint: Fingerprint,

@@ -10,15 +10,16 @@ use std::time::SystemTime;
 use futures_util::future::{self, BoxFuture};
 
 use super::buckets::Buckets;
+use super::campaigns::local::LocalCampaigns;
 use super::earned::Reputables;
 use super::ledger::{Bounds, Counted, Kept, Ledger, Medium, NamedHop, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
 use super::record::{Hop, Report, RowKey};
 use super::triplets::Triplets;
 use super::{
-    DmarcBatch, DmarcObservation, Fading, Forwarders, Greylist, HopRecord, Info, Rates, Reports, Secret, Settings,
-    Sighting, Store, StoreError, TableInfo, Taken, Taking, TripletEvent, TripletKey, TripletRecord, Upkeep, WantedHops,
-    WantedTriplets,
+    Campaign, CampaignId, CampaignSighting, Campaigns, DmarcBatch, DmarcObservation, Fading, Fingerprint, Forwarders,
+    Greylist, HopRecord, Info, Learned, Rates, Reports, Secret, Settings, Sighting, Store, StoreError, TableInfo,
+    Taken, Taking, TripletEvent, TripletKey, TripletRecord, Upkeep, WantedHops, WantedTriplets,
 };
 use crate::clock::{Clock, seconds};
 
@@ -31,6 +32,7 @@ pub struct MemoryStore {
     triplets: Triplets,
     buckets: Buckets,
     reputables: Reputables,
+    campaigns: LocalCampaigns,
 }
 
 struct Inner {
@@ -56,8 +58,9 @@ impl MemoryStore {
         let triplets = Triplets::new(settings.triplets, &Secret::random(), [], clock.now());
         let buckets = Buckets::new(settings.buckets);
         let reputables = Reputables::new(settings.reputations, [], Fading::default(), clock.now());
+        let campaigns = LocalCampaigns::new(rand::random(), settings, [], clock.now());
         let inner = Mutex::new(Inner { ledger, shelves });
-        Self { bounds, clock, metrics, inner, triplets, buckets, reputables }
+        Self { bounds, clock, metrics, inner, triplets, buckets, reputables, campaigns }
     }
 
     /// Does one thing under the lock, which is never held across an await.
@@ -178,6 +181,50 @@ impl Rates for MemoryStore {
     }
 }
 
+impl Campaigns for MemoryStore {
+    fn campaign_key(&self) -> u64 {
+        self.campaigns.key()
+    }
+
+    fn campaign_look<'a>(
+        &'a self,
+        fingerprint: &'a Fingerprint,
+        at: SystemTime,
+    ) -> BoxFuture<'a, Result<Option<Campaign>, StoreError>> {
+        self.metrics.count(Operation::CampaignLook, Outcome::Ok);
+        Box::pin(future::ready(Ok(self.campaigns.look(fingerprint, at))))
+    }
+
+    fn campaign_note(&self, sighting: CampaignSighting, at: SystemTime) -> BoxFuture<'_, Result<(), StoreError>> {
+        let noted = self.campaigns.note(&sighting, at, None);
+        self.metrics.count(Operation::CampaignNote, Outcome::Ok);
+        self.metrics.show_campaigns(self.campaigns.counts());
+        Box::pin(future::ready(noted))
+    }
+
+    fn campaign_learn(
+        &self,
+        fingerprint: Fingerprint,
+        learned: Learned,
+        at: SystemTime,
+    ) -> BoxFuture<'_, Result<CampaignId, StoreError>> {
+        let learned = self.campaigns.learn(&fingerprint, learned, at, None);
+        self.metrics.count(Operation::CampaignLearn, Outcome::Ok);
+        self.metrics.show_campaigns(self.campaigns.counts());
+        Box::pin(future::ready(learned))
+    }
+
+    fn campaign_top(&self, most: usize, at: SystemTime) -> BoxFuture<'_, Result<Vec<Campaign>, StoreError>> {
+        self.metrics.count(Operation::CampaignTop, Outcome::Ok);
+        Box::pin(future::ready(Ok(self.campaigns.top(most, at))))
+    }
+
+    fn campaign_show(&self, id: CampaignId, at: SystemTime) -> BoxFuture<'_, Result<Option<Campaign>, StoreError>> {
+        self.metrics.count(Operation::CampaignShow, Outcome::Ok);
+        Box::pin(future::ready(Ok(self.campaigns.show(id, at))))
+    }
+}
+
 impl Upkeep for MemoryStore {
     fn info(&self) -> BoxFuture<'_, Result<Info, StoreError>> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -196,6 +243,10 @@ impl Upkeep for MemoryStore {
         // Counting takes what was displaced since the last time: it must not be lost.
         self.metrics.show(triplets);
         self.metrics.show_reputations(reputations);
+        let (clusters, cards) = self.campaigns.counts();
+        tables.push(TableInfo::in_memory("campaigns", cards.cards));
+        tables.push(TableInfo::in_memory("digests", clusters.digests));
+        tables.push(TableInfo::in_memory("attachments", clusters.attachments));
         Box::pin(future::ready(Ok(Info { home: "memory".to_owned(), tables, ..Info::default() })))
     }
 }

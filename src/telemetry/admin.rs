@@ -1,11 +1,13 @@
-//! `/metrics`, `/healthz`, `/readyz`, `/forwarders`, `/greylist`, `/reputation` and `/store` over HTTP.
+//! `/metrics`, `/healthz`, `/readyz`, `/forwarders`, `/greylist`, `/bulk`, `/reputation` and `/store` over HTTP.
 //!
 //! Meant for an address that only the monitoring reaches; still it cannot be knocked over from there:
 //! connections are bounded in number and in length of life, whatever they do or fail to do.
-//! It tells, and changes nothing but what is remembered of greylisting and reputations. No web page reaches it through a browser: what
-//! tells more than monitoring needs is refused to who asks for it by a name (which could be made to lead here).
+//! It tells, and changes nothing but what is remembered of greylisting, campaigns and reputations. No web page
+//! reaches it through a browser: what tells more than monitoring needs is refused to who asks for it by a name, which
+//! could be made to lead here.
 
 mod bounded;
+pub mod bulk;
 pub mod greylist;
 pub mod hop;
 pub mod reputation;
@@ -103,6 +105,8 @@ pub struct Pages {
     pub greylist: Option<Arc<greylist::Desk>>,
     /// What senders have earned; `None`: nothing.
     pub reputation: Option<Arc<reputation::Desk>>,
+    /// What is remembered of campaigns; `None`: nothing.
+    pub bulk: Option<Arc<bulk::Desk>>,
     /// The store as a whole; `None`: there is none.
     pub upkeep: Option<Arc<dyn Upkeep>>,
     /// One at a time looks through all hops: it takes a while, and memory.
@@ -118,6 +122,7 @@ impl Pages {
             store,
             greylist: None,
             reputation: None,
+            bulk: None,
             upkeep: None,
             looking: Arc::new(Semaphore::new(1)),
         }
@@ -135,6 +140,12 @@ impl Pages {
         Self { reputation, ..self }
     }
 
+    /// With what is remembered of campaigns.
+    #[must_use]
+    pub fn with_bulk(self, bulk: Option<Arc<bulk::Desk>>) -> Self {
+        Self { bulk, ..self }
+    }
+
     /// With the store as a whole.
     #[must_use]
     pub fn with_upkeep(self, upkeep: Option<Arc<dyn Upkeep>>) -> Self {
@@ -150,6 +161,7 @@ pub async fn run(listener: TcpListener, pages: Pages, stop: CancellationToken) -
     let inner = Router::new()
         .route("/forwarders", get(forwarders_page))
         .merge(greylist::routes())
+        .merge(bulk::routes())
         .merge(reputation::routes())
         .merge(store::routes());
     let router = Router::new()

@@ -347,6 +347,31 @@ fn mistakes_about_reputation_and_traps_are_named_with_their_place() {
 }
 
 #[test]
+fn mistakes_about_bulk_mail_are_named_with_their_place() {
+    for (written, expected) in [
+        ("bulk_copies = 0\n", "bulk.toml:1:15: error: bulk_copies: must lie between 1 and 1000000"),
+        (
+            "few_domains = 5\ncampaign_domains = 5\n",
+            "bulk.toml:2:20: error: campaign_domains: is not more than few_domains (5)",
+        ),
+        (
+            "transactional = [\"mail.bank.example\"]\n",
+            "bulk.toml:1:18: error: transactional[0]: `mail.bank.example` is below the registered domain",
+        ),
+        (
+            "transactional = [\"amazonses.com\"]\n",
+            "bulk.toml:1:18: error: transactional[0]: `amazonses.com` sends for many customers",
+        ),
+    ] {
+        let site = site("", "", "");
+        site.write("rules/greylist.toml", "shared_domains = [\"amazonses.com\"]\n");
+        site.write("rules/bulk.toml", written);
+        let said = lines(&site.load().map(|_| ()).expect_err(expected));
+        assert!(said.iter().any(|line| line.starts_with(expected)), "expected {expected}\nsaid {said:#?}");
+    }
+}
+
+#[test]
 fn a_clause_without_a_condition_is_a_warning() {
     let loaded = site("", "", "[[clause]]\nname = \"a\"\nverdict = \"reject\"\n").load().expect("it loads");
     assert!(lines(&loaded.warnings)[0].starts_with("policy.toml:1:1: warning: clause[0]: has no condition"));

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! set KEY VALUE              one key of the configuration (dialogues/gatepost.toml), value as in TOML
-//! rules FILE                 weights, lists, policy, trust, greylist, reputation or traps; the indented lines below replace the file
+//! rules FILE                 a file of rules, such as weights; the indented lines below replace it
 //! dns ...                    see Setup::dns; names may change while the proxy runs
 //! tested                     somebody asks the test points of lists
 //! tls                        the listener has a certificate

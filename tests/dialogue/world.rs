@@ -27,7 +27,7 @@ use super::{Log, stream};
 
 /// The configuration that a dialogue changes by `set`.
 const CONFIG: &str = include_str!("../dialogues/gatepost.toml");
-const RULES: [(&str, &str); 8] = [
+const RULES: [(&str, &str); 9] = [
     ("weights", include_str!("../dialogues/rules/weights.toml")),
     ("lists", include_str!("../dialogues/rules/lists.toml")),
     ("policy", include_str!("../dialogues/rules/policy.toml")),
@@ -36,6 +36,7 @@ const RULES: [(&str, &str); 8] = [
     ("rates", ""),
     ("reputation", ""),
     ("traps", ""),
+    ("bulk", ""),
 ];
 
 /// What a dialogue says before its first client comes.
@@ -158,6 +159,7 @@ impl Setup {
             include_str!("../../rules/rates.toml"),
             include_str!("../../rules/reputation.toml"),
             include_str!("../../rules/traps.toml"),
+            include_str!("../../rules/bulk.toml"),
         ]
         .map(str::to_owned);
     }

@@ -98,6 +98,9 @@ fn store(written: &raw::Store, files: &Files, report: &mut Report<'_>) -> store:
         triplets: count(written.triplets),
         buckets: count(written.buckets),
         reputations: count(written.reputations),
+        campaigns: count(written.campaigns),
+        digests: count(written.digests),
+        campaign_window: Duration::from_secs(written.campaign_hours.saturating_mul(3600)),
         retention: Duration::from_secs(written.retention_days.saturating_mul(86_400)),
     }
 }

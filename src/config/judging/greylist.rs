@@ -14,14 +14,14 @@ use crate::checks::{Registry, dnsbl};
 use crate::smtp::ForwardPath;
 use crate::units::{DomainSet, registered_domain};
 
-/// Adds both checks.
+/// Adds both checks; returns their settings.
 pub(super) fn add(
     file: &written::GreylistFile,
     site: &Arc<Site>,
     (shared, ports): (&dnsbl::Shared, &rules::Ports),
     registry: &mut Registry,
     report: &mut Report<'_>,
-) {
+) -> Arc<Settings> {
     let settings = Arc::new(settings(file, report));
     let asked = greylist::Ports {
         store: store(ports),
@@ -30,7 +30,8 @@ pub(super) fn add(
         site: site.clone(),
     };
     report.take("", registry.add(AtRcpt::new(settings.clone(), asked.clone())));
-    report.take("", registry.add(AfterMessage::new(settings, asked)));
+    report.take("", registry.add(AfterMessage::new(settings.clone(), asked)));
+    settings
 }
 
 fn store(ports: &Ports) -> Option<Arc<dyn crate::store::Greylist>> {
@@ -77,7 +78,7 @@ fn domains(written: &[String], key: &str, report: &mut Report<'_>) -> DomainSet 
 }
 
 /// Senders are known by their registered domain, so that names below one would never be met.
-fn registered(written: &[String], key: &str, report: &mut Report<'_>) -> DomainSet {
+pub(super) fn registered(written: &[String], key: &str, report: &mut Report<'_>) -> DomainSet {
     for (index, pattern) in written.iter().enumerate() {
         let bare = pattern.trim_start_matches("*.").trim_start_matches('.');
         let name = idna::domain_to_ascii(bare).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! The rule files as one value: checks, weights and policy, with every symbol known.
 
+mod bulk;
 pub(super) mod greylist;
 mod lists;
 mod policy;
@@ -50,7 +51,7 @@ pub(super) fn build(
     lists::add(&lists, &shared, &mut registry, report);
     senders::add(rules, site, &shared, &mut registry, problems);
     let report = &mut Report { document: &rules.greylist.1, problems };
-    greylist::add(&rules.greylist.0, site, (&shared, ports), &mut registry, report);
+    let senders = greylist::add(&rules.greylist.0, site, (&shared, ports), &mut registry, report);
     let report = &mut Report { document: &rules.rates.1, problems };
     let rates = rates::rates(&rules.rates.0, report);
     rates::add(&rates, site, ports, &mut registry, report);
@@ -58,6 +59,8 @@ pub(super) fn build(
     reputation::add(rules, site, (&shared, ports), &mut registry, problems);
     let report = &mut Report { document: &rules.traps.1, problems };
     let traps = traps::traps(&rules.traps.0, site, report);
+    let report = &mut Report { document: &rules.bulk.1, problems };
+    bulk::add(&rules.bulk.0, &senders, site, (&shared, ports), &mut registry, report);
     let mut known: BTreeSet<Symbol> = registry.symbols().keys().cloned().collect();
     known.extend(lists.iter().flat_map(|list| list.settings.codes.iter().map(|(_, symbol)| symbol.clone())));
     known.extend(unused);

@@ -4,13 +4,12 @@ use std::fs::{self, OpenOptions, TryLockError};
 use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 
 use redb::{Builder, Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
 
-use super::super::earned::Earned;
 use super::super::upkeep::{Info, TableInfo};
-use super::tables::{ForReading, ForWriting, KnownTriplets, load_reputations, load_triplets};
+use super::tables::{self, ForReading, ForWriting, Known, SomeClusters, load};
 use super::upkeep::{self, ArchiveError};
 
 /// Pages of the file that are kept in memory.
@@ -82,22 +81,14 @@ impl File {
         Ok(())
     }
 
-    /// The secret of greylisting, and all triplets; read once, at the start.
-    pub(super) fn triplets(&self) -> Result<KnownTriplets, OpenError> {
+    /// The secrets, and what memory holds; read once, at the start.
+    pub(super) fn known(&self) -> Result<Known, OpenError> {
         guarded(&self.path, || {
             let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
             let transaction = begin(database.as_ref().ok_or(redb::Error::DatabaseClosed)?)?;
-            let known = load_triplets(&transaction)?;
+            let known = load(&transaction)?;
             transaction.commit()?;
             Ok(known)
-        })
-    }
-
-    /// All reputations; read once, at the start.
-    pub(super) fn reputations(&self) -> Result<Vec<(Arc<str>, Earned)>, OpenError> {
-        guarded(&self.path, || {
-            let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-            load_reputations(&database.as_ref().ok_or(redb::Error::DatabaseClosed)?.begin_read()?)
         })
     }
 
@@ -107,6 +98,13 @@ impl File {
         let database = database.as_ref().ok_or(redb::Error::DatabaseClosed)?;
         let transaction: ReadTransaction = database.begin_read()?;
         act(&ForReading::open(&transaction)?)
+    }
+
+    /// See [`tables::clusters`].
+    pub(super) fn clusters(&self, place: u32, hash: u64, most: usize) -> Result<SomeClusters, redb::Error> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let transaction = database.as_ref().ok_or(redb::Error::DatabaseClosed)?.begin_read()?;
+        tables::clusters(&transaction, place, hash, most)
     }
 
     /// Changes all that `act` changes, or nothing; on disk when it returns.

@@ -2,6 +2,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
 
+use super::super::doubt::DOUBT;
 use super::super::greylist::TripletEvent::{Attempt, Credit, Delivery, Drop, Pass, Spam};
 use super::*;
 

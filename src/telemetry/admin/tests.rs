@@ -86,6 +86,11 @@ async fn pages_answer_in_their_own_words() {
         ("GET /reputation?limit=-1", 400, ""),
         ("GET /reputation/reset", 405, ""),
         ("POST /reputation/reset", 415, ""),
+        ("GET /bulk", 200, "[]"),
+        ("GET /bulk?limit=5", 200, "[]"),
+        ("GET /bulk/show?id=beef", 200, "[]"),
+        ("GET /learn", 405, ""),
+        ("POST /learn", 415, ""),
         ("GET /", 404, ""),
         ("POST /readyz", 405, ""),
         ("GET /metrics/../etc/passwd", 404, ""),
@@ -257,5 +262,45 @@ async fn reputations_are_told_and_reset() {
     assert!(post(r#"{"whose":"a.example"}"#).await.ends_with(r#"{"forgotten":2}"#));
     assert!(post("{}").await.ends_with(r#"{"forgotten":1}"#));
     assert_eq!(entries(request(address, "GET /reputation").await), []);
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn campaigns_are_told_and_learned() {
+    let clock = crate::clock::system();
+    let store_metrics = crate::store::Metrics::register(&Registry::new()).expect("registered once");
+    let store =
+        Arc::new(crate::store::MemoryStore::new(&crate::store::Settings::default(), clock.clone(), store_metrics));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let (address, stop) = (listener.local_addr().expect("bound"), CancellationToken::new());
+    let health = Arc::new(Fixed(Mutex::new(READY)));
+    let registry = metrics::registry().expect("constant names");
+    let pages = Pages::new(registry, health, None).with_bulk(Some(Arc::new(bulk::Desk { store, clock })));
+    tokio::spawn(run(listener, pages, stop.clone()));
+    let learn = async |spam, message: &str| {
+        let body = serde_json::to_string(&bulk::Lesson::new(spam, message.as_bytes())).expect("JSON");
+        let mut stream = TcpStream::connect(address).await.expect("connect");
+        let head = format!("POST /learn HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {}", body.len());
+        stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await.expect("write");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("read");
+        answer
+    };
+    let text = "Subject: x\n\nA text of some words which many have sent to everybody whom they could think of.\n";
+    let told = learn(true, text).await;
+    assert!(told.contains(r#""volume":0"#) && told.contains(r#""spam":1,"ham":0"#), "{told}");
+    let id = told.split(r#""id":""#).nth(1).and_then(|rest| rest.split('"').next()).expect("a name").to_owned();
+    let told = learn(false, &text.replace("Subject: x", "Subject: y").replace('\n', "\r\n")).await;
+    assert!(told.contains(&id) && told.contains(r#""spam":1,"ham":1"#), "{told}");
+    for (line, status, holds) in [
+        ("GET /bulk", 200, id.as_str()),
+        ("GET /bulk/show?id=beef", 200, "[]"),
+        ("GET /bulk/show?id=nothing", 400, "`nothing` names no campaign"),
+        (&format!("GET /bulk/show?id={id}"), 200, r#""ham":1"#),
+    ] {
+        let answer = request(address, line).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains(holds), "{line}: {answer}");
+    }
+    assert!(learn(true, "Subject: x\n\n").await.contains(" 422 "));
     stop.cancel();
 }

@@ -1,6 +1,7 @@
 //! The files in `rules/`: what judges, as it is written.
 
 mod authentication;
+mod bulk;
 mod greylist;
 mod lists;
 mod policy;
@@ -11,6 +12,7 @@ mod trust;
 mod weights;
 
 pub use authentication::*;
+pub use bulk::*;
 pub use greylist::*;
 pub use lists::*;
 pub use policy::*;
