@@ -89,6 +89,8 @@ pub struct Fate {
     pub refused: Vec<(usize, Verdict)>,
     /// Recipients that the backend accepted.
     pub recipients: Vec<ForwardPath>,
+    /// Recipients that it does not know.
+    pub unknown_recipients: u32,
     /// Octets of the message; 0 if none came.
     pub octets: u64,
     /// What would have become of it without the check that is told, if that
@@ -139,7 +141,8 @@ impl Fate {
     /// What the session knows; the pipeline adds what it knows.
     pub fn new(verdict: Verdict, reply_code: u16, abandoned: bool) -> Self {
         let (refused, recipients) = (Vec::new(), Vec::new());
-        Self { verdict, reply_code, abandoned, tagged: false, refused, recipients, octets: 0, others: None }
+        let (tagged, unknown_recipients, octets, others) = (false, 0, 0, None);
+        Self { verdict, reply_code, abandoned, tagged, refused, recipients, unknown_recipients, octets, others }
     }
 }
 

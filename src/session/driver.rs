@@ -258,7 +258,7 @@ impl Session {
         for _ in taken..transaction.taken() {
             self.machine.recipient_accepted();
         }
-        let unknown = std::mem::take(&mut transaction.unknown);
+        let unknown = transaction.newly_unknown();
         if unknown > 0 {
             self.tell(Deed::UnknownRecipients(unknown));
         }

@@ -47,8 +47,9 @@ pub struct Transaction {
     pub refused: usize,
     /// RCPT commands so far: refused ones are bounded too.
     tried: usize,
-    /// Recipients that the backend does not know, since somebody was told.
-    pub unknown: u32,
+    /// Recipients that the backend does not know, and how many of them have been told of.
+    unknown: u32,
+    told: u32,
     /// The policy wants replies held back.
     pub slowed: bool,
 }
@@ -80,6 +81,7 @@ impl Transaction {
             refused: 0,
             tried: 0,
             unknown: 0,
+            told: 0,
             slowed: false,
         }
     }
@@ -231,8 +233,15 @@ impl Transaction {
     pub fn remember(&self, assessment: &mut Assessment, fate: Fate, octets: u64) {
         if assessment.remembers() {
             let recipients = self.accepted.iter().map(|recipient| recipient.path.clone()).collect();
-            assessment.remember(Fate { recipients, octets, ..fate });
+            assessment.remember(Fate { recipients, octets, unknown_recipients: self.unknown, ..fate });
         }
+    }
+
+    /// Recipients that the backend does not know, since this was last asked.
+    pub fn newly_unknown(&mut self) -> u32 {
+        let new = self.unknown - self.told;
+        self.told = self.unknown;
+        new
     }
 
     /// How long it has been going on.

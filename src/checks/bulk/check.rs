@@ -161,9 +161,8 @@ impl Check for Bulk {
             is_aligned: who.is_aligned(),
             has_list_id: has_list_id(facts),
             has_unsubscribe: has_one_click(facts),
-            known_recipients: u32::try_from(facts.recipients.len()).unwrap_or(u32::MAX),
-            // Whom the backend does not know is not among the facts.
-            unknown_recipients: 0,
+            known_recipients: u32::try_from(fate.recipients.len()).unwrap_or(u32::MAX),
+            unknown_recipients: fate.unknown_recipients,
             traps: u32::try_from(facts.traps()).unwrap_or(u32::MAX),
             is_deferred: comes_again(fate),
         };
