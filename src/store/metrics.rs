@@ -75,6 +75,8 @@ pub struct Metrics {
     triplets: [IntGauge; 2],
     displaced: IntCounter,
     complaints: Arc<Mutex<Complaints>>,
+    /// Of the way to Redis.
+    pub(super) redis: super::redis::LinkMetrics,
 }
 
 /// So that a full disk fills no log.
@@ -131,6 +133,7 @@ impl Metrics {
             triplets: ["waiting", "confirmed"].map(|state| triplets.with_label_values(&[state])),
             displaced,
             complaints: Arc::default(),
+            redis: super::redis::LinkMetrics::register(registry)?,
         })
     }
 
@@ -144,6 +147,11 @@ impl Metrics {
         let shown = [count.waiting, count.confirmed].map(|number| i64::try_from(number).unwrap_or(i64::MAX));
         self.triplets.iter().zip(shown).for_each(|(gauge, number)| gauge.set(number));
         self.displaced.inc_by(count.displaced);
+    }
+
+    /// Counts triplets that were forgotten early.
+    pub(super) fn displace(&self, number: u64) {
+        self.displaced.inc_by(number);
     }
 
     /// Counts and logs reports that nobody will ever get.

@@ -12,6 +12,7 @@ pub mod memory;
 mod metrics;
 mod rates;
 mod record;
+pub mod redis;
 mod reputation;
 mod triplets;
 
@@ -29,6 +30,7 @@ pub use memory::MemoryStore;
 pub use metrics::Metrics;
 pub use rates::{Allowance, RateKey, Rates, Taken, Taking};
 pub use record::AUTHOR_DOMAINS;
+pub use redis::{RedisSettings, RedisStore};
 pub use reputation::{Fading, ReputationRecord, Reputations, Reputed};
 
 use serde::{Deserialize, Serialize};
@@ -53,6 +55,8 @@ const IN_USE_PAUSE: Duration = Duration::from_millis(100);
 pub struct Settings {
     /// The file; `None`: memory alone, until the process ends.
     pub path: Option<PathBuf>,
+    /// Redis instead of a file.
+    pub redis: Option<RedisSettings>,
     /// Hops; beyond that those that forward least are forgotten.
     pub hops: usize,
     /// Distinct rows of DMARC reports, over all domains and days; beyond that they are left out.
@@ -253,6 +257,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             path: None,
+            redis: None,
             hops: 50_000,
             report_rows: 100_000,
             triplets: 500_000,

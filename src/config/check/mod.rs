@@ -93,6 +93,7 @@ fn store(written: &raw::Store, files: &Files, report: &mut Report<'_>) -> store:
     }
     store::Settings {
         path,
+        redis: None,
         hops: count(written.hops),
         report_rows: count(written.report_rows),
         triplets: count(written.triplets),
