@@ -266,7 +266,8 @@ impl Default for Settings {
     }
 }
 
-/// The store of these settings; blocks for a moment, for some seconds if another process has the file. A file
+/// The store of these settings; blocks for a moment, for some seconds if another process has the file, or for two
+/// if Redis is not there, which may come later. A file
 /// that cannot be opened is a warning, and memory takes its place: mail matters more than what we know of it.
 pub fn open(settings: &Settings, clock: Arc<dyn Clock>, metrics: Metrics) -> Arc<dyn Store> {
     open_between(settings, clock, metrics, &mut || std::thread::sleep(IN_USE_PAUSE))
@@ -280,6 +281,18 @@ fn open_between(
     pause: &mut dyn FnMut(),
 ) -> Arc<dyn Store> {
     metrics.durable.set(0);
+    if let Some(redis) = &settings.redis {
+        match RedisStore::open(redis, settings, clock.clone(), metrics.clone()) {
+            Ok(store) => {
+                metrics.durable.set(1);
+                return Arc::new(store);
+            }
+            Err(why) => {
+                tracing::warn!(%why, "no store: what is remembered is lost at the next restart");
+                return Arc::new(MemoryStore::new(settings, clock, metrics));
+            }
+        }
+    }
     let Some(path) = &settings.path else { return Arc::new(MemoryStore::new(settings, clock, metrics)) };
     let mut tries = 1;
     let why = loop {
