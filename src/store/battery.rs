@@ -1,6 +1,7 @@
 //! What every home of the store must do; all pass the same battery.
 
 mod greylist;
+mod rates;
 
 use std::sync::Mutex;
 use std::time::UNIX_EPOCH;
@@ -12,6 +13,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::facts::{AuthResult, DmarcPolicy, DmarcRecord};
 use greylist::{triplets_are_looked_up_together_as_they_were_noted, triplets_of_one_network_displace_no_others};
+use rates::{buckets_that_are_in_use_outlive_a_flood, takings_are_answered_in_their_order_and_alone};
 
 /// A clock that goes when it is told to.
 #[derive(Debug)]
@@ -446,4 +448,6 @@ battery! { Memory in memory, Embedded in embedded, Redis in redis_server => [
     what_is_beyond_all_measure_is_left_out,
     triplets_are_looked_up_together_as_they_were_noted,
     triplets_of_one_network_displace_no_others,
+    takings_are_answered_in_their_order_and_alone,
+    buckets_that_are_in_use_outlive_a_flood,
 ] }

@@ -5,6 +5,8 @@
 //! forgets. Reading waits for no commit: it sees what was on disk when it began, which a moment ago was all.
 //! Whoever must read what was just written flushes first.
 //!
+//! Rates are not in it: buckets live for minutes or hours.
+//!
 //! Failure: a full queue is [`StoreError::Busy`]. A disk that fails costs what was to be written; the
 //! file is opened again from time to time until that succeeds. All of it is counted, and logged sparingly.
 
@@ -23,12 +25,13 @@ use tokio::time::Instant;
 
 pub use file::OpenError;
 
+use super::buckets::Buckets;
 use super::ledger::{Bounds, Kept, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
 use super::triplets::Triplets;
 use super::{
-    DmarcBatch, DmarcObservation, Forwarders, Greylist, HopRecord, Reports, Secret, Settings, Sighting, Store,
-    StoreError, TripletEvent, TripletKey, TripletRecord, WantedHops, WantedTriplets,
+    DmarcBatch, DmarcObservation, Forwarders, Greylist, HopRecord, Rates, Reports, Secret, Settings, Sighting, Store,
+    StoreError, Taken, Taking, TripletEvent, TripletKey, TripletRecord, WantedHops, WantedTriplets,
 };
 use crate::clock::{Clock, seconds};
 use file::File;
@@ -50,6 +53,7 @@ pub struct EmbeddedStore {
     file: Option<Arc<File>>,
     orders: Option<SyncSender<Order>>,
     triplets: Triplets,
+    buckets: Buckets,
     /// Ends when the writer has.
     writing: Mutex<Receiver<()>>,
 }
@@ -85,7 +89,8 @@ impl EmbeddedStore {
         spawned
             .map_err(|why| OpenError::Unusable { path: Path::new("its thread").to_owned(), why: why.to_string() })?;
         let (file, orders, writing) = (Some(file), Some(orders), Mutex::new(writing));
-        let store = Self { bounds, clock, metrics, file, orders, triplets, writing };
+        let buckets = Buckets::new(settings.buckets);
+        let store = Self { bounds, clock, metrics, file, orders, triplets, buckets, writing };
         store.shrink_to_bounds();
         Ok(store)
     }
@@ -252,6 +257,15 @@ impl Greylist for EmbeddedStore {
     ) -> BoxFuture<'_, Result<Vec<(TripletKey, TripletRecord)>, StoreError>> {
         self.metrics.count(Operation::GreylistList, Outcome::Ok);
         Box::pin(async move { Ok(self.triplets.list(wanted, at).await) })
+    }
+}
+
+impl Rates for EmbeddedStore {
+    fn rates_take(&self, takings: Vec<Taking>, at: SystemTime) -> BoxFuture<'_, Result<Vec<Taken>, StoreError>> {
+        let (taken, count) = self.buckets.take(&takings, at);
+        self.metrics.show_buckets(count);
+        self.metrics.count(Operation::RatesTake, Outcome::Ok);
+        Box::pin(future::ready(Ok(taken)))
     }
 }
 

@@ -124,7 +124,7 @@ impl Secret {
     }
 
     /// The first 128 bits; `parts` are told apart whatever is in them.
-    fn digest(&self, parts: &[&str]) -> [u64; 2] {
+    pub(super) fn digest(&self, parts: &[&str]) -> [u64; 2] {
         let mut context = hmac::Context::with_key(&self.0);
         for part in parts {
             context.update(&(part.len() as u64).to_le_bytes());

@@ -7,13 +7,14 @@ use std::time::SystemTime;
 
 use futures_util::future::{self, BoxFuture};
 
+use super::buckets::Buckets;
 use super::ledger::{Bounds, Counted, Kept, Ledger, Medium, NamedHop, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
 use super::record::{Hop, Report, RowKey};
 use super::triplets::Triplets;
 use super::{
-    DmarcBatch, DmarcObservation, Forwarders, Greylist, HopRecord, Reports, Secret, Settings, Sighting, Store,
-    StoreError, TripletEvent, TripletKey, TripletRecord, WantedHops, WantedTriplets,
+    DmarcBatch, DmarcObservation, Forwarders, Greylist, HopRecord, Rates, Reports, Secret, Settings, Sighting, Store,
+    StoreError, Taken, Taking, TripletEvent, TripletKey, TripletRecord, WantedHops, WantedTriplets,
 };
 use crate::clock::{Clock, seconds};
 
@@ -24,6 +25,7 @@ pub struct MemoryStore {
     metrics: Metrics,
     inner: Mutex<Inner>,
     triplets: Triplets,
+    buckets: Buckets,
 }
 
 struct Inner {
@@ -47,7 +49,8 @@ impl MemoryStore {
         let (bounds, shelves) = (Bounds::from(settings), Shelves::default());
         let ledger = sure(Ledger::load(bounds, &shelves, seconds(clock.now())));
         let triplets = Triplets::new(settings.triplets, &Secret::random(), [], clock.now());
-        Self { bounds, clock, metrics, inner: Mutex::new(Inner { ledger, shelves }), triplets }
+        let buckets = Buckets::new(settings.buckets);
+        Self { bounds, clock, metrics, inner: Mutex::new(Inner { ledger, shelves }), triplets, buckets }
     }
 
     /// Does one thing under the lock, which is never held across an await.
@@ -156,6 +159,15 @@ impl Greylist for MemoryStore {
     ) -> BoxFuture<'_, Result<Vec<(TripletKey, TripletRecord)>, StoreError>> {
         self.metrics.count(Operation::GreylistList, Outcome::Ok);
         Box::pin(async move { Ok(self.triplets.list(wanted, at).await) })
+    }
+}
+
+impl Rates for MemoryStore {
+    fn rates_take(&self, takings: Vec<Taking>, at: SystemTime) -> BoxFuture<'_, Result<Vec<Taken>, StoreError>> {
+        let (taken, count) = self.buckets.take(&takings, at);
+        self.metrics.show_buckets(count);
+        self.metrics.count(Operation::RatesTake, Outcome::Ok);
+        Box::pin(future::ready(Ok(taken)))
     }
 }
 

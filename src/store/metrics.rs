@@ -8,6 +8,7 @@ use prometheus::{
 };
 use tokio::time::Instant;
 
+use super::buckets;
 use super::ledger::Lost;
 use super::record::{DAY, time};
 use super::triplets::Count;
@@ -29,6 +30,7 @@ pub(super) enum Operation {
     GreylistLook,
     GreylistNote,
     GreylistList,
+    RatesTake,
 }
 
 /// What became of it.
@@ -42,7 +44,7 @@ pub(super) enum Outcome {
     Failed,
 }
 
-const OPERATIONS: [&str; 11] = [
+const OPERATIONS: [&str; 12] = [
     "sighted",
     "hops",
     "dmarc_observed",
@@ -54,6 +56,7 @@ const OPERATIONS: [&str; 11] = [
     "greylist_look",
     "greylist_note",
     "greylist_list",
+    "rates_take",
 ];
 const OUTCOMES: [&str; 5] = ["ok", "left_out", "absent", "busy", "failed"];
 const LOSSES: [&str; 2] = ["expired", "displaced"];
@@ -74,6 +77,9 @@ pub struct Metrics {
     /// Triplets that wait, and those that have earned something.
     triplets: [IntGauge; 2],
     displaced: IntCounter,
+    /// Buckets of rates that are not full.
+    buckets: IntGauge,
+    displaced_buckets: IntCounter,
     complaints: Arc<Mutex<Complaints>>,
     /// Of the way to Redis.
     pub(super) redis: super::redis::LinkMetrics,
@@ -115,6 +121,13 @@ impl Metrics {
             "gatepost_store_displaced_triplets_total",
             "Triplets that were forgotten early because there were too many.",
         )?;
+        let buckets = IntGauge::new("gatepost_store_buckets", "Buckets of rates that are in use: not full.")?;
+        let displaced_buckets = IntCounter::new(
+            "gatepost_store_displaced_buckets_total",
+            "Buckets of rates that were forgotten before they were full, because there were too many.",
+        )?;
+        registry.register(Box::new(buckets.clone()))?;
+        registry.register(Box::new(displaced_buckets.clone()))?;
         registry.register(Box::new(triplets.clone()))?;
         registry.register(Box::new(displaced.clone()))?;
         registry.register(Box::new(operations.clone()))?;
@@ -132,6 +145,8 @@ impl Metrics {
             durable,
             triplets: ["waiting", "confirmed"].map(|state| triplets.with_label_values(&[state])),
             displaced,
+            buckets,
+            displaced_buckets,
             complaints: Arc::default(),
             redis: super::redis::LinkMetrics::register(registry)?,
         })
@@ -152,6 +167,10 @@ impl Metrics {
     /// Counts triplets that were forgotten early.
     pub(super) fn displace(&self, number: u64) {
         self.displaced.inc_by(number);
+    /// Shows how many buckets there are.
+    pub(super) fn show_buckets(&self, count: buckets::Count) {
+        self.buckets.set(i64::try_from(count.buckets).unwrap_or(i64::MAX));
+        self.displaced_buckets.inc_by(count.displaced);
     }
 
     /// Counts and logs reports that nobody will ever get.

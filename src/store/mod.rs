@@ -4,6 +4,7 @@
 //! Every operation is atomic and bounded. Failure: [`StoreError`] costs memory, never mail; whoever gets
 //! one has nothing to do about it, because it was counted and logged already.
 
+mod buckets;
 mod campaigns;
 pub mod embedded;
 mod greylist;
@@ -63,6 +64,8 @@ pub struct Settings {
     pub report_rows: usize,
     /// Triplets of greylisting, and holders that pass; beyond that those of the most crowded network go first.
     pub triplets: usize,
+    /// Buckets of rates; beyond that the fullest are forgotten.
+    pub buckets: usize,
     /// What was not seen again for that long is forgotten; how long triplets are kept, greylisting says.
     pub retention: Duration,
 }
@@ -241,7 +244,7 @@ pub trait Reports: Send + Sync + 'static {
 }
 
 /// A home of all that is remembered.
-pub trait Store: Forwarders + Reports + Greylist {
+pub trait Store: Forwarders + Reports + Greylist + Rates {
     /// Waits until everything so far is as safe as it will be, and can be read.
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(std::future::ready(Ok(())))
@@ -261,6 +264,7 @@ impl Default for Settings {
             hops: 50_000,
             report_rows: 100_000,
             triplets: 500_000,
+            buckets: 500_000,
             retention: Duration::from_secs(90 * record::DAY),
         }
     }

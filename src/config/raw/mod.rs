@@ -288,7 +288,7 @@ section! {
 
 section! {
     /// What is remembered from one transaction to the next: evidence about forwarders, rows of DMARC reports,
-    /// triplets of greylisting.
+    /// triplets of greylisting, buckets of rates.
     pub struct Store {
         /// The file; made if it is not there, for one proxy alone. Default: memory, until the next restart.
         path: Option<String> = None,
@@ -304,6 +304,10 @@ section! {
         /// network are forgotten, never what somebody else has earned.
         #[schemars(range(min = 1000, max = 100_000_000))]
         triplets: u64 = 500_000,
+        /// Buckets of rates that are not full, about 120 octets of memory each, never in the file; beyond that the
+        /// fullest are forgotten.
+        #[schemars(range(min = 1000, max = 100_000_000))]
+        buckets: u64 = 500_000,
         /// What was not seen again for so many days is forgotten; how long triplets are kept, greylist.toml says.
         #[schemars(range(min = 1, max = 3650))]
         retention_days: u64 = 90,

@@ -242,7 +242,8 @@ async fn a_full_queue_is_busy_and_waits_for_nobody() {
     let writing = Mutex::new(channel().1);
     let triplets = Triplets::new(10, &[0; 32], [], clock.now());
     let (file, orders) = (None, Some(orders));
-    let store = EmbeddedStore { bounds, clock, metrics: metrics.clone(), file, orders, triplets, writing };
+    let buckets = Buckets::new(1000);
+    let store = EmbeddedStore { bounds, clock, metrics: metrics.clone(), file, orders, triplets, buckets, writing };
     let sighted = async || store.sighted(forwarded("a.example")).await;
     assert_eq!((sighted().await, sighted().await), (Ok(()), Ok(())));
     assert_eq!((sighted().await, metrics.queue.get()), (Err(StoreError::Busy), 2));
