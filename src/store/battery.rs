@@ -2,6 +2,7 @@
 
 mod greylist;
 mod rates;
+mod reputation;
 
 use std::sync::Mutex;
 use std::time::UNIX_EPOCH;
@@ -14,6 +15,7 @@ use crate::clock::Clock;
 use crate::facts::{AuthResult, DmarcPolicy, DmarcRecord};
 use greylist::{triplets_are_looked_up_together_as_they_were_noted, triplets_of_one_network_displace_no_others};
 use rates::{buckets_that_are_in_use_outlive_a_flood, takings_are_answered_in_their_order_and_alone};
+use reputation::{many_networks_displace_nobody_who_is_well_known, reputations_fade_and_are_reset};
 
 /// A clock that goes when it is told to.
 #[derive(Debug)]
@@ -450,4 +452,6 @@ battery! { Memory in memory, Embedded in embedded, Redis in redis_server => [
     triplets_of_one_network_displace_no_others,
     takings_are_answered_in_their_order_and_alone,
     buckets_that_are_in_use_outlive_a_flood,
+    reputations_fade_and_are_reset,
+    many_networks_displace_nobody_who_is_well_known,
 ] }

@@ -11,6 +11,7 @@
 //! file is opened again from time to time until that succeeds. All of it is counted, and logged sparingly.
 
 mod file;
+mod reputation;
 mod tables;
 mod writer;
 
@@ -26,12 +27,15 @@ use tokio::time::Instant;
 pub use file::OpenError;
 
 use super::buckets::Buckets;
+use super::earned::Reputables;
 use super::ledger::{Bounds, Kept, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
 use super::triplets::Triplets;
 use super::{
     DmarcBatch, DmarcObservation, Forwarders, Greylist, HopRecord, Rates, Reports, Secret, Settings, Sighting, Store,
     StoreError, Taken, Taking, TripletEvent, TripletKey, TripletRecord, WantedHops, WantedTriplets,
+    DmarcBatch, DmarcObservation, Fading, Forwarders, Greylist, HopRecord, Reports, Secret, Settings, Sighting, Store,
+    StoreError, TripletEvent, TripletKey, TripletRecord, WantedHops, WantedTriplets,
 };
 use crate::clock::{Clock, seconds};
 use file::File;
@@ -40,7 +44,7 @@ use writer::{Order, Work, Writer};
 
 /// Operations that wait for the writer; beyond that they are forgotten.
 const QUEUE: usize = 8192;
-/// Changes of triplets in one operation, where there are many.
+/// Changes of triplets or reputations in one operation, where there are many.
 const CHANGES_AT_ONCE: usize = 1024;
 /// How long the end waits for the last commit. A disk that takes longer is not worth waiting for.
 const LAST_COMMIT: Duration = Duration::from_secs(3);
@@ -54,6 +58,7 @@ pub struct EmbeddedStore {
     orders: Option<SyncSender<Order>>,
     triplets: Triplets,
     buckets: Buckets,
+    reputables: Reputables,
     /// Ends when the writer has.
     writing: Mutex<Receiver<()>>,
 }
@@ -70,6 +75,7 @@ impl EmbeddedStore {
     fn over(file: File, settings: &Settings, clock: Arc<dyn Clock>, metrics: Metrics) -> Result<Self, OpenError> {
         let (secret, known) = file.triplets()?;
         let triplets = Triplets::new(settings.triplets, &secret, known, clock.now());
+        let reputables = Reputables::new(settings.reputations, file.reputations()?, Fading::default(), clock.now());
         let (file, bounds) = (Arc::new(file), Bounds::from(settings));
         let (orders, ordered) = sync_channel(QUEUE);
         let (is_writing, writing) = channel();
@@ -91,6 +97,7 @@ impl EmbeddedStore {
         let (file, orders, writing) = (Some(file), Some(orders), Mutex::new(writing));
         let buckets = Buckets::new(settings.buckets);
         let store = Self { bounds, clock, metrics, file, orders, triplets, buckets, writing };
+        let store = Self { bounds, clock, metrics, file, orders, triplets, reputables, writing };
         store.shrink_to_bounds();
         Ok(store)
     }
@@ -105,6 +112,11 @@ impl EmbeddedStore {
             // What could not be queued is in the file until the next start, which does this again.
             let _ = self.order(Order { work: Work::Triplets(some.to_vec()), committed: None });
         }
+        let (mut table, mut changes) = (self.reputables.lock(), Vec::new());
+        table.make_room(&mut changes);
+        self.metrics.show_reputations(table.count());
+        drop(table);
+        let _ = self.write_reputations(changes, Operation::ReputationNote);
     }
 
     fn order(&self, order: Order) -> Result<(), StoreError> {

@@ -1,5 +1,7 @@
 //! Remembers until the process ends, within bounds. The home without a path, and the reference for the other.
 
+mod reputation;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +10,7 @@ use std::time::SystemTime;
 use futures_util::future::{self, BoxFuture};
 
 use super::buckets::Buckets;
+use super::earned::Reputables;
 use super::ledger::{Bounds, Counted, Kept, Ledger, Medium, NamedHop, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
 use super::record::{Hop, Report, RowKey};
@@ -15,6 +18,8 @@ use super::triplets::Triplets;
 use super::{
     DmarcBatch, DmarcObservation, Forwarders, Greylist, HopRecord, Rates, Reports, Secret, Settings, Sighting, Store,
     StoreError, Taken, Taking, TripletEvent, TripletKey, TripletRecord, WantedHops, WantedTriplets,
+    DmarcBatch, DmarcObservation, Fading, Forwarders, Greylist, HopRecord, Reports, Secret, Settings, Sighting, Store,
+    StoreError, TripletEvent, TripletKey, TripletRecord, WantedHops, WantedTriplets,
 };
 use crate::clock::{Clock, seconds};
 
@@ -26,6 +31,7 @@ pub struct MemoryStore {
     inner: Mutex<Inner>,
     triplets: Triplets,
     buckets: Buckets,
+    reputables: Reputables,
 }
 
 struct Inner {
@@ -51,6 +57,8 @@ impl MemoryStore {
         let triplets = Triplets::new(settings.triplets, &Secret::random(), [], clock.now());
         let buckets = Buckets::new(settings.buckets);
         Self { bounds, clock, metrics, inner: Mutex::new(Inner { ledger, shelves }), triplets, buckets }
+        let reputables = Reputables::new(settings.reputations, [], Fading::default(), clock.now());
+        Self { bounds, clock, metrics, inner: Mutex::new(Inner { ledger, shelves }), triplets, reputables }
     }
 
     /// Does one thing under the lock, which is never held across an await.

@@ -9,6 +9,7 @@ use prometheus::{
 use tokio::time::Instant;
 
 use super::buckets;
+use super::earned::EarnedCount;
 use super::ledger::Lost;
 use super::record::{DAY, time};
 use super::triplets::Count;
@@ -31,6 +32,10 @@ pub(super) enum Operation {
     GreylistNote,
     GreylistList,
     RatesTake,
+    ReputationLook,
+    ReputationNote,
+    ReputationList,
+    ReputationReset,
 }
 
 /// What became of it.
@@ -45,6 +50,7 @@ pub(super) enum Outcome {
 }
 
 const OPERATIONS: [&str; 12] = [
+const OPERATIONS: [&str; 15] = [
     "sighted",
     "hops",
     "dmarc_observed",
@@ -57,6 +63,10 @@ const OPERATIONS: [&str; 12] = [
     "greylist_note",
     "greylist_list",
     "rates_take",
+    "reputation_look",
+    "reputation_note",
+    "reputation_list",
+    "reputation_reset",
 ];
 const OUTCOMES: [&str; 5] = ["ok", "left_out", "absent", "busy", "failed"];
 const LOSSES: [&str; 2] = ["expired", "displaced"];
@@ -80,6 +90,9 @@ pub struct Metrics {
     /// Buckets of rates that are not full.
     buckets: IntGauge,
     displaced_buckets: IntCounter,
+    /// Reputations of newcomers, and of the established.
+    reputations: [IntGauge; 2],
+    displaced_reputations: IntCounter,
     complaints: Arc<Mutex<Complaints>>,
     /// Of the way to Redis.
     pub(super) redis: super::redis::LinkMetrics,
@@ -128,6 +141,16 @@ impl Metrics {
         )?;
         registry.register(Box::new(buckets.clone()))?;
         registry.register(Box::new(displaced_buckets.clone()))?;
+        let reputations = IntGaugeVec::new(
+            Opts::new("gatepost_store_reputations", "Reputations of networks, domains and their pairs, by state."),
+            &["state"],
+        )?;
+        let displaced_reputations = IntCounter::new(
+            "gatepost_store_displaced_reputations_total",
+            "Reputations that were forgotten early because there were too many.",
+        )?;
+        registry.register(Box::new(reputations.clone()))?;
+        registry.register(Box::new(displaced_reputations.clone()))?;
         registry.register(Box::new(triplets.clone()))?;
         registry.register(Box::new(displaced.clone()))?;
         registry.register(Box::new(operations.clone()))?;
@@ -147,6 +170,8 @@ impl Metrics {
             displaced,
             buckets,
             displaced_buckets,
+            reputations: ["newcomer", "established"].map(|state| reputations.with_label_values(&[state])),
+            displaced_reputations,
             complaints: Arc::default(),
             redis: super::redis::LinkMetrics::register(registry)?,
         })
@@ -171,6 +196,11 @@ impl Metrics {
     pub(super) fn show_buckets(&self, count: buckets::Count) {
         self.buckets.set(i64::try_from(count.buckets).unwrap_or(i64::MAX));
         self.displaced_buckets.inc_by(count.displaced);
+    /// Shows how many reputations there are.
+    pub(super) fn show_reputations(&self, count: EarnedCount) {
+        let shown = [count.newcomers, count.established].map(|number| i64::try_from(number).unwrap_or(i64::MAX));
+        self.reputations.iter().zip(shown).for_each(|(gauge, number)| gauge.set(number));
+        self.displaced_reputations.inc_by(count.displaced);
     }
 
     /// Counts and logs reports that nobody will ever get.

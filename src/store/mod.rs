@@ -6,6 +6,7 @@
 
 mod buckets;
 mod campaigns;
+mod earned;
 pub mod embedded;
 mod greylist;
 mod ledger;
@@ -66,6 +67,8 @@ pub struct Settings {
     pub triplets: usize,
     /// Buckets of rates; beyond that the fullest are forgotten.
     pub buckets: usize,
+    /// Reputations; beyond that those with the least evidence go first, of newcomers those of the most crowded network.
+    pub reputations: usize,
     /// What was not seen again for that long is forgotten; how long triplets are kept, greylisting says.
     pub retention: Duration,
 }
@@ -245,6 +248,7 @@ pub trait Reports: Send + Sync + 'static {
 
 /// A home of all that is remembered.
 pub trait Store: Forwarders + Reports + Greylist + Rates {
+pub trait Store: Forwarders + Reports + Greylist + Reputations {
     /// Waits until everything so far is as safe as it will be, and can be read.
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(std::future::ready(Ok(())))
@@ -265,6 +269,7 @@ impl Default for Settings {
             report_rows: 100_000,
             triplets: 500_000,
             buckets: 500_000,
+            reputations: 200_000,
             retention: Duration::from_secs(90 * record::DAY),
         }
     }

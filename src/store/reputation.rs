@@ -28,6 +28,12 @@ pub struct Fading {
     pub half_life: Duration,
 }
 
+impl Default for Fading {
+    fn default() -> Self {
+        Self { half_life: Duration::from_secs(14 * 86_400) }
+    }
+}
+
 /// What is remembered, faded to the moment that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReputationRecord {

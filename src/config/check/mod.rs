@@ -99,6 +99,7 @@ fn store(written: &raw::Store, files: &mut Files, report: &mut Report<'_>) -> st
         report_rows: count(written.report_rows),
         triplets: count(written.triplets),
         buckets: count(written.buckets),
+        reputations: count(written.reputations),
         retention: Duration::from_secs(written.retention_days.saturating_mul(86_400)),
     }
 }

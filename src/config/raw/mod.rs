@@ -289,6 +289,7 @@ section! {
 section! {
     /// What is remembered from one transaction to the next: evidence about forwarders, rows of DMARC reports,
     /// triplets of greylisting, buckets of rates.
+    /// triplets of greylisting, reputations.
     pub struct Store {
         /// The file; made if it is not there, for one proxy alone. Default: memory, until the next restart.
         path: Option<String> = None,
@@ -308,6 +309,10 @@ section! {
         /// fullest are forgotten.
         #[schemars(range(min = 1000, max = 100_000_000))]
         buckets: u64 = 500_000,
+        /// Reputations of networks, domains and their pairs, about 300 octets of memory each; beyond that those
+        /// with the least evidence are forgotten.
+        #[schemars(range(min = 1000, max = 100_000_000))]
+        reputations: u64 = 200_000,
         /// What was not seen again for so many days is forgotten; how long triplets are kept, greylist.toml says.
         #[schemars(range(min = 1, max = 3650))]
         retention_days: u64 = 90,

@@ -4,11 +4,12 @@ use std::fs::{self, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{Builder, Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
 
-use super::tables::{ForReading, ForWriting, KnownTriplets, load_triplets};
+use super::super::earned::Earned;
+use super::tables::{ForReading, ForWriting, KnownTriplets, load_reputations, load_triplets};
 
 /// Pages of the file that are kept in memory.
 const CACHE: usize = 16 << 20;
@@ -87,6 +88,14 @@ impl File {
             let known = load_triplets(&transaction)?;
             transaction.commit()?;
             Ok(known)
+        })
+    }
+
+    /// All reputations; read once, at the start.
+    pub(super) fn reputations(&self) -> Result<Vec<(Arc<str>, Earned)>, OpenError> {
+        guarded(&self.path, || {
+            let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+            load_reputations(&database.as_ref().ok_or(redb::Error::DatabaseClosed)?.begin_read()?)
         })
     }
 

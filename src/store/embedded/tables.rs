@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use redb::{Error, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 
+use super::super::earned::{EARNED, Earned, EarnedChange};
 use super::super::greylist::{SECRET, Secret, TripletKey};
 use super::super::ledger::{Medium, NamedHop, Readable};
 use super::super::record::{Hop, Report, RowKey};
@@ -14,6 +15,7 @@ type Key = (u64, u128, &'static [u8]);
 type Octets = &'static [u8];
 type TripletName = &'static [u8; triplets::KEY];
 type TripletEntry = &'static [u8; triplets::ENTRY];
+type EarnedEntry = &'static [u8; EARNED];
 
 /// A secret, and the triplets that are keyed with it.
 pub(super) type KnownTriplets = ([u8; SECRET], Vec<(TripletKey, Entry)>);
@@ -22,17 +24,20 @@ const HOPS: TableDefinition<'_, &str, Octets> = TableDefinition::new("hops.v1");
 const REPORTS: TableDefinition<'_, u64, Octets> = TableDefinition::new("dmarc_reports.v2");
 const ROWS: TableDefinition<'_, Key, u64> = TableDefinition::new("dmarc_rows.v2");
 const TRIPLETS: TableDefinition<'_, TripletName, TripletEntry> = TableDefinition::new("greylist.v1");
+const REPUTATIONS: TableDefinition<'_, &str, EarnedEntry> = TableDefinition::new("reputation.v1");
 const SECRETS: TableDefinition<'_, &str, &[u8; SECRET]> = TableDefinition::new("secrets.v1");
 /// The name of the secret that triplets are keyed with.
 const OF_GREYLIST: &str = "greylist";
 
 /// All tables of one transaction. An entry that cannot be read counts as absent.
-pub(super) struct Tables<H, R, W, T = ()> {
+pub(super) struct Tables<H, R, W, T = (), E = ()> {
     hops: H,
     reports: R,
     rows: W,
     /// For writing only: what is there, memory knows.
     triplets: T,
+    /// The same.
+    reputations: E,
 }
 
 pub(super) type ForReading =
@@ -42,12 +47,13 @@ pub(super) type ForWriting<'t> = Tables<
     Table<'t, u64, Octets>,
     Table<'t, Key, u64>,
     Table<'t, TripletName, TripletEntry>,
+    Table<'t, &'static str, EarnedEntry>,
 >;
 
 impl ForReading {
     pub(super) fn open(transaction: &ReadTransaction) -> Result<Self, Error> {
         let (hops, reports) = (transaction.open_table(HOPS)?, transaction.open_table(REPORTS)?);
-        Ok(Self { hops, reports, rows: transaction.open_table(ROWS)?, triplets: () })
+        Ok(Self { hops, reports, rows: transaction.open_table(ROWS)?, triplets: (), reputations: () })
     }
 }
 
@@ -56,7 +62,17 @@ impl<'t> ForWriting<'t> {
     pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Error> {
         let (hops, reports) = (transaction.open_table(HOPS)?, transaction.open_table(REPORTS)?);
         let (rows, triplets) = (transaction.open_table(ROWS)?, transaction.open_table(TRIPLETS)?);
-        Ok(Self { hops, reports, rows, triplets })
+        Ok(Self { hops, reports, rows, triplets, reputations: transaction.open_table(REPUTATIONS)? })
+    }
+
+    pub(super) fn change_reputations(&mut self, changes: &[EarnedChange]) -> Result<(), Error> {
+        for (key, earned) in changes {
+            match earned {
+                Some(earned) => drop(self.reputations.insert(&**key, &earned.encode())?),
+                None => drop(self.reputations.remove(&**key)?),
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn change_triplets(&mut self, changes: &[Change]) -> Result<(), Error> {
@@ -86,7 +102,17 @@ pub(super) fn load_triplets(transaction: &WriteTransaction) -> Result<KnownTripl
     Ok((secret, triplets))
 }
 
-impl<H, R, W, T> Readable for Tables<H, R, W, T>
+/// All reputations.
+pub(super) fn load_reputations(transaction: &ReadTransaction) -> Result<Vec<(Arc<str>, Earned)>, Error> {
+    let mut reputations = Vec::new();
+    for entry in transaction.open_table(REPUTATIONS)?.iter()? {
+        let (key, earned) = entry?;
+        reputations.push((key.value().into(), Earned::decode(earned.value())));
+    }
+    Ok(reputations)
+}
+
+impl<H, R, W, T, E> Readable for Tables<H, R, W, T, E>
 where
     H: ReadableTable<&'static str, Octets>,
     R: ReadableTable<u64, Octets>,

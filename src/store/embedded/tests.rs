@@ -10,7 +10,7 @@ use redb::{Builder, StorageBackend};
 use tempfile::TempDir;
 
 use super::super::battery::{Hands, batches, day, hops, metrics, observation, sighting};
-use super::super::{Holder, SightingKind, open_between};
+use super::super::{Holder, Reputations, Reputed, SightingKind, open_between};
 use super::*;
 
 fn settings(path: &Path) -> Settings {
@@ -76,6 +76,36 @@ async fn triplets_and_their_secret_are_there_after_a_restart() {
     drop(store);
     let store = embedded(&path).expect("the same file");
     assert_eq!(store.greylist_list(wanted, day(0)).await.expect("readable").len(), 4);
+}
+
+#[tokio::test]
+async fn reputations_are_there_after_a_restart() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let path = directory.path().join("store.redb");
+    let fading = Fading::default();
+    let domain = |name: &str| Reputed::Domain(name.into());
+    let pair = Reputed::Pair("a.example".into(), "192.0.2.0/24".into());
+    let store = embedded(&path).expect("a new file");
+    store.reputation_note(vec![domain("a.example"), pair.clone()], 0.0, 1.0, fading, day(0)).await.expect("noted");
+    store.reputation_note(vec![domain("b.example")], 1.0, 0.0, fading, day(0)).await.expect("noted");
+    assert_eq!(store.reputation_reset(vec![domain("b.example")]).await, Ok(1));
+    drop(store);
+    let store = embedded(&path).expect("the same file");
+    let listed = store.reputation_list(9, fading, day(0)).await.expect("readable");
+    let listed: Vec<_> = listed.into_iter().map(|(whose, record)| (whose, record.good, record.bad)).collect();
+    assert_eq!(listed.len(), 2);
+    assert!(listed.contains(&(pair, 0.0, 1.0)) && listed.contains(&(domain("a.example"), 0.0, 1.0)), "{listed:?}");
+    for number in 0..9 {
+        let whose = vec![domain(&format!("{number}.example"))];
+        store.reputation_note(whose, 1.0, 0.0, fading, day(0)).await.expect("noted");
+    }
+    drop(store);
+    // With less room than there is in the file.
+    let cramped = Settings { reputations: 4, ..settings(&path) };
+    for settings in [cramped, settings(&path)] {
+        let store = EmbeddedStore::open(&path, &settings, Hands::at(day(0)), metrics()).expect("the same file");
+        assert_eq!(store.reputation_list(99, fading, day(0)).await.expect("readable").len(), 4);
+    }
 }
 
 #[tokio::test]
@@ -241,9 +271,11 @@ async fn a_full_queue_is_busy_and_waits_for_nobody() {
     let bounds = Bounds::from(&Settings::default());
     let writing = Mutex::new(channel().1);
     let triplets = Triplets::new(10, &[0; 32], [], clock.now());
+    let reputables = Reputables::new(10, [], Fading::default(), clock.now());
     let (file, orders) = (None, Some(orders));
     let buckets = Buckets::new(1000);
     let store = EmbeddedStore { bounds, clock, metrics: metrics.clone(), file, orders, triplets, buckets, writing };
+    let store = EmbeddedStore { bounds, clock, metrics: metrics.clone(), file, orders, triplets, reputables, writing };
     let sighted = async || store.sighted(forwarded("a.example")).await;
     assert_eq!((sighted().await, sighted().await), (Ok(()), Ok(())));
     assert_eq!((sighted().await, metrics.queue.get()), (Err(StoreError::Busy), 2));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::super::earned::EarnedChange;
 use super::super::ledger::{Bounds, Counted, Ledger};
 use super::super::metrics::{Metrics, Operation, Outcome};
 use super::super::record::Report;
@@ -35,6 +36,8 @@ pub(super) enum Work {
     Done(u64),
     /// What has become of triplets.
     Triplets(Vec<Change>),
+    /// What has become of reputations, and what did that.
+    Reputations(Vec<EarnedChange>, Operation),
     /// Nothing: everything before it, now.
     Flush,
 }
@@ -162,6 +165,7 @@ impl Work {
             Self::PutBack(_) => Some(Operation::DmarcPutBack),
             Self::Done(_) => Some(Operation::DmarcDone),
             Self::Triplets(_) => Some(Operation::GreylistNote),
+            Self::Reputations(_, operation) => Some(*operation),
             Self::Flush => None,
         }
     }
@@ -184,6 +188,7 @@ fn carry_out(work: &Work, ledger: &mut Ledger, tables: &mut ForWriting<'_>) -> R
         Work::PutBack(id) => ledger.note(tables, *id, Report::put_back)?,
         Work::Done(id) => ledger.done(tables, *id)?,
         Work::Triplets(changes) => tables.change_triplets(changes)?,
+        Work::Reputations(changes, _) => tables.change_reputations(changes)?,
         Work::Flush => {}
     }
     Ok(Outcome::Ok)
