@@ -72,6 +72,9 @@ pub struct Content<'m> {
 pub struct Digest([u8; LENGTH]);
 
 impl Digest {
+    /// Where there is none.
+    pub(super) const NOTHING: Self = Self([0; LENGTH]);
+
     /// The fingerprint of `content`. Digests under different keys are not alike.
     pub fn of(content: &Content<'_>, key: u64) -> Self {
         let mut words = Words::new(key);

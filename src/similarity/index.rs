@@ -65,6 +65,30 @@ pub enum Recorded {
     Empty,
 }
 
+/// What a search found; good for [`Index::record_found`] until something else is recorded.
+#[derive(Clone, Debug, Default)]
+pub struct Found(Vec<(Match, usize)>);
+
+/// An entry, to be kept elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The digest.
+    pub digest: Digest,
+    /// Its cluster.
+    pub cluster: u64,
+    /// When it was last seen, to the precision of the index; counts from the same moment as all times.
+    pub seen: Duration,
+}
+
+/// Entries that gave their places to others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gone {
+    /// They had left the window.
+    pub expired: u64,
+    /// They had not.
+    pub displaced: u64,
+}
+
 struct Entry {
     digest: Digest,
     cluster: u64,
@@ -86,6 +110,16 @@ pub struct Index {
     step: Duration,
     /// The entry that may have to go next.
     hand: usize,
+    /// Entries that hold nothing yet.
+    vacant: usize,
+    gone: Gone,
+}
+
+impl Found {
+    /// What was found, the most alike first.
+    pub fn matches(&self) -> impl Iterator<Item = Match> {
+        self.0.iter().map(|(found, _)| *found)
+    }
 }
 
 impl Index {
@@ -103,17 +137,24 @@ impl Index {
             window: u32::try_from(limits.window.as_secs().div_ceil(step.as_secs())).unwrap_or(u32::MAX),
             step,
             hand: 0,
+            vacant: 0,
+            gone: Gone::default(),
         }
     }
 
     /// Entries, those included that have left the window.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() - self.vacant
     }
 
     /// True if nothing was recorded yet.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
+    }
+
+    /// Entries that gave their places to others since the beginning.
+    pub fn gone(&self) -> Gone {
+        self.gone
     }
 
     /// The entry that is most alike, if one is alike enough. `now` counts from any fixed moment.
@@ -123,36 +164,91 @@ impl Index {
 
     /// All entries that were found to be alike, the most alike first.
     pub fn matches(&self, digest: &Digest, now: Duration) -> Vec<Match> {
-        let found = self.alike(digest, self.step_of(now));
-        found.into_iter().map(|(similarity, at)| Match { cluster: self.entries[at].cluster, similarity }).collect()
+        self.search(digest, now).matches().collect()
+    }
+
+    /// The same, for who will record the digest.
+    pub fn search(&self, digest: &Digest, now: Duration) -> Found {
+        let alike = self.alike(digest, self.step_of(now)).into_iter();
+        Found(alike.map(|(similarity, at)| (Match { cluster: self.entries[at].cluster, similarity }, at)).collect())
     }
 
     /// Remembers a digest as one of `cluster`, which is what [`Index::nearest`] said or a new number.
     pub fn record(&mut self, digest: &Digest, cluster: u64, now: Duration) -> Recorded {
+        self.record_found(digest, cluster, &self.search(digest, now), now).0
+    }
+
+    /// The same, without searching again; and the place of the entry if it is another one than before.
+    pub fn record_found(
+        &mut self,
+        digest: &Digest,
+        cluster: u64,
+        found: &Found,
+        now: Duration,
+    ) -> (Recorded, Option<usize>) {
         if digest.is_empty() {
-            return Recorded::Empty;
+            return (Recorded::Empty, None);
         }
         let step = self.step_of(now);
-        let mut alike = self.alike(digest, step);
-        alike.retain(|(_, at)| self.entries[*at].cluster == cluster);
-        if let Some((similarity, at)) = alike.first().copied() {
-            let entry = &mut self.entries[at];
+        let mut alike = found.0.iter().filter(|(found, _)| found.cluster == cluster);
+        if let Some((Match { similarity, .. }, at)) = alike.next().copied()
+            && let Some(entry) = self.entries.get_mut(at).filter(|entry| entry.cluster == cluster)
+        {
             entry.found = entry.found.saturating_add(1);
-            if similarity >= SAME || alike.len() >= MAX_VARIANTS {
+            if similarity >= SAME || alike.count() + 1 >= MAX_VARIANTS {
+                let is_other = entry.seen < step;
                 entry.seen = entry.seen.max(step);
-                return Recorded::Refreshed;
+                return (Recorded::Refreshed, is_other.then_some(at));
             }
         }
         let at = self.free(step);
-        let entry = Entry { digest: *digest, cluster, seen: step, found: 0 };
+        self.put(at, Entry { digest: *digest, cluster, seen: step, found: 0 });
+        (Recorded::Added, Some(at))
+    }
+
+    /// What has a place.
+    pub fn kept(&self, at: usize) -> Option<Kept> {
+        let entry = self.entries.get(at).filter(|entry| !entry.digest.is_empty())?;
+        let seen = Duration::from_secs(u64::from(entry.seen) * self.step.as_secs());
+        Some(Kept { digest: entry.digest, cluster: entry.cluster, seen })
+    }
+
+    /// Keeps the first places free for [`Index::restore`], as far as there are so many.
+    pub fn reserve(&mut self, places: usize) {
+        let places = places.min(self.capacity);
+        while self.entries.len() < places {
+            self.entries.push(Entry { digest: Digest::NOTHING, cluster: 0, seen: 0, found: 0 });
+            self.vacant += 1;
+        }
+    }
+
+    /// Puts an entry back into the place that it had. False if there is no such place, or another has it.
+    pub fn restore(&mut self, at: usize, kept: &Kept) -> bool {
+        let is_free = self.entries.get(at).is_some_and(|entry| entry.digest.is_empty());
+        if !is_free || kept.digest.is_empty() {
+            return false;
+        }
+        let seen = self.step_of(kept.seen);
+        self.put(at, Entry { digest: kept.digest, cluster: kept.cluster, seen, found: 0 });
+        // Where the oldest is, others have to go first.
+        if self.entries.get(self.hand).is_none_or(|next| next.digest.is_empty() || next.seen > seen) {
+            self.hand = at;
+        }
+        true
+    }
+
+    fn put(&mut self, at: usize, entry: Entry) {
+        let digest = entry.digest;
         match self.entries.get_mut(at) {
-            Some(old) => *old = entry,
+            Some(old) => {
+                self.vacant -= usize::from(old.digest.is_empty());
+                *old = entry;
+            }
             None => self.entries.push(entry),
         }
-        for key in keys(digest) {
+        for key in keys(&digest) {
             self.file(key, at);
         }
-        Recorded::Added
     }
 
     fn step_of(&self, now: Duration) -> u32 {
@@ -242,6 +338,12 @@ impl Index {
         }
         let at = self.hand;
         self.hand = (self.hand + 1) % self.capacity;
+        let entry = &self.entries[at];
+        match self.is_past(entry, step) {
+            _ if entry.digest.is_empty() => {}
+            true => self.gone.expired += 1,
+            false => self.gone.displaced += 1,
+        }
         at
     }
 }

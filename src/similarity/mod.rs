@@ -21,7 +21,7 @@ mod own;
 mod similar;
 
 pub use digest::{Content, Digest, LENGTH};
-pub use index::{BYTES_PER_ENTRY, Index, Limits, MAX_ENTRIES, Match, Recorded};
+pub use index::{BYTES_PER_ENTRY, Found, Gone, Index, Kept, Limits, MAX_ENTRIES, Match, Recorded};
 pub use similar::Evidence;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,6 @@
 //! What every home of the store must do; all pass the same battery.
 
+mod campaigns;
 mod greylist;
 mod rates;
 mod reputation;
@@ -13,6 +14,10 @@ use tempfile::TempDir;
 use super::*;
 use crate::clock::Clock;
 use crate::facts::{AuthResult, DmarcPolicy, DmarcRecord};
+use campaigns::{
+    an_attachment_leads_to_its_campaign, campaigns_are_counted_and_found_again,
+    what_is_learned_of_a_message_holds_for_its_campaign,
+};
 use greylist::{triplets_are_looked_up_together_as_they_were_noted, triplets_of_one_network_displace_no_others};
 use rates::{buckets_that_are_in_use_outlive_a_flood, takings_are_answered_in_their_order_and_alone};
 use reputation::{many_networks_displace_nobody_who_is_well_known, reputations_fade_and_are_reset};
@@ -454,4 +459,7 @@ battery! { Memory in memory, Embedded in embedded, Redis in redis_server => [
     buckets_that_are_in_use_outlive_a_flood,
     reputations_fade_and_are_reset,
     many_networks_displace_nobody_who_is_well_known,
+    campaigns_are_counted_and_found_again,
+    what_is_learned_of_a_message_holds_for_its_campaign,
+    an_attachment_leads_to_its_campaign,
 ] }

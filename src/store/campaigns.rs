@@ -3,6 +3,11 @@
 //! A home keeps counts and no verdict; what follows from them is `checks::bulk`'s business. It keeps no
 //! text either: digests made with a secret of the home, and names of domains.
 
+pub(super) mod cards;
+pub(super) mod clusters;
+mod distinct;
+pub(super) mod local;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -120,7 +125,8 @@ pub trait Campaigns: Send + Sync + 'static {
     /// Counts a message in its campaign, which it begins if there is none.
     fn campaign_note(&self, sighting: CampaignSighting, at: SystemTime) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Remembers what was said of a message; returns its campaign, which begins if there is none.
+    /// Remembers what was said of a message; returns its campaign, which begins if there is none. A fingerprint
+    /// that has nothing to be found by is an error.
     fn campaign_learn(
         &self,
         fingerprint: Fingerprint,

@@ -12,6 +12,7 @@
 
 mod file;
 mod reputation;
+mod load;
 mod tables;
 mod writer;
 
@@ -28,6 +29,7 @@ pub use file::OpenError;
 
 use super::buckets::Buckets;
 use super::earned::Reputables;
+use super::campaigns::local::{Change as CampaignChange, LocalCampaigns};
 use super::ledger::{Bounds, Kept, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
 use super::triplets::Triplets;
@@ -36,9 +38,13 @@ use super::{
     StoreError, Taken, Taking, TripletEvent, TripletKey, TripletRecord, WantedHops, WantedTriplets,
     DmarcBatch, DmarcObservation, Fading, Forwarders, Greylist, HopRecord, Reports, Secret, Settings, Sighting, Store,
     StoreError, TripletEvent, TripletKey, TripletRecord, WantedHops, WantedTriplets,
+    Campaign, CampaignId, CampaignSighting, Campaigns, DmarcBatch, DmarcObservation, Fingerprint, Forwarders, Greylist,
+    HopRecord, Learned, Reports, Secret, Settings, Sighting, Store, StoreError, TripletEvent, TripletKey,
+    TripletRecord, WantedHops, WantedTriplets,
 };
 use crate::clock::{Clock, seconds};
 use file::File;
+use load::Loading;
 use tables::ForReading;
 use writer::{Order, Work, Writer};
 
@@ -59,6 +65,8 @@ pub struct EmbeddedStore {
     triplets: Triplets,
     buckets: Buckets,
     reputables: Reputables,
+    campaigns: Arc<LocalCampaigns>,
+    loading: Option<Loading>,
     /// Ends when the writer has.
     writing: Mutex<Receiver<()>>,
 }
@@ -77,6 +85,12 @@ impl EmbeddedStore {
         let triplets = Triplets::new(settings.triplets, &secret, known, clock.now());
         let reputables = Reputables::new(settings.reputations, file.reputations()?, Fading::default(), clock.now());
         let (file, bounds) = (Arc::new(file), Bounds::from(settings));
+        let known = file.known()?;
+        let triplets = Triplets::new(settings.triplets, &known.greylist_secret, known.triplets, clock.now());
+        let campaigns = LocalCampaigns::new(known.campaign_key, settings, known.cards, clock.now());
+        // Before anything is noted: what is on file keeps its places.
+        campaigns.clusters().reserve(known.places);
+        let (file, bounds, campaigns) = (Arc::new(file), Bounds::from(settings), Arc::new(campaigns));
         let (orders, ordered) = sync_channel(QUEUE);
         let (is_writing, writing) = channel();
         let writer = Writer {
@@ -98,6 +112,11 @@ impl EmbeddedStore {
         let buckets = Buckets::new(settings.buckets);
         let store = Self { bounds, clock, metrics, file, orders, triplets, buckets, writing };
         let store = Self { bounds, clock, metrics, file, orders, triplets, reputables, writing };
+        let loading = Loading::begin(file.clone(), campaigns.clone(), orders.clone(), metrics.clone());
+        let loading = loading
+            .map_err(|why| OpenError::Unusable { path: Path::new("its thread").to_owned(), why: why.to_string() })?;
+        let (file, orders, loading, writing) = (Some(file), Some(orders), Some(loading), Mutex::new(writing));
+        let store = Self { bounds, clock, metrics, file, orders, triplets, campaigns, loading, writing };
         store.shrink_to_bounds();
         Ok(store)
     }
@@ -108,6 +127,11 @@ impl EmbeddedStore {
         table.make_room(&mut changes);
         self.metrics.show(table.count());
         drop(table);
+        let gone: Vec<_> = self.campaigns.cards().make_room().into_iter().map(CampaignChange::NoCard).collect();
+        for some in gone.chunks(CHANGES_AT_ONCE) {
+            let _ = self.order(Order { work: Work::Campaigns(some.to_vec(), None), committed: None });
+        }
+        self.metrics.show_campaigns(self.campaigns.counts());
         for some in changes.chunks(CHANGES_AT_ONCE) {
             // What could not be queued is in the file until the next start, which does this again.
             let _ = self.order(Order { work: Work::Triplets(some.to_vec()), committed: None });
@@ -117,6 +141,19 @@ impl EmbeddedStore {
         self.metrics.show_reputations(table.count());
         drop(table);
         let _ = self.write_reputations(changes, Operation::ReputationNote);
+    }
+
+    /// Writes down what has changed of campaigns; `operation` counts once, with the card.
+    fn keep_campaigns(&self, changes: Vec<CampaignChange>, operation: Operation) -> Result<(), StoreError> {
+        let has_card = changes.iter().any(|change| matches!(change, CampaignChange::Card(..)));
+        self.order(Order { work: Work::Campaigns(changes, has_card.then_some(operation)), committed: None })
+    }
+
+    /// Waits until what was remembered of campaigns has been loaded, which goes on in the background.
+    pub async fn loaded(&self) {
+        if let Some(loading) = &self.loading {
+            loading.ended().await;
+        }
     }
 
     fn order(&self, order: Order) -> Result<(), StoreError> {
@@ -278,6 +315,47 @@ impl Rates for EmbeddedStore {
         self.metrics.show_buckets(count);
         self.metrics.count(Operation::RatesTake, Outcome::Ok);
         Box::pin(future::ready(Ok(taken)))
+impl Campaigns for EmbeddedStore {
+    fn campaign_key(&self) -> u64 {
+        self.campaigns.key()
+    }
+
+    fn campaign_look<'a>(
+        &'a self,
+        fingerprint: &'a Fingerprint,
+        at: SystemTime,
+    ) -> BoxFuture<'a, Result<Option<Campaign>, StoreError>> {
+        self.metrics.count(Operation::CampaignLook, Outcome::Ok);
+        Box::pin(future::ready(Ok(self.campaigns.look(fingerprint, at))))
+    }
+
+    fn campaign_note(&self, sighting: CampaignSighting, at: SystemTime) -> BoxFuture<'_, Result<(), StoreError>> {
+        let keeper = |changes| self.keep_campaigns(changes, Operation::CampaignNote);
+        let noted = self.campaigns.note(&sighting, at, Some(&keeper));
+        self.metrics.show_campaigns(self.campaigns.counts());
+        Box::pin(future::ready(noted))
+    }
+
+    fn campaign_learn(
+        &self,
+        fingerprint: Fingerprint,
+        learned: Learned,
+        at: SystemTime,
+    ) -> BoxFuture<'_, Result<CampaignId, StoreError>> {
+        let keeper = |changes| self.keep_campaigns(changes, Operation::CampaignLearn);
+        let learned = self.campaigns.learn(&fingerprint, learned, at, Some(&keeper));
+        self.metrics.show_campaigns(self.campaigns.counts());
+        Box::pin(future::ready(learned))
+    }
+
+    fn campaign_top(&self, most: usize, at: SystemTime) -> BoxFuture<'_, Result<Vec<Campaign>, StoreError>> {
+        self.metrics.count(Operation::CampaignTop, Outcome::Ok);
+        Box::pin(future::ready(Ok(self.campaigns.top(most, at))))
+    }
+
+    fn campaign_show(&self, id: CampaignId, at: SystemTime) -> BoxFuture<'_, Result<Option<Campaign>, StoreError>> {
+        self.metrics.count(Operation::CampaignShow, Outcome::Ok);
+        Box::pin(future::ready(Ok(self.campaigns.show(id, at))))
     }
 }
 
@@ -307,6 +385,7 @@ fn gone() -> StoreError {
 
 impl Drop for EmbeddedStore {
     fn drop(&mut self) {
+        self.loading = None;
         self.orders = None;
         self.file = None;
         // Nothing is ever said: the end of the channel is the end of the writer, and of its hold on the file.

@@ -11,6 +11,7 @@ use futures_util::future::{self, BoxFuture};
 
 use super::buckets::Buckets;
 use super::earned::Reputables;
+use super::campaigns::local::LocalCampaigns;
 use super::ledger::{Bounds, Counted, Kept, Ledger, Medium, NamedHop, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
 use super::record::{Hop, Report, RowKey};
@@ -20,6 +21,9 @@ use super::{
     StoreError, Taken, Taking, TripletEvent, TripletKey, TripletRecord, WantedHops, WantedTriplets,
     DmarcBatch, DmarcObservation, Fading, Forwarders, Greylist, HopRecord, Reports, Secret, Settings, Sighting, Store,
     StoreError, TripletEvent, TripletKey, TripletRecord, WantedHops, WantedTriplets,
+    Campaign, CampaignId, CampaignSighting, Campaigns, DmarcBatch, DmarcObservation, Fingerprint, Forwarders, Greylist,
+    HopRecord, Learned, Reports, Secret, Settings, Sighting, Store, StoreError, TripletEvent, TripletKey,
+    TripletRecord, WantedHops, WantedTriplets,
 };
 use crate::clock::{Clock, seconds};
 
@@ -32,6 +36,7 @@ pub struct MemoryStore {
     triplets: Triplets,
     buckets: Buckets,
     reputables: Reputables,
+    campaigns: LocalCampaigns,
 }
 
 struct Inner {
@@ -59,6 +64,8 @@ impl MemoryStore {
         Self { bounds, clock, metrics, inner: Mutex::new(Inner { ledger, shelves }), triplets, buckets }
         let reputables = Reputables::new(settings.reputations, [], Fading::default(), clock.now());
         Self { bounds, clock, metrics, inner: Mutex::new(Inner { ledger, shelves }), triplets, reputables }
+        let campaigns = LocalCampaigns::new(rand::random(), settings, [], clock.now());
+        Self { bounds, clock, metrics, inner: Mutex::new(Inner { ledger, shelves }), triplets, campaigns }
     }
 
     /// Does one thing under the lock, which is never held across an await.
@@ -176,6 +183,47 @@ impl Rates for MemoryStore {
         self.metrics.show_buckets(count);
         self.metrics.count(Operation::RatesTake, Outcome::Ok);
         Box::pin(future::ready(Ok(taken)))
+impl Campaigns for MemoryStore {
+    fn campaign_key(&self) -> u64 {
+        self.campaigns.key()
+    }
+
+    fn campaign_look<'a>(
+        &'a self,
+        fingerprint: &'a Fingerprint,
+        at: SystemTime,
+    ) -> BoxFuture<'a, Result<Option<Campaign>, StoreError>> {
+        self.metrics.count(Operation::CampaignLook, Outcome::Ok);
+        Box::pin(future::ready(Ok(self.campaigns.look(fingerprint, at))))
+    }
+
+    fn campaign_note(&self, sighting: CampaignSighting, at: SystemTime) -> BoxFuture<'_, Result<(), StoreError>> {
+        let noted = self.campaigns.note(&sighting, at, None);
+        self.metrics.count(Operation::CampaignNote, Outcome::Ok);
+        self.metrics.show_campaigns(self.campaigns.counts());
+        Box::pin(future::ready(noted))
+    }
+
+    fn campaign_learn(
+        &self,
+        fingerprint: Fingerprint,
+        learned: Learned,
+        at: SystemTime,
+    ) -> BoxFuture<'_, Result<CampaignId, StoreError>> {
+        let learned = self.campaigns.learn(&fingerprint, learned, at, None);
+        self.metrics.count(Operation::CampaignLearn, Outcome::Ok);
+        self.metrics.show_campaigns(self.campaigns.counts());
+        Box::pin(future::ready(learned))
+    }
+
+    fn campaign_top(&self, most: usize, at: SystemTime) -> BoxFuture<'_, Result<Vec<Campaign>, StoreError>> {
+        self.metrics.count(Operation::CampaignTop, Outcome::Ok);
+        Box::pin(future::ready(Ok(self.campaigns.top(most, at))))
+    }
+
+    fn campaign_show(&self, id: CampaignId, at: SystemTime) -> BoxFuture<'_, Result<Option<Campaign>, StoreError>> {
+        self.metrics.count(Operation::CampaignShow, Outcome::Ok);
+        Box::pin(future::ready(Ok(self.campaigns.show(id, at))))
     }
 }
 

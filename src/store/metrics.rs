@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::buckets;
 use super::earned::EarnedCount;
+use super::campaigns::local::Counts;
 use super::ledger::Lost;
 use super::record::{DAY, time};
 use super::triplets::Count;
@@ -36,6 +37,11 @@ pub(super) enum Operation {
     ReputationNote,
     ReputationList,
     ReputationReset,
+    CampaignLook,
+    CampaignNote,
+    CampaignLearn,
+    CampaignTop,
+    CampaignShow,
 }
 
 /// What became of it.
@@ -51,6 +57,7 @@ pub(super) enum Outcome {
 
 const OPERATIONS: [&str; 12] = [
 const OPERATIONS: [&str; 15] = [
+const OPERATIONS: [&str; 16] = [
     "sighted",
     "hops",
     "dmarc_observed",
@@ -67,6 +74,11 @@ const OPERATIONS: [&str; 15] = [
     "reputation_note",
     "reputation_list",
     "reputation_reset",
+    "campaign_look",
+    "campaign_note",
+    "campaign_learn",
+    "campaign_top",
+    "campaign_show",
 ];
 const OUTCOMES: [&str; 5] = ["ok", "left_out", "absent", "busy", "failed"];
 const LOSSES: [&str; 2] = ["expired", "displaced"];
@@ -93,6 +105,12 @@ pub struct Metrics {
     /// Reputations of newcomers, and of the established.
     reputations: [IntGauge; 2],
     displaced_reputations: IntCounter,
+    /// Cards, digests and attachments.
+    campaigns: [IntGauge; 3],
+    /// Cards, and what they are found by: expired, then displaced.
+    forgotten: [[IntCounter; LOSSES.len()]; 2],
+    /// Held while the counters of what was forgotten catch up with their totals.
+    catching_up: Arc<Mutex<()>>,
     complaints: Arc<Mutex<Complaints>>,
     /// Of the way to Redis.
     pub(super) redis: super::redis::LinkMetrics,
@@ -153,6 +171,19 @@ impl Metrics {
         registry.register(Box::new(displaced_reputations.clone()))?;
         registry.register(Box::new(triplets.clone()))?;
         registry.register(Box::new(displaced.clone()))?;
+        let campaigns = IntGaugeVec::new(
+            Opts::new("gatepost_store_campaigns", "Campaigns that are counted, and what they are found by, by kind."),
+            &["kind"],
+        )?;
+        let forgotten = IntCounterVec::new(
+            Opts::new(
+                "gatepost_store_forgotten_campaigns_total",
+                "Campaigns, and what they were found by, that were forgotten, by kind and why.",
+            ),
+            &["kind", "reason"],
+        )?;
+        registry.register(Box::new(campaigns.clone()))?;
+        registry.register(Box::new(forgotten.clone()))?;
         registry.register(Box::new(operations.clone()))?;
         registry.register(Box::new(losses.clone()))?;
         registry.register(Box::new(durations.clone()))?;
@@ -172,6 +203,10 @@ impl Metrics {
             displaced_buckets,
             reputations: ["newcomer", "established"].map(|state| reputations.with_label_values(&[state])),
             displaced_reputations,
+            campaigns: ["campaign", "digest", "attachment"].map(|kind| campaigns.with_label_values(&[kind])),
+            forgotten: ["campaign", "fingerprint"]
+                .map(|kind| LOSSES.map(|reason| forgotten.with_label_values(&[kind, reason]))),
+            catching_up: Arc::default(),
             complaints: Arc::default(),
             redis: super::redis::LinkMetrics::register(registry)?,
         })
@@ -201,6 +236,16 @@ impl Metrics {
         let shown = [count.newcomers, count.established].map(|number| i64::try_from(number).unwrap_or(i64::MAX));
         self.reputations.iter().zip(shown).for_each(|(gauge, number)| gauge.set(number));
         self.displaced_reputations.inc_by(count.displaced);
+    /// Shows how many campaigns there are, and what had to go so far.
+    pub(super) fn show_campaigns(&self, (clusters, cards): Counts) {
+        let shown = [cards.cards, clusters.digests, clusters.attachments];
+        let shown = shown.map(|number| i64::try_from(number).unwrap_or(i64::MAX));
+        self.campaigns.iter().zip(shown).for_each(|(gauge, number)| gauge.set(number));
+        let totals = [[cards.expired, cards.displaced], [clusters.gone.expired, clusters.gone.displaced]];
+        let _alone = self.catching_up.lock().unwrap_or_else(PoisonError::into_inner);
+        for (counter, total) in self.forgotten.as_flattened().iter().zip(totals.as_flattened()) {
+            counter.inc_by(total.saturating_sub(counter.get()));
+        }
     }
 
     /// Counts and logs reports that nobody will ever get.

@@ -7,6 +7,7 @@
 mod buckets;
 mod campaigns;
 mod earned;
+mod doubt;
 pub mod embedded;
 mod greylist;
 mod ledger;
@@ -69,6 +70,13 @@ pub struct Settings {
     pub buckets: usize,
     /// Reputations; beyond that those with the least evidence go first, of newcomers those of the most crowded network.
     pub reputations: usize,
+    /// Campaigns that are counted; beyond that those of one network go first, see `campaigns::cards`.
+    pub campaigns: usize,
+    /// Digests of messages that campaigns are found by; [`BYTES_PER_ENTRY`](crate::similarity::BYTES_PER_ENTRY)
+    /// of memory each, taken as they come.
+    pub digests: usize,
+    /// What belongs to a campaign is forgotten when nothing like it was seen for this long.
+    pub campaign_window: Duration,
     /// What was not seen again for that long is forgotten; how long triplets are kept, greylisting says.
     pub retention: Duration,
 }
@@ -249,6 +257,7 @@ pub trait Reports: Send + Sync + 'static {
 /// A home of all that is remembered.
 pub trait Store: Forwarders + Reports + Greylist + Rates {
 pub trait Store: Forwarders + Reports + Greylist + Reputations {
+pub trait Store: Forwarders + Reports + Greylist + Campaigns {
     /// Waits until everything so far is as safe as it will be, and can be read.
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(std::future::ready(Ok(())))
@@ -270,6 +279,9 @@ impl Default for Settings {
             triplets: 500_000,
             buckets: 500_000,
             reputations: 200_000,
+            campaigns: 100_000,
+            digests: 250_000,
+            campaign_window: Duration::from_secs(3 * record::DAY),
             retention: Duration::from_secs(90 * record::DAY),
         }
     }

@@ -14,6 +14,7 @@ use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use super::doubt::{DOUBT, Doubt};
 use super::greylist::{Holder, SECRET, Secret, TripletEvent, TripletKey, TripletRecord, WantedTriplets};
 use super::record::time;
 use crate::clock::seconds;
@@ -24,10 +25,6 @@ const SWEPT_AT_ONCE: usize = 32;
 const SAMPLED: usize = 64;
 /// Entries that are listed under one lock.
 const LISTED_AT_ONCE: usize = 4096;
-/// A clock that has gone further since the last event is not believed.
-const LEAP: u64 = 6 * 3600;
-/// For so long.
-const DOUBT: u64 = 3600;
 
 /// An entry, as compact as it can be: in seconds since 1970, good until 2106.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,10 +66,7 @@ pub(super) struct Table {
     waiting: Shelf,
     confirmed: Shelf,
     displaced: u64,
-    /// The time of the last event.
-    seen_at: u64,
-    /// The clock is not believed before.
-    doubted_until: u64,
+    doubt: Doubt,
 }
 
 #[derive(Default)]
@@ -209,14 +203,13 @@ impl Triplets {
 impl Table {
     fn new(bound: usize, now: u64) -> Self {
         let (waiting, confirmed) = (Shelf::default(), Shelf::default());
-        // After a start, too: a machine may not know the time yet.
-        Self { bound: bound.max(4), waiting, confirmed, displaced: 0, seen_at: now, doubted_until: now + DOUBT }
+        Self { bound: bound.max(4), waiting, confirmed, displaced: 0, doubt: Doubt::new(now) }
     }
 
     /// What is known of each.
     pub(super) fn look(&mut self, keys: &[TripletKey], at: SystemTime) -> Vec<Option<TripletRecord>> {
         let now = seconds(at);
-        self.mind(now);
+        self.doubt.mind(now);
         let alive = |entry: &Entry| self.is_alive(entry, now);
         keys.iter().map(|key| self.get(key).filter(alive).map(|entry| entry.record())).collect()
     }
@@ -224,7 +217,7 @@ impl Table {
     /// Notes what happened, forgets a little of what is old, and tells what has changed by all that.
     pub(super) fn note(&mut self, events: &[(TripletKey, TripletEvent)], at: SystemTime) -> Vec<Change> {
         let now = seconds(at);
-        self.mind(now);
+        self.doubt.mind(now);
         let mut changes = Vec::new();
         for (key, event) in events {
             let known = self.get(key);
@@ -235,7 +228,7 @@ impl Table {
                 changes.push((*key, entry));
             }
         }
-        if now >= self.doubted_until {
+        if !self.doubt.is_doubted(now) {
             for old in [self.waiting.sweep(now), self.confirmed.sweep(now)].concat() {
                 self.put(old, None);
                 changes.push((old, None));
@@ -279,15 +272,7 @@ impl Table {
     }
 
     fn is_alive(&self, entry: &Entry, now: u64) -> bool {
-        u64::from(entry.until) >= now || now < self.doubted_until
-    }
-
-    /// Doubts a clock that has leapt.
-    fn mind(&mut self, now: u64) {
-        if now > self.seen_at.saturating_add(LEAP) || now.saturating_add(DOUBT) < self.seen_at {
-            self.doubted_until = now.saturating_add(DOUBT);
-        }
-        self.seen_at = now;
+        u64::from(entry.until) >= now || self.doubt.is_doubted(now)
     }
 
     /// Entries of one kind behind `from`.

@@ -100,6 +100,9 @@ fn store(written: &raw::Store, files: &mut Files, report: &mut Report<'_>) -> st
         triplets: count(written.triplets),
         buckets: count(written.buckets),
         reputations: count(written.reputations),
+        campaigns: count(written.campaigns),
+        digests: count(written.digests),
+        campaign_window: Duration::from_secs(written.campaign_hours.saturating_mul(3600)),
         retention: Duration::from_secs(written.retention_days.saturating_mul(86_400)),
     }
 }

@@ -290,6 +290,7 @@ section! {
     /// What is remembered from one transaction to the next: evidence about forwarders, rows of DMARC reports,
     /// triplets of greylisting, buckets of rates.
     /// triplets of greylisting, reputations.
+    /// triplets of greylisting, campaigns of messages that are alike.
     pub struct Store {
         /// The file; made if it is not there, for one proxy alone. Default: memory, until the next restart.
         path: Option<String> = None,
@@ -313,6 +314,16 @@ section! {
         /// with the least evidence are forgotten.
         #[schemars(range(min = 1000, max = 100_000_000))]
         reputations: u64 = 200_000,
+        /// Campaigns that are counted, 0.4 to 1.6 KB of memory each; beyond that those of one network go first.
+        #[schemars(range(min = 100, max = 10_000_000))]
+        campaigns: u64 = 100_000,
+        /// Digests of messages that campaigns are found by, 360 octets of memory each; beyond that the oldest
+        /// by which nothing was found goes.
+        #[schemars(range(min = 100, max = 100_000_000))]
+        digests: u64 = 250_000,
+        /// A campaign is forgotten when nothing like it was seen for so many hours.
+        #[schemars(range(min = 1, max = 8760))]
+        campaign_hours: u64 = 72,
         /// What was not seen again for so many days is forgotten; how long triplets are kept, greylist.toml says.
         #[schemars(range(min = 1, max = 3650))]
         retention_days: u64 = 90,

@@ -10,6 +10,7 @@ use redb::{Builder, Database, DatabaseError, Durability, ReadTransaction, Readab
 
 use super::super::earned::Earned;
 use super::tables::{ForReading, ForWriting, KnownTriplets, load_reputations, load_triplets};
+use super::tables::{self, ForReading, ForWriting, Known, SomeClusters, load};
 
 /// Pages of the file that are kept in memory.
 const CACHE: usize = 16 << 20;
@@ -80,12 +81,12 @@ impl File {
         Ok(())
     }
 
-    /// The secret of greylisting, and all triplets; read once, at the start.
-    pub(super) fn triplets(&self) -> Result<KnownTriplets, OpenError> {
+    /// The secrets, and what memory holds; read once, at the start.
+    pub(super) fn known(&self) -> Result<Known, OpenError> {
         guarded(&self.path, || {
             let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
             let transaction = begin(database.as_ref().ok_or(redb::Error::DatabaseClosed)?)?;
-            let known = load_triplets(&transaction)?;
+            let known = load(&transaction)?;
             transaction.commit()?;
             Ok(known)
         })
@@ -105,6 +106,13 @@ impl File {
         let database = database.as_ref().ok_or(redb::Error::DatabaseClosed)?;
         let transaction: ReadTransaction = database.begin_read()?;
         act(&ForReading::open(&transaction)?)
+    }
+
+    /// See [`tables::clusters`].
+    pub(super) fn clusters(&self, place: u32, hash: u64, most: usize) -> Result<SomeClusters, redb::Error> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let transaction = database.as_ref().ok_or(redb::Error::DatabaseClosed)?.begin_read()?;
+        tables::clusters(&transaction, place, hash, most)
     }
 
     /// Changes all that `act` changes, or nothing; on disk when it returns.

@@ -1,14 +1,20 @@
 //! The tables of the file. Their names carry a version: a program that writes other forms uses other tables.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use redb::{Error, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use super::super::earned::{EARNED, Earned, EarnedChange};
+use super::super::CampaignId;
+use super::super::campaigns::cards::Card;
+use super::super::campaigns::clusters::{Attached, Change as ClusterChange};
+use super::super::campaigns::local::Change as CampaignChange;
 use super::super::greylist::{SECRET, Secret, TripletKey};
 use super::super::ledger::{Medium, NamedHop, Readable};
 use super::super::record::{Hop, Report, RowKey};
 use super::super::triplets::{self, Change, Entry};
+use crate::similarity::{Digest, Kept, LENGTH};
 
 /// A row's key: report, network of the source, the row itself.
 type Key = (u64, u128, &'static [u8]);
@@ -16,9 +22,20 @@ type Octets = &'static [u8];
 type TripletName = &'static [u8; triplets::KEY];
 type TripletEntry = &'static [u8; triplets::ENTRY];
 type EarnedEntry = &'static [u8; EARNED];
+type DigestEntry = (&'static [u8; LENGTH], u64, u64);
 
-/// A secret, and the triplets that are keyed with it.
-pub(super) type KnownTriplets = ([u8; SECRET], Vec<(TripletKey, Entry)>);
+/// What memory holds of a file from the start, and what that is keyed with.
+pub(super) struct Known {
+    pub(super) greylist_secret: [u8; SECRET],
+    pub(super) triplets: Vec<(TripletKey, Entry)>,
+    pub(super) campaign_key: u64,
+    pub(super) cards: Vec<(CampaignId, Card)>,
+    /// Places of digests, which are loaded later.
+    pub(super) places: usize,
+}
+
+/// Some clusters as they are on file, and the place and the attachment with which the next ones begin.
+pub(super) type SomeClusters = (Vec<ClusterChange>, Option<(u32, u64)>);
 
 const HOPS: TableDefinition<'_, &str, Octets> = TableDefinition::new("hops.v1");
 const REPORTS: TableDefinition<'_, u64, Octets> = TableDefinition::new("dmarc_reports.v2");
@@ -26,8 +43,14 @@ const ROWS: TableDefinition<'_, Key, u64> = TableDefinition::new("dmarc_rows.v2"
 const TRIPLETS: TableDefinition<'_, TripletName, TripletEntry> = TableDefinition::new("greylist.v1");
 const REPUTATIONS: TableDefinition<'_, &str, EarnedEntry> = TableDefinition::new("reputation.v1");
 const SECRETS: TableDefinition<'_, &str, &[u8; SECRET]> = TableDefinition::new("secrets.v1");
-/// The name of the secret that triplets are keyed with.
+/// A digest, its cluster, and when it was last seen in seconds since 1970; by its place.
+const DIGESTS: TableDefinition<'_, u32, (&[u8; LENGTH], u64, u64)> = TableDefinition::new("digests.v1");
+/// A cluster, and when it was last seen.
+const ATTACHMENTS: TableDefinition<'_, u64, (u64, u64)> = TableDefinition::new("attachments.v1");
+const CARDS: TableDefinition<'_, u64, Octets> = TableDefinition::new("campaigns.v1");
+/// The names of the secrets that triplets are keyed with, and digests.
 const OF_GREYLIST: &str = "greylist";
+const OF_CAMPAIGNS: &str = "campaigns";
 
 /// All tables of one transaction. An entry that cannot be read counts as absent.
 pub(super) struct Tables<H, R, W, T = (), E = ()> {
@@ -38,6 +61,20 @@ pub(super) struct Tables<H, R, W, T = (), E = ()> {
     triplets: T,
     /// The same.
     reputations: E,
+pub(super) struct Tables<H, R, W, M = ()> {
+    hops: H,
+    reports: R,
+    rows: W,
+    /// For writing only.
+    copies: M,
+}
+
+/// What is a copy of memory.
+pub(super) struct Copies<'t> {
+    triplets: Table<'t, TripletName, TripletEntry>,
+    digests: Table<'t, u32, DigestEntry>,
+    attachments: Table<'t, u64, (u64, u64)>,
+    cards: Table<'t, u64, Octets>,
 }
 
 pub(super) type ForReading =
@@ -49,11 +86,14 @@ pub(super) type ForWriting<'t> = Tables<
     Table<'t, TripletName, TripletEntry>,
     Table<'t, &'static str, EarnedEntry>,
 >;
+pub(super) type ForWriting<'t> =
+    Tables<Table<'t, &'static str, Octets>, Table<'t, u64, Octets>, Table<'t, Key, u64>, Copies<'t>>;
 
 impl ForReading {
     pub(super) fn open(transaction: &ReadTransaction) -> Result<Self, Error> {
         let (hops, reports) = (transaction.open_table(HOPS)?, transaction.open_table(REPORTS)?);
         Ok(Self { hops, reports, rows: transaction.open_table(ROWS)?, triplets: (), reputations: () })
+        Ok(Self { hops, reports, rows: transaction.open_table(ROWS)?, copies: () })
     }
 }
 
@@ -73,33 +113,105 @@ impl<'t> ForWriting<'t> {
             }
         }
         Ok(())
+        let (triplets, digests) = (transaction.open_table(TRIPLETS)?, transaction.open_table(DIGESTS)?);
+        let (attachments, cards) = (transaction.open_table(ATTACHMENTS)?, transaction.open_table(CARDS)?);
+        let copies = Copies { triplets, digests, attachments, cards };
+        Ok(Self { hops, reports, rows: transaction.open_table(ROWS)?, copies })
+    }
+
+    pub(super) fn change_campaigns(&mut self, changes: &[CampaignChange]) -> Result<(), Error> {
+        for change in changes {
+            match change {
+                CampaignChange::Card(id, card) => drop(self.copies.cards.insert(id.0, &*card.encode())?),
+                CampaignChange::NoCard(id) => drop(self.copies.cards.remove(id.0)?),
+                CampaignChange::Cluster(change) => self.change_clusters(change)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn change_clusters(&mut self, change: &ClusterChange) -> Result<(), Error> {
+        let number = |place: usize| u32::try_from(place).unwrap_or(u32::MAX);
+        match change {
+            ClusterChange::Digest(place, Kept { digest, cluster, seen }) => {
+                drop(self.copies.digests.insert(number(*place), (digest.octets(), *cluster, seen.as_secs()))?);
+            }
+            ClusterChange::NoDigest(place) => drop(self.copies.digests.remove(number(*place))?),
+            ClusterChange::Attachment(hash, Attached { cluster, seen }) => {
+                drop(self.copies.attachments.insert(hash, (cluster.0, *seen))?);
+            }
+            ClusterChange::NoAttachment(hash) => drop(self.copies.attachments.remove(hash)?),
+        }
+        Ok(())
     }
 
     pub(super) fn change_triplets(&mut self, changes: &[Change]) -> Result<(), Error> {
         for (key, entry) in changes {
             match entry {
-                Some(entry) => drop(self.triplets.insert(&key.encode(), &entry.encode())?),
-                None => drop(self.triplets.remove(&key.encode())?),
+                Some(entry) => drop(self.copies.triplets.insert(&key.encode(), &entry.encode())?),
+                None => drop(self.copies.triplets.remove(&key.encode())?),
             }
         }
         Ok(())
     }
 }
 
-/// The secret, made if there is none, and all triplets.
-pub(super) fn load_triplets(transaction: &WriteTransaction) -> Result<KnownTriplets, Error> {
-    let (mut secrets, table) = (transaction.open_table(SECRETS)?, transaction.open_table(TRIPLETS)?);
-    let known = secrets.get(OF_GREYLIST)?.map(|secret| *secret.value());
-    let secret = known.unwrap_or_else(Secret::random);
-    if known.is_none() {
-        secrets.insert(OF_GREYLIST, &secret)?;
+/// So many digests from `place` on, and when there are no more, attachments from `hash` on.
+pub(super) fn clusters(
+    transaction: &ReadTransaction,
+    place: u32,
+    hash: u64,
+    most: usize,
+) -> Result<SomeClusters, Error> {
+    let mut some = Vec::new();
+    for entry in transaction.open_table(DIGESTS)?.range(place..)? {
+        let (place, entry) = entry?;
+        if some.len() == most {
+            return Ok((some, Some((place.value(), hash))));
+        }
+        let (digest, cluster, seen) = entry.value();
+        // An entry that cannot be read is overwritten in its turn.
+        some.extend(Digest::from_octets(*digest).map(|digest| {
+            let kept = Kept { digest, cluster, seen: Duration::from_secs(seen) };
+            ClusterChange::Digest(place.value() as usize, kept)
+        }));
     }
+    for entry in transaction.open_table(ATTACHMENTS)?.range(hash..)? {
+        let (hash, attached) = entry?;
+        if some.len() == most {
+            return Ok((some, Some((u32::MAX, hash.value()))));
+        }
+        let (cluster, seen) = attached.value();
+        some.push(ClusterChange::Attachment(hash.value(), Attached { cluster: CampaignId(cluster), seen }));
+    }
+    Ok((some, None))
+}
+
+/// The secrets, made if there are none, and all that memory holds from the start.
+pub(super) fn load(transaction: &WriteTransaction) -> Result<Known, Error> {
+    let mut secrets = transaction.open_table(SECRETS)?;
+    let mut secret = |name| -> Result<[u8; SECRET], Error> {
+        if let Some(known) = secrets.get(name)?.map(|secret| *secret.value()) {
+            return Ok(known);
+        }
+        let new = Secret::random();
+        secrets.insert(name, &new)?;
+        Ok(new)
+    };
+    let (greylist_secret, campaigns) = (secret(OF_GREYLIST)?, secret(OF_CAMPAIGNS)?);
+    let campaign_key = campaigns.first_chunk().map_or(0, |key| u64::from_le_bytes(*key));
     let mut triplets = Vec::new();
-    for entry in table.iter()? {
+    for entry in transaction.open_table(TRIPLETS)?.iter()? {
         let (key, entry) = entry?;
         triplets.push((TripletKey::decode(key.value()), Entry::decode(entry.value())));
     }
-    Ok((secret, triplets))
+    let mut cards = Vec::new();
+    for entry in transaction.open_table(CARDS)?.iter()? {
+        let (id, card) = entry?;
+        cards.extend(Card::decode(card.value()).map(|card| (CampaignId(id.value()), card)));
+    }
+    let places = transaction.open_table(DIGESTS)?.last()?.map_or(0, |(place, _)| place.value() as usize + 1);
+    Ok(Known { greylist_secret, triplets, campaign_key, cards, places })
 }
 
 /// All reputations.
@@ -113,6 +225,7 @@ pub(super) fn load_reputations(transaction: &ReadTransaction) -> Result<Vec<(Arc
 }
 
 impl<H, R, W, T, E> Readable for Tables<H, R, W, T, E>
+impl<H, R, W, M> Readable for Tables<H, R, W, M>
 where
     H: ReadableTable<&'static str, Octets>,
     R: ReadableTable<u64, Octets>,

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::super::battery::{Hands, batches, day, hops, metrics, observation, sighting};
 use super::super::{Holder, Reputations, Reputed, SightingKind, open_between};
 use super::*;
+use crate::similarity::{Content, Digest};
 
 fn settings(path: &Path) -> Settings {
     Settings { path: Some(path.to_owned()), ..Settings::default() }
@@ -44,6 +45,38 @@ async fn what_was_remembered_is_there_after_a_restart() {
     assert_eq!((hops[0].counts, hops[0].author_domains.len()), ([2, 0, 0, 0], 2));
     let store = embedded(&path).expect("closed");
     assert_eq!(store.dmarc_due(day(2)).await.expect("readable"), [0; 0]);
+}
+
+#[tokio::test]
+async fn campaigns_and_what_they_are_found_by_are_there_after_a_restart() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let path = directory.path().join("store.redb");
+    let store = embedded(&path).expect("a new file");
+    let fingerprint = |store: &EmbeddedStore, word: &str, attachment| {
+        let text: String =
+            (b'a'..=b'z').map(|letter| format!("{word}{}q ", char::from(letter).to_string().repeat(3))).collect();
+        let content = Content { text: &text, ..Content::default() };
+        Fingerprint { digest: Digest::of(&content, store.campaign_key()), attachments: vec![attachment] }
+    };
+    let known = fingerprint(&store, "pills", 5);
+    let named = store.campaign_learn(known.clone(), Learned::Spam, day(1)).await.expect("learned");
+    drop(store);
+    let store = embedded(&path).expect("closed by its drop");
+    store.loaded().await;
+    assert_eq!(fingerprint(&store, "pills", 5), known, "the key is the same");
+    for (word, attachment, by_attachment) in [("pills", 1, false), ("other", 5, true)] {
+        let found = store.campaign_look(&fingerprint(&store, word, attachment), day(1)).await.expect("readable");
+        let found = found.expect("known");
+        assert_eq!((found.id, found.spam, found.by_attachment), (named, 1, by_attachment));
+    }
+    drop(store);
+    // With less room than before, what has none is forgotten on disk, too.
+    let settings = Settings { digests: 1, ..settings(&path) };
+    for _ in 0..2 {
+        let store = EmbeddedStore::open(&path, &settings, Hands::at(day(1)), metrics()).expect("closed");
+        store.loaded().await;
+        assert_eq!(store.campaigns.counts().0.digests, 1);
+    }
 }
 
 #[tokio::test]
@@ -276,6 +309,11 @@ async fn a_full_queue_is_busy_and_waits_for_nobody() {
     let buckets = Buckets::new(1000);
     let store = EmbeddedStore { bounds, clock, metrics: metrics.clone(), file, orders, triplets, buckets, writing };
     let store = EmbeddedStore { bounds, clock, metrics: metrics.clone(), file, orders, triplets, reputables, writing };
+    let campaigns = Arc::new(LocalCampaigns::new(0, &Settings::default(), [], clock.now()));
+    let (file, orders, loading) = (None, Some(orders), None);
+    let metrics_of_store = metrics.clone();
+    let store =
+        EmbeddedStore { bounds, clock, metrics: metrics_of_store, file, orders, triplets, campaigns, loading, writing };
     let sighted = async || store.sighted(forwarded("a.example")).await;
     assert_eq!((sighted().await, sighted().await), (Ok(()), Ok(())));
     assert_eq!((sighted().await, metrics.queue.get()), (Err(StoreError::Busy), 2));

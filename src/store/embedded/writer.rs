@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::super::earned::EarnedChange;
+use super::super::campaigns::local::Change as CampaignChange;
 use super::super::ledger::{Bounds, Counted, Ledger};
 use super::super::metrics::{Metrics, Operation, Outcome};
 use super::super::record::Report;
@@ -38,6 +39,8 @@ pub(super) enum Work {
     Triplets(Vec<Change>),
     /// What has become of reputations, and what did that.
     Reputations(Vec<EarnedChange>, Operation),
+    /// What has become of campaigns, and what that is counted as.
+    Campaigns(Vec<CampaignChange>, Option<Operation>),
     /// Nothing: everything before it, now.
     Flush,
 }
@@ -166,6 +169,7 @@ impl Work {
             Self::Done(_) => Some(Operation::DmarcDone),
             Self::Triplets(_) => Some(Operation::GreylistNote),
             Self::Reputations(_, operation) => Some(*operation),
+            Self::Campaigns(_, operation) => *operation,
             Self::Flush => None,
         }
     }
@@ -189,6 +193,7 @@ fn carry_out(work: &Work, ledger: &mut Ledger, tables: &mut ForWriting<'_>) -> R
         Work::Done(id) => ledger.done(tables, *id)?,
         Work::Triplets(changes) => tables.change_triplets(changes)?,
         Work::Reputations(changes, _) => tables.change_reputations(changes)?,
+        Work::Campaigns(changes, _) => tables.change_campaigns(changes)?,
         Work::Flush => {}
     }
     Ok(Outcome::Ok)
