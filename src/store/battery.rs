@@ -127,6 +127,7 @@ type Ground = Option<Box<dyn std::any::Any>>;
 struct Memory;
 struct Embedded;
 struct Redis;
+struct RedisCluster;
 
 impl Home for Memory {
     fn open_counting(settings: &Settings, clock: Arc<dyn Clock>, metrics: Metrics) -> (Arc<dyn Store>, Ground) {
@@ -151,8 +152,21 @@ impl Home for Redis {
     }
 
     fn open_counting(settings: &Settings, clock: Arc<dyn Clock>, metrics: Metrics) -> (Arc<dyn Store>, Ground) {
-        let (store, guard) = redis::tests::open(settings, clock, metrics);
-        (Arc::new(store), Some(Box::new(guard)))
+        let (store, ground) = redis::tests::open(settings, clock, metrics);
+        (Arc::new(store), Some(ground))
+    }
+}
+
+impl Home for RedisCluster {
+    const IS_DIVIDED: bool = true;
+
+    fn is_here() -> bool {
+        redis::tests::server::is_here()
+    }
+
+    fn open_counting(settings: &Settings, clock: Arc<dyn Clock>, metrics: Metrics) -> (Arc<dyn Store>, Ground) {
+        let (store, ground) = redis::tests::cluster::open(settings, clock, metrics);
+        (Arc::new(store), Some(ground))
     }
 }
 
@@ -441,7 +455,7 @@ macro_rules! battery {
     ($($home:ident in $module:ident),* => $tests:tt) => { battery! { $($home in $module: $tests);* } };
 }
 
-battery! { Memory in memory, Embedded in embedded, Redis in redis_server => [
+battery! { Memory in memory, Embedded in embedded, Redis in redis_server, RedisCluster in redis_cluster => [
     counts_hops,
     noise_displaces_noise,
     forgets_what_is_old,

@@ -11,8 +11,8 @@
 //! file is opened again from time to time until that succeeds. All of it is counted, and logged sparingly.
 
 mod file;
-mod reputation;
 mod load;
+mod reputation;
 mod tables;
 mod writer;
 
@@ -28,19 +28,15 @@ use tokio::time::Instant;
 pub use file::OpenError;
 
 use super::buckets::Buckets;
-use super::earned::Reputables;
 use super::campaigns::local::{Change as CampaignChange, LocalCampaigns};
+use super::earned::Reputables;
 use super::ledger::{Bounds, Kept, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
 use super::triplets::Triplets;
 use super::{
-    DmarcBatch, DmarcObservation, Forwarders, Greylist, HopRecord, Rates, Reports, Secret, Settings, Sighting, Store,
-    StoreError, Taken, Taking, TripletEvent, TripletKey, TripletRecord, WantedHops, WantedTriplets,
-    DmarcBatch, DmarcObservation, Fading, Forwarders, Greylist, HopRecord, Reports, Secret, Settings, Sighting, Store,
-    StoreError, TripletEvent, TripletKey, TripletRecord, WantedHops, WantedTriplets,
-    Campaign, CampaignId, CampaignSighting, Campaigns, DmarcBatch, DmarcObservation, Fingerprint, Forwarders, Greylist,
-    HopRecord, Learned, Reports, Secret, Settings, Sighting, Store, StoreError, TripletEvent, TripletKey,
-    TripletRecord, WantedHops, WantedTriplets,
+    Campaign, CampaignId, CampaignSighting, Campaigns, DmarcBatch, DmarcObservation, Fading, Fingerprint, Forwarders,
+    Greylist, HopRecord, Learned, Rates, Reports, Secret, Settings, Sighting, Store, StoreError, Taken, Taking,
+    TripletEvent, TripletKey, TripletRecord, WantedHops, WantedTriplets,
 };
 use crate::clock::{Clock, seconds};
 use file::File;
@@ -81,11 +77,9 @@ impl EmbeddedStore {
     }
 
     fn over(file: File, settings: &Settings, clock: Arc<dyn Clock>, metrics: Metrics) -> Result<Self, OpenError> {
-        let (secret, known) = file.triplets()?;
-        let triplets = Triplets::new(settings.triplets, &secret, known, clock.now());
-        let reputables = Reputables::new(settings.reputations, file.reputations()?, Fading::default(), clock.now());
-        let (file, bounds) = (Arc::new(file), Bounds::from(settings));
         let known = file.known()?;
+        let reputables = Reputables::new(settings.reputations, file.reputations()?, Fading::default(), clock.now());
+        let buckets = Buckets::new(settings.buckets);
         let triplets = Triplets::new(settings.triplets, &known.greylist_secret, known.triplets, clock.now());
         let campaigns = LocalCampaigns::new(known.campaign_key, settings, known.cards, clock.now());
         // Before anything is noted: what is on file keeps its places.
@@ -108,15 +102,12 @@ impl EmbeddedStore {
         let spawned = std::thread::Builder::new().name("gatepost-store".to_owned()).spawn(run);
         spawned
             .map_err(|why| OpenError::Unusable { path: Path::new("its thread").to_owned(), why: why.to_string() })?;
-        let (file, orders, writing) = (Some(file), Some(orders), Mutex::new(writing));
-        let buckets = Buckets::new(settings.buckets);
-        let store = Self { bounds, clock, metrics, file, orders, triplets, buckets, writing };
-        let store = Self { bounds, clock, metrics, file, orders, triplets, reputables, writing };
         let loading = Loading::begin(file.clone(), campaigns.clone(), orders.clone(), metrics.clone());
         let loading = loading
             .map_err(|why| OpenError::Unusable { path: Path::new("its thread").to_owned(), why: why.to_string() })?;
         let (file, orders, loading, writing) = (Some(file), Some(orders), Some(loading), Mutex::new(writing));
-        let store = Self { bounds, clock, metrics, file, orders, triplets, campaigns, loading, writing };
+        let store =
+            Self { bounds, clock, metrics, file, orders, triplets, buckets, reputables, campaigns, loading, writing };
         store.shrink_to_bounds();
         Ok(store)
     }
@@ -315,6 +306,9 @@ impl Rates for EmbeddedStore {
         self.metrics.show_buckets(count);
         self.metrics.count(Operation::RatesTake, Outcome::Ok);
         Box::pin(future::ready(Ok(taken)))
+    }
+}
+
 impl Campaigns for EmbeddedStore {
     fn campaign_key(&self) -> u64 {
         self.campaigns.key()

@@ -10,20 +10,16 @@ use std::time::SystemTime;
 use futures_util::future::{self, BoxFuture};
 
 use super::buckets::Buckets;
-use super::earned::Reputables;
 use super::campaigns::local::LocalCampaigns;
+use super::earned::Reputables;
 use super::ledger::{Bounds, Counted, Kept, Ledger, Medium, NamedHop, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
 use super::record::{Hop, Report, RowKey};
 use super::triplets::Triplets;
 use super::{
-    DmarcBatch, DmarcObservation, Forwarders, Greylist, HopRecord, Rates, Reports, Secret, Settings, Sighting, Store,
-    StoreError, Taken, Taking, TripletEvent, TripletKey, TripletRecord, WantedHops, WantedTriplets,
-    DmarcBatch, DmarcObservation, Fading, Forwarders, Greylist, HopRecord, Reports, Secret, Settings, Sighting, Store,
-    StoreError, TripletEvent, TripletKey, TripletRecord, WantedHops, WantedTriplets,
-    Campaign, CampaignId, CampaignSighting, Campaigns, DmarcBatch, DmarcObservation, Fingerprint, Forwarders, Greylist,
-    HopRecord, Learned, Reports, Secret, Settings, Sighting, Store, StoreError, TripletEvent, TripletKey,
-    TripletRecord, WantedHops, WantedTriplets,
+    Campaign, CampaignId, CampaignSighting, Campaigns, DmarcBatch, DmarcObservation, Fading, Fingerprint, Forwarders,
+    Greylist, HopRecord, Learned, Rates, Reports, Secret, Settings, Sighting, Store, StoreError, Taken, Taking,
+    TripletEvent, TripletKey, TripletRecord, WantedHops, WantedTriplets,
 };
 use crate::clock::{Clock, seconds};
 
@@ -61,11 +57,10 @@ impl MemoryStore {
         let ledger = sure(Ledger::load(bounds, &shelves, seconds(clock.now())));
         let triplets = Triplets::new(settings.triplets, &Secret::random(), [], clock.now());
         let buckets = Buckets::new(settings.buckets);
-        Self { bounds, clock, metrics, inner: Mutex::new(Inner { ledger, shelves }), triplets, buckets }
         let reputables = Reputables::new(settings.reputations, [], Fading::default(), clock.now());
-        Self { bounds, clock, metrics, inner: Mutex::new(Inner { ledger, shelves }), triplets, reputables }
         let campaigns = LocalCampaigns::new(rand::random(), settings, [], clock.now());
-        Self { bounds, clock, metrics, inner: Mutex::new(Inner { ledger, shelves }), triplets, campaigns }
+        let inner = Mutex::new(Inner { ledger, shelves });
+        Self { bounds, clock, metrics, inner, triplets, buckets, reputables, campaigns }
     }
 
     /// Does one thing under the lock, which is never held across an await.
@@ -183,6 +178,9 @@ impl Rates for MemoryStore {
         self.metrics.show_buckets(count);
         self.metrics.count(Operation::RatesTake, Outcome::Ok);
         Box::pin(future::ready(Ok(taken)))
+    }
+}
+
 impl Campaigns for MemoryStore {
     fn campaign_key(&self) -> u64 {
         self.campaigns.key()

@@ -9,8 +9,8 @@ use prometheus::{
 use tokio::time::Instant;
 
 use super::buckets;
-use super::earned::EarnedCount;
 use super::campaigns::local::Counts;
+use super::earned::EarnedCount;
 use super::ledger::Lost;
 use super::record::{DAY, time};
 use super::triplets::Count;
@@ -55,9 +55,7 @@ pub(super) enum Outcome {
     Failed,
 }
 
-const OPERATIONS: [&str; 12] = [
-const OPERATIONS: [&str; 15] = [
-const OPERATIONS: [&str; 16] = [
+const OPERATIONS: [&str; 21] = [
     "sighted",
     "hops",
     "dmarc_observed",
@@ -227,15 +225,21 @@ impl Metrics {
     /// Counts triplets that were forgotten early.
     pub(super) fn displace(&self, number: u64) {
         self.displaced.inc_by(number);
+    }
+
     /// Shows how many buckets there are.
     pub(super) fn show_buckets(&self, count: buckets::Count) {
         self.buckets.set(i64::try_from(count.buckets).unwrap_or(i64::MAX));
         self.displaced_buckets.inc_by(count.displaced);
+    }
+
     /// Shows how many reputations there are.
     pub(super) fn show_reputations(&self, count: EarnedCount) {
         let shown = [count.newcomers, count.established].map(|number| i64::try_from(number).unwrap_or(i64::MAX));
         self.reputations.iter().zip(shown).for_each(|(gauge, number)| gauge.set(number));
         self.displaced_reputations.inc_by(count.displaced);
+    }
+
     /// Shows how many campaigns there are, and what had to go so far.
     pub(super) fn show_campaigns(&self, (clusters, cards): Counts) {
         let shown = [cards.cards, clusters.digests, clusters.attachments];
@@ -246,6 +250,11 @@ impl Metrics {
         for (counter, total) in self.forgotten.as_flattened().iter().zip(totals.as_flattened()) {
             counter.inc_by(total.saturating_sub(counter.get()));
         }
+    }
+
+    /// Counts reputations that were forgotten early.
+    pub(super) fn displace_reputations(&self, number: u64) {
+        self.displaced_reputations.inc_by(number);
     }
 
     /// Counts and logs reports that nobody will ever get.

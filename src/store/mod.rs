@@ -6,8 +6,8 @@
 
 mod buckets;
 mod campaigns;
-mod earned;
 mod doubt;
+mod earned;
 pub mod embedded;
 mod greylist;
 mod ledger;
@@ -255,9 +255,7 @@ pub trait Reports: Send + Sync + 'static {
 }
 
 /// A home of all that is remembered.
-pub trait Store: Forwarders + Reports + Greylist + Rates {
-pub trait Store: Forwarders + Reports + Greylist + Reputations {
-pub trait Store: Forwarders + Reports + Greylist + Campaigns {
+pub trait Store: Forwarders + Reports + Greylist + Campaigns + Rates + Reputations {
     /// Waits until everything so far is as safe as it will be, and can be read.
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(std::future::ready(Ok(())))

@@ -288,9 +288,7 @@ section! {
 
 section! {
     /// What is remembered from one transaction to the next: evidence about forwarders, rows of DMARC reports,
-    /// triplets of greylisting, buckets of rates.
-    /// triplets of greylisting, reputations.
-    /// triplets of greylisting, campaigns of messages that are alike.
+    /// triplets of greylisting, campaigns of messages that are alike, buckets of rates, reputations.
     pub struct Store {
         /// The file; made if it is not there, for one proxy alone. Default: memory, until the next restart.
         path: Option<String> = None,

@@ -9,8 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use redb::{Builder, Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
 
 use super::super::earned::Earned;
-use super::tables::{ForReading, ForWriting, KnownTriplets, load_reputations, load_triplets};
-use super::tables::{self, ForReading, ForWriting, Known, SomeClusters, load};
+use super::tables::{self, ForReading, ForWriting, Known, SomeClusters, load, load_reputations};
 
 /// Pages of the file that are kept in memory.
 const CACHE: usize = 16 << 20;

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use redb::{Error, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 
-use super::super::earned::{EARNED, Earned, EarnedChange};
 use super::super::CampaignId;
 use super::super::campaigns::cards::Card;
 use super::super::campaigns::clusters::{Attached, Change as ClusterChange};
 use super::super::campaigns::local::Change as CampaignChange;
+use super::super::earned::{EARNED, Earned, EarnedChange};
 use super::super::greylist::{SECRET, Secret, TripletKey};
 use super::super::ledger::{Medium, NamedHop, Readable};
 use super::super::record::{Hop, Report, RowKey};
@@ -53,14 +53,6 @@ const OF_GREYLIST: &str = "greylist";
 const OF_CAMPAIGNS: &str = "campaigns";
 
 /// All tables of one transaction. An entry that cannot be read counts as absent.
-pub(super) struct Tables<H, R, W, T = (), E = ()> {
-    hops: H,
-    reports: R,
-    rows: W,
-    /// For writing only: what is there, memory knows.
-    triplets: T,
-    /// The same.
-    reputations: E,
 pub(super) struct Tables<H, R, W, M = ()> {
     hops: H,
     reports: R,
@@ -72,6 +64,7 @@ pub(super) struct Tables<H, R, W, M = ()> {
 /// What is a copy of memory.
 pub(super) struct Copies<'t> {
     triplets: Table<'t, TripletName, TripletEntry>,
+    reputations: Table<'t, &'static str, EarnedEntry>,
     digests: Table<'t, u32, DigestEntry>,
     attachments: Table<'t, u64, (u64, u64)>,
     cards: Table<'t, u64, Octets>,
@@ -79,20 +72,12 @@ pub(super) struct Copies<'t> {
 
 pub(super) type ForReading =
     Tables<ReadOnlyTable<&'static str, Octets>, ReadOnlyTable<u64, Octets>, ReadOnlyTable<Key, u64>>;
-pub(super) type ForWriting<'t> = Tables<
-    Table<'t, &'static str, Octets>,
-    Table<'t, u64, Octets>,
-    Table<'t, Key, u64>,
-    Table<'t, TripletName, TripletEntry>,
-    Table<'t, &'static str, EarnedEntry>,
->;
 pub(super) type ForWriting<'t> =
     Tables<Table<'t, &'static str, Octets>, Table<'t, u64, Octets>, Table<'t, Key, u64>, Copies<'t>>;
 
 impl ForReading {
     pub(super) fn open(transaction: &ReadTransaction) -> Result<Self, Error> {
         let (hops, reports) = (transaction.open_table(HOPS)?, transaction.open_table(REPORTS)?);
-        Ok(Self { hops, reports, rows: transaction.open_table(ROWS)?, triplets: (), reputations: () })
         Ok(Self { hops, reports, rows: transaction.open_table(ROWS)?, copies: () })
     }
 }
@@ -101,22 +86,21 @@ impl<'t> ForWriting<'t> {
     /// Makes what is not there.
     pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Error> {
         let (hops, reports) = (transaction.open_table(HOPS)?, transaction.open_table(REPORTS)?);
-        let (rows, triplets) = (transaction.open_table(ROWS)?, transaction.open_table(TRIPLETS)?);
-        Ok(Self { hops, reports, rows, triplets, reputations: transaction.open_table(REPUTATIONS)? })
+        let (triplets, digests) = (transaction.open_table(TRIPLETS)?, transaction.open_table(DIGESTS)?);
+        let (attachments, cards) = (transaction.open_table(ATTACHMENTS)?, transaction.open_table(CARDS)?);
+        let reputations = transaction.open_table(REPUTATIONS)?;
+        let copies = Copies { triplets, reputations, digests, attachments, cards };
+        Ok(Self { hops, reports, rows: transaction.open_table(ROWS)?, copies })
     }
 
     pub(super) fn change_reputations(&mut self, changes: &[EarnedChange]) -> Result<(), Error> {
         for (key, earned) in changes {
             match earned {
-                Some(earned) => drop(self.reputations.insert(&**key, &earned.encode())?),
-                None => drop(self.reputations.remove(&**key)?),
+                Some(earned) => drop(self.copies.reputations.insert(&**key, &earned.encode())?),
+                None => drop(self.copies.reputations.remove(&**key)?),
             }
         }
         Ok(())
-        let (triplets, digests) = (transaction.open_table(TRIPLETS)?, transaction.open_table(DIGESTS)?);
-        let (attachments, cards) = (transaction.open_table(ATTACHMENTS)?, transaction.open_table(CARDS)?);
-        let copies = Copies { triplets, digests, attachments, cards };
-        Ok(Self { hops, reports, rows: transaction.open_table(ROWS)?, copies })
     }
 
     pub(super) fn change_campaigns(&mut self, changes: &[CampaignChange]) -> Result<(), Error> {
@@ -224,7 +208,6 @@ pub(super) fn load_reputations(transaction: &ReadTransaction) -> Result<Vec<(Arc
     Ok(reputations)
 }
 
-impl<H, R, W, T, E> Readable for Tables<H, R, W, T, E>
 impl<H, R, W, M> Readable for Tables<H, R, W, M>
 where
     H: ReadableTable<&'static str, Octets>,

@@ -305,15 +305,22 @@ async fn a_full_queue_is_busy_and_waits_for_nobody() {
     let writing = Mutex::new(channel().1);
     let triplets = Triplets::new(10, &[0; 32], [], clock.now());
     let reputables = Reputables::new(10, [], Fading::default(), clock.now());
-    let (file, orders) = (None, Some(orders));
     let buckets = Buckets::new(1000);
-    let store = EmbeddedStore { bounds, clock, metrics: metrics.clone(), file, orders, triplets, buckets, writing };
-    let store = EmbeddedStore { bounds, clock, metrics: metrics.clone(), file, orders, triplets, reputables, writing };
     let campaigns = Arc::new(LocalCampaigns::new(0, &Settings::default(), [], clock.now()));
     let (file, orders, loading) = (None, Some(orders), None);
-    let metrics_of_store = metrics.clone();
-    let store =
-        EmbeddedStore { bounds, clock, metrics: metrics_of_store, file, orders, triplets, campaigns, loading, writing };
+    let store = EmbeddedStore {
+        bounds,
+        clock,
+        metrics: metrics.clone(),
+        file,
+        orders,
+        triplets,
+        buckets,
+        reputables,
+        campaigns,
+        loading,
+        writing,
+    };
     let sighted = async || store.sighted(forwarded("a.example")).await;
     assert_eq!((sighted().await, sighted().await), (Ok(()), Ok(())));
     assert_eq!((sighted().await, metrics.queue.get()), (Err(StoreError::Busy), 2));

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::super::earned::EarnedChange;
 use super::super::campaigns::local::Change as CampaignChange;
+use super::super::earned::EarnedChange;
 use super::super::ledger::{Bounds, Counted, Ledger};
 use super::super::metrics::{Metrics, Operation, Outcome};
 use super::super::record::Report;

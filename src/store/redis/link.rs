@@ -7,12 +7,13 @@
 //! Failure: [`Failure`], counted by kind. The log has a line when Redis is lost and one when it is back.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Weak, mpsc};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use futures_util::future;
 use redis::{Cmd, FromRedisValue, Value};
+use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -49,10 +50,15 @@ pub(super) struct Shared {
 /// The connection, while there is one.
 pub(super) struct Link {
     state: Arc<State>,
+    /// Where the connection lives, and what goes on in the background.
+    runtime: Option<Handle>,
     _stop: DropGuard,
 }
 
-struct State {
+/// The same for who must not keep it open.
+pub(super) struct WeakLink(Weak<State>);
+
+pub(super) struct State {
     server: Server,
     prefix: String,
     deadline: Duration,
@@ -91,18 +97,30 @@ impl Link {
         let stop = CancellationToken::new();
         let (tried, first) = mpsc::channel();
         let (tended, stopped) = (state.clone(), stop.clone());
-        let tend = move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime.block_on(async {
-                stopped.run_until_cancelled(tended.tend(tried)).await;
-            }),
-            Err(why) => tracing::error!(%why, "store.redis_unusable"),
+        let begin = || {
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            let handle = runtime.handle().clone();
+            let tend = move || {
+                runtime.block_on(stopped.run_until_cancelled(tended.tend(tried)));
+            };
+            std::thread::Builder::new().name("gatepost-redis".to_owned()).spawn(tend).map(|_| handle)
         };
-        if let Err(why) = std::thread::Builder::new().name("gatepost-redis".to_owned()).spawn(tend) {
-            tracing::error!(%why, "store.redis_unusable");
-        }
+        let runtime = begin().inspect_err(|why: &std::io::Error| tracing::error!(%why, "store.redis_unusable")).ok();
         // Whatever becomes of it, the start goes on.
         let _ = first.recv_timeout(START);
-        Self { state, _stop: stop.drop_guard() }
+        Self { state, runtime, _stop: stop.drop_guard() }
+    }
+
+    /// Does something in the background, at most as long as the link is there.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &self.runtime {
+            runtime.spawn(work);
+        }
+    }
+
+    /// For work in the background.
+    pub(super) fn weak(&self) -> WeakLink {
+        WeakLink(Arc::downgrade(&self.state))
     }
 
     /// What all share.
@@ -110,9 +128,14 @@ impl Link {
         self.state.shared.load_full()
     }
 
-    /// The beginning of every key.
+    /// See [`State::prefix`].
     pub(super) fn prefix(&self) -> &str {
-        &self.state.prefix
+        self.state.prefix()
+    }
+
+    /// See [`State::query`].
+    pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Failure> {
+        self.state.query(command).await
     }
 
     /// The answers to all calls, in their order, within the deadline. They are sent together.
@@ -132,25 +155,11 @@ impl Link {
         calls: &[Call],
         deadline: Duration,
     ) -> Result<Vec<T>, Failure> {
-        let Some(connection) = self.state.connection.load_full() else { return Err(Failure::DOWN) };
-        let began = Instant::now();
-        let asked = future::join_all(calls.iter().map(|call| call.ask(&connection)));
-        let answers = match timeout(deadline, asked).await {
-            Ok(answers) => answers.into_iter().collect::<Result<Vec<Value>, Failure>>(),
-            Err(_elapsed) => Err(Failure::SILENCE),
+        let ask = async |connection: &Connection| {
+            let answers = future::join_all(calls.iter().map(|call| call.ask(connection))).await;
+            answers.into_iter().collect::<Result<Vec<Value>, Failure>>()
         };
-        self.state.metrics.durations.observe(began.elapsed().as_secs_f64());
-        let read = |value| redis::from_redis_value(value).map_err(|_| Failure::UNREADABLE);
-        match answers {
-            Ok(answers) => {
-                self.state.silences.store(0, Ordering::Relaxed);
-                answers.into_iter().map(read).collect()
-            }
-            Err(failure) => {
-                self.state.failed(&connection, &failure);
-                Err(failure)
-            }
-        }
+        self.state.within(deadline, ask).await?.into_iter().map(read).collect()
     }
 
     #[cfg(test)]
@@ -161,7 +170,49 @@ impl Link {
 
 // === impl State ===
 
+impl WeakLink {
+    /// The link, if it is still there.
+    pub(super) fn upgrade(&self) -> Option<Arc<State>> {
+        self.0.upgrade()
+    }
+}
+
 impl State {
+    /// The beginning of every key.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The answer to one command.
+    pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Failure> {
+        read(self.within(self.deadline, async |connection: &Connection| connection.ask(command).await).await?)
+    }
+
+    /// Takes keys away, those of one slot together; what fails expires by itself.
+    pub(super) async fn forget<const N: usize>(&self, keys: Vec<[String; N]>) {
+        for of_slot in &keys {
+            let mut forget = redis::cmd("UNLINK");
+            forget.arg(&of_slot[..]);
+            let _ = self.query::<u64>(&forget).await;
+        }
+    }
+
+    async fn within<T>(
+        &self,
+        deadline: Duration,
+        ask: impl AsyncFnOnce(&Connection) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let Some(connection) = self.connection.load_full() else { return Err(Failure::DOWN) };
+        let began = Instant::now();
+        let answer = timeout(deadline, ask(&connection)).await.unwrap_or(Err(Failure::SILENCE));
+        self.metrics.durations.observe(began.elapsed().as_secs_f64());
+        match &answer {
+            Ok(_) => self.silences.store(0, Ordering::Relaxed),
+            Err(failure) => self.failed(&connection, failure),
+        }
+        answer
+    }
+
     /// Counts a failure, and opens the breaker if it is one of all operations.
     fn failed(&self, connection: &Arc<Connection>, failure: &Failure) {
         self.metrics.fail(failure.kind);
@@ -277,4 +328,8 @@ impl State {
         connection.ask(&propose).await?;
         redis::from_redis_value(connection.ask(&read).await?).map_err(|_| Failure::UNREADABLE)
     }
+}
+
+fn read<T: FromRedisValue>(value: Value) -> Result<T, Failure> {
+    redis::from_redis_value(value).map_err(|_| Failure::UNREADABLE)
 }

@@ -9,13 +9,16 @@
 //!
 //! Failure: none that a caller sees. It is counted by kind, and the log has a line when Redis goes and comes.
 
+mod campaigns;
 mod connect;
 mod failure;
 mod forwarders;
 mod greylist;
 mod link;
 mod metrics;
+mod rates;
 mod reports;
+mod reputations;
 mod script;
 
 use std::fmt;
@@ -30,6 +33,7 @@ use super::ledger::{Bounds, Looks};
 use super::metrics::{Metrics, Operation, Outcome};
 use super::{MemoryStore, Settings, Store};
 use crate::clock::{Clock, seconds};
+use campaigns::Bulk;
 use connect::Server;
 use failure::{Failure, Kind};
 use link::Link;
@@ -81,6 +85,7 @@ pub struct RedisStore {
     clock: Arc<dyn Clock>,
     metrics: Metrics,
     link: Link,
+    bulk: Bulk,
     local: MemoryStore,
     /// Memory was used once.
     is_detoured: AtomicBool,
@@ -122,11 +127,12 @@ impl RedisStore {
     ) -> Result<Self, String> {
         let server = Server::new(redis.clone()).map_err(|why| why.to_string())?;
         let link = Link::open(server, redis.prefix.clone(), redis.deadline, metrics.redis.clone());
+        let bulk = Bulk::new(settings, &link, clock.now());
         let local = MemoryStore::new(settings, clock.clone(), metrics.clone());
         let (bounds, looks) = (Bounds::from(settings), Mutex::new(Looks::new(seconds(clock.now()))));
         let (settings, deadline, doubt) = (settings.clone(), redis.deadline, greylist::Doubt::default());
         let is_detoured = AtomicBool::new(false);
-        Ok(Self { settings, bounds, deadline, clock, metrics, link, local, is_detoured, doubt, looks })
+        Ok(Self { settings, bounds, deadline, clock, metrics, link, bulk, local, is_detoured, doubt, looks })
     }
 
     /// What Redis says; `None`, counted, if memory must do it.

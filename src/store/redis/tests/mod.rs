@@ -1,5 +1,7 @@
 //! Against a real `redis-server`, started by each test; skipped with a word where there is none.
 
+pub(in crate::store) mod cluster;
+mod failures;
 pub(in crate::store) mod server;
 
 use std::time::Duration;
@@ -26,24 +28,23 @@ pub(in crate::store) fn settings(server: &RedisServer) -> RedisSettings {
     }
 }
 
-/// A store of `server` for the battery. Whatever memory did instead would prove nothing: see [`Guard`].
+/// A store of a server of its own for the battery.
 pub(in crate::store) fn open(
     settings_of_store: &Settings,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
-) -> (RedisStore, Guard) {
+) -> (RedisStore, Box<dyn std::any::Any>) {
     let server = RedisServer::start(&[]);
     let store = RedisStore::open(&settings(&server), settings_of_store, clock, metrics.clone()).expect("an address");
-    (store, Guard { metrics, _server: server })
+    (store, Box::new((Answered { metrics }, server)))
 }
 
-/// Ends the server, and sees to it that it was the server that answered.
-pub(in crate::store) struct Guard {
+/// Sees to it that it was Redis that answered: what memory did instead would prove nothing.
+struct Answered {
     metrics: Metrics,
-    _server: RedisServer,
 }
 
-impl Drop for Guard {
+impl Drop for Answered {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             assert_eq!(self.metrics.redis.fallbacks.get(), 0, "Redis has not answered everything");
