@@ -145,6 +145,11 @@ fn the_failure_table_names_every_dependency() {
     ] {
         assert!(table.iter().any(|row| row.dependency.starts_with(dependency)), "{dependency}");
     }
+    let shared =
+        config::parse_text(&minimal("[store.redis]\nurls = [\"redis://192.0.2.20:6379\"]\n")).expect("it loads");
+    let rows = failures::table(&shared);
+    let rows: Vec<_> = rows.iter().filter(|row| row.dependency == "store redis://192.0.2.20:6379").collect();
+    assert!(rows.len() == 3 && rows.iter().all(|row| row.answer.starts_with("open")), "{rows:?}");
     let stale = |table: &[failures::Failure]| table.iter().any(|row| row.answer.contains("expired up to 3600 s ago"));
     assert!(stale(&table));
     let without = config::parse_text(&minimal("[dns]\nstale_seconds = 0\n")).expect("it loads");

@@ -9,8 +9,8 @@
 
 mod follow;
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
@@ -38,6 +38,8 @@ const LONGEST_DOMAIN: usize = 253;
 const LATE: Duration = Duration::from_secs(3600);
 /// A list may take so much longer than other operations.
 const PATIENCE: u32 = 10;
+/// Campaigns that are told later, at most.
+const UNSAID: usize = 100_000;
 /// Campaigns that a list shows at most.
 const LISTED: usize = 1000;
 
@@ -47,6 +49,8 @@ pub(super) struct Bulk {
     /// Tells what we have filed ourselves.
     own: u64,
     window: Duration,
+    /// Campaigns of which the others have not heard, because Redis was gone.
+    unsaid: Mutex<HashSet<CampaignId>>,
 }
 
 /// What is added to a card.
@@ -67,7 +71,7 @@ impl Bulk {
         let (own, window) = (rand::random(), settings.campaign_window);
         let from = now.checked_sub(window).unwrap_or(SystemTime::UNIX_EPOCH);
         link.spawn(follow::follow(link.weak(), Arc::downgrade(&clusters), own, from));
-        Self { clusters, own, window }
+        Self { clusters, own, window, unsaid: Mutex::default() }
     }
 
     fn find(&self, fingerprint: &Fingerprint, at: SystemTime) -> Option<Member> {
@@ -80,7 +84,19 @@ impl Bulk {
         let member =
             self.clusters.write().unwrap_or_else(PoisonError::into_inner).join(fingerprint, at, &mut changed)?;
         let is_news = changed.iter().any(|change| matches!(change, Change::Digest(..) | Change::Attachment(..)));
-        Some((member.id, is_news))
+        Some((member.id, self.unsaid().remove(&member.id) || is_news))
+    }
+
+    /// The others must hear of it another time.
+    fn keep_in_mind(&self, id: CampaignId) {
+        let mut unsaid = self.unsaid();
+        if unsaid.len() < UNSAID {
+            unsaid.insert(id);
+        }
+    }
+
+    fn unsaid(&self) -> MutexGuard<'_, HashSet<CampaignId>> {
+        self.unsaid.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -151,7 +167,8 @@ impl RedisStore {
             let attachments: Vec<u8> = fingerprint.attachments.iter().flat_map(|hash| hash.to_le_bytes()).collect();
             log = log.arg(self.bulk.own).arg(&fingerprint.digest.octets()[..]).arg(attachments);
         }
-        let answers: Vec<Vec<String>> = self.link.ask(&[card, log]).await?;
+        let answers = self.link.ask::<Vec<String>>(&[card, log]).await;
+        let answers = answers.inspect_err(|_| self.bulk.keep_in_mind(id))?;
         let gone = answers.into_iter().flatten().filter_map(|id| u64::from_str_radix(&id, 16).ok());
         self.forget_cards(gone.map(CampaignId).collect());
         Ok(())

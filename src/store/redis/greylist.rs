@@ -4,7 +4,7 @@
 //! slot of a cluster and with its share of the bound. Within a bucket room is given up as in the other homes.
 //! For operators a list looks through all buckets; nothing is kept for that.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
@@ -29,33 +29,10 @@ const BUCKETS: u64 = 256;
 const LEAST: usize = 16;
 /// A list may take so much longer than other operations.
 const PATIENCE: u32 = 20;
-/// A clock that has gone further since the last event is not believed, for an hour.
-const LEAP: u64 = 6 * 3600;
-const DOUBT: u64 = 3600;
-
-/// Whether the clock is believed.
-#[derive(Default)]
-pub(super) struct Doubt(Mutex<Option<(u64, u64)>>);
-
 /// What a crowd is called, and in which bucket it is.
 struct Crowd {
     bucket: u64,
     name: String,
-}
-
-// === impl Doubt ===
-
-impl Doubt {
-    /// True if the clock has leapt of late.
-    fn about(&self, now: u64) -> bool {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // After a start, too: a machine may not know the time yet.
-        let (seen_at, doubted_until) = state.unwrap_or((now, now.saturating_add(DOUBT)));
-        let has_leapt = now > seen_at.saturating_add(LEAP) || now.saturating_add(DOUBT) < seen_at;
-        let doubted_until = if has_leapt { now.saturating_add(DOUBT) } else { doubted_until };
-        *state = Some((now, doubted_until));
-        now < doubted_until
-    }
 }
 
 // === impl Crowd ===
@@ -70,6 +47,13 @@ impl Crowd {
 }
 
 impl RedisStore {
+    /// Whether the clock has leapt of late.
+    fn is_doubted(&self, now: u64) -> bool {
+        let mut doubt = self.doubt.lock().unwrap_or_else(PoisonError::into_inner);
+        doubt.mind(now);
+        doubt.is_doubted(now)
+    }
+
     fn bucket(&self, number: u64) -> String {
         format!("{}{{g{number:02x}}}", self.link.prefix())
     }
@@ -88,7 +72,7 @@ impl RedisStore {
     }
 
     async fn look(&self, keys: &[TripletKey], at: SystemTime) -> Result<Vec<Option<TripletRecord>>, Failure> {
-        let is_doubted = self.doubt.about(seconds(at));
+        let is_doubted = self.is_doubted(seconds(at));
         let buckets = self.by_bucket(keys.iter());
         let call = |(crowd, positions): &(Crowd, Vec<usize>)| {
             let keys = positions.iter().filter_map(|at| keys.get(*at));
@@ -112,7 +96,7 @@ impl RedisStore {
 
     async fn note(&self, events: &[(TripletKey, TripletEvent)], at: SystemTime) -> Result<u64, Failure> {
         let now = seconds(at);
-        let is_doubted = self.doubt.about(now);
+        let is_doubted = self.is_doubted(now);
         let bound = self.settings.triplets.div_ceil(BUCKETS as usize).max(LEAST);
         let call = |(crowd, positions): &(Crowd, Vec<usize>)| {
             let call = NOTE.at(self.bucket(crowd.bucket)).arg(now).arg(u8::from(is_doubted)).arg(bound);

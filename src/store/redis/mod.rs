@@ -29,6 +29,7 @@ use std::time::Duration;
 pub use connect::check_url;
 pub(super) use metrics::Metrics as LinkMetrics;
 
+use super::doubt::Doubt;
 use super::ledger::{Bounds, Looks};
 use super::metrics::{Metrics, Operation, Outcome};
 use super::{MemoryStore, Settings, Store};
@@ -89,7 +90,7 @@ pub struct RedisStore {
     local: MemoryStore,
     /// Memory was used once.
     is_detoured: AtomicBool,
-    doubt: greylist::Doubt,
+    doubt: Mutex<Doubt>,
     looks: Mutex<Looks>,
 }
 
@@ -130,7 +131,8 @@ impl RedisStore {
         let bulk = Bulk::new(settings, &link, clock.now());
         let local = MemoryStore::new(settings, clock.clone(), metrics.clone());
         let (bounds, looks) = (Bounds::from(settings), Mutex::new(Looks::new(seconds(clock.now()))));
-        let (settings, deadline, doubt) = (settings.clone(), redis.deadline, greylist::Doubt::default());
+        let (settings, deadline, doubt) =
+            (settings.clone(), redis.deadline, Mutex::new(Doubt::new(seconds(clock.now()))));
         let is_detoured = AtomicBool::new(false);
         Ok(Self { settings, bounds, deadline, clock, metrics, link, bulk, local, is_detoured, doubt, looks })
     }

@@ -43,7 +43,7 @@ impl Cluster {
         create.args(["--cluster", "create"]).args(addresses).args(["--cluster-replicas", "1", "--cluster-yes"]);
         let made = create.output().expect("redis-cli is there");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         while !cluster.is_well(0..6) || cluster.masters().len() != 3 || !cluster.is_replicated() {
             assert!(began.elapsed() < MADE, "the cluster does not come up");
             std::thread::sleep(Duration::from_millis(50));

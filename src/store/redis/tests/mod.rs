@@ -2,6 +2,7 @@
 
 pub(in crate::store) mod cluster;
 mod failures;
+mod places;
 pub(in crate::store) mod server;
 
 use std::time::Duration;

@@ -4,9 +4,10 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 /// A server takes no longer to start.
 const START: Duration = Duration::from_secs(20);
@@ -32,9 +33,19 @@ pub(in crate::store) fn is_here() -> bool {
 }
 
 impl RedisServer {
+    /// A sentinel, with its configuration.
+    pub(in crate::store) fn sentinel(configuration: &str) -> Self {
+        let directory = TempDir::new().expect("a temporary directory");
+        std::fs::write(directory.path().join("sentinel.conf"), configuration).expect("a file");
+        Self::over(directory, &["sentinel.conf", "--sentinel"])
+    }
+
     /// A new one, with more options.
     pub(in crate::store) fn start(options: &[&str]) -> Self {
-        let directory = TempDir::new().expect("a temporary directory");
+        Self::over(TempDir::new().expect("a temporary directory"), options)
+    }
+
+    fn over(directory: TempDir, options: &[&str]) -> Self {
         let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
         let child = run(&directory, &options);
         let server = Self { directory, options, child };
@@ -100,8 +111,14 @@ impl Drop for RedisServer {
 
 fn run(directory: &TempDir, options: &[String]) -> Child {
     let mut command = Command::new("redis-server");
-    command.current_dir(directory.path()).args(["--port", "0", "--unixsocket", "redis.sock", "--save", ""]);
-    command.args(["--appendonly", "no"]).args(options);
+    command.current_dir(directory.path());
+    // A file comes first, and of options the last counts.
+    let (file, options) = options.split_at(options.iter().take_while(|option| !option.starts_with("--")).count());
+    command.args(file).args(["--port", "0", "--unixsocket", "redis.sock"]);
+    if file.is_empty() {
+        command.args(["--save", "", "--appendonly", "no"]);
+    }
+    command.args(options);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().expect("redis-server starts")
 }
