@@ -112,13 +112,11 @@ impl Drop for RedisServer {
 fn run(directory: &TempDir, options: &[String]) -> Child {
     let mut command = Command::new("redis-server");
     command.current_dir(directory.path());
-    // A file comes first, and of options the last counts.
-    let (file, options) = options.split_at(options.iter().take_while(|option| !option.starts_with("--")).count());
-    command.args(file).args(["--port", "0", "--unixsocket", "redis.sock"]);
-    if file.is_empty() {
-        command.args(["--save", "", "--appendonly", "no"]);
+    // The file of a sentinel comes first, and says its port; options would count for more.
+    if !options.iter().any(|option| option == "--sentinel") {
+        command.args(["--port", "0", "--save", "", "--appendonly", "no"]);
     }
-    command.args(options);
+    command.args(options).args(["--unixsocket", "redis.sock"]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().expect("redis-server starts")
 }
