@@ -62,7 +62,15 @@ class Fleet:
     """A sink, a Redis, and two Gateposts that share it."""
 
     def __enter__(self):
-        self.places = [Directory() for _ in range(3)]
+        self.places, self.gates, self.admins = [Directory() for _ in range(3)], [], []
+        self.sink, self.names = Sink().start(), Names()
+        try:
+            return self.begin()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def begin(self):
         shared, *own = [place.__enter__() for place in self.places]
         self.redis = Redis(shared)
         self.redis.start()
@@ -72,8 +80,6 @@ class Fleet:
         (rules / "greylist.toml").write_text(f"delay_seconds = {DELAY}\n")
         for name in ("weights.toml", "lists.toml"):
             (rules / name).write_text("")
-        self.sink, self.names = Sink().start(), Names()
-        self.gates, self.admins = [], []
         for directory in own:
             listen, admin = free_port(), free_port()
             config = settings(
@@ -88,7 +94,8 @@ class Fleet:
     def __exit__(self, *_):
         for gate in self.gates:
             gate.kill() if gate.running() else None
-        self.redis.kill()
+        if hasattr(self, "redis"):
+            self.redis.kill()
         self.sink.stop()
         self.names.stop()
         for place in self.places:
