@@ -115,8 +115,8 @@ async fn records_of_every_type_come_as_they_are() {
     assert_eq!(&*dns.a("alias.example").await.expect("CNAME followed").records, [v4]);
     let v6: Ipv6Addr = "2001:db8::1".parse().expect("address");
     assert_eq!(&*dns.aaaa("mail.example").await.expect("AAAA").records, [v6]);
-    assert_eq!(&*dns.ptr(IpAddr::V4(v4)).await.expect("PTR").records, ["mail.example".into()]);
-    assert_eq!(&*dns.txt("mail.example").await.expect("TXT").records, ["v=spf1 -all".into()]);
+    assert_eq!(&*dns.ptr(IpAddr::V4(v4)).await.expect("PTR").records, [std::sync::Arc::<str>::from("mail.example")]);
+    assert_eq!(&*dns.txt("mail.example").await.expect("TXT").records, [std::sync::Arc::<str>::from("v=spf1 -all")]);
     assert_eq!(&*dns.mx("example").await.expect("MX").records, [(10, "mail.example".into())]);
     assert_eq!(&*dns.mx("deaf.example").await.expect("null MX").records, [(0, "".into())]);
 

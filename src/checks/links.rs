@@ -49,7 +49,7 @@ mod tests {
             let len = octets.len() as u64;
             let message = Arc::new(Message::new(octets, len));
             let facts = MessageFacts::new(Arc::new(mail), Vec::new(), message, None);
-            assert_eq!(links(&facts).await.hosts, ["evil.example".into()]);
+            assert_eq!(links(&facts).await.hosts, [Arc::<str>::from("evil.example")]);
             assert!(facts.links.get().is_some());
         }
     }

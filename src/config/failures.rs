@@ -6,6 +6,7 @@ use crate::backend::settings::{Address, TlsMode};
 use crate::reports::Via;
 use crate::session::refusal;
 use crate::smtp::Reply;
+use crate::store::RedisSettings;
 
 /// One thing that we depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -224,6 +225,26 @@ fn spool(loaded: &Loaded, rows: &mut Vec<Failure>) {
     ));
 }
 
+fn redis(redis: &RedisSettings, rows: &mut Vec<Failure>) {
+    let store = format!("store {}", redis.urls.join(", "));
+    rows.push(row(
+        store.clone(),
+        "not there at start",
+        "open: the start waits 1.5 s at most; memory takes its place until Redis comes, without a restart",
+    ));
+    rows.push(row(
+        store.clone(),
+        format!("an operation fails, or has no answer within {} ms", redis.deadline.as_millis()),
+        "open: local memory does it; gatepost_store_redis_failures_total, gatepost_store_redis_fallbacks_total",
+    ));
+    rows.push(row(
+        store,
+        "gone, slow three times in a row, read-only, out of memory, loading, cannot save, cluster down, access denied",
+        "open: nobody waits, local memory does everything; tried again every 2 s at most and used again by itself; \
+         gatepost_store_redis_up",
+    ));
+}
+
 fn store(loaded: &Loaded, rows: &mut Vec<Failure>) {
     let limits = loaded.config.rules.rates.0.rate.len();
     if limits > 0 && loaded.config.checks.enabled {
@@ -232,6 +253,9 @@ fn store(loaded: &Loaded, rows: &mut Vec<Failure>) {
             format!("a restart, or more than {} buckets", loaded.config.store.buckets),
             "open: who was over one of the limits begins anew, the fullest buckets first",
         ));
+    }
+    if let Some(settings) = &loaded.config.store.redis {
+        return redis(settings, rows);
     }
     let Some(path) = &loaded.config.store.path else {
         rows.push(row("memory (no store.path)", "a restart", "what was remembered is gone; mail is not affected"));

@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(begun.elapsed(), Duration::from_secs(3));
         let txt = dns.txt("mail.example").await.expect("known");
         assert_eq!((txt.records.len(), txt.exists), (0, true));
-        assert_eq!(&*dns.ptr([192, 0, 2, 1].into()).await.expect("known").records, ["mail.example".into()]);
+        assert_eq!(&*dns.ptr([192, 0, 2, 1].into()).await.expect("known").records, [Arc::<str>::from("mail.example")]);
         assert_eq!(&*dns.mx("example").await.expect("known").records, [(10, "mail.example".into())]);
         assert_eq!(&*dns.a("9.2.0.192.list.example").await.expect("listed").records, [Ipv4Addr::new(127, 0, 0, 2)]);
         assert_eq!(dns.a("broken.example").await, Err(LookupError::ServerFailure));

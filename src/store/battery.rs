@@ -1,4 +1,4 @@
-//! What every home of the store must do; both pass the same battery.
+//! What every home of the store must do; all pass the same battery.
 
 mod campaigns;
 mod greylist;
@@ -109,37 +109,67 @@ pub(super) async fn hops(store: &dyn Store) -> Vec<HopRecord> {
 
 /// One kind of home, as the battery opens it.
 trait Home {
-    fn open_counting(settings: &Settings, clock: Arc<dyn Clock>, metrics: Metrics)
-    -> (Arc<dyn Store>, Option<TempDir>);
+    /// Its bounds hold for parts of it, and so for the whole only about.
+    const IS_DIVIDED: bool = false;
 
-    fn open(settings: &Settings, clock: Arc<dyn Clock>) -> (Arc<dyn Store>, Option<TempDir>) {
+    /// False, with a word, if it cannot be had here.
+    fn is_here() -> bool {
+        true
+    }
+
+    fn open_counting(settings: &Settings, clock: Arc<dyn Clock>, metrics: Metrics) -> (Arc<dyn Store>, Ground);
+
+    fn open(settings: &Settings, clock: Arc<dyn Clock>) -> (Arc<dyn Store>, Ground) {
         Self::open_counting(settings, clock, metrics())
     }
 }
 
+/// What a home stands on, and what is gone after a test.
+type Ground = Option<Box<dyn std::any::Any>>;
+
 struct Memory;
 struct Embedded;
+struct Redis;
+struct RedisCluster;
 
 impl Home for Memory {
-    fn open_counting(
-        settings: &Settings,
-        clock: Arc<dyn Clock>,
-        metrics: Metrics,
-    ) -> (Arc<dyn Store>, Option<TempDir>) {
+    fn open_counting(settings: &Settings, clock: Arc<dyn Clock>, metrics: Metrics) -> (Arc<dyn Store>, Ground) {
         (Arc::new(MemoryStore::new(settings, clock, metrics)), None)
     }
 }
 
 impl Home for Embedded {
-    fn open_counting(
-        settings: &Settings,
-        clock: Arc<dyn Clock>,
-        metrics: Metrics,
-    ) -> (Arc<dyn Store>, Option<TempDir>) {
+    fn open_counting(settings: &Settings, clock: Arc<dyn Clock>, metrics: Metrics) -> (Arc<dyn Store>, Ground) {
         let directory = TempDir::new().expect("a temporary directory");
         let path = directory.path().join("store.redb");
         let store = EmbeddedStore::open(&path, settings, clock, metrics).expect("a new file");
-        (Arc::new(store), Some(directory))
+        (Arc::new(store), Some(Box::new(directory)))
+    }
+}
+
+impl Home for Redis {
+    const IS_DIVIDED: bool = true;
+
+    fn is_here() -> bool {
+        redis::tests::server::is_here()
+    }
+
+    fn open_counting(settings: &Settings, clock: Arc<dyn Clock>, metrics: Metrics) -> (Arc<dyn Store>, Ground) {
+        let (store, ground) = redis::tests::open(settings, clock, metrics);
+        (Arc::new(store), Some(ground))
+    }
+}
+
+impl Home for RedisCluster {
+    const IS_DIVIDED: bool = true;
+
+    fn is_here() -> bool {
+        redis::tests::server::is_here()
+    }
+
+    fn open_counting(settings: &Settings, clock: Arc<dyn Clock>, metrics: Metrics) -> (Arc<dyn Store>, Ground) {
+        let (store, ground) = redis::tests::cluster::open(settings, clock, metrics);
+        (Arc::new(store), Some(ground))
     }
 }
 
@@ -418,7 +448,9 @@ macro_rules! battery {
             $(
                 #[tokio::test]
                 async fn $test() {
-                    super::$test::<super::$home>().await;
+                    if <super::$home as super::Home>::is_here() {
+                        super::$test::<super::$home>().await;
+                    }
                 }
             )*
         }
@@ -426,7 +458,7 @@ macro_rules! battery {
     ($($home:ident in $module:ident),* => $tests:tt) => { battery! { $($home in $module: $tests);* } };
 }
 
-battery! { Memory in memory, Embedded in embedded => [
+battery! { Memory in memory, Embedded in embedded, Redis in redis_server, RedisCluster in redis_cluster => [
     counts_hops,
     noise_displaces_noise,
     forgets_what_is_old,

@@ -35,7 +35,7 @@ const LEAP: u64 = 6 * 3600;
 /// For so long.
 const DOUBT: u64 = 3600;
 /// Octets of the longest key: a domain and a network.
-const LONGEST_KEY: usize = LONGEST_NAME + 1 + 64;
+pub(super) const LONGEST_KEY: usize = LONGEST_NAME + 1 + 64;
 /// Steps of [`Rank`] in which evidence doubles.
 const DOUBLING: f64 = 4096.0;
 
@@ -421,7 +421,7 @@ impl Shelf {
 
 /// Who is counted together when room is short: of networks an IPv4 /16 and an IPv6 /32 (which a provider has), of
 /// domains and their pairs the domain.
-fn neighbourhood(key: &str) -> (&str, u32) {
+pub(super) fn neighbourhood(key: &str) -> (&str, u32) {
     let name = key.split(' ').next().unwrap_or(key);
     let address = name.split_once('/').and_then(|(address, _)| address.parse::<IpAddr>().ok());
     match address {

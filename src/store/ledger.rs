@@ -17,9 +17,9 @@ use super::{DmarcBatch, DmarcObservation, HopRecord, REPORTS_KEPT_AT_LEAST, Sett
 /// One part in this many of all rows is a domain's share of a day, and of that a source's.
 const SHARE: usize = 10;
 /// A report shorter than this gives nothing away.
-const SHORT: usize = 16;
+pub(super) const SHORT: usize = 16;
 /// When hops are too many, one in this many goes, so that the search is worth it.
-const HOPS_FREED: usize = 16;
+pub(super) const HOPS_FREED: usize = 16;
 /// Nobody waits for a report about longer ago.
 const REPORT_DAYS: u64 = 14;
 /// Between two looks for what has grown old.
@@ -27,9 +27,9 @@ const EXPIRY_INTERVAL: u64 = 3600;
 /// A clock that has gone further since the last look must say so twice.
 const LEAP: u64 = 6 * 3600;
 /// Hops that one step of forgetting looks at, so that nobody waits for more than one step.
-const SWEPT_AT_ONCE: usize = 512;
+pub(super) const SWEPT_AT_ONCE: usize = 512;
 /// Octets of a row that counts as one; a longer one counts as several. So the bound on rows is one on octets.
-const ROW_OCTETS: usize = 512;
+pub(super) const ROW_OCTETS: usize = 512;
 
 /// A hop and its name.
 pub(super) type NamedHop = (Arc<str>, Arc<Hop>);
@@ -106,10 +106,8 @@ pub(super) struct Ledger {
     next_id: u64,
     /// The day on which nobody had rows to give away any more.
     saturated: Option<u64>,
-    /// When it was last looked for what has grown old.
-    looked_at: u64,
-    /// The clock had leapt then.
-    is_doubted: bool,
+    /// When it is looked for what has grown old.
+    looks: Looks,
     /// What is old at this time is being forgotten, step by step.
     sweeping: Option<u64>,
     lost: Vec<Lost>,
@@ -117,9 +115,17 @@ pub(super) struct Ledger {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    hops: usize,
-    rows: usize,
-    retention: Duration,
+    pub(super) hops: usize,
+    pub(super) rows: usize,
+    pub(super) retention: Duration,
+}
+
+/// When it is time to look for what has grown old, by a clock that can be believed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Looks {
+    looked_at: u64,
+    /// The clock had leapt then.
+    is_doubted: bool,
 }
 
 /// A report and how many rows it counts as.
@@ -131,6 +137,10 @@ struct Known {
 // === impl Kept ===
 
 impl Kept {
+    pub(super) fn new(id: u64, report: Report, rows: Vec<(RowKey, u64)>) -> Self {
+        Self { id, report, rows }
+    }
+
     pub(super) fn read<M: Readable>(medium: &M, id: u64) -> Result<Option<Self>, M::Error> {
         let Some(report) = medium.report(id)? else { return Ok(None) };
         Ok(Some(Self { id, report, rows: medium.rows(id)? }))
@@ -166,15 +176,19 @@ impl Bounds {
 
     /// So has one about a day that is yet to come: a clock had gone wrong.
     fn report_has_expired(&self, report: &Report, now: u64) -> bool {
-        let kept = self.retention.as_secs().clamp(REPORTS_KEPT_AT_LEAST.as_secs(), REPORT_DAYS * DAY);
-        report.end().saturating_add(kept) < now || report.day > now / DAY + 1
+        report.end().saturating_add(self.reports_kept()) < now || report.day > now / DAY + 1
     }
 
-    fn rows_of_domain(&self) -> usize {
+    /// Seconds after the end of its day for which a report is kept.
+    pub(super) fn reports_kept(&self) -> u64 {
+        self.retention.as_secs().clamp(REPORTS_KEPT_AT_LEAST.as_secs(), REPORT_DAYS * DAY)
+    }
+
+    pub(super) fn rows_of_domain(&self) -> usize {
         (self.rows / SHARE).max(1)
     }
 
-    fn rows_of_source(&self) -> usize {
+    pub(super) fn rows_of_source(&self) -> usize {
         (self.rows_of_domain() / SHARE).max(1)
     }
 
@@ -196,6 +210,26 @@ impl Bounds {
     }
 }
 
+// === impl Looks ===
+
+impl Looks {
+    pub(super) fn new(now: u64) -> Self {
+        Self { looked_at: now, is_doubted: false }
+    }
+
+    /// True once an interval has passed by a clock that can be believed.
+    pub(super) fn are_due(&mut self, now: u64) -> bool {
+        let went_back = now < self.looked_at;
+        if !went_back && now < self.looked_at.saturating_add(EXPIRY_INTERVAL) {
+            return false;
+        }
+        let has_leapt = now > self.looked_at.saturating_add(LEAP);
+        self.is_doubted = has_leapt && !self.is_doubted;
+        self.looked_at = now;
+        !went_back && !self.is_doubted
+    }
+}
+
 // === impl Ledger ===
 
 impl Ledger {
@@ -209,8 +243,7 @@ impl Ledger {
             // Ids of a run differ from those of the one before, whatever has been forgotten.
             next_id: now << 20,
             saturated: None,
-            looked_at: now,
-            is_doubted: false,
+            looks: Looks::new(now),
             sweeping: None,
             lost: Vec::new(),
         };
@@ -328,7 +361,7 @@ impl Ledger {
 
     /// Forgets what has grown old, from time to time, a little at a time.
     pub(super) fn expire<M: Medium>(&mut self, medium: &mut M, now: u64) -> Result<(), M::Error> {
-        if self.sweeping.is_none() && self.is_time_to_look(now) {
+        if self.sweeping.is_none() && self.looks.are_due(now) {
             self.sweeping = Some(now);
         }
         let Some(at) = self.sweeping else { return Ok(()) };
@@ -342,18 +375,6 @@ impl Ledger {
             self.sweeping = None;
         }
         unseen.iter().try_for_each(|name| medium.drop_hop(name))
-    }
-
-    /// True once an interval has passed by a clock that can be believed.
-    fn is_time_to_look(&mut self, now: u64) -> bool {
-        let went_back = now < self.looked_at;
-        if !went_back && now < self.looked_at.saturating_add(EXPIRY_INTERVAL) {
-            return false;
-        }
-        let has_leapt = now > self.looked_at.saturating_add(LEAP);
-        self.is_doubted = has_leapt && !self.is_doubted;
-        self.looked_at = now;
-        !went_back && !self.is_doubted
     }
 
     fn lose<M: Medium>(&mut self, medium: &mut M, id: u64, why: Loss) -> Result<(), M::Error> {
@@ -445,7 +466,7 @@ impl Ledger {
 }
 
 /// How many rows a report counts as beside its own: those with a long record some.
-fn surplus(report: &Report) -> usize {
+pub(super) fn surplus(report: &Report) -> usize {
     (report.encode().len() / ROW_OCTETS).saturating_sub(1)
 }
 

@@ -110,6 +110,8 @@ pub struct Metrics {
     /// Held while the counters of what was forgotten catch up with their totals.
     catching_up: Arc<Mutex<()>>,
     complaints: Arc<Mutex<Complaints>>,
+    /// Of the way to Redis.
+    pub(super) redis: super::redis::LinkMetrics,
 }
 
 /// So that a full disk fills no log.
@@ -204,6 +206,7 @@ impl Metrics {
                 .map(|kind| LOSSES.map(|reason| forgotten.with_label_values(&[kind, reason]))),
             catching_up: Arc::default(),
             complaints: Arc::default(),
+            redis: super::redis::LinkMetrics::register(registry)?,
         })
     }
 
@@ -217,6 +220,11 @@ impl Metrics {
         let shown = [count.waiting, count.confirmed].map(|number| i64::try_from(number).unwrap_or(i64::MAX));
         self.triplets.iter().zip(shown).for_each(|(gauge, number)| gauge.set(number));
         self.displaced.inc_by(count.displaced);
+    }
+
+    /// Counts triplets that were forgotten early.
+    pub(super) fn displace(&self, number: u64) {
+        self.displaced.inc_by(number);
     }
 
     /// Shows how many buckets there are.
@@ -242,6 +250,11 @@ impl Metrics {
         for (counter, total) in self.forgotten.as_flattened().iter().zip(totals.as_flattened()) {
             counter.inc_by(total.saturating_sub(counter.get()));
         }
+    }
+
+    /// Counts reputations that were forgotten early.
+    pub(super) fn displace_reputations(&self, number: u64) {
+        self.displaced_reputations.inc_by(number);
     }
 
     /// Counts and logs reports that nobody will ever get.

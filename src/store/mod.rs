@@ -15,6 +15,7 @@ pub mod memory;
 mod metrics;
 mod rates;
 mod record;
+pub mod redis;
 mod reputation;
 mod triplets;
 mod upkeep;
@@ -33,6 +34,7 @@ pub use memory::MemoryStore;
 pub use metrics::Metrics;
 pub use rates::{Allowance, RateKey, Rates, Taken, Taking};
 pub use record::AUTHOR_DOMAINS;
+pub use redis::{RedisSettings, RedisStore};
 pub use reputation::{Fading, ReputationRecord, Reputations, Reputed};
 
 pub use upkeep::{Compacted, Info, TableInfo, Upkeep};
@@ -59,6 +61,8 @@ const IN_USE_PAUSE: Duration = Duration::from_millis(100);
 pub struct Settings {
     /// The file; `None`: memory alone, until the process ends.
     pub path: Option<PathBuf>,
+    /// Redis instead of a file.
+    pub redis: Option<RedisSettings>,
     /// Hops; beyond that those that forward least are forgotten.
     pub hops: usize,
     /// Distinct rows of DMARC reports, over all domains and days; beyond that they are left out.
@@ -270,6 +274,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             path: None,
+            redis: None,
             hops: 50_000,
             report_rows: 100_000,
             triplets: 500_000,
@@ -283,7 +288,8 @@ impl Default for Settings {
     }
 }
 
-/// The store of these settings; blocks for a moment, for some seconds if another process has the file. A file
+/// The store of these settings; blocks for a moment, for some seconds if another process has the file, or for two
+/// if Redis is not there, which may come later. A file
 /// that cannot be opened is a warning, and memory takes its place: mail matters more than what we know of it.
 pub fn open(settings: &Settings, clock: Arc<dyn Clock>, metrics: Metrics) -> Arc<dyn Store> {
     open_between(settings, clock, metrics, &mut || std::thread::sleep(IN_USE_PAUSE))
@@ -297,6 +303,18 @@ fn open_between(
     pause: &mut dyn FnMut(),
 ) -> Arc<dyn Store> {
     metrics.durable.set(0);
+    if let Some(redis) = &settings.redis {
+        match RedisStore::open(redis, settings, clock.clone(), metrics.clone()) {
+            Ok(store) => {
+                metrics.durable.set(1);
+                return Arc::new(store);
+            }
+            Err(why) => {
+                tracing::warn!(%why, "no store: what is remembered is lost at the next restart");
+                return Arc::new(MemoryStore::new(settings, clock, metrics));
+            }
+        }
+    }
     let Some(path) = &settings.path else { return Arc::new(MemoryStore::new(settings, clock, metrics)) };
     let mut tries = 1;
     let why = loop {

@@ -86,9 +86,15 @@ impl RateKey {
 impl Allowance {
     /// How long the bucket takes to get so many units, in microseconds; rounded up, so that rounding gives nothing
     /// away.
-    fn cost(&self, units: u32) -> u64 {
+    pub(super) fn cost(&self, units: u32) -> u64 {
         let cost = (u128::from(units) * u128::from(self.span())).div_ceil(u128::from(self.units.max(1)));
         u64::try_from(cost).unwrap_or(u64::MAX)
+    }
+
+    /// Units that a bucket has which lacks so many microseconds.
+    pub(super) fn left(&self, lacks: u64) -> u32 {
+        let left = u128::from(self.span().saturating_sub(lacks)) * u128::from(self.units) / u128::from(self.span());
+        u32::try_from(left).unwrap_or(u32::MAX)
     }
 
     /// How long an empty bucket takes to be full, in microseconds.
@@ -119,10 +125,8 @@ impl Bucket {
             (_, false) if *into_debt => wanted.min(span.saturating_mul(2)),
             (_, false) => lacks,
         };
-        let left = u128::from(span.saturating_sub(lacks)) * u128::from(allowance.units) / u128::from(span);
         let wait = Duration::from_micros(wanted.saturating_sub(span));
-        let left = u32::try_from(left).unwrap_or(u32::MAX);
-        (Self(now.saturating_add(lacks)), Taken { is_within, wait, left })
+        (Self(now.saturating_add(lacks)), Taken { is_within, wait, left: allowance.left(lacks) })
     }
 }
 

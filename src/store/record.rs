@@ -19,7 +19,7 @@ pub const AUTHOR_DOMAINS: usize = 64;
 /// Octets of the longest name that is kept; no domain name is longer.
 pub(super) const LONGEST_NAME: usize = 255;
 /// Octets of the largest row, and of the largest policy record: what is in them strangers have written.
-const LARGEST: usize = 4096;
+pub(super) const LARGEST: usize = 4096;
 /// Seconds of a day.
 pub(super) const DAY: u64 = 86_400;
 
@@ -35,7 +35,7 @@ const RESULTS: [AuthResult; 8] = [
 ];
 const POLICIES: [DmarcPolicy; 3] = [DmarcPolicy::None, DmarcPolicy::Quarantine, DmarcPolicy::Reject];
 /// Addresses of one report that are kept as settled; nobody is written to at more.
-const MOST_SETTLED: usize = 16;
+pub(super) const MOST_SETTLED: usize = 16;
 
 /// One hop.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

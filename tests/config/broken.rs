@@ -37,6 +37,39 @@ fn each_mistake_is_named_with_its_place_and_remedy() {
             "[protocol]\nnewlines = true\n",
             "11:12: error: protocol.newlines: must be one of `normalize`, `reject`, not a boolean",
         ),
+        (
+            "[store]\npath = \"a.redb\"\n[store.redis]\nurls = [\"redis://192.0.2.1\"]\n",
+            "11:8: error: store.path: there is a [store.redis] too: what is remembered has one home",
+        ),
+        ("[store.redis]\nurls = []\n", "11:8: error: store.redis.urls: needs an address at least"),
+        (
+            "[store.redis]\nurls = [\"localhost:6379\"]\n",
+            "11:9: error: store.redis.urls[0]: `localhost:6379` is no address of Redis, such as redis://",
+        ),
+        (
+            "[store.redis]\nurls = [\"redis://:secret@192.0.2.1\"]\n",
+            "11:9: error: store.redis.urls[0]: must not hold a name or password: write username and password_file",
+        ),
+        (
+            "[store.redis]\nurls = [\"redis://192.0.2.1\"]\nmode = \"sentinel\"\n",
+            "12:8: error: store.redis.mode: needs master_name",
+        ),
+        (
+            "[store.redis]\nurls = [\"redis://192.0.2.1\"]\nmaster_name = \"m\"\n",
+            "12:15: warning: store.redis.master_name: has no effect without mode = \"sentinel\"",
+        ),
+        (
+            "[store.redis]\nurls = [\"redis://192.0.2.1\"]\nusername = \"m\"\n",
+            "12:12: error: store.redis.username: needs password_file",
+        ),
+        (
+            "[store.redis]\nurls = [\"redis://192.0.2.1\"]\nprefix = \"{a}\"\n",
+            "12:10: error: store.redis.prefix: must be 1 to 64 printable characters without braces",
+        ),
+        (
+            "[store.redis]\nurls = [\"redis://192.0.2.1\"]\ntls_ca = \"ca.pem\"\n",
+            "12:10: warning: store.redis.tls_ca: has no effect without TLS",
+        ),
         ("[dns]\nservers = [\"resolver\"]\n", "11:12: error: dns.servers[0]: `resolver` is no address"),
         (
             "[[dns.zone]]\nname = \"bl.example\"\nfile = \"a\"\nformat = \"ip4sett\"\n",

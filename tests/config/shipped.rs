@@ -19,6 +19,8 @@ fn documented(text: &str) -> Vec<(String, bool, toml::Value)> {
         // A table that may be left out stands there as an example.
         if let Some(header) = line.strip_prefix("# [[").and_then(|line| line.split("]]").next()) {
             (table, example) = (format!("{header}[]."), true);
+        } else if let Some(header) = line.strip_prefix("# [").and_then(|line| line.split(']').next()) {
+            (table, example) = (format!("{header}."), true);
         } else if line.starts_with('[') {
             example = false;
         }
@@ -80,7 +82,7 @@ fn every_documented_default_is_the_default() {
         mentioned.insert(key);
     }
     let keys = catalogue.keys().filter(|key| !key.ends_with(".certificate") && !key.ends_with(".tls.key"));
-    let leaves = keys.filter(|key| !["listen", "backend.member", "dns.zone"].contains(&key.as_str()));
+    let leaves = keys.filter(|key| !["listen", "backend.member", "dns.zone", "store.redis"].contains(&key.as_str()));
     for key in leaves {
         assert!(mentioned.contains(key), "{key} is not documented in config/gatepost.toml");
     }
@@ -145,6 +147,11 @@ fn the_failure_table_names_every_dependency() {
     ] {
         assert!(table.iter().any(|row| row.dependency.starts_with(dependency)), "{dependency}");
     }
+    let shared =
+        config::parse_text(&minimal("[store.redis]\nurls = [\"redis://192.0.2.20:6379\"]\n")).expect("it loads");
+    let rows = failures::table(&shared);
+    let rows: Vec<_> = rows.iter().filter(|row| row.dependency == "store redis://192.0.2.20:6379").collect();
+    assert!(rows.len() == 3 && rows.iter().all(|row| row.answer.starts_with("open")), "{rows:?}");
     let stale = |table: &[failures::Failure]| table.iter().any(|row| row.answer.contains("expired up to 3600 s ago"));
     assert!(stale(&table));
     let without = config::parse_text(&minimal("[dns]\nstale_seconds = 0\n")).expect("it loads");

@@ -13,8 +13,9 @@ fn everything() -> String {
     let lines = text.lines().map(|line| {
         let pair = line.trim_start_matches("# ");
         let key = pair.split(" = ").next().unwrap_or_default();
-        let is_pair = pair.contains(" = ") && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-        let is_table = line.starts_with("# [[");
+        // Of two homes of the store one can be had.
+        let is_pair = pair.contains(" = ") && key != "path" && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        let is_table = line.starts_with("# [");
         if is_table || is_pair && toml::from_str::<toml::Table>(pair).is_ok() { pair } else { line }
     });
     lines.collect::<Vec<_>>().join("\n") + "\n"

@@ -177,5 +177,5 @@ async fn it_remembers_what_others_found_out_and_computes_nothing() {
         hops.iter().map(|hop| (&*hop.hop, hop.counts)).collect::<Vec<_>>(),
         [("forwarder.example", [1, 0, 0, 0])]
     );
-    assert_eq!(hops[0].author_domains, ["author.example".into()]);
+    assert_eq!(hops[0].author_domains, [std::sync::Arc::<str>::from("author.example")]);
 }

@@ -5,6 +5,7 @@
 
 mod backend;
 mod network;
+mod redis;
 mod reports;
 mod session;
 mod zones;
@@ -82,7 +83,7 @@ fn spool(raw: &raw::File, message_size: ByteSize, files: &Files, report: &mut Re
     spool
 }
 
-fn store(written: &raw::Store, files: &Files, report: &mut Report<'_>) -> store::Settings {
+fn store(written: &raw::Store, files: &mut Files, report: &mut Report<'_>) -> store::Settings {
     let path = written.path.as_deref().map(|path| files.resolve(path));
     // A warning: mail goes on without a store, so it must begin without one too.
     if let Some(directory) = path.as_deref().and_then(Path::parent).filter(|_| files.are_read())
@@ -93,6 +94,7 @@ fn store(written: &raw::Store, files: &Files, report: &mut Report<'_>) -> store:
     }
     store::Settings {
         path,
+        redis: redis::settings(written, files, report),
         hops: count(written.hops),
         report_rows: count(written.report_rows),
         triplets: count(written.triplets),

@@ -15,8 +15,8 @@ pub(super) fn settings(file: &raw::File, files: &Files, report: &mut Report<'_>)
     if !written.enabled {
         return None;
     }
-    if file.store.path.is_none() {
-        report.warning("reports.enabled", "a restart forgets what was collected: set store.path");
+    if file.store.path.is_none() && file.store.redis.is_none() {
+        report.warning("reports.enabled", "a restart forgets what was collected: set store.path or store.redis");
     }
     let org_name = written.org_name.as_ref().unwrap_or(&file.hostname);
     let fits = |c: char| (c.is_ascii_graphic() || c == ' ') && !matches!(c, '"' | '\\');

@@ -292,6 +292,8 @@ section! {
     pub struct Store {
         /// The file; made if it is not there, for one proxy alone. Default: memory, until the next restart.
         path: Option<String> = None,
+        /// Redis or Valkey instead of a file, for several proxies that act as one.
+        redis: Option<Redis> = None,
         /// Hops that are remembered; beyond that those that forward least are forgotten.
         #[schemars(range(min = 16, max = 10_000_000))]
         hops: u64 = 50_000,
@@ -324,6 +326,45 @@ section! {
         #[schemars(range(min = 1, max = 3650))]
         retention_days: u64 = 90,
     }
+}
+
+section! {
+    /// Redis or Valkey: proxies with the same one and the same prefix act as one.
+    #[schemars(extend("required" = ["urls"]))]
+    pub struct Redis {
+        /// Addresses: `redis://host:6379`, `rediss://host:6380` (TLS), either with `/number` of a database, or
+        /// `unix:///path`. Of the server (others take its place), of sentinels, or of some nodes of a cluster.
+        urls: Vec<String> = Vec::new(),
+        /// What is at the addresses.
+        mode: RedisMode = RedisMode::Standalone,
+        /// With sentinels: the name of the master.
+        master_name: Option<String> = None,
+        /// Who we are to it (ACL). Default: the user `default`.
+        username: Option<String> = None,
+        /// File of which the first line is the password.
+        password_file: Option<String> = None,
+        /// The same for sentinels that want one.
+        sentinel_password_file: Option<String> = None,
+        /// PEM file of roots to trust instead of the system's.
+        tls_ca: Option<String> = None,
+        /// The beginning of every key.
+        prefix: String = "gatepost:".to_owned(),
+        /// How long an operation may take; then local memory does it.
+        #[schemars(range(min = 5, max = 10_000))]
+        deadline_ms: u64 = 200,
+    }
+}
+
+/// What is at the addresses of Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RedisMode {
+    /// A server.
+    Standalone,
+    /// Sentinels, which know the master.
+    Sentinel,
+    /// Nodes of a cluster.
+    Cluster,
 }
 
 section! {

@@ -49,7 +49,10 @@ async fn names_of_local_zones_are_answered_here_and_all_others_elsewhere() {
         let expected: Vec<Ipv4Addr> = addresses.into_iter().map(Ipv4Addr::from).collect();
         assert_eq!((&*answer.records, answer.exists), (&*expected, exists), "{name}");
     }
-    assert_eq!(&*dns.txt("1.2.0.192.bl.example").await.expect("listed").records, ["192.0.2.1 sent spam".into()]);
+    assert_eq!(
+        &*dns.txt("1.2.0.192.bl.example").await.expect("listed").records,
+        [std::sync::Arc::<str>::from("192.0.2.1 sent spam")]
+    );
     assert_eq!(&*dns.mx("lan.example").await.expect("local").records, [(5, "www.lan.example".into())]);
     assert_eq!(&*dns.mx("elsewhere.example").await.expect("there").records, [(10, "mx.elsewhere.example".into())]);
     assert!(dns.aaaa("www.lan.example").await.expect("local").records.is_empty());

@@ -197,7 +197,8 @@ impl Clusters {
         for hash in &fingerprint.attachments {
             let known = self.attachments.get(hash).copied();
             let known = known.filter(|attached| attached.seen.saturating_add(self.window) >= now);
-            let attached = Attached { cluster: known.map_or(member.id, |known| known.cluster), seen: now };
+            let attached =
+                Attached { cluster: known.map_or(member.id, |known| known.cluster.min(member.id)), seen: now };
             // Not with each copy: to the precision of the window is enough.
             if known.is_none_or(|known| known.seen.saturating_add(step) < now) {
                 self.attachments.put(*hash, attached);

@@ -81,10 +81,10 @@ pub(super) struct Tables<H, R, W, M = ()> {
 /// What is a copy of memory.
 pub(super) struct Copies<'t> {
     triplets: Table<'t, TripletName, TripletEntry>,
+    reputations: Table<'t, &'static str, EarnedEntry>,
     digests: Table<'t, u32, DigestEntry>,
     attachments: Table<'t, u64, (u64, u64)>,
     cards: Table<'t, u64, Octets>,
-    reputations: Table<'t, &'static str, EarnedEntry>,
 }
 
 pub(super) type ForReading =

@@ -309,7 +309,7 @@ async fn appendix_b_4_examples() {
             evaluated(&dns, &author(from), &spf(PASS, "example.com"), &signed(&[(PASS, "signing.example.com")])).await;
         assert_eq!((dmarc.result, dmarc.spf_aligned), (PASS, true));
         assert_eq!(dmarc.dkim_aligned.as_deref(), Some("signing.example.com"));
-        assert_eq!(dmarc.record.unwrap().domain, "example.com".into());
+        assert_eq!(&*dmarc.record.unwrap().domain, "example.com");
     }
 }
 

@@ -1,0 +1,30 @@
+-- What all proxies hear of a message, and which campaigns there are:
+--
+--   <base>log    stream of what is filed: g (who), c (campaign), d (digest), a (attachments), t (when)
+--   <base>top    sorted set of campaigns by volume
+--   <base>worth  the same, and those that were learned from before all others: who goes when there are too many
+--   <base>seen   by when they were last seen
+--
+-- ARGV: campaign, when, volume to add, 1 if it was learned from, seconds to keep, campaigns at most, entries at most;
+-- then who, digest and attachments, if there is something new to hear. Returns campaigns of which the cards may go.
+local base, id, at, kept, bound = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local LEARNED, SWEPT, DOUBT = 1000000000, 16, 3600
+redis.call('ZINCRBY', base .. 'top', ARGV[3], id)
+if ARGV[4] == '1' and tonumber(redis.call('ZSCORE', base .. 'worth', id) or 0) < LEARNED then
+  redis.call('ZINCRBY', base .. 'worth', LEARNED, id)
+end
+redis.call('ZINCRBY', base .. 'worth', ARGV[3], id)
+redis.call('ZADD', base .. 'seen', 'GT', at, id)
+local gone = redis.call('ZRANGEBYSCORE', base .. 'seen', '-inf', at - kept - DOUBT, 'LIMIT', 0, SWEPT)
+local surplus = redis.call('ZCARD', base .. 'worth') - #gone - bound
+if surplus > 0 then
+  for _, worst in ipairs(redis.call('ZRANGE', base .. 'worth', 0, math.min(surplus, SWEPT) - 1)) do gone[#gone + 1] = worst end
+end
+for _, one in ipairs(gone) do
+  for _, index in ipairs({ 'top', 'worth', 'seen' }) do redis.call('ZREM', base .. index, one) end
+end
+if ARGV[8] then
+  redis.call('XADD', base .. 'log', 'MAXLEN', '~', ARGV[7], '*', 'g', ARGV[8], 'c', id, 'd', ARGV[9], 'a', ARGV[10], 't', ARGV[2])
+end
+for _, name in ipairs({ 'log', 'top', 'worth', 'seen' }) do redis.call('EXPIRE', base .. name, kept + DOUBT) end
+return gone

@@ -1,0 +1,3 @@
+
+-- Forgets one; returns how many were there.
+return forget(ARGV[1])

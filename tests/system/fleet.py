@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""Two Gateposts on one Redis act as one, and mail flows whatever becomes of Redis."""
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+
+import verdicts
+from client import Client
+from gate import Directory, Gatepost, free_port, settings
+from names import Names
+from sink import Sink
+
+MESSAGE = b"From: Ann <ann@sender.test>\r\nSubject: fleet\r\n\r\nhello\r\n"
+# Everybody who is new must come again, after a second.
+POLICY = """\
+tag = 5.0
+[[clause]]
+name = "greylist"
+any_of = ["GREYLIST_NEW", "GREYLIST_EARLY"]
+verdict = "defer"
+"""
+DELAY = 1
+
+
+def eventually(claim, condition, wait=20.0):
+    """Waits until `condition()` is true; its last value is returned."""
+    end = time.monotonic() + wait
+    while not (value := condition()):
+        assert time.monotonic() < end, f"not within {wait:.0f} s: {claim}"
+        time.sleep(0.05)
+    return value
+
+
+class Redis:
+    """A redis-server that keeps nothing, on a port of its own."""
+
+    def __init__(self, directory):
+        if not shutil.which("redis-server"):
+            raise verdicts.Skip("there is no redis-server")
+        self.directory, self.port, self.process = directory, free_port(), None
+        self.url = f"redis://127.0.0.1:{self.port}"
+
+    def start(self):
+        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        self.process = subprocess.Popen(command, cwd=self.directory, stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        eventually("redis-server answers", self.answers)
+
+    def answers(self):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def kill(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+
+class Fleet:
+    """A sink, a Redis, and two Gateposts that share it."""
+
+    def __enter__(self):
+        self.places, self.gates, self.admins = [Directory() for _ in range(3)], [], []
+        self.sink, self.names = Sink().start(), Names()
+        try:
+            return self.begin()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def begin(self):
+        shared, *own = [place.__enter__() for place in self.places]
+        self.redis = Redis(shared)
+        self.redis.start()
+        rules = shared / "rules"
+        rules.mkdir()
+        (rules / "policy.toml").write_text(POLICY)
+        (rules / "greylist.toml").write_text(f"delay_seconds = {DELAY}\n")
+        for name in ("weights.toml", "lists.toml"):
+            (rules / name).write_text("")
+        for directory in own:
+            listen, admin = free_port(), free_port()
+            config = settings(
+                f"127.0.0.1:{listen}", self.sink.address, self.names.address,
+                listener={"proxy_protocol": True, "proxy_networks": ["127.0.0.0/8"]},
+                checks={"enabled": True}, rules={"directory": str(rules)}, admin={"address": f"127.0.0.1:{admin}"},
+                store={"redis": {"urls": [self.redis.url]}})
+            self.gates.append(Gatepost(directory, config, listen).start())
+            self.admins.append(admin)
+        return self
+
+    def __exit__(self, *_):
+        for gate in self.gates:
+            gate.kill() if gate.running() else None
+        if hasattr(self, "redis"):
+            self.redis.kill()
+        self.sink.stop()
+        self.names.stop()
+        for place in self.places:
+            place.__exit__()
+
+    def send(self, gate, sender, client="192.0.2.1"):
+        """One message through one of both, from a client behind a balancer; the reply to the dot."""
+        with Client(self.gates[gate].address) as session:
+            session.send(f"PROXY TCP4 {client} 127.0.0.1 40000 25\r\n")
+            session.expect(None, "220")
+            session.hello()
+            session.expect(f"MAIL FROM:<{sender}@sender.test>", "250")
+            session.expect("RCPT TO:<bob@gate.test>", "250")
+            reply = session.data(MESSAGE)
+            session.quit()
+            return reply
+
+    def metric(self, gate, name):
+        page = urllib.request.urlopen(f"http://127.0.0.1:{self.admins[gate]}/metrics", timeout=10).read().decode()
+        return next(float(line.split()[-1]) for line in page.splitlines() if line.startswith(name + " "))
+
+    def are_up(self):
+        return all(self.metric(gate, "gatepost_store_redis_up") == 1 for gate in (0, 1))
+
+
+def one_fleet():
+    """What one Gatepost deferred passes at the other"""
+    with Fleet() as fleet:
+        assert fleet.are_up()
+        first = fleet.send(0, "ann")
+        assert first.code == "450" and "GREYLIST_NEW" in first.text, first
+        early = fleet.send(1, "ann")
+        assert early.code == "450" and "GREYLIST_EARLY" in early.text, early
+        time.sleep(DELAY + 1)
+        assert fleet.send(1, "ann").code == "250"
+        assert fleet.send(0, "ann").code == "250"
+        other = fleet.send(1, "eve", "198.51.100.1")
+        assert other.code == "450" and "GREYLIST_NEW" in other.text, other
+        assert len(fleet.sink.stored) == 2
+
+
+def restart():
+    """Mail flows while Redis is gone, and both share again when it is back, without a restart of theirs"""
+    with Fleet() as fleet:
+        assert fleet.send(0, "before").code == "450"
+        fleet.redis.kill()
+        began = time.monotonic()
+        assert fleet.send(0, "meanwhile").code == "450"
+        assert time.monotonic() - began < 5, "nobody waits for Redis"
+        time.sleep(DELAY + 1)
+        assert fleet.send(0, "meanwhile").code == "250", "memory has done it"
+        assert fleet.metric(0, "gatepost_store_redis_fallbacks_total") > 0
+        eventually("it is seen that Redis is gone", lambda: fleet.metric(1, "gatepost_store_redis_up") == 0)
+        fleet.redis.start()
+        eventually("Redis is used again", fleet.are_up)
+        assert fleet.send(0, "meanwhile").code == "250", "what memory has learnt still counts"
+        assert fleet.send(0, "after").code == "450"
+        time.sleep(DELAY + 1)
+        assert fleet.send(1, "after").code == "250"
+        text = fleet.gates[0].log.read_text()
+        assert text.count("store.redis_lost") == 1 and text.count("store.redis_up") == 2, text
+
+
+def late():
+    """A Redis that is not there stops no start"""
+    with Fleet() as fleet:
+        fleet.redis.kill()
+        fleet.gates[0].stop()
+        began = time.monotonic()
+        fleet.gates[0].start()
+        assert time.monotonic() - began < 5
+        assert fleet.send(0, "ann").code == "450"
+        fleet.redis.start()
+        eventually("Redis is used", fleet.are_up)
+        assert fleet.send(0, "bob").code == "450"
+        time.sleep(DELAY + 1)
+        assert fleet.send(1, "bob").code == "250"
+
+
+def main():
+    # A campaign that is split over both belongs here as well, once a check looks for campaigns.
+    verdicts.run("fleet: two Gateposts, one Redis", [one_fleet, restart, late])
+
+
+if __name__ == "__main__":
+    main()
