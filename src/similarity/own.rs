@@ -14,7 +14,7 @@ const MAX_FOOTER_OCTETS: usize = 500;
 const FEW_LETTERS: usize = 300;
 const ENOUGH_LETTERS: usize = 60;
 /// Quotations are left out if one letter in so many is not quoted.
-const OWN_SHARE: usize = 4;
+const OWN_SHARE: usize = 6;
 /// Lines below its first one in which the header of a quoted message names a date or a recipient.
 const HEADER_LINES: usize = 4;
 /// How programs begin what they quote whole, and how they name the author of a message and its date, in the

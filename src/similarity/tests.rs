@@ -87,7 +87,7 @@ fn quotations_and_footers_are_not_the_message() {
         (format!("----------\n{body}"), body.to_owned()),
         ("-----------\nonly a footer".to_owned(), "-----------|only a footer".to_owned()),
         // What is sent to be read is not left out.
-        (format!("{body}\n> {body} {body} {body} {body}"), format!("{body}|> {body} {body} {body} {body}")),
+        (format!("{body}\n> {}", format!("{body} ").repeat(6)), format!("{body}|> {}", format!("{body} ").repeat(6))),
         (format!("{body}\n--\n{body} {body}"), body.to_owned()),
         (
             format!("{body}\n--\n{}", format!("{body} ").repeat(7)),
