@@ -1,17 +1,19 @@
 //! `gatepost similarity`: how alike messages are, pair by pair, and whether the running filter would find one
 //! by the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 
 use super::Failed;
 use crate::message::{Links, Message, Text};
-use crate::similarity::{DEFAULT_KEY, Digest, Index, Limits};
+use crate::similarity::{Content, DEFAULT_KEY, Digest, Index, Limits, MAX_ENTRIES};
 
 /// Arguments of `similarity`.
 #[derive(Debug, clap::Args)]
@@ -25,6 +27,9 @@ pub struct Arguments {
     /// The key of the site: digests under different keys cannot be compared.
     #[arg(long, value_name = "NUMBER", default_value_t = DEFAULT_KEY)]
     pub key: u64,
+    /// So many other messages, made of random words, come first: an index that holds millions forgets some keys.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub filler: u64,
 }
 
 #[derive(Deserialize)]
@@ -39,17 +44,19 @@ struct Answer<'p> {
     b: &'p str,
     /// Percent.
     score: f32,
-    /// The second message, coming in while the filter remembers all the others, is found to be of the campaign
-    /// of the first.
+    /// When the later one came in, it was found to be of the campaign of the earlier one. Messages come in the
+    /// order of their names.
     #[serde(rename = "match")]
     is_match: bool,
 }
 
-/// The messages, as the filter remembers them.
-struct Remembered {
-    digests: BTreeMap<String, Digest>,
-    clusters: BTreeMap<String, u64>,
-    index: Index,
+/// A message that came in.
+struct Received {
+    digest: Digest,
+    /// Of what was there before: campaigns that it was found to be of.
+    found: Vec<u64>,
+    /// The campaign that it was put into.
+    cluster: u64,
 }
 
 /// They all came within one window.
@@ -61,37 +68,48 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
         .map_err(|error| Failed(format!("{}: {error}", arguments.pairs.display())))?;
     let pairs: Vec<Pair> = lines
         .lines()
-        .filter(|line| !line.trim().is_empty())
         .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty())
         .map(|(at, line)| {
             serde_json::from_str(line)
                 .map_err(|error| Failed(format!("{}, line {}: {error}", arguments.pairs.display(), at + 1)))
         })
         .collect::<Result<_, _>>()?;
-    let remembered = remember(&pairs, &arguments.messages, arguments.key)?;
+    let received = receive(&pairs, arguments)?;
     for pair in &pairs {
-        serde_json::to_writer(&mut *out, &remembered.answer(pair))?;
+        serde_json::to_writer(&mut *out, &answer(pair, &received))?;
         writeln!(out)?;
     }
     Ok(())
 }
 
-fn remember(pairs: &[Pair], directory: &Path, key: u64) -> Result<Remembered, Failed> {
-    let mut digests = BTreeMap::new();
-    for name in pairs.iter().flat_map(|pair| [&pair.a, &pair.b]) {
-        if !digests.contains_key(name) {
-            digests.insert(name.clone(), digest(&directory.join(name), key)?);
-        }
-    }
+fn receive(pairs: &[Pair], arguments: &Arguments) -> Result<BTreeMap<String, Received>, Failed> {
+    let names: BTreeSet<&String> = pairs.iter().flat_map(|pair| [&pair.a, &pair.b]).collect();
     let day = Duration::from_secs(24 * 60 * 60);
-    let mut index = Index::new(Limits { entries: digests.len().max(1), window: day, step: day / 24 });
-    let mut clusters = BTreeMap::new();
-    for (number, (name, digest)) in digests.iter().enumerate() {
-        let cluster = index.nearest(digest, NOW).map_or(number as u64, |nearest| nearest.cluster);
-        index.record(digest, cluster, NOW);
-        clusters.insert(name.clone(), cluster);
+    let filler = usize::try_from(arguments.filler).unwrap_or(usize::MAX);
+    let entries = names.len().saturating_add(filler).clamp(1, MAX_ENTRIES);
+    let mut index = Index::new(Limits { entries, window: day, step: day / 24 });
+    for number in 0..arguments.filler {
+        let text = random_text(number);
+        index.record(&Digest::of(&Content { text: &text, ..Content::default() }, arguments.key), number, NOW);
     }
-    Ok(Remembered { digests, clusters, index })
+    let mut received = BTreeMap::new();
+    for (name, number) in names.into_iter().zip(arguments.filler..) {
+        let digest = digest(&arguments.messages.join(name), arguments.key)?;
+        let matches = index.matches(&digest, NOW);
+        let cluster = matches.first().map_or(number, |nearest| nearest.cluster);
+        index.record(&digest, cluster, NOW);
+        let found = matches.iter().map(|found| found.cluster).collect();
+        received.insert(name.clone(), Received { digest, found, cluster });
+    }
+    Ok(received)
+}
+
+/// A text that is like no other number's.
+fn random_text(number: u64) -> String {
+    let mut random = StdRng::seed_from_u64(number);
+    let mut word = || (0..8).map(|_| char::from(random.random_range(b'a'..=b'z'))).collect::<String>();
+    (0..60).map(|_| word()).collect::<Vec<_>>().join(" ")
 }
 
 fn digest(path: &Path, key: u64) -> Result<Digest, Failed> {
@@ -101,14 +119,12 @@ fn digest(path: &Path, key: u64) -> Result<Digest, Failed> {
     Ok(Digest::of_message(&Text::of(&message), &Links::of(&message), key))
 }
 
-impl Remembered {
-    fn answer<'p>(&self, pair: &'p Pair) -> Answer<'p> {
-        let (a, b) = (&self.digests[&pair.a], &self.digests[&pair.b]);
-        let cluster = self.clusters[&pair.a];
-        let is_match = self.index.matches(b, NOW).iter().any(|found| found.cluster == cluster);
-        let score = (a.similarity(b) * 100.0).round() / 100.0;
-        Answer { a: &pair.a, b: &pair.b, score, is_match }
-    }
+fn answer<'p>(pair: &'p Pair, received: &BTreeMap<String, Received>) -> Answer<'p> {
+    let (a, b) = (&received[&pair.a], &received[&pair.b]);
+    let (earlier, later) = if pair.a <= pair.b { (a, b) } else { (b, a) };
+    let is_match = later.found.contains(&earlier.cluster);
+    let score = (a.digest.similarity(&b.digest) * 100.0).round() / 100.0;
+    Answer { a: &pair.a, b: &pair.b, score, is_match }
 }
 
 #[cfg(test)]
@@ -127,7 +143,7 @@ mod tests {
         }
         let pairs = directory.path().join("pairs");
         fs::write(&pairs, "{\"a\":\"1\",\"b\":\"2\"}\n{\"a\":\"1\",\"b\":\"3\"}\n").expect("a file");
-        let arguments = Arguments { messages: directory.path().to_owned(), pairs, key: DEFAULT_KEY };
+        let arguments = Arguments { messages: directory.path().to_owned(), pairs, key: DEFAULT_KEY, filler: 50 };
         let mut out = Vec::new();
         run(&arguments, &mut out).expect("both are answered");
         let lines = String::from_utf8(out).expect("text");

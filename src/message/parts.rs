@@ -53,6 +53,9 @@ pub(super) trait Reader {
     /// Parts follow, of which mail programs show one, or all.
     fn begin(&mut self, _choice: Choice) {}
 
+    /// The next of the parts that began last.
+    fn part(&mut self) {}
+
     /// The end of the parts that began last.
     fn end(&mut self) {}
 }
@@ -69,10 +72,24 @@ pub(super) enum Form {
 pub(super) enum Place {
     /// Where every program looks for it.
     Shown,
+    /// In a message within the message, which is shown below it.
+    Nested,
     /// In an attachment, which has to be opened.
     Attached,
-    /// Where only some programs look: between the parts, or in another reading of a part.
+    /// Where only some programs look: between the parts, in another reading of a part, within an attachment.
     Elsewhere,
+}
+
+impl Place {
+    /// The place of what says of itself that it stands in `own`.
+    fn within(self, own: Self) -> Self {
+        match (self, own) {
+            (Self::Shown, own) => own,
+            (Self::Nested, Self::Shown | Self::Nested) => Self::Nested,
+            (Self::Nested | Self::Attached, Self::Attached) => Self::Attached,
+            _ => Self::Elsewhere,
+        }
+    }
 }
 
 /// Which of several parts a mail program shows.
@@ -80,6 +97,8 @@ pub(super) enum Place {
 pub(super) enum Choice {
     /// The last one that it understands (RFC 2046 5.1.4).
     One,
+    /// The first, to which the others belong (RFC 2387).
+    First,
     All,
 }
 
@@ -90,7 +109,7 @@ pub(super) fn read(message: &Message, reader: &mut impl Reader) {
     }
     let octets = message.octets();
     let mut walk = Walk { reader, parts: 0, walk_left: MAX_WALKED, text_left: MAX_TEXT, is_outside: false };
-    walk.entity(octets.get(..MAX_OCTETS).unwrap_or(octets), 0, Kind::Text);
+    walk.entity(octets.get(..MAX_OCTETS).unwrap_or(octets), 0, Kind::Text, Place::Shown);
 }
 
 /// The value of a field with its encoded words decoded (RFC 2047).
@@ -200,7 +219,11 @@ impl Kind {
         match (kind.as_str(), subtype.as_str()) {
             ("multipart", _) => match content_type.attribute("boundary") {
                 Some(boundary) if !boundary.is_empty() => {
-                    let choice = if subtype == "alternative" { Choice::One } else { Choice::All };
+                    let choice = match subtype.as_str() {
+                        "alternative" => Choice::One,
+                        "related" => Choice::First,
+                        _ => Choice::All,
+                    };
                     Self::Multipart { boundary: boundary.as_bytes().to_vec(), is_digest: subtype == "digest", choice }
                 }
                 _ => Self::Html,
@@ -236,8 +259,8 @@ struct Walk<'f, R> {
 }
 
 impl<R: Reader> Walk<'_, R> {
-    /// A part with its header section. `default` is what it is if it does not say.
-    fn entity(&mut self, octets: &[u8], depth: usize, default: Kind) {
+    /// A part with its header section. `default` is what it is if it does not say, `around` where it stands.
+    fn entity(&mut self, octets: &[u8], depth: usize, default: Kind, around: Place) {
         if depth > MAX_DEPTH || self.parts == MAX_PARTS || octets.len() > self.walk_left || self.reader.is_full() {
             self.reader.cut();
             return;
@@ -248,21 +271,27 @@ impl<R: Reader> Walk<'_, R> {
         let description = Description::of(section, default);
         for (reading, kind) in description.kinds.iter().enumerate() {
             let is_first = reading == 0 && !self.is_outside;
-            let place = if is_first { description.place() } else { Place::Elsewhere };
+            // The message itself is shown, whatever it says.
+            let own = if depth == 0 { Place::Shown } else { description.place() };
+            let place = around.within(if is_first { own } else { Place::Elsewhere });
             match kind {
                 Kind::Multipart { boundary, is_digest, choice } => {
                     let default = if *is_digest { Kind::Message } else { Kind::Text };
                     self.reader.begin(*choice);
-                    let has_parts = self.multipart(body, boundary, depth, &default);
+                    let has_parts = self.multipart(body, boundary, depth, &default, place);
                     self.reader.end();
                     if !has_parts {
                         self.leaf(body, Form::Html, place, &description);
                     }
                 }
                 Kind::Message => {
-                    for encoding in &description.encodings {
+                    for (reading, encoding) in description.encodings.iter().enumerate() {
                         let message = decoded(body, *encoding, MAX_OCTETS);
-                        self.entity(&message, depth + 1, Kind::Text);
+                        let inner = match place {
+                            Place::Shown | Place::Nested if reading == 0 => Place::Nested,
+                            _ => Place::Elsewhere,
+                        };
+                        self.entity(&message, depth + 1, Kind::Text, inner);
                     }
                 }
                 Kind::Text => self.leaf(body, Form::Plain, place, &description),
@@ -274,14 +303,17 @@ impl<R: Reader> Walk<'_, R> {
     }
 
     /// The parts between delimiters; false if there is no delimiter.
-    fn multipart(&mut self, body: &[u8], boundary: &[u8], depth: usize, default: &Kind) -> bool {
+    fn multipart(&mut self, body: &[u8], boundary: &[u8], depth: usize, default: &Kind, place: Place) -> bool {
         let mut start = None;
         let mut is_closed = false;
         for delimiter in Delimiters::new(body, boundary) {
             let before = body.get(start.unwrap_or(0)..delimiter.start).unwrap_or_default();
             match start {
                 None => self.plain(before),
-                Some(_) => self.entity(before, depth + 1, default.clone()),
+                Some(_) => {
+                    self.reader.part();
+                    self.entity(before, depth + 1, default.clone(), place);
+                }
             }
             start = Some(delimiter.end);
             is_closed |= delimiter.is_closing;
@@ -295,7 +327,8 @@ impl<R: Reader> Walk<'_, R> {
         if !last.trim_ascii().is_empty() {
             let was_outside = self.is_outside;
             self.is_outside |= is_closed;
-            self.entity(last, depth + 1, default.clone());
+            self.reader.part();
+            self.entity(last, depth + 1, default.clone(), place);
             self.is_outside = was_outside;
         }
         true

@@ -1,13 +1,17 @@
 //! The text that a person sees of a message, and what its HTML is built of.
 //!
-//! Of alternatives the one counts that mail programs show: the HTML, where there is text in it. What is hidden
-//! in it does not count ([`html`]). Attachments and what stands between the parts are not seen.
+//! Of alternatives the one counts that mail programs show: the last HTML in which there is text, otherwise the
+//! last plain one. Of related parts the first with text counts. What is hidden in HTML does not count ([`html`]).
+//! Attachments and what stands between the parts are not seen; messages within the message only where it says
+//! little itself.
 //!
 //! Everything here is bounded and runs in time proportional to the octets looked at. A panic within ends the
 //! reading and keeps what was read.
 
+mod colour;
 mod css;
 mod html;
+mod sheet;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -18,6 +22,8 @@ use super::parts::{self, Choice, Form, Place, Reader};
 pub const MAX_TEXT: usize = 256 * 1024;
 /// Tags that are kept.
 pub const MAX_TAGS: usize = 4096;
+/// With fewer words a message says little beside the message in it.
+const FEW_WORDS: usize = 25;
 
 /// What a person sees of a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +34,8 @@ pub struct Text {
     pub other: String,
     /// The names of the tags of HTML that begin something, hashed, in order.
     pub tags: Vec<u32>,
+    /// True if its HTML shows a picture that is fetched from elsewhere.
+    pub has_picture: bool,
     /// True if the bounds left something out.
     pub truncated: bool,
 }
@@ -43,88 +51,176 @@ impl Text {
     }
 }
 
-/// Texts side by side: one of them is shown.
+/// Text with what belongs to it.
 #[derive(Default)]
-struct Alternatives {
-    plain: String,
-    html: String,
+struct Piece {
+    text: String,
+    /// The plain text that was there in its place.
+    other: String,
+    tags: Vec<u32>,
+    is_html: bool,
+    has_picture: bool,
 }
 
-/// What is read so far.
+impl Piece {
+    fn is_blank(&self) -> bool {
+        self.text.trim().is_empty()
+    }
+
+    fn add(&mut self, mut more: Self) {
+        add(&mut self.text, &more.text);
+        add(&mut self.other, &more.other);
+        more.tags.truncate(MAX_TAGS.saturating_sub(self.tags.len()));
+        self.tags.append(&mut more.tags);
+        self.is_html |= more.is_html;
+        self.has_picture |= more.has_picture;
+    }
+}
+
+/// A multipart that is open.
+struct Parts {
+    choice: Choice,
+    /// What its parts come to so far,
+    chosen: Piece,
+    /// and the part that is being read.
+    part: Piece,
+}
+
+impl Parts {
+    fn end_part(&mut self) {
+        let mut part = std::mem::take(&mut self.part);
+        match self.choice {
+            Choice::All => self.chosen.add(part),
+            Choice::First if self.chosen.is_blank() => self.chosen.add(part),
+            Choice::First => {}
+            Choice::One if part.is_blank() => {
+                // Pictures without text are HTML, too: they stand in for nothing.
+                self.chosen.tags.append(&mut part.tags);
+                self.chosen.tags.truncate(MAX_TAGS);
+                self.chosen.has_picture |= part.has_picture;
+            }
+            Choice::One => {
+                let is_better = self.chosen.is_blank() || part.is_html || !self.chosen.is_html;
+                let (mut chosen, left) = if is_better {
+                    (part, std::mem::take(&mut self.chosen))
+                } else {
+                    (std::mem::take(&mut self.chosen), part)
+                };
+                // Of the plain texts the last one counts.
+                if chosen.is_html {
+                    let plain = if left.is_html { left.other } else { left.text };
+                    if !plain.is_empty() {
+                        chosen.other = plain;
+                    }
+                }
+                self.chosen = chosen;
+            }
+        }
+    }
+}
+
+/// What is read so far, of the message or of those within it.
+#[derive(Default)]
+struct Level {
+    whole: Piece,
+    open: Vec<Parts>,
+}
+
+impl Level {
+    fn innermost(&mut self) -> &mut Piece {
+        self.open.last_mut().map_or(&mut self.whole, |parts| &mut parts.part)
+    }
+
+    /// Octets that will be kept; an alternative takes no room from the one that is read.
+    fn kept(&self) -> usize {
+        let of = |parts: &Parts| match parts.choice {
+            Choice::All | Choice::First => parts.part.text.len() + parts.chosen.text.len(),
+            Choice::One => parts.part.text.len(),
+        };
+        self.whole.text.len() + self.open.iter().map(of).sum::<usize>()
+    }
+
+    fn end(&mut self) {
+        if let Some(mut parts) = self.open.pop() {
+            parts.end_part();
+            self.innermost().add(parts.chosen);
+        }
+    }
+}
+
 #[derive(Default)]
 struct Collector {
-    text: Text,
-    /// For each multipart that is open its alternatives, if it is made of such.
-    open: Vec<Option<Alternatives>>,
-    /// Octets kept, wherever.
-    kept: usize,
+    own: Level,
+    /// Of messages within the message.
+    nested: Level,
+    was_cut: bool,
 }
 
 impl Reader for Collector {
     fn is_full(&self) -> bool {
-        self.kept >= MAX_TEXT
+        self.own.kept() >= MAX_TEXT
     }
 
     fn cut(&mut self) {
-        self.text.truncated = true;
+        self.was_cut = true;
     }
 
     fn text(&mut self, text: &str, form: Form, place: Place) {
-        if place != Place::Shown {
-            return;
-        }
-        let room = MAX_TEXT - self.kept.min(MAX_TEXT);
-        let mut seen = match form {
-            Form::Plain => text.to_owned(),
-            Form::Html => html::seen(text, room, &mut self.text.tags),
+        let level = match place {
+            Place::Shown => &mut self.own,
+            Place::Nested => &mut self.nested,
+            Place::Attached | Place::Elsewhere => return,
         };
-        if seen.len() > room {
-            seen.truncate(seen.floor_char_boundary(room));
-            self.text.truncated = true;
+        let room = MAX_TEXT.saturating_sub(level.kept());
+        let mut piece = match form {
+            Form::Plain => {
+                let end = text.floor_char_boundary(room + 1);
+                Piece { text: text.get(..end).unwrap_or(text).to_owned(), ..Piece::default() }
+            }
+            Form::Html => {
+                let html::Seen { text, tags, has_picture } = html::seen(text, room);
+                Piece { text, tags, has_picture, is_html: true, ..Piece::default() }
+            }
+        };
+        if piece.text.len() >= room {
+            self.was_cut |= piece.text.len() > room;
+            piece.text.truncate(piece.text.floor_char_boundary(room));
         }
-        self.kept += seen.len();
-        let alternatives = self.open.iter_mut().rev().flatten().next();
-        add(
-            match (alternatives, form) {
-                (None, _) => &mut self.text.shown,
-                (Some(alternatives), Form::Plain) => &mut alternatives.plain,
-                (Some(alternatives), Form::Html) => &mut alternatives.html,
-            },
-            &seen,
-        );
+        level.innermost().add(piece);
     }
 
     fn begin(&mut self, choice: Choice) {
-        self.open.push((choice == Choice::One).then(Alternatives::default));
+        let parts = || Parts { choice, chosen: Piece::default(), part: Piece::default() };
+        self.own.open.push(parts());
+        self.nested.open.push(parts());
+    }
+
+    fn part(&mut self) {
+        self.own.open.last_mut().into_iter().chain(self.nested.open.last_mut()).for_each(Parts::end_part);
     }
 
     fn end(&mut self) {
-        if let Some(Some(alternatives)) = self.open.pop() {
-            self.choose(alternatives);
-        }
+        self.own.end();
+        self.nested.end();
     }
 }
 
 impl Collector {
-    fn choose(&mut self, alternatives: Alternatives) {
-        let Alternatives { plain, html } = alternatives;
-        let (shown, other) = if html.trim().is_empty() { (plain, html) } else { (html, plain) };
-        // Alternatives within an alternative are its text.
-        match self.open.iter_mut().rev().flatten().next() {
-            Some(outer) => add(&mut outer.html, &shown),
-            None => add(&mut self.text.shown, &shown),
-        }
-        add(&mut self.text.other, &other);
-    }
-
     fn into_text(mut self) -> Text {
         // A panic left some of them open.
-        while let Some(open) = self.open.pop() {
-            if let Some(alternatives) = open {
-                self.choose(alternatives);
-            }
+        while !self.own.open.is_empty() {
+            self.end();
         }
-        self.text
+        let Level { mut whole, .. } = self.own;
+        if whole.text.split_whitespace().take(FEW_WORDS).count() < FEW_WORDS {
+            whole.add(self.nested.whole);
+        }
+        for text in [&mut whole.text, &mut whole.other] {
+            self.was_cut |= text.len() > MAX_TEXT;
+            text.truncate(text.floor_char_boundary(MAX_TEXT));
+        }
+        let Piece { text: shown, other, tags, has_picture, .. } = whole;
+        Text { shown, other, tags, has_picture, truncated: self.was_cut }
     }
 }
 

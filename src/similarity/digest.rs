@@ -55,6 +55,8 @@ const FORM: usize = 4;
 const MAX_TEXT: usize = 64 * 1024;
 /// Words that are told apart.
 const MAX_WORDS: usize = 8192;
+/// Places of the table of words that are looked at for one word.
+const MAX_PROBES: usize = 64;
 
 /// What a message says, as far as it is compared.
 #[derive(Clone, Copy, Debug, Default)]
@@ -259,6 +261,25 @@ impl<const N: usize> Bins<N> {
     }
 }
 
+/// True if at least half of the words of `few` are among those of `many`; false if it has none.
+pub(super) fn overlaps(few: &str, many: &str) -> bool {
+    let hashes = |text: &str| {
+        let text = text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or(text);
+        let mut hashes = Vec::new();
+        normal::words(text.lines(), |token| match token {
+            Token::Word(word) => hashes.push(xxh3_64(word)),
+            Token::Ideograph(character) => hashes.push(u64::from(u32::from(character))),
+            Token::Changing => {}
+        });
+        hashes.sort_unstable();
+        hashes.dedup();
+        hashes
+    };
+    let (few, many) = (hashes(few), hashes(many));
+    let shared = few.iter().filter(|hash| many.binary_search(hash).is_ok()).count();
+    shared > 0 && shared * 2 >= few.len()
+}
+
 /// The hash of a few tags.
 fn layout(tags: &[u32]) -> u64 {
     tags.iter().fold(1, |hash, tag| mix(hash ^ u64::from(*tag)).rotate_left(7))
@@ -295,11 +316,13 @@ impl Words {
     }
 
     fn add(&mut self, hash: u64, rarity: impl FnOnce(u64) -> Rarity) {
-        if self.count == MAX_WORDS || !self.is_new(hash.max(1)) {
+        // Under the key, so that who does not know it cannot make words that collide.
+        let keyed = mix(hash ^ self.key);
+        if self.count == MAX_WORDS || !self.is_new(keyed.max(1)) {
             return;
         }
         let rarity = rarity(hash);
-        let hash = mix(hash ^ self.key);
+        let hash = keyed;
         self.rare.add(hash, 0, KEY_THROWS, rarity.handicap());
         self.all.add(hash, KEY_THROWS, THROWS, 1);
     }
@@ -308,23 +331,26 @@ impl Words {
         if self.count * 2 >= self.seen.len() {
             let seen = std::mem::take(&mut self.seen);
             self.seen = vec![0; seen.len() * 2];
-            seen.into_iter().filter(|hash| *hash != 0).for_each(|hash| *self.place(hash) = hash);
+            for hash in seen.into_iter().filter(|hash| *hash != 0) {
+                if let Some(place) = self.place(hash) {
+                    *place = hash;
+                }
+            }
         }
-        let place = self.place(hash);
+        let Some(place) = self.place(hash) else { return false };
         let is_new = *place == 0;
         *place = hash;
         self.count += usize::from(is_new);
         is_new
     }
 
-    /// Where a hash is, or belongs.
-    fn place(&mut self, hash: u64) -> &mut u64 {
+    /// Where a hash is, or belongs; `None` if that is too far off, as with words that were chosen for it.
+    fn place(&mut self, hash: u64) -> Option<&mut u64> {
         let mask = self.seen.len() - 1;
-        let mut at = hash as usize & mask;
-        while self.seen[at] != 0 && self.seen[at] != hash {
-            at = (at + 1) & mask;
-        }
-        &mut self.seen[at]
+        let start = hash as usize;
+        let mut places = (0..MAX_PROBES).map(|probe| start.wrapping_add(probe) & mask);
+        let at = places.find(|at| self.seen[*at] == 0 || self.seen[*at] == hash)?;
+        Some(&mut self.seen[at])
     }
 
     fn digest(self, content: &Content<'_>, key: u64) -> Digest {

@@ -50,13 +50,16 @@ static TABLE: LazyLock<Vec<char>> = LazyLock::new(|| {
             }
         }
     }
+    for blank in ['\u{b}', '\u{a0}', '\u{1680}'] {
+        table[blank as usize] = ' ';
+    }
     // Now every upper-case letter goes where its lower-case letter went.
     (0..TABLED).map(|code| table.get(table[code] as usize).copied().unwrap_or(table[code])).collect()
 });
 
 /// The letter for which a character stands, in lower case; `None` for what nobody sees.
 pub(super) fn fold(character: char) -> Option<char> {
-    if character.is_ascii() {
+    if character.is_ascii() && character != '\u{b}' {
         return Some(character.to_ascii_lowercase());
     }
     match TABLE.get(character as usize) {

@@ -4,6 +4,9 @@
 //! their rare words share ten keys on average, unrelated texts hardly ever one. What a key leads to is
 //! compared with [`Digest::similarity`]; nothing else decides.
 //!
+//! The first entry of a cluster is its founder: what is like a later one, but hardly like the founder, is of
+//! another cluster. Otherwise a text between two others would make one of all three.
+//!
 //! Memory is bounded and taken once: [`BYTES_PER_ENTRY`] for each entry that the limits allow. Nothing is
 //! ever taken out of the tables. An entry that has left the window or lost its place is recognised when
 //! a key leads to it, so expiry costs nothing and there is no moment at which much expires at once.
@@ -27,6 +30,10 @@ const MAX_COMPARED: usize = 96;
 const SAME: f32 = 95.0;
 /// Entries of one cluster alike to a message: one more would not help to find the next.
 const MAX_VARIANTS: usize = 16;
+/// Percent that what is like an entry has in common with the founder of its cluster, at least.
+const KIN: f32 = 45.0;
+/// Keys that lead to an entry, at least, or it is filed again when it is found or spared.
+const ENOUGH_KEYS: usize = KEY_BINS / 2;
 /// Entries that may be spared, because others were found by them, before one has to go.
 const MAX_SPARED: usize = 64;
 /// Most entries of one index: what numbers in the table can tell apart, a few bits of the key left.
@@ -92,6 +99,8 @@ pub struct Gone {
 struct Entry {
     digest: Digest,
     cluster: u64,
+    /// The place of the first entry of the cluster, if that is still there; otherwise this one stands in for it.
+    founder: u32,
     /// Step in which it was last seen.
     seen: u32,
     /// Times that it was found, up to a bound: it goes that much later.
@@ -129,7 +138,8 @@ impl Index {
         let buckets = (capacity * KEY_BINS).div_ceil(LOAD);
         let step = limits.step.max(Duration::from_secs(1));
         Self {
-            entries: Vec::new(),
+            // The system gives memory when it is written to.
+            entries: Vec::with_capacity(capacity),
             places: vec![0; buckets * BUCKET],
             buckets,
             entry_bits: usize::BITS - capacity.leading_zeros(),
@@ -191,18 +201,32 @@ impl Index {
         }
         let step = self.step_of(now);
         let mut alike = found.0.iter().filter(|(found, _)| found.cluster == cluster);
-        if let Some((Match { similarity, .. }, at)) = alike.next().copied()
-            && let Some(entry) = self.entries.get_mut(at).filter(|entry| entry.cluster == cluster)
-        {
-            entry.found = entry.found.saturating_add(1);
-            if similarity >= SAME || alike.count() + 1 >= MAX_VARIANTS {
-                let is_other = entry.seen < step;
+        let nearest = alike.next().copied();
+        let nearest = nearest.filter(|(_, at)| self.entries.get(*at).is_some_and(|entry| entry.cluster == cluster));
+        let before = nearest.map_or(step, |(_, at)| self.entries[at].seen);
+        let founder = nearest.map(|(_, at)| self.founder_of(at).unwrap_or(at));
+        if let Some(founder) = founder {
+            // The founder is there as long as its cluster grows.
+            self.refile(founder);
+            let entry = &mut self.entries[founder];
+            (entry.found, entry.seen) = (entry.found.saturating_add(1), entry.seen.max(step));
+        }
+        if let Some((Match { similarity, .. }, at)) = nearest {
+            self.refile(at);
+            let is_same = similarity >= SAME || alike.count() + 1 >= MAX_VARIANTS;
+            let entry = &mut self.entries[at];
+            if founder != Some(at) {
+                entry.found = entry.found.saturating_add(1);
+            }
+            if is_same {
+                let is_other = before < step;
                 entry.seen = entry.seen.max(step);
                 return (Recorded::Refreshed, is_other.then_some(at));
             }
         }
         let at = self.free(step);
-        self.put(at, Entry { digest: *digest, cluster, seen: step, found: 0 });
+        let founder = founder.filter(|founder| *founder != at).unwrap_or(at) as u32;
+        self.put(at, Entry { digest: *digest, cluster, founder, seen: step, found: 0 });
         (Recorded::Added, Some(at))
     }
 
@@ -217,7 +241,7 @@ impl Index {
     pub fn reserve(&mut self, places: usize) {
         let places = places.min(self.capacity);
         while self.entries.len() < places {
-            self.entries.push(Entry { digest: Digest::NOTHING, cluster: 0, seen: 0, found: 0 });
+            self.entries.push(Entry { digest: Digest::NOTHING, cluster: 0, founder: 0, seen: 0, found: 0 });
             self.vacant += 1;
         }
     }
@@ -229,7 +253,8 @@ impl Index {
             return false;
         }
         let seen = self.step_of(kept.seen);
-        self.put(at, Entry { digest: kept.digest, cluster: kept.cluster, seen, found: 0 });
+        let founder = at as u32;
+        self.put(at, Entry { digest: kept.digest, cluster: kept.cluster, founder, seen, found: 0 });
         // Where the oldest is, others have to go first.
         if self.entries.get(self.hand).is_none_or(|next| next.digest.is_empty() || next.seen > seen) {
             self.hand = at;
@@ -251,6 +276,31 @@ impl Index {
         }
     }
 
+    /// The founder of an entry's cluster, if it is another one and still there.
+    fn founder_of(&self, at: usize) -> Option<usize> {
+        let entry = self.entries.get(at)?;
+        let place = entry.founder as usize;
+        let founder = self.entries.get(place).filter(|_| place != at)?;
+        (founder.cluster == entry.cluster && founder.founder == entry.founder).then_some(place)
+    }
+
+    /// True if what is like an entry is of its cluster.
+    fn is_kin(&self, digest: &Digest, at: usize) -> bool {
+        self.founder_of(at).is_none_or(|founder| digest.similarity(&self.entries[founder].digest) >= KIN)
+    }
+
+    /// Files an entry again if too few of its keys still lead to it: others have come since.
+    fn refile(&mut self, at: usize) {
+        let Some(digest) = self.entries.get(at).map(|entry| entry.digest) else { return };
+        let leads = |key| {
+            let (bucket, tag) = self.place(key);
+            self.places[bucket..bucket + BUCKET].contains(&(tag << self.entry_bits | (at as u32 + 1)))
+        };
+        if keys(&digest).filter(|key| leads(*key)).count() < ENOUGH_KEYS {
+            keys(&digest).for_each(|key| self.file(key, at));
+        }
+    }
+
     fn step_of(&self, now: Duration) -> u32 {
         u32::try_from(now.as_secs() / self.step.as_secs()).unwrap_or(u32::MAX)
     }
@@ -269,11 +319,13 @@ impl Index {
             .into_iter()
             .filter_map(|at| {
                 let entry = self.entries.get(at).filter(|entry| !self.is_past(entry, step))?;
-                digest.alike(&entry.digest).map(|similarity| (similarity, at))
+                let similarity = digest.alike(&entry.digest)?;
+                self.is_kin(digest, at).then_some((similarity, at))
             })
             .collect();
-        // Of equals the newer entry comes first.
-        alike.sort_by(|(ours, a), (theirs, b)| theirs.total_cmp(ours).then(b.cmp(a)));
+        // Of equals the one that was seen last comes first.
+        let seen = |at: &usize| (self.entries[*at].seen, *at);
+        alike.sort_by(|(ours, a), (theirs, b)| theirs.total_cmp(ours).then(seen(b).cmp(&seen(a))));
         alike
     }
 
@@ -311,8 +363,9 @@ impl Index {
         let places = &mut self.places[bucket..bucket + BUCKET];
         let new = tag << entry_bits | (at as u32 + 1);
         let has_tag = |place: &u32| *place != 0 && *place >> entry_bits == tag;
-        let free = places.iter().position(|place| *place == 0 || *place == new);
-        let is_crowded = places.iter().filter(|place| has_tag(place)).count() >= MAX_SAME_KEY;
+        let there = places.iter().position(|place| *place == new);
+        let free = there.or_else(|| places.iter().position(|place| *place == 0));
+        let is_crowded = there.is_none() && places.iter().filter(|place| has_tag(place)).count() >= MAX_SAME_KEY;
         let goes = match (free, is_crowded) {
             (_, true) => places.iter().rposition(has_tag).unwrap_or(BUCKET - 1),
             (Some(free), false) => free,
@@ -328,16 +381,27 @@ impl Index {
         if self.entries.len() < self.capacity {
             return self.entries.len();
         }
-        for _ in 0..MAX_SPARED {
-            let entry = &self.entries[self.hand];
+        // If all have to be spared the one by which least was found goes.
+        let mut at = self.hand;
+        for scanned in 0..MAX_SPARED.min(self.capacity) {
+            let here = (self.hand + scanned) % self.capacity;
+            let entry = &self.entries[here];
             if entry.found == 0 || self.is_past(entry, step) {
+                at = here;
                 break;
             }
-            self.entries[self.hand].found /= 2;
-            self.hand = (self.hand + 1) % self.capacity;
+            if entry.found < self.entries[at].found {
+                at = here;
+            }
         }
-        let at = self.hand;
-        self.hand = (self.hand + 1) % self.capacity;
+        // Up to there all are spared, once.
+        let mut spared = self.hand;
+        while spared != at {
+            self.entries[spared].found /= 2;
+            self.refile(spared);
+            spared = (spared + 1) % self.capacity;
+        }
+        self.hand = (at + 1) % self.capacity;
         let entry = &self.entries[at];
         match self.is_past(entry, step) {
             _ if entry.digest.is_empty() => {}

@@ -60,7 +60,9 @@ impl Digest {
         // HTML that says little may be a picture of what the plain text says.
         if shown.evidence() < Evidence::Fair && !text.other.is_empty() {
             let other = of(&text.other, &text.tags);
-            if other.evidence() > shown.evidence() {
+            // Behind a picture that comes from elsewhere anything can be written that nobody reads.
+            let is_same = !text.has_picture || digest::overlaps(&text.shown, &text.other);
+            if other.evidence() > shown.evidence() && is_same {
                 return other;
             }
         }

@@ -8,8 +8,11 @@ use super::fold::fold;
 
 /// Octets of a word that are looked at.
 const MAX_WORD: usize = 64;
-/// Letters of a word that is written with spaces or dots between them.
+/// Letters of a word that is written with spaces or dots between them, at least and at most.
 const MIN_SPACED: usize = 3;
+const MAX_SPACED: usize = 16;
+/// Schemes of links before which no blank may stand.
+const SCHEMES: [&str; 3] = ["https", "http", "ftp"];
 
 /// What a text consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +30,17 @@ pub(super) enum Token<'t> {
 pub(super) fn words<'t>(lines: impl Iterator<Item = &'t str>, tell: impl FnMut(Token<'_>)) {
     let mut reader = Reader { tell, word: String::with_capacity(MAX_WORD), spaced: String::new(), folded: Vec::new() };
     for line in lines {
+        let mut before = line.as_ptr() as usize;
         for piece in line.split_ascii_whitespace() {
+            // Words of single letters have more than one blank between them.
+            if piece.as_ptr() as usize - before > 1 {
+                reader.end_of_spaced();
+            }
+            before = piece.as_ptr() as usize + piece.len();
             reader.piece(piece);
         }
+        reader.end_of_spaced();
     }
-    reader.end_of_spaced();
 }
 
 struct Reader<F> {
@@ -83,8 +92,11 @@ impl<F: FnMut(Token<'_>)> Reader<F> {
         if is_unspaced(character) {
             self.end_of_spaced();
             (self.tell)(Token::Ideograph(character));
-        } else if self.spaced.len() < MAX_WORD {
+        } else {
             self.spaced.push(character);
+            if self.spaced.len() >= MAX_SPACED {
+                self.end_of_spaced();
+            }
         }
     }
 
@@ -112,11 +124,30 @@ impl<F: FnMut(Token<'_>)> Reader<F> {
             return;
         }
         self.word.clear();
-        self.word.extend(characters.filter(|character| character.is_alphanumeric()).take(MAX_WORD / 4));
+        self.word.extend(characters.filter(|character| character.is_alphanumeric()).take(MAX_SPACED));
         self.end_of_word();
     }
 
+    /// Scripts without blanks end where another begins: a link within them is no part of a word.
     fn folded_piece(&mut self, piece: &[char]) {
+        for run in piece.chunk_by(|ours, next| is_unspaced(*ours) == is_unspaced(*next)) {
+            match run {
+                [first, ..] if is_unspaced(*first) => {
+                    self.end_of_spaced();
+                    run.iter().for_each(|character| (self.tell)(Token::Ideograph(*character)));
+                }
+                run => self.spaced_piece(run),
+            }
+        }
+    }
+
+    fn spaced_piece(&mut self, piece: &[char]) {
+        if let Some(start) = link_start(piece) {
+            self.end_of_spaced();
+            self.parts(piece.get(..start).unwrap_or_default());
+            (self.tell)(Token::Changing);
+            return;
+        }
         if is_address(piece) || is_code(piece) {
             self.end_of_spaced();
             (self.tell)(Token::Changing);
@@ -132,9 +163,9 @@ impl<F: FnMut(Token<'_>)> Reader<F> {
         // `, w o r d.`: a sign beside a letter that stands alone does not end the row.
         let mut letters = piece.iter().filter(|character| character.is_alphanumeric());
         match (letters.next(), letters.next()) {
-            (Some(letter), None) if piece.len() == 2 && !is_unspaced(*letter) => {
+            (Some(letter), None) if piece.len() <= 2 => {
                 self.single(*letter);
-                if piece.first() == Some(letter) {
+                if piece.len() == 2 && piece.first() == Some(letter) {
                     self.end_of_spaced();
                 }
             }
@@ -151,10 +182,7 @@ impl<F: FnMut(Token<'_>)> Reader<F> {
         self.word.clear();
         for (at, &character) in piece.iter().enumerate() {
             let next = piece.get(at + 1).copied().unwrap_or(' ');
-            if is_unspaced(character) {
-                self.end_of_word();
-                (self.tell)(Token::Ideograph(character));
-            } else if character.is_alphanumeric() || (is_letter_sign(character) && next.is_alphabetic()) {
+            if character.is_alphanumeric() || (is_letter_sign(character) && next.is_alphabetic()) {
                 if self.word.len() < MAX_WORD {
                     self.word.push(character);
                 }
@@ -226,13 +254,30 @@ fn is_unspaced(character: char) -> bool {
         && character.is_alphanumeric()
 }
 
-/// A link, a path or a mail address.
+/// Where a link begins in a piece, if there is one.
+fn link_start(piece: &[char]) -> Option<usize> {
+    let at = piece.windows(3).position(|three| three == [':', '/', '/'])?;
+    let before = piece.get(..at)?;
+    let is_scheme = |scheme: &&str| scheme.chars().rev().eq(before.iter().rev().take(scheme.len()).copied());
+    let length = match SCHEMES.iter().find(|scheme| is_scheme(scheme)) {
+        Some(scheme) => scheme.len(),
+        None => before.iter().rev().take_while(|character| character.is_alphanumeric()).count(),
+    };
+    Some(at - length)
+}
+
+/// A path, a mail address, or a link that does not say so.
 fn is_address(piece: &[char]) -> bool {
-    if piece.iter().filter(|character| **character == '/').count() > 1 {
+    let is_path = || {
+        let first = piece.split(|character| *character == '/').next().unwrap_or_default();
+        // `this/that/those` is none.
+        first.is_empty() || first.contains(&'.') || !piece.iter().any(|character| character.is_alphabetic())
+    };
+    if piece.iter().filter(|character| **character == '/').count() > 1 && is_path() {
         return true;
     }
     let sign = |wanted: char| piece.iter().position(|character| *character == wanted);
-    if piece.starts_with(&['w', 'w', 'w', '.']) || piece.windows(3).any(|three| three == [':', '/', '/']) {
+    if piece.starts_with(&['w', 'w', 'w', '.']) {
         return true;
     }
     let Some(at) = sign('@') else { return false };

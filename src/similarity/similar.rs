@@ -19,17 +19,21 @@ pub enum Evidence {
 const WEAK: f32 = 8.0;
 const FAIR: f32 = 25.0;
 const STRONG: f32 = 60.0;
+/// Words from which on texts have common ones enough to be a little alike all the same, and from which on as much
+/// more of them has to be the same as ever.
+const LONG: f32 = 400.0;
+const VERY_LONG: f32 = 1000.0;
 
 impl Evidence {
     /// Of a text with so many different words. In a form a good part is numbers, names and addresses that are
-    /// new each time, and the rest is the form.
+    /// new each time, and the rest is the form: it says one step less.
     pub(super) fn of(words: f32, is_form: bool) -> Self {
         match (words, is_form) {
             (words, _) if words < WEAK => Self::None,
             (words, _) if words < FAIR => Self::Weak,
-            (_, true) => Self::Weak,
-            (words, false) if words < STRONG => Self::Fair,
-            (_, false) => Self::Strong,
+            (words, true) if words < STRONG => Self::Weak,
+            (words, is_form) if words < STRONG || is_form => Self::Fair,
+            (_, _) => Self::Strong,
         }
     }
 
@@ -39,7 +43,7 @@ impl Evidence {
             Self::None => 90.0,
             // The fewer words there are, the more of them have to be the same.
             Self::Weak => 62.0 + 18.0 * ((FAIR - words) / (FAIR - WEAK)).clamp(0.0, 1.0),
-            Self::Fair | Self::Strong => 50.0,
+            Self::Fair | Self::Strong => 50.0 + 10.0 * ((words - LONG) / (VERY_LONG - LONG)).clamp(0.0, 1.0),
         }
     }
 }

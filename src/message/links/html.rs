@@ -7,7 +7,7 @@ use html5ever::tokenizer::{Tag, TagKind, Token};
 use super::collector::Collector;
 use super::reference;
 use super::text::{self, Bare};
-use crate::message::html::{self, Document, INLINE};
+use crate::message::html::{self, Document};
 
 /// Text between two tags that break it; beyond it is read in pieces.
 const MAX_TEXT: usize = 64 * 1024;
@@ -66,9 +66,8 @@ impl Document for Sink<'_> {
         self.found.borrow().is_full()
     }
 
-    fn broken(&self, text: &str) {
+    fn surplus(&self, text: &str) {
         self.read(text, Bare::Code);
-        self.text_is.set(Bare::Link);
     }
 
     fn token(&self, token: Token) {
@@ -111,7 +110,7 @@ impl Sink<'_> {
 
     fn tag(&self, tag: &Tag) {
         let name = &*tag.name;
-        if !INLINE.contains(&name) {
+        if html::is_block(name) || matches!(name, "a" | "img" | "script" | "style") {
             self.flush();
         }
         if tag.kind == TagKind::EndTag {

@@ -1,55 +1,156 @@
-//! As much of style sheets as hides text.
+//! As much of declarations as hides text, or shows it.
 
-/// Octets of a style sheet that are read.
-pub(super) const MAX_SHEET: usize = 64 * 1024;
-/// Names of classes that hide, at most.
-const MAX_CLASSES: usize = 200;
+use super::colour::{self, Paint};
 
-/// A colour: red, green, blue.
-pub(super) type Colour = [u8; 3];
+/// How an element takes part in the layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Display {
+    None,
+    Inline,
+    Block,
+    /// Whatever the element is.
+    Other,
+}
 
-/// What a list of declarations does to the text within.
+/// What declarations say, the last of each property; `None` where they say nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Style {
-    /// The element and all within it.
-    pub(super) hides: bool,
+    pub(super) display: Option<Display>,
+    /// Elements within may say otherwise.
+    pub(super) is_invisible: Option<bool>,
     /// Its letters are too small to be seen, or are not; elements within may say otherwise.
     pub(super) is_tiny: Option<bool>,
-    pub(super) colour: Option<Colour>,
-    pub(super) background: Option<Colour>,
+    pub(super) colour: Option<Paint>,
+    pub(super) background: Option<Paint>,
+    is_clear: Option<bool>,
+    /// It stands where `left`, `top` and `right` say.
+    is_positioned: Option<bool>,
+    /// These are far off the page: `left`, `top`, `right`.
+    is_far: [Option<bool>; 3],
+    /// The same of `text-indent` and margins, for which it need not be positioned.
+    is_indented: [Option<bool>; 3],
+    is_clipped: Option<bool>,
+    /// It has no `height`, `max-height`, `width`, `max-width`.
+    has_no_size: [Option<bool>; 4],
+}
+
+/// Declarations, and those of them that go before all others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Declarations {
+    pub(super) usual: Style,
+    pub(super) important: Style,
+}
+
+impl Declarations {
+    /// Reads the value of a `style` attribute, or the inside of a rule.
+    pub(super) fn of(text: &str) -> Self {
+        let mut declarations = Self::default();
+        for declaration in text.split(';') {
+            let Some((name, value)) = declaration.split_once(':') else { continue };
+            let (name, value) = (name.trim().to_ascii_lowercase(), value.trim().to_ascii_lowercase());
+            match value.strip_suffix("important").and_then(|value| value.trim_end().strip_suffix('!')) {
+                Some(value) => declarations.important.declare(&name, value.trim_end()),
+                None => declarations.usual.declare(&name, &value),
+            }
+        }
+        declarations
+    }
+
+    pub(super) fn add(&mut self, later: &Self) {
+        self.usual.add(&later.usual);
+        self.important.add(&later.important);
+    }
+
+    /// What is left of it where it is not certain that it applies: what shows, not what hides.
+    pub(super) fn in_doubt(&self) -> Self {
+        Self { usual: self.usual.in_doubt(), important: self.important.in_doubt() }
+    }
 }
 
 impl Style {
-    /// Reads the value of a `style` attribute, or the inside of a rule.
-    pub(super) fn of(declarations: &str) -> Self {
-        let mut style = Self::default();
-        let (mut is_clipped, mut has_no_size) = (false, false);
-        for declaration in declarations.split(';') {
-            let Some((name, value)) = declaration.split_once(':') else { continue };
-            let (name, value) = (name.trim().to_ascii_lowercase(), value.trim().to_ascii_lowercase());
-            let value = value.trim_end_matches("!important").trim_end();
-            match name.as_str() {
-                "display" => style.hides = value == "none",
-                "visibility" => style.hides |= matches!(value, "hidden" | "collapse"),
-                "mso-hide" => style.hides |= value == "all",
-                "font-size" => style.is_tiny = absolute(value).map(|size| size <= 1.0).or(style.is_tiny),
-                "opacity" => style.hides |= value.parse().is_ok_and(|opacity: f32| opacity <= 0.05),
-                "text-indent" | "left" | "top" | "margin-left" | "margin-top" | "right" => {
-                    style.hides |= length(value).is_some_and(|offset| offset <= -500.0);
-                }
-                "overflow" => is_clipped = matches!(value, "hidden" | "clip"),
-                "height" | "max-height" | "width" | "max-width" => {
-                    has_no_size |= length(value).is_some_and(|size| size <= 1.0);
-                }
-                "color" => style.colour = colour(value).or(style.colour),
-                "background" | "background-color" => {
-                    style.background = value.split_ascii_whitespace().find_map(colour).or(style.background);
-                }
-                _ => {}
+    fn declare(&mut self, name: &str, value: &str) {
+        let is_nothing = || length(value).map(|size| size <= 1.0).or(Some(false));
+        let is_far = || Some(length(value).is_some_and(|offset| offset <= -500.0));
+        match name {
+            "display" => {
+                self.display = Some(match value {
+                    "none" => Display::None,
+                    "inline" | "inline-block" | "contents" => Display::Inline,
+                    "block" | "flex" | "grid" | "list-item" | "flow-root" | "table" => Display::Block,
+                    _ => Display::Other,
+                });
             }
+            "visibility" => self.is_invisible = Some(matches!(value, "hidden" | "collapse")),
+            "font-size" => self.is_tiny = absolute(value).map(|size| size <= 1.0).or(self.is_tiny),
+            "font" => {
+                let size = value.split(['/', ' ']).find_map(absolute);
+                self.is_tiny = size.map(|size| size <= 1.0).or(self.is_tiny);
+            }
+            "opacity" => self.is_clear = Some(value.parse().is_ok_and(|opacity: f32| opacity <= 0.05)),
+            "position" => self.is_positioned = Some(matches!(value, "absolute" | "fixed")),
+            "left" => self.is_far[0] = is_far(),
+            "top" => self.is_far[1] = is_far(),
+            "right" => self.is_far[2] = is_far(),
+            "text-indent" => self.is_indented[0] = is_far(),
+            "margin-left" => self.is_indented[1] = is_far(),
+            "margin-top" => self.is_indented[2] = is_far(),
+            "overflow" => self.is_clipped = Some(matches!(value, "hidden" | "clip")),
+            "height" => self.has_no_size[0] = is_nothing(),
+            "max-height" => self.has_no_size[1] = is_nothing(),
+            "width" => self.has_no_size[2] = is_nothing(),
+            "max-width" => self.has_no_size[3] = is_nothing(),
+            "color" => self.colour = colour::paint(value).or(self.colour),
+            "background-color" => self.background = colour::paint(value).or(self.background),
+            "background" => self.background = colour::background(value).or(self.background),
+            "background-image" if value != "none" => self.background = Some(Paint::Unknown),
+            _ => {}
         }
-        style.hides |= is_clipped && has_no_size;
-        style
+    }
+
+    /// Puts later declarations over these.
+    pub(super) fn add(&mut self, later: &Self) {
+        fn over<T: Copy>(ours: &mut Option<T>, later: Option<T>) {
+            *ours = later.or(*ours);
+        }
+        over(&mut self.display, later.display);
+        over(&mut self.is_invisible, later.is_invisible);
+        over(&mut self.is_tiny, later.is_tiny);
+        over(&mut self.colour, later.colour);
+        over(&mut self.background, later.background);
+        over(&mut self.is_clear, later.is_clear);
+        over(&mut self.is_positioned, later.is_positioned);
+        over(&mut self.is_clipped, later.is_clipped);
+        self.is_far.iter_mut().zip(later.is_far).for_each(|(ours, later)| over(ours, later));
+        self.is_indented.iter_mut().zip(later.is_indented).for_each(|(ours, later)| over(ours, later));
+        self.has_no_size.iter_mut().zip(later.has_no_size).for_each(|(ours, later)| over(ours, later));
+    }
+
+    fn in_doubt(&self) -> Self {
+        let shows = |says: Option<bool>| says.filter(|hides| !hides);
+        Self {
+            display: self.display.filter(|display| *display != Display::None),
+            is_invisible: shows(self.is_invisible),
+            is_tiny: shows(self.is_tiny),
+            colour: self.colour.map(|_| Paint::Unknown),
+            background: self.background.map(|_| Paint::Unknown),
+            is_clear: shows(self.is_clear),
+            is_positioned: shows(self.is_positioned),
+            is_far: self.is_far.map(shows),
+            is_indented: self.is_indented.map(shows),
+            is_clipped: shows(self.is_clipped),
+            has_no_size: self.has_no_size.map(shows),
+        }
+    }
+
+    /// True if the element is not seen, and nothing within it. Only a box of its own has a size.
+    pub(super) fn hides(&self, is_box: bool) -> bool {
+        let yes = |says: &Option<bool>| *says == Some(true);
+        let is_positioned = yes(&self.is_positioned);
+        self.display == Some(Display::None)
+            || yes(&self.is_clear)
+            || (is_positioned && self.is_far.iter().any(yes))
+            || self.is_indented.iter().any(yes)
+            || ((is_box || is_positioned) && yes(&self.is_clipped) && self.has_no_size.iter().any(yes))
     }
 }
 
@@ -76,134 +177,59 @@ fn length(value: &str) -> Option<f32> {
     }
 }
 
-/// A colour by number or by one of the names in use.
-pub(super) fn colour(value: &str) -> Option<Colour> {
-    let value = value.trim();
-    if let Some(inside) = value.strip_prefix("rgb") {
-        let mut parts =
-            inside.trim_start_matches(['a', '(']).split([',', ' ', '/', ')']).filter(|part| !part.is_empty());
-        let mut part = || parts.next()?.trim().parse::<f32>().ok().map(|part| part.clamp(0.0, 255.0) as u8);
-        return Some([part()?, part()?, part()?]);
-    }
-    let digits = value.strip_prefix('#').unwrap_or(value);
-    let nibbles: Option<Vec<u8>> = digits.chars().take(8).map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
-    if let Some(nibbles) = nibbles {
-        return match *nibbles.as_slice() {
-            [r, g, b] | [r, g, b, _] => Some([r * 17, g * 17, b * 17]),
-            [a, b, c, d, e, f] | [a, b, c, d, e, f, _, _] => Some([a << 4 | b, c << 4 | d, e << 4 | f]),
-            _ => None,
-        };
-    }
-    match value.to_ascii_lowercase().as_str() {
-        "white" => Some([255; 3]),
-        "black" => Some([0; 3]),
-        "snow" | "ivory" | "floralwhite" | "ghostwhite" | "whitesmoke" | "mintcream" | "azure" => Some([250; 3]),
-        "red" => Some([255, 0, 0]),
-        "green" => Some([0, 128, 0]),
-        "blue" => Some([0, 0, 255]),
-        "yellow" => Some([255, 255, 0]),
-        "gray" | "grey" => Some([128; 3]),
-        "silver" => Some([192; 3]),
-        "navy" => Some([0, 0, 128]),
-        _ => None,
-    }
-}
-
-/// True if nobody can tell the one from the other.
-pub(super) fn is_same(ours: Colour, theirs: Colour) -> bool {
-    ours.iter().zip(theirs).all(|(ours, theirs)| ours.abs_diff(theirs) <= 8)
-}
-
-/// Adds the classes whose text a style sheet hides to `hidden`. Rules for some screens only do not count.
-pub(super) fn hidden_classes(sheet: &str, hidden: &mut Vec<(String, Style)>) {
-    let sheet = sheet.get(..sheet.floor_char_boundary(MAX_SHEET)).unwrap_or(sheet);
-    let mut rest = sheet;
-    while let Some((selectors, after)) = rest.split_once('{') {
-        if selectors.contains('@') {
-            // A block of rules: on to where it ends.
-            let mut depth = 1;
-            let end = after.char_indices().find_map(|(at, c)| {
-                depth += i32::from(c == '{') - i32::from(c == '}');
-                (depth == 0).then_some(at + 1)
-            });
-            rest = end.and_then(|end| after.get(end..)).unwrap_or_default();
-            continue;
-        }
-        let (declarations, after) = after.split_once('}').unwrap_or((after, ""));
-        rest = after;
-        let style = Style::of(declarations);
-        if !style.hides && style.is_tiny != Some(true) {
-            continue;
-        }
-        for selector in selectors.split(',') {
-            let selector = selector.trim();
-            if let Some((_, class)) = selector.rsplit_once('.')
-                && hidden.len() < MAX_CLASSES
-                && !selector.contains([':', ' ', '>', '['])
-            {
-                hidden.push((class.to_owned(), style));
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn is_unseen(declarations: &str, is_box: bool) -> bool {
+        let Declarations { mut usual, important } = Declarations::of(declarations);
+        usual.add(&important);
+        usual.hides(is_box) || usual.is_tiny == Some(true) || usual.is_invisible == Some(true)
+    }
 
     #[test]
     fn what_hides_text() {
         for hiding in [
             "display:none",
             "DISPLAY : None !important",
+            "display:none!important;display:block",
             "color:red; display:none",
             "visibility:hidden",
-            "mso-hide:all",
             "font-size:0",
             "font-size:0px",
             "font-size: 1px",
             "font-size:0.0em",
+            "font:0/0 a",
             "opacity:0",
             "position:absolute;left:-9999px",
             "text-indent:-100em",
             "max-height:0;overflow:hidden",
             "width:0px; height:0px; overflow:hidden",
         ] {
-            let style = Style::of(hiding);
-            assert!(style.hides || style.is_tiny == Some(true), "{hiding}");
+            assert!(is_unseen(hiding, true), "{hiding}");
         }
-        for showing in
-            ["", "display:block", "font-size:12px", "height:0", "left:10px", "opacity:1", "width:100%", ";;:", "color:"]
-        {
-            let style = Style::of(showing);
-            assert!(!style.hides && style.is_tiny != Some(true), "{showing}");
-        }
-    }
-
-    #[test]
-    fn colours() {
-        for (value, expected) in [
-            ("#fff", Some([255; 3])),
-            ("#FFFFFF", Some([255; 3])),
-            ("ffffff", Some([255; 3])),
-            ("white", Some([255; 3])),
-            ("rgb(255, 0,1)", Some([255, 0, 1])),
-            ("rgba(1,2,3,0.5)", Some([1, 2, 3])),
-            ("#ff", None),
-            ("transparent", None),
-            ("", None),
-            ("#\u{e4}\u{e4}\u{e4}", None),
+        for showing in [
+            "",
+            "display:block",
+            "display:none;display:block",
+            "visibility:hidden;visibility:visible",
+            "opacity:0;opacity:1",
+            "text-indent:-9999px;text-indent:0",
+            "left:-9999px",
+            "position:relative;top:-9999px",
+            "mso-hide:all",
+            "font-size:12px",
+            "font:bold 12px/1 arial",
+            "height:0",
+            "left:10px",
+            "opacity:1",
+            "width:100%",
+            ";;:",
+            "color:",
         ] {
-            assert_eq!(colour(value), expected, "{value}");
+            assert!(!is_unseen(showing, true), "{showing}");
         }
-    }
-
-    #[test]
-    fn classes_that_hide() {
-        let mut hidden = Vec::new();
-        let sheet = ".a{color:red} .b, p.c {display:none} @media screen { .d {display:none} .e{} } .f{font-size:0} .g";
-        hidden_classes(sheet, &mut hidden);
-        let names: Vec<&str> = hidden.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["b", "c", "f"]);
+        assert!(!is_unseen("width:0;overflow:hidden", false));
+        assert!(is_unseen("width:0;overflow:hidden;position:absolute", false));
     }
 }

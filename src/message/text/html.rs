@@ -1,7 +1,9 @@
-//! What is seen of HTML: its text without what is hidden, with lines where blocks begin and end.
+//! What is seen of HTML: its text without what is hidden, with lines where blocks begin and end. Lines of a
+//! quotation begin with `>`, as they do in plain text.
 //!
-//! No layout is made. An element is hidden if its own style, one of its classes, or an element around it says
-//! so, or if its text has the colour of what is behind it.
+//! No layout is made. An element is hidden if its own style, a rule for it, or an element around it says so, or
+//! if its text has the colour of what is behind it. Where that is in doubt it is seen: what is sent to be read
+//! must not be missed.
 
 use std::cell::RefCell;
 
@@ -10,12 +12,13 @@ use html5ever::tokenizer::{Tag, TagKind, Token};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::MAX_TAGS;
-use super::css::{self, Colour, Style};
-use crate::message::html::{self, Document, INLINE};
+use super::colour::{self, Colour, Paint};
+use super::css::{Declarations, Display, Style};
+use super::sheet::{self, Rules};
+use crate::message::html::{self, Document};
 
 /// Elements within each other that are told apart.
-const MAX_OPEN: usize = 256;
-
+const MAX_OPEN: usize = 128;
 /// Classes of one element.
 const MAX_CLASSES: usize = 20;
 
@@ -25,34 +28,58 @@ const VOID: [&str; 16] = [
     "source", "track", "wbr",
 ];
 /// Elements whose content is not shown.
-const UNSEEN: [&str; 9] = ["iframe", "noembed", "noframes", "script", "style", "template", "textarea", "title", "xml"];
+const UNSEEN: [&str; 8] = ["iframe", "noembed", "noframes", "script", "style", "template", "textarea", "title"];
 /// Elements that end where the next of their kind begins.
-const SIBLINGS: [&str; 5] = ["dd", "dt", "li", "option", "p"];
+const SIBLINGS: [&str; 4] = ["dd", "dt", "li", "option"];
+/// Elements that stand within a line and make up a layout all the same.
+const OF_A_LAYOUT: [&str; 14] = [
+    "a", "area", "base", "button", "img", "input", "link", "map", "meta", "script", "select", "style", "textarea",
+    "title",
+];
+/// Elements that go on behind a paragraph that ends around them.
+const FORMATTING: [&str; 14] =
+    ["a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"];
+/// Classes that mail programs give to what they quote.
+const QUOTATIONS: [&str; 6] =
+    ["gmail_quote", "gmail_extra", "yahoo_quoted", "moz-cite-prefix", "protonmail_quote", "zmail_extra"];
 
-/// The text that is seen, at most about `room` octets of it. Appends the tags that begin something to `tags`.
-pub(super) fn seen(html: &str, room: usize, tags: &mut Vec<u32>) -> String {
+/// What is read of an HTML document.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen {
+    pub(super) text: String,
+    /// The names of tags, hashed.
+    pub(super) tags: Vec<u32>,
+    /// It shows a picture that is fetched from elsewhere.
+    pub(super) has_picture: bool,
+}
+
+/// What is seen, at most about `room` octets of text.
+pub(super) fn seen(html: &str, room: usize) -> Seen {
     let page = Page(RefCell::new(State {
-        text: String::new(),
+        seen: Seen::default(),
         room,
-        tags,
         open: Vec::new(),
-        hidden: Vec::new(),
+        beyond: 0,
+        hidden_beyond: None,
+        rules: Rules::default(),
         sheet: String::new(),
+        media: String::new(),
+        sheets_left: sheet::MAX_SHEET,
         has_blank: false,
     }));
     html::read(html, &page);
-    page.0.into_inner().text
+    page.0.into_inner().seen
 }
 
-struct Page<'t>(RefCell<State<'t>>);
+struct Page(RefCell<State>);
 
-impl Document for Page<'_> {
+impl Document for Page {
     fn is_full(&self) -> bool {
         let state = self.0.borrow();
-        state.text.len() >= state.room
+        state.seen.text.len() >= state.room
     }
 
-    fn broken(&self, _text: &str) {}
+    fn surplus(&self, _text: &str) {}
 
     fn token(&self, token: Token) {
         let mut state = self.0.borrow_mut();
@@ -65,174 +92,300 @@ impl Document for Page<'_> {
     }
 }
 
+/// What an element is to those within it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wall {
+    None,
+    Table,
+    Row,
+    Cell,
+    Paragraph,
+    /// A drawing or a formula.
+    Foreign,
+}
+
 /// An element that is open.
 #[derive(Clone, Debug)]
 struct Open {
     name: LocalName,
+    wall: Wall,
+    /// What its own attributes and the rules for it say.
+    style: Style,
+    is_block: bool,
     is_hidden: bool,
+    is_invisible: bool,
     /// Its letters are too small.
     is_tiny: bool,
     /// White space within is kept.
     is_preformatted: bool,
-    colour: Colour,
-    /// `None` if it is a picture, of which nobody knows the colour.
+    is_quotation: bool,
+    /// `None` if nobody knows it here.
+    colour: Option<Colour>,
     background: Option<Colour>,
 }
 
-/// Around everything: black on white.
-const PAGE: (Colour, Colour) = ([0; 3], [255; 3]);
+impl Open {
+    /// An element within `around`.
+    fn within(around: Option<&Self>, name: &LocalName, style: Style, is_quotation: bool) -> Self {
+        let tag = &**name;
+        let is_block = match style.display {
+            Some(Display::Block) => true,
+            Some(Display::Inline) => false,
+            _ => html::is_block(tag),
+        };
+        let is_box = is_block && !matches!(tag, "td" | "th" | "tr" | "tbody" | "thead" | "tfoot");
+        // Around everything: black on white.
+        let around_colour = around.map_or(Some([0; 3]), |open| open.colour);
+        let background = around.map_or(Some([255; 3]), |open| open.background);
+        let mut element = Self {
+            name: name.clone(),
+            wall: match tag {
+                "table" => Wall::Table,
+                "tr" => Wall::Row,
+                "td" | "th" | "caption" | "button" => Wall::Cell,
+                "p" => Wall::Paragraph,
+                "svg" | "math" => Wall::Foreign,
+                _ => Wall::None,
+            },
+            style,
+            is_block,
+            is_hidden: around.is_some_and(|open| open.is_hidden) || UNSEEN.contains(&tag) || style.hides(is_box),
+            is_invisible: style.is_invisible.unwrap_or(around.is_some_and(|open| open.is_invisible)),
+            is_tiny: style.is_tiny.unwrap_or(around.is_some_and(|open| open.is_tiny)),
+            is_preformatted: around.is_some_and(|open| open.is_preformatted)
+                || matches!(tag, "pre" | "xmp" | "plaintext" | "listing"),
+            is_quotation: is_quotation || around.is_some_and(|open| open.is_quotation),
+            colour: around_colour,
+            background: match style.background {
+                Some(Paint::Known(colour)) => Some(colour),
+                Some(Paint::Unknown) => None,
+                Some(Paint::Clear) | None => background,
+            },
+        };
+        match style.colour {
+            Some(Paint::Known(colour)) => element.colour = Some(colour),
+            Some(Paint::Unknown) => element.colour = None,
+            // Letters that are painted with nothing are of the colour of what is behind them.
+            Some(Paint::Clear) => {
+                element.background = element.background.or(Some([255; 3]));
+                element.colour = element.background;
+            }
+            None => {}
+        }
+        element
+    }
 
-struct State<'t> {
-    text: String,
+    fn is_unseen(&self) -> bool {
+        let is_same = |(colour, behind)| colour::is_same(colour, behind);
+        self.is_hidden || self.is_invisible || self.is_tiny || self.colour.zip(self.background).is_some_and(is_same)
+    }
+}
+
+struct State {
+    seen: Seen,
     room: usize,
-    tags: &'t mut Vec<u32>,
     open: Vec<Open>,
-    /// Classes whose text a style sheet hides.
-    hidden: Vec<(String, Style)>,
+    /// Elements that are open within the innermost that is told apart,
+    beyond: usize,
+    /// and how many of them are around the first that hides.
+    hidden_beyond: Option<usize>,
+    rules: Rules,
     sheet: String,
+    media: String,
+    sheets_left: usize,
     /// White space since the last word.
     has_blank: bool,
 }
 
-impl State<'_> {
+impl State {
     fn start(&mut self, tag: &Tag) {
         let name = &*tag.name;
         self.end_before(name);
+        if name == "style" {
+            self.media = attribute(tag, "media").unwrap_or_default().to_owned();
+        }
         let element = self.element(tag);
         if !element.is_hidden {
-            if self.tags.len() < MAX_TAGS && !INLINE.contains(&name) {
-                self.tags.push(xxh3_64(name.as_bytes()) as u32);
+            if self.seen.tags.len() < MAX_TAGS && (html::is_block(name) || OF_A_LAYOUT.contains(&name)) {
+                self.seen.tags.push(xxh3_64(name.as_bytes()) as u32);
             }
+            self.seen.has_picture |= name == "img"
+                && attribute(tag, "src").is_some_and(|source| !source.trim_start().starts_with("data:"))
+                && !["height", "width"].iter().any(|side| attribute(tag, side).is_some_and(is_nothing));
             match name {
                 "td" | "th" => self.has_blank = true,
-                name if !INLINE.contains(&name) && !matches!(name, "a" | "img") => self.new_line(),
+                _ if element.is_block => self.new_line(),
                 _ => {}
             }
         }
-        if !VOID.contains(&name) && self.open.len() < MAX_OPEN {
+        // In a drawing what has no content says so.
+        if VOID.contains(&name) || (tag.self_closing && self.open.iter().any(|open| open.wall == Wall::Foreign)) {
+            return;
+        }
+        if self.open.len() < MAX_OPEN {
             self.open.push(element);
+        } else {
+            if element.is_hidden && self.hidden_beyond.is_none() {
+                self.hidden_beyond = Some(self.beyond);
+            }
+            self.beyond += 1;
         }
     }
 
     /// Ends the elements that nobody ends: a row ends where the next one begins, in spite of its cells.
     fn end_before(&mut self, name: &str) {
-        let ends: &[&str] = match name {
-            "tr" => &["tr"],
-            "td" | "th" => &["td", "th"],
-            name if SIBLINGS.contains(&name) => match self.open.last() {
-                Some(open) if *open.name == *name => return self.open.truncate(self.open.len() - 1),
-                _ => return,
-            },
+        if html::ends_foreign(name)
+            && let Some(at) = self.open.iter().position(|open| open.wall == Wall::Foreign)
+        {
+            self.close(at);
+        }
+        let ends = match name {
+            "tr" => Wall::Row,
+            "td" | "th" => Wall::Cell,
+            "tbody" | "thead" | "tfoot" | "br" | "caption" | "col" | "colgroup" => return,
+            name if html::is_block(name) => {
+                self.end_paragraph();
+                if SIBLINGS.contains(&name) && self.open.last().is_some_and(|open| *open.name == *name) {
+                    self.close(self.open.len() - 1);
+                }
+                return;
+            }
             _ => return,
         };
         let floor = self.floor(name);
         let inner = self.open.get(floor..).unwrap_or_default();
-        if let Some(at) = inner.iter().position(|open| ends.contains(&&*open.name)) {
-            self.open.truncate(floor + at);
+        if let Some(at) = inner.iter().position(|open| open.wall == ends) {
+            self.close(floor + at);
         }
+    }
+
+    /// Where a block begins the paragraph around it ends, but not the letters of another kind in it.
+    fn end_paragraph(&mut self) {
+        let inner = self.open.iter().rposition(|open| !matches!(open.wall, Wall::None | Wall::Row));
+        let Some(at) = inner.filter(|at| self.open[*at].wall == Wall::Paragraph) else { return };
+        let within = self.open.split_off(at);
+        self.close(at);
+        for open in within.into_iter().skip(1).filter(|open| FORMATTING.contains(&&*open.name)) {
+            let again = Open::within(self.open.last(), &open.name, open.style, false);
+            self.open.push(again);
+        }
+    }
+
+    fn close(&mut self, at: usize) {
+        self.open.truncate(at);
+        (self.beyond, self.hidden_beyond) = (0, None);
     }
 
     /// Elements below this one are not ended by what stands in the innermost table, or in its innermost cell.
     fn floor(&self, name: &str) -> usize {
-        let walls: &[&str] = match name {
-            "table" | "body" | "html" => &[],
-            "tr" | "td" | "th" | "tbody" | "thead" | "tfoot" => &["table"],
-            _ => &["table", "td", "th"],
+        let is_wall: fn(&Open) -> bool = match name {
+            "table" | "body" | "html" => return 0,
+            "tr" | "td" | "th" | "tbody" | "thead" | "tfoot" => |open| open.wall == Wall::Table,
+            _ => |open| matches!(open.wall, Wall::Table | Wall::Cell),
         };
-        self.open.iter().rposition(|open| walls.contains(&&*open.name)).map_or(0, |at| at + 1)
+        let wall = self.open.iter().rposition(is_wall);
+        match wall {
+            Some(at) if *self.open[at].name == *name => at,
+            wall => wall.map_or(0, |at| at + 1),
+        }
     }
 
     /// An element with what it inherits.
     fn element(&self, tag: &Tag) -> Open {
-        let around = self.open.last();
-        let (colour, background) = around.map_or((PAGE.0, Some(PAGE.1)), |open| (open.colour, open.background));
-        let mut element = Open {
-            name: tag.name.clone(),
-            is_hidden: around.is_some_and(|open| open.is_hidden) || UNSEEN.contains(&&*tag.name),
-            is_tiny: around.is_some_and(|open| open.is_tiny),
-            is_preformatted: around.is_some_and(|open| open.is_preformatted)
-                || matches!(&*tag.name, "pre" | "xmp" | "plaintext" | "listing"),
-            colour,
-            background,
-        };
+        let name = &*tag.name;
+        // What attributes other than `style` say goes behind all rules.
         let mut style = Style::default();
+        let mut own = Declarations::default();
+        let (mut classes, mut identity) = ("", "");
+        let mut is_quotation = false;
         for attribute in &tag.attrs {
             let value = &*attribute.value;
             match &*attribute.name.local {
-                "style" => style = Style::of(value),
-                "hidden" => element.is_hidden = true,
-                "class" => {
-                    for class in value.split_ascii_whitespace().take(MAX_CLASSES) {
-                        for (_, style) in self.hidden.iter().filter(|(name, _)| name == class) {
-                            element.is_hidden |= style.hides;
-                            element.is_tiny = style.is_tiny.unwrap_or(element.is_tiny);
-                        }
-                    }
+                "style" => own = Declarations::of(value),
+                "class" => classes = value,
+                "id" => identity = value,
+                "hidden" => style.display = Some(Display::None),
+                "type" if name == "input" && value.eq_ignore_ascii_case("hidden") => {
+                    own.important.display = Some(Display::None);
                 }
+                "type" => is_quotation |= name == "blockquote" && value.eq_ignore_ascii_case("cite"),
                 // `<font size>` is never nothing.
-                "size" if &*tag.name == "font" => element.is_tiny = false,
-                "color" | "text" => element.colour = css::colour(value).unwrap_or(element.colour),
-                "bgcolor" => element.background = css::colour(value).or(element.background),
-                "background" => element.background = None,
+                "size" if name == "font" => style.is_tiny = Some(false),
+                "color" | "text" => style.colour = colour::paint(value).or(style.colour),
+                "bgcolor" if style.background.is_none() => style.background = colour::paint(value),
+                "background" => style.background = Some(Paint::Unknown),
                 _ => {}
             }
         }
-        element.is_hidden |= style.hides;
-        element.is_tiny = style.is_tiny.unwrap_or(element.is_tiny);
-        element.colour = style.colour.unwrap_or(element.colour);
-        element.background = style.background.or(element.background);
-        element
+        let classes = classes.split_ascii_whitespace().take(MAX_CLASSES);
+        is_quotation |= classes.clone().any(|class| QUOTATIONS.contains(&class));
+        self.rules.apply(&mut style, name, classes, identity, &own);
+        Open::within(self.open.last(), &tag.name, style, is_quotation)
     }
 
     fn end(&mut self, tag: &Tag) {
         let name = &*tag.name;
+        if self.beyond > 0 && !VOID.contains(&name) {
+            self.beyond -= 1;
+            self.hidden_beyond = self.hidden_beyond.filter(|hidden| *hidden < self.beyond);
+            return;
+        }
         let floor = self.floor(name);
         let inner = self.open.get(floor..).unwrap_or_default();
         let Some(at) = inner.iter().rposition(|open| open.name == tag.name).map(|at| floor + at) else { return };
         if name == "style" {
-            css::hidden_classes(&std::mem::take(&mut self.sheet), &mut self.hidden);
+            let sheet = std::mem::take(&mut self.sheet);
+            self.rules.add(&sheet, &self.media);
         }
-        let was_hidden = self.open.get(at).is_some_and(|open| open.is_hidden);
-        self.open.truncate(at);
-        if !was_hidden && !INLINE.contains(&name) && !matches!(name, "a" | "td" | "th") {
+        let is_line = self.open.get(at).is_some_and(|open| !open.is_hidden && open.is_block);
+        if is_line && !matches!(name, "td" | "th") {
             self.new_line();
         }
+        self.close(at);
     }
 
     fn characters(&mut self, characters: &str) {
         let inner = self.open.last();
         if inner.is_some_and(|open| &*open.name == "style") {
-            if self.sheet.len() < css::MAX_SHEET {
-                self.sheet.push_str(characters);
-            }
+            let room = characters.floor_char_boundary(self.sheets_left.min(characters.len()));
+            self.sheet.push_str(characters.get(..room).unwrap_or_default());
+            self.sheets_left -= room;
             return;
         }
-        let is_unseen = |open: &Open| {
-            open.is_hidden || open.is_tiny || open.background.is_some_and(|behind| css::is_same(open.colour, behind))
-        };
-        if inner.is_some_and(is_unseen) {
+        if inner.is_some_and(Open::is_unseen) || self.hidden_beyond.is_some() {
             return;
         }
-        if inner.is_some_and(|open| open.is_preformatted) {
-            self.text.push_str(characters);
-            return;
-        }
+        let is_preformatted = inner.is_some_and(|open| open.is_preformatted);
+        let is_quotation = inner.is_some_and(|open| open.is_quotation);
+        let text = &mut self.seen.text;
         for character in characters.chars() {
-            if character.is_ascii_whitespace() || character == '\u{a0}' {
+            if !is_preformatted && (character.is_ascii_whitespace() || character == '\u{a0}') {
                 self.has_blank = true;
                 continue;
             }
-            if std::mem::take(&mut self.has_blank) && !self.text.is_empty() && !self.text.ends_with('\n') {
-                self.text.push(' ');
+            let begins_line = text.is_empty() || text.ends_with('\n');
+            if begins_line && is_quotation {
+                text.push_str("> ");
+            } else if std::mem::take(&mut self.has_blank) && !begins_line {
+                text.push(' ');
             }
-            self.text.push(character);
+            text.push(character);
         }
     }
 
     fn new_line(&mut self) {
         self.has_blank = false;
-        if !self.text.is_empty() && !self.text.ends_with('\n') {
-            self.text.push('\n');
+        if !self.seen.text.is_empty() && !self.seen.text.ends_with('\n') {
+            self.seen.text.push('\n');
         }
     }
+}
+
+fn attribute<'t>(tag: &'t Tag, name: &str) -> Option<&'t str> {
+    tag.attrs.iter().find(|attribute| *attribute.name.local == *name).map(|attribute| &*attribute.value)
+}
+
+/// A side of a picture that nobody sees.
+fn is_nothing(side: &str) -> bool {
+    matches!(side.trim().trim_end_matches("px"), "0" | "1")
 }

@@ -34,6 +34,19 @@ fn html_is_read_as_it_is_seen() {
         ("<noscript>yes</noscript>", "yes"),
         ("<a href='http://example.com'>here</a>, <img alt='no' src=x>there", "here, there"),
         ("<textarea>no</textarea><template>no</template>yes", "yes"),
+        (
+            "Via<x></x>gra <label>Via</label>gra V<o:p>ia</o:p>gra <q>V</q>iagra <nobr>V</nobr>iagra",
+            "Viagra Viagra Viagra Viagra Viagra",
+        ),
+        (
+            "Via<input type=hidden>gra<div style='display:inline'>!</div> a<span style='display:block'>b</span>c",
+            "Viagra! a\nb\nc",
+        ),
+        ("<xml>yes</xml>", "yes"),
+        ("<svg><style>p{}</svg>yes", "yes"),
+        ("<svg><style><p>yes", "yes"),
+        ("a<blockquote>b</blockquote><blockquote type=cite>c<br>d</blockquote>e", "a\nb\n> c\n> d\ne"),
+        ("a<div class=gmail_quote>b<div>c</div></div>d", "a\n> b\n> c\nd"),
     ] {
         assert_eq!(of_html(html), expected, "{html}");
     }
@@ -67,9 +80,97 @@ fn what_is_hidden_is_not_seen() {
         ("<style>.x{display:none}</style><span class='y x'>no</span><span class=y>yes</span>", "yes"),
         ("<style>.x{font-size:0}</style><div class=x>no<p style='font-size:9pt'>yes</div>", "yes"),
         ("<div style='display:none'>the rest is lost", ""),
+        ("<p style='display:none'>no<i>no<p>yes", "yes"),
+        ("<p style='display:none'>no<div>yes</div>", "yes"),
+        ("<p><font color=white>no<div>no</div>", ""),
+        ("<style>i{display:none}</style><i>no</i>yes", "yes"),
+        ("<style>i{display:none}</style><i style='display:inline'>yes</i>", "yes"),
+        ("<style media=print>i{display:none}</style><i>yes</i>", "yes"),
+        ("<style>.k{background:#000}</style><div class=k><font color=white>yes</font></div>", "yes"),
+        ("<i style='color:transparent'>no</i><i style='color:rgba(0,0,0,0)'>no</i>yes", "yes"),
+        ("<i style='visibility:hidden'>no<b style='visibility:visible'>yes</b></i>", "yes"),
+        ("<i style='width:0;overflow:hidden'>yes</i>", "yes"),
+        ("<table><tr><td style='width:0;overflow:hidden'>yes</table>", "yes"),
+        ("<p hidden style='display:block'>yes", "yes"),
+        ("<i style='mso-hide:all'>yes</i>", "yes"),
+        ("<table bgcolor=maroon><tr><td><font color=white>yes</font></table>", "yes"),
+        ("<table bgcolor=peachpuff><tr><td><font color=white>yes</font></table>", "yes"),
+        ("<td style='background-color: rgb(0, 0, 0); color:#fff'>yes</td>", "yes"),
+        ("<td style='background:linear-gradient(#000,#111);color:#fff'>yes</td>", "yes"),
     ] {
         assert_eq!(of_html(html), expected, "{html}");
     }
+}
+
+#[test]
+fn deep_within_what_is_hidden_is_hidden() {
+    let deep = |open: &str| format!("{}{open}", "<div>".repeat(200));
+    for (html, expected) in [
+        (deep("yes"), "yes"),
+        (deep("<div style='display:none'>no<div>no</div>no</div>yes"), "yes"),
+        (format!("<div style='display:none'>{}no", deep("no</div>no")), ""),
+    ] {
+        assert_eq!(of_html(&html), expected, "{html}");
+    }
+}
+
+#[test]
+fn what_one_tag_says_is_bounded_and_the_rest_is_read() {
+    let words = "random words / ".repeat(3000);
+    for html in [
+        format!("yes<!-- {words} -->"),
+        format!("<p title=\"{words}\">yes"),
+        format!("<img src=\"data:image/png;base64,{}\">yes", "ab/cd/".repeat(20_000)),
+    ] {
+        assert_eq!(of_html(&html), "yes");
+    }
+    let many: String = (0..20_000).map(|at| format!("a{at} ")).collect();
+    assert_eq!(of_html(&format!("<p {many}>yes")), "yes");
+}
+
+#[test]
+fn of_many_parts_those_are_read_that_are_shown() {
+    let part = |fields: &str, body: &str| format!("--b\r\n{fields}\r\n\r\n{body}\r\n");
+    let mail = |kind: &str, parts: &[String]| {
+        shown(&format!("Content-Type: multipart/{kind}; boundary=b\r\n\r\n{}--b--\r\n", parts.concat()))
+            .replace('\n', " ")
+    };
+    let html = |body: &str| part("Content-Type: text/html", body);
+    let plain = |body: &str| part("Content-Type: text/plain", body);
+    let words = "a word and another ".repeat(10);
+    for (kind, parts, expected) in [
+        ("alternative", vec![html("one"), html("two")], "two"),
+        ("alternative", vec![plain("one"), html("two"), plain("three")], "two"),
+        ("alternative", vec![plain("one"), plain("two")], "two"),
+        ("alternative", vec![plain(&"one ".repeat(80_000)), html("two")], "two"),
+        ("related", vec![html("one"), html("two")], "one"),
+        ("mixed", vec![html("one"), html("two")], "one two"),
+        ("mixed", vec![plain("one"), part("Content-Type: message/rfc822", "\r\ntwo")], "one  two"),
+        ("mixed", vec![plain(&words), part("Content-Type: message/rfc822", "\r\ntwo")], words.trim()),
+        (
+            "mixed",
+            vec![plain("one"), part("Content-Type: message/rfc822\r\nContent-Disposition: attachment", "\r\ntwo")],
+            "one",
+        ),
+        (
+            "mixed",
+            vec![
+                plain("one"),
+                part(
+                    "Content-Type: application/pdf; name=a.eml",
+                    "Content-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\ntwo\r\n--c--",
+                ),
+            ],
+            "one",
+        ),
+    ] {
+        assert_eq!(
+            mail(kind, &parts).split_whitespace().collect::<Vec<_>>(),
+            expected.split_whitespace().collect::<Vec<_>>(),
+            "{kind}"
+        );
+    }
+    assert_eq!(shown("Content-Disposition: attachment\r\n\r\nyes"), "yes");
 }
 
 #[test]
