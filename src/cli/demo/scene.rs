@@ -25,6 +25,8 @@ pub(super) struct Scene {
     pub(super) hangs_up: bool,
     /// Symbols that must be found, and no others.
     pub(super) symbols: &'static [&'static str],
+    /// Symbols that are found if their checks are done before others have made the verdict certain.
+    pub(super) may_find: &'static [&'static str],
     /// The clause in shadow that must have had another verdict.
     pub(super) shadow: Option<&'static str>,
     /// Messages that must be stored, and no others.
@@ -61,6 +63,7 @@ impl Scene {
             turns: Vec::new(),
             hangs_up: false,
             symbols: &[],
+            may_find: &[],
             shadow: None,
             stored: Vec::new(),
         }
@@ -76,6 +79,10 @@ impl Scene {
 
     pub(super) fn finding(self, symbols: &'static [&'static str]) -> Self {
         Self { symbols, ..self }
+    }
+
+    pub(super) fn perhaps(self, may_find: &'static [&'static str]) -> Self {
+        Self { may_find, ..self }
     }
 
     pub(super) fn shadowed_by(self, clause: &'static str) -> Self {
