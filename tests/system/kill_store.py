@@ -85,6 +85,16 @@ class Stage:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/greylist/show?{query}", timeout=10) as page:
             return bool(json.load(page))
 
+    def wait_for_pages(self):
+        """The admin pages may come a moment after the listeners."""
+        end = time.monotonic() + 10
+        while True:
+            try:
+                return urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/healthz", timeout=10).close()
+            except OSError:
+                assert time.monotonic() < end, self.gate.tail()
+                time.sleep(0.01)
+
     def round(self):
         self.serial += 1
         self.told = []
@@ -99,6 +109,7 @@ class Stage:
         for thread in threads:
             thread.join()
         self.start()
+        self.wait_for_pages()
         told = [entry for entry in self.told if entry[0] <= killed]
         for at, address, sender in told:
             self.asked += 1

@@ -373,14 +373,14 @@ def upkeep():
         stage.gate.stop()
         code, said = ask("store", "compact")
         assert code == 0 and re.fullmatch(r"\d+ octets before, \d+ now\n", said), said
-        assert ask("store", "export", str(text)) == (0, "2 entries exported\n")
+        assert ask("store", "export", str(text)) == (0, "3 entries exported\n")
         assert text.stat().st_mode & 0o777 == 0o600
         code, said = ask("store", "import", str(text))
         assert code == 1 and "the store holds 1 entries already" in said, said
         (stage.directory / "store.redb").unlink()
         code, said = ask("store", "compact")
         assert code == 1 and "No such file" in said, said
-        assert ask("store", "import", str(text)) == (0, "2 entries imported\n")
+        assert ask("store", "import", str(text)) == (0, "3 entries imported\n")
         code, said = ask("store", "info")
         assert code == 0 and said.startswith("file ") and re.search(r"greylist\.v1 +1 ", said), said
         stage.gate.start()
