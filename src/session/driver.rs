@@ -259,7 +259,9 @@ impl Session {
             self.machine.recipient_accepted();
         }
         let unknown = transaction.newly_unknown();
-        if unknown > 0 {
+        let is_report = transaction.mail.reverse_path.is_null();
+        // Reports about mail that somebody forged in our name are honest.
+        if unknown > 0 && !is_report {
             self.tell(Deed::UnknownRecipients(unknown));
         }
         for reply in replies {

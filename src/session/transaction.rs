@@ -135,10 +135,14 @@ impl Transaction {
         {
             return self.refuse(shared, "split", refusal::OTHER_TRANSACTION);
         }
+        let is_trap = !exempt && is_trap(assessment, &settings.relay, client, &path);
+        // One reply to the message cannot say that it is for one and not for the other.
+        if !is_trap && !self.kept_back.is_empty() {
+            return self.refuse(shared, "split", refusal::OTHER_TRANSACTION);
+        }
         let index = self.exempt.len();
         self.exempt.push(exempt);
         assessment.add_recipient(index, exempt);
-        let is_trap = !exempt && is_trap(assessment, &settings.relay, client, &path);
         assessment.learn(&Arc::new(RcptFacts { mail: self.mail.clone(), forward_path: path.clone(), index, is_trap }));
         let by = *self.settle_by.get_or_insert_with(|| Instant::now() + settings.budgets.rcpt);
         let asked = Instant::now();
@@ -178,6 +182,10 @@ impl Transaction {
             }
         }
         let answers = if new.is_empty() { Vec::new() } else { self.hand_on(&new).await };
+        let is_trap = |turn: &&Turn| matches!(turn, Turn::HandOn { is_trap: true, .. });
+        let handed_on = turns.iter().filter(|turn| matches!(turn, Turn::HandOn { .. }));
+        let is_real = |(turn, reply): (&Turn, &Reply)| !is_trap(&turn) && reply.is_positive();
+        let has_real = !self.accepted.is_empty() || handed_on.zip(&answers).any(is_real);
         let mut answers = answers.into_iter();
         let mut new = new.into_iter();
         let mut replies = Vec::with_capacity(turns.len());
@@ -194,8 +202,8 @@ impl Transaction {
             if reply.is_positive() {
                 shared.metrics.accepted.inc();
                 self.accepted.push(Recipient { path, params, index, code: reply.code(), is_trap });
-            } else if is_trap && !self.relay.is_sender_refused() && is_unknown(&reply) {
-                // So that the message is read, and learned from. It is refused, or follows the real recipients.
+            } else if is_trap && !has_real && !self.relay.is_sender_refused() && is_certainly_unknown(&reply) {
+                // So that the message is read, learned from, and refused. Beside real recipients the backend has its say.
                 shared.metrics.recipients.with_label_values(&["trap"]).inc();
                 self.kept_back.push(Recipient { path, params, index, code: reply.code(), is_trap });
                 replies.push(refusal::RECIPIENT_OK);
@@ -254,6 +262,11 @@ impl Transaction {
 fn is_trap(assessment: &Assessment, relay: &settings::Relay, client: &ClientFacts, path: &ForwardPath) -> bool {
     let traps = &assessment.ruleset().traps;
     !traps.is_empty() && !relay.networks.contains(client.addr) && traps.contains(path)
+}
+
+/// The same, said by an enhanced status code: other refusals come without one.
+fn is_certainly_unknown(reply: &Reply) -> bool {
+    reply.status().or_else(|| reply.enhanced_in_text()).is_some() && is_unknown(reply)
 }
 
 /// Whether a reply to RCPT says that there is no such recipient (RFC 3463 3.2: 5.1.x), and not that mail for it is

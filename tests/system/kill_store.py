@@ -5,7 +5,7 @@
 
 Clients from many networks are put off by greylisting, each with a triplet of its own. After the kill, when Gatepost
 runs again, it is asked for every triplet that a client was told of. One that is missing must have been told of within
-the flush interval before the kill (docs/store.md: 50 ms until a commit begins, and as long as the disk takes for it)."""
+the flush interval before the kill (docs/store.md): 50 ms, and what the disk takes for the commit under way and the next."""
 import argparse
 import json
 import random
@@ -21,8 +21,8 @@ from names import Names
 from sink import Sink
 
 CLIENTS = 8
-# 50 ms, and what the disk of a busy machine takes for a commit.
-FLUSH_INTERVAL = 0.050 + 0.150
+# 50 ms, and what the disk of a busy machine takes for two commits.
+FLUSH_INTERVAL = 0.050 + 2 * 0.250
 POLICY = {"tag": 5.0, "clause": [{"name": "everyone", "stage": "rcpt", "verdict": "defer",
                                   "any_of": ["GREYLIST_RCPT_NEW", "GREYLIST_RCPT_EARLY"]}]}
 
@@ -102,7 +102,7 @@ class Stage:
         threads = [threading.Thread(target=self.client, args=(number, until)) for number in range(CLIENTS)]
         for thread in threads:
             thread.start()
-        time.sleep(self.rng.uniform(0.1, 1.0))
+        time.sleep(self.rng.uniform(0.1, 1.5))
         killed = time.monotonic()
         self.gate.kill()
         until.set()
@@ -133,10 +133,11 @@ def main():
                 assert stage.round() > 0, stage.gate.tail()
                 assert not stage.wrong, stage.wrong
                 assert "no store" not in stage.gate.log.read_text(), stage.gate.tail()
-            oldest = max(stage.losses, default=0)
+            losses = sorted(stage.losses) or [0]
+            usual, oldest = losses[len(losses) // 2], losses[-1]
             assert oldest <= FLUSH_INTERVAL, f"one was lost that was told {oldest * 1000:.0f} ms before the kill"
             return (f"{given.kills} kills; asked for {stage.asked} triplets, {len(stage.losses)} lost, the oldest told "
-                    f"{oldest * 1000:.0f} ms before the kill\n"
+                    f"{oldest * 1000:.0f} ms before the kill, half of them less than {usual * 1000:.0f} ms\n"
                     f"slowest start: {max(stage.starts) * 1000:.0f} ms")
 
         try:

@@ -73,9 +73,12 @@ impl Bulk {
         let author = author.and_then(Author::domain).map(|domain| registered_domain(domain).unwrap_or(domain));
         let aligned = sender.domains.iter().find(|domain| Some(domain.as_str()) == author);
         let authenticated = aligned.or(sender.domains.first()).cloned();
-        let is_temporary = |result| result == AuthResult::TempError;
-        let spf = mail.spf.get().is_none_or(|spf| is_temporary(spf.result));
-        let is_unknown = |dkim: &Dkim| dkim.signatures.iter().any(|signature| is_temporary(signature.result));
+        // Only what is the author's own raises doubt: anybody can sign with a domain whose DNS does not answer.
+        let is_in_doubt_of = |result, domain: &str| {
+            result == AuthResult::TempError && registered_domain(domain).is_some_and(|domain| Some(domain) == author)
+        };
+        let spf = mail.spf.get().is_none_or(|spf| is_in_doubt_of(spf.result, &spf.domain));
+        let is_unknown = |dkim: &Dkim| dkim.signatures.iter().any(|one| is_in_doubt_of(one.result, &one.domain));
         let is_in_doubt = authenticated.is_none() && (spf || facts.dkim.get().is_none_or(is_unknown));
         Who { authenticated, author: author.map(str::to_owned), sender, is_in_doubt }
     }
@@ -163,7 +166,8 @@ impl Check for Bulk {
             has_unsubscribe: has_one_click(facts),
             known_recipients: u32::try_from(fate.recipients.len()).unwrap_or(u32::MAX),
             unknown_recipients: fate.unknown_recipients,
-            traps: u32::try_from(facts.traps()).unwrap_or(u32::MAX),
+            // A message is one hit, however many traps it names, and it is one when it is done with.
+            traps: u32::from(facts.traps() > 0 && !comes_again(fate)),
             is_deferred: comes_again(fate),
         };
         // A failure was counted and logged where it happened; there is nothing to do about it here.

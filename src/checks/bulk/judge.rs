@@ -13,6 +13,10 @@ use crate::units::Percent;
 /// An unauthenticated campaign under one name, or under two, comes from so many times as many networks: it may
 /// be a sender with several machines.
 const ONE_NAME_FACTOR: u64 = 3;
+/// So many times as many are needed where all copies have a List-Id.
+const LIST_FACTOR: u64 = 3;
+/// An aligned sender whose text a few others have sent too has sent so many copies for each of them.
+const COPIES_PER_DOMAIN: u64 = 20;
 /// Bulk mail that began so long ago has a history.
 const HISTORY: Duration = Duration::from_secs(24 * 3600);
 /// Unknown recipients among those of legitimate bulk mail, in percent.
@@ -159,7 +163,8 @@ impl Seen<'_> {
         };
         let campaign = self.campaign;
         // Whom a text was stolen from did not send it from everywhere.
-        if self.sender.is_aligned && self.is_of_few() {
+        let is_mostly_of_one = campaign.authenticated_domains.saturating_mul(COPIES_PER_DOMAIN) <= campaign.volume;
+        if self.sender.is_aligned && (self.is_of_few() || is_mostly_of_one) {
             return false;
         }
         if self.authenticated() >= 50 {
@@ -167,7 +172,11 @@ impl Seen<'_> {
         }
         let is_list = percent(campaign.with_list_id, campaign.volume) >= 90 && self.sender.has_list_id;
         match campaign.sender_domains {
-            0..=2 => !is_list && campaign.networks >= self.settings.networks * factor * ONE_NAME_FACTOR,
+            // Anybody can write a List-Id.
+            0..=2 => {
+                let list = if is_list { LIST_FACTOR } else { 1 };
+                campaign.networks >= self.settings.networks * factor * ONE_NAME_FACTOR * list
+            }
             _ => campaign.networks >= self.settings.networks * factor,
         }
     }
@@ -186,10 +195,13 @@ impl Seen<'_> {
             }
             Evidence::None => false,
         };
-        // An honest list may have a recycled address or two.
+        // An honest list may have a recycled address or two. Anybody can send what somebody else has written to traps,
+        // which must not be held against whom the text belongs to.
         let is_one_sender = self.sender.is_aligned && self.is_of_few();
-        let traps = if is_one_sender { self.settings.traps } else { 1 };
-        is_fair && campaign.ham <= campaign.spam && (said > 0 || campaign.traps >= traps)
+        let may_be_honest = self.sender.is_authenticated || self.sender.has_list_id;
+        let traps = if may_be_honest { self.settings.traps } else { 1 };
+        let is_trapped = !is_one_sender && campaign.traps >= traps;
+        is_fair && campaign.ham <= campaign.spam && (said > 0 || is_trapped)
     }
 
     fn is_legitimate(&self, now: SystemTime) -> bool {

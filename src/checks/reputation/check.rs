@@ -11,10 +11,10 @@ use crate::checks::auth::Authenticator;
 use crate::checks::greylist::authenticated_domains;
 use crate::checks::site::Site;
 use crate::checks::{Check, Fate};
-use crate::facts::{MailFacts, MessageFacts};
+use crate::facts::{AuthResult, MailFacts, MessageFacts};
 use crate::scoring::{CheckError, CheckName, Finding, Outcome, Skip, Spec, Symbol};
 use crate::store::{Reputations, Reputed};
-use crate::units::{canonical, is_local_scope};
+use crate::units::{canonical, is_local_scope, registered_domain};
 use crate::verdict::Verdict;
 
 /// Bits that make a network, of IPv4 and of IPv6.
@@ -108,8 +108,17 @@ impl Check for AfterMessage {
         if is_ours(&self.ports, &facts.mail) {
             return;
         }
-        let Some(lesson) = lesson(&self.settings, fate, facts.traps()) else { return };
-        learn(&self.settings, &self.ports, whose(&self.settings, facts), lesson, &facts.mail).await;
+        // Reports about mail that somebody else forged lead to traps, too.
+        let traps = if facts.mail.reverse_path.is_null() { 0 } else { facts.traps() };
+        let Some(lesson) = lesson(&self.settings, fate, traps) else { return };
+        let mut whose = whose(&self.settings, facts);
+        if lesson == Lesson::Bad {
+            // A signature can be sent again by anybody: only SPF says that the domain itself has sent it.
+            let vouched = facts.mail.spf.get().filter(|spf| spf.result == AuthResult::Pass && !spf.permissive);
+            let vouched = vouched.map(|spf| registered_domain(&spf.domain).unwrap_or(&spf.domain));
+            whose.retain(|one| !matches!(one, Reputed::Domain(domain) if Some(&**domain) != vouched));
+        }
+        learn(&self.settings, &self.ports, whose, lesson, &facts.mail).await;
     }
 }
 

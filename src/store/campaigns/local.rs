@@ -64,10 +64,12 @@ impl LocalCampaigns {
         at: SystemTime,
         keeper: Option<Keeper<'_>>,
     ) -> Result<(), StoreError> {
-        let Some(id) = self.join(&sighting.fingerprint, at, keeper)? else { return Ok(()) };
+        let (id, kept) = self.join(&sighting.fingerprint, at, keeper);
+        let Some(id) = id else { return kept };
+        // What the file cannot take counts in memory all the same.
         let mut cards = self.cards();
         let gone = cards.note(id, sighting, at);
-        keep(&cards, id, gone, at, keeper)
+        keep(&cards, id, gone, at, keeper).and(kept)
     }
 
     /// The campaign, new if need be.
@@ -79,10 +81,11 @@ impl LocalCampaigns {
         keeper: Option<Keeper<'_>>,
     ) -> Result<CampaignId, StoreError> {
         let nothing = || StoreError::Unavailable("there is nothing in the message to find it by".to_owned());
-        let id = self.join(fingerprint, at, keeper)?.ok_or_else(nothing)?;
+        let (id, kept) = self.join(fingerprint, at, keeper);
+        let id = id.ok_or_else(nothing)?;
         let mut cards = self.cards();
         let gone = cards.learn(id, learned, at);
-        keep(&cards, id, gone, at, keeper)?;
+        keep(&cards, id, gone, at, keeper).and(kept)?;
         Ok(id)
     }
 
@@ -114,15 +117,16 @@ impl LocalCampaigns {
         fingerprint: &Fingerprint,
         at: SystemTime,
         keeper: Option<Keeper<'_>>,
-    ) -> Result<Option<CampaignId>, StoreError> {
+    ) -> (Option<CampaignId>, Result<(), StoreError>) {
         let mut changed = Vec::new();
         let mut clusters = self.clusters();
         let member = clusters.join(fingerprint, at, &mut changed);
         // Under the lock, so that the file hears of changes in their order; the same holds for cards.
-        if let Some(keeper) = keeper.filter(|_| !changed.is_empty()) {
-            keeper(changed.into_iter().map(Change::Cluster).collect())?;
-        }
-        Ok(member.map(|member| member.id))
+        let kept = match keeper.filter(|_| !changed.is_empty()) {
+            Some(keeper) => keeper(changed.into_iter().map(Change::Cluster).collect()),
+            None => Ok(()),
+        };
+        (member.map(|member| member.id), kept)
     }
 }
 

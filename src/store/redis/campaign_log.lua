@@ -18,7 +18,13 @@ redis.call('ZADD', base .. 'seen', 'GT', at, id)
 local gone = redis.call('ZRANGEBYSCORE', base .. 'seen', '-inf', at - kept - DOUBT, 'LIMIT', 0, SWEPT)
 local surplus = redis.call('ZCARD', base .. 'worth') - #gone - bound
 if surplus > 0 then
-  for _, worst in ipairs(redis.call('ZRANGE', base .. 'worth', 0, math.min(surplus, SWEPT) - 1)) do gone[#gone + 1] = worst end
+  -- Of those not seen for longest the least worth; never the one that is noted, so that newcomers can grow.
+  local old = {}
+  for _, one in ipairs(redis.call('ZRANGE', base .. 'seen', 0, 4 * SWEPT - 1)) do
+    if one ~= id then old[#old + 1] = { one, tonumber(redis.call('ZSCORE', base .. 'worth', one) or 0) } end
+  end
+  table.sort(old, function(a, b) return a[2] < b[2] end)
+  for at_most = 1, math.min(surplus, SWEPT, #old) do gone[#gone + 1] = old[at_most][1] end
 end
 for _, one in ipairs(gone) do
   for _, index in ipairs({ 'top', 'worth', 'seen' }) do redis.call('ZREM', base .. index, one) end

@@ -84,7 +84,8 @@ impl Bulk {
         let member =
             self.clusters.write().unwrap_or_else(PoisonError::into_inner).join(fingerprint, at, &mut changed)?;
         let is_news = changed.iter().any(|change| matches!(change, Change::Digest(..) | Change::Attachment(..)));
-        Some((member.id, self.unsaid().remove(&member.id) || is_news))
+        // The text beside an attachment is not the campaign's: nobody else must take it for that.
+        Some((member.id, !member.by_attachment && (self.unsaid().remove(&member.id) || is_news)))
     }
 
     /// The others must hear of it another time.
