@@ -1,7 +1,7 @@
 //! What is attached to a message, as exact hashes of its decoded octets.
 //!
 //! Only what says something when it is found again: a small file may be a vCard or a card of the calendar that
-//! everybody sends, and a small picture somebody's logo. Everything is bounded, as in [`super::parts`].
+//! everybody sends, and a small picture somebody's logo. Everything is bounded, as in `parts`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -1,7 +1,7 @@
 //! The text that a person sees of a message, and what its HTML is built of.
 //!
 //! Of alternatives the one counts that mail programs show: the last HTML in which there is text, otherwise the
-//! last plain one. Of related parts the first with text counts. What is hidden in HTML does not count ([`html`]).
+//! last plain one. Of related parts the first with text counts. What is hidden in HTML does not count (`html`).
 //! Attachments and what stands between the parts are not seen; messages within the message only where it says
 //! little itself.
 //!

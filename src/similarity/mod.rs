@@ -1,8 +1,8 @@
 //! Messages that are alike: the fingerprint of what a message says, and the index that finds those of the
 //! last hours or days that say the same.
 //!
-//! 1. [`crate::message::Text`] is what a person sees. Of it the message's [`own`] lines count, without quotations
-//!    and footers, reduced to words that survive rewriting ([`normal`]).
+//! 1. [`crate::message::Text`] is what a person sees. Of it the message's `own` lines count, without quotations
+//!    and footers, reduced to words that survive rewriting (`normal`).
 //! 2. A [`Digest`] is 128 octets: samples of the set of words by keyed hashes, the size of that set, and samples
 //!    of the domains of links and of the tags of HTML. It reveals no text to who has not got the key.
 //! 3. [`Digest::similarity`] estimates from two digests how many words the messages share, and

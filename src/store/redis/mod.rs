@@ -2,7 +2,7 @@
 //!
 //! Promises: an operation is one round trip (or none), atomic, and done within the deadline. Where Redis does
 //! not do it, local memory does: for one operation that is refused, for all while the breaker is open
-//! ([`link`]). What memory has learnt meanwhile still counts when Redis is back, until this process ends.
+//! (see `link`). What memory has learnt meanwhile still counts when Redis is back, until this process ends.
 //! Every key has the prefix, a hash tag, and an end.
 //!
 //! Time is what callers say it is; Redis' own clock only lets keys expire, an hour late.
