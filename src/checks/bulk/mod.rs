@@ -30,7 +30,7 @@ pub struct Settings {
     pub domains: u64,
     /// A short text must come from so many times as many.
     pub short_text_factor: u64,
-    /// So many authenticated domains at most send legitimate bulk mail: one's own, and those of its helpers.
+    /// So many authenticated domains at most send legitimate bulk mail: one's own, and those who send for it.
     pub few_domains: u64,
     /// So much of legitimate bulk mail is authenticated, in percent.
     pub authenticated_percent: u64,
