@@ -16,6 +16,8 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use super::crowds::Crowds;
+use super::doubt::{DOUBT, Doubt};
 use super::record::{LONGEST_NAME, time};
 use super::reputation::{Fading, ReputationRecord, Reputed};
 use crate::clock::seconds;
@@ -30,10 +32,6 @@ const SWEPT_AT_ONCE: usize = 32;
 const SAMPLED: usize = 64;
 /// Records that are listed under one lock.
 const LISTED_AT_ONCE: usize = 4096;
-/// A clock that has gone further since the last event is not believed.
-const LEAP: u64 = 6 * 3600;
-/// For so long.
-const DOUBT: u64 = 3600;
 /// Octets of the longest key: a domain and a network.
 pub(super) const LONGEST_KEY: usize = LONGEST_NAME + 1 + 64;
 /// Steps of [`Rank`] in which evidence doubles.
@@ -80,10 +78,7 @@ pub(super) struct EarnedTable {
     established: Shelf,
     hasher: RandomState,
     displaced: u64,
-    /// The time of the last event.
-    seen_at: u64,
-    /// The clock is not believed before.
-    doubted_until: u64,
+    doubt: Doubt,
 }
 
 #[derive(Clone, Copy)]
@@ -97,9 +92,7 @@ struct Kept {
 struct Shelf {
     places: BTreeSet<Place>,
     /// How many records each neighbourhood has.
-    crowds: HashMap<u64, u32>,
-    /// The neighbourhoods with more than one, the largest last.
-    crowded: BTreeSet<(u32, u64)>,
+    crowds: Crowds,
     /// Where the last step of forgetting ended.
     swept: Option<Place>,
 }
@@ -241,9 +234,7 @@ impl EarnedTable {
             established: Shelf::default(),
             hasher: RandomState::new(),
             displaced: 0,
-            seen_at: now,
-            // After a start, too: a machine may not know the time yet.
-            doubted_until: now + DOUBT,
+            doubt: Doubt::new(now),
         }
     }
 
@@ -261,7 +252,7 @@ impl EarnedTable {
         at: SystemTime,
     ) -> Vec<EarnedChange> {
         let now = seconds(at);
-        self.mind(now);
+        self.doubt.mind(now);
         let [good, bad] = [good, bad].map(|evidence| if evidence > 0.0 { evidence.min(1.0) as f32 } else { 0.0 });
         let mut changes = Vec::new();
         for key in whose.iter().map(Reputed::key).filter(|key| key.len() <= LONGEST_KEY) {
@@ -276,7 +267,7 @@ impl EarnedTable {
                 changes.push((key, Some(earned)));
             }
         }
-        if now >= self.doubted_until {
+        if !self.doubt.is_doubted(now) {
             self.forget_faded(fading, now, &mut changes);
         }
         self.make_room(&mut changes);
@@ -353,14 +344,6 @@ impl EarnedTable {
         }
     }
 
-    /// Doubts a clock that has leapt.
-    fn mind(&mut self, now: u64) {
-        if now > self.seen_at.saturating_add(LEAP) || now.saturating_add(DOUBT) < self.seen_at {
-            self.doubted_until = now.saturating_add(DOUBT);
-        }
-        self.seen_at = now;
-    }
-
     /// Places of one kind behind `from`.
     fn some(&self, established: bool, from: Option<Place>) -> Vec<Place> {
         let shelf = if established { &self.established } else { &self.newcomers };
@@ -375,33 +358,20 @@ impl Shelf {
     fn insert(&mut self, place: Place) {
         let crowd = place.0;
         if self.places.insert(place) {
-            self.crowd(crowd, 1);
+            self.crowds.change(crowd, 1);
         }
     }
 
     fn remove(&mut self, place: &Place) {
         if self.places.remove(place) {
-            self.crowd(place.0, -1);
-        }
-    }
-
-    fn crowd(&mut self, crowd: u64, change: i32) {
-        let count = self.crowds.entry(crowd).or_insert(0);
-        if *count > 1 {
-            self.crowded.remove(&(*count, crowd));
-        }
-        *count = count.saturating_add_signed(change);
-        match *count {
-            0 => drop(self.crowds.remove(&crowd)),
-            1 => {}
-            many => drop(self.crowded.insert((many, crowd))),
+            self.crowds.change(place.0, -1);
         }
     }
 
     /// Who gives when room is short.
     fn victim(&self) -> Option<Arc<str>> {
-        if let Some((_, crowd)) = self.crowded.last() {
-            let first = (*crowd, Rank::MIN, Arc::default());
+        if let Some(crowd) = self.crowds.largest() {
+            let first = (crowd, Rank::MIN, Arc::default());
             return self.places.range(first..).next().map(|(_, _, key)| key.clone());
         }
         let from = self.swept.clone().map_or(Bound::Unbounded, Bound::Excluded);

@@ -6,6 +6,7 @@
 
 mod buckets;
 mod campaigns;
+mod crowds;
 mod doubt;
 mod earned;
 pub mod embedded;

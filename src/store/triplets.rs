@@ -9,11 +9,12 @@
 //! Failure: none.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use super::crowds::Crowds;
 use super::doubt::{Doubt, LEAP};
 use super::greylist::{Holder, SECRET, Secret, TripletEvent, TripletKey, TripletRecord, WantedTriplets};
 use super::record::time;
@@ -77,9 +78,7 @@ pub(super) struct Table {
 struct Shelf {
     entries: BTreeMap<TripletKey, Entry>,
     /// How many entries each crowd has, by its first holder.
-    crowds: HashMap<u64, u32>,
-    /// The crowds with more than one, the largest last.
-    crowded: BTreeSet<(u32, u64)>,
+    crowds: Crowds,
     /// Where the last step of forgetting ended.
     swept: Option<TripletKey>,
 }
@@ -304,23 +303,13 @@ impl Shelf {
     }
 
     fn crowd(&mut self, key: TripletKey, change: i32) {
-        let crowd = *key.holder.crowd().start();
-        let count = self.crowds.entry(crowd).or_insert(0);
-        if *count > 1 {
-            self.crowded.remove(&(*count, crowd));
-        }
-        *count = count.saturating_add_signed(change);
-        match *count {
-            0 => drop(self.crowds.remove(&crowd)),
-            1 => {}
-            many => drop(self.crowded.insert((many, crowd))),
-        }
+        self.crowds.change(*key.holder.crowd().start(), change);
     }
 
     /// Who gives when room is short.
     fn victim(&self) -> Option<TripletKey> {
-        let of_crowd = self.crowded.last().map(|(_, crowd)| {
-            let crowd = Holder(*crowd).crowd();
+        let of_crowd = self.crowds.largest().map(|crowd| {
+            let crowd = Holder(crowd).crowd();
             let first = TripletKey { holder: Holder(*crowd.start()), digest: [0; 2] };
             let last = TripletKey { holder: Holder(*crowd.end()), digest: [u64::MAX; 2] };
             (Bound::Included(first), Bound::Included(last))
