@@ -2,11 +2,8 @@
 
 use std::io::Write;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-
 use super::ask::{Common, Request};
-use super::{Failed, columns};
+use super::{Failed, columns, minute};
 use crate::telemetry::admin::bulk::Entry;
 
 /// Arguments of `bulk`.
@@ -68,7 +65,7 @@ fn table(entries: &[Entry]) -> String {
         let said = [entry.traps, entry.spam.into(), entry.ham.into()].map(|count| count.to_string());
         let names = entry.examples.iter().take(2).map(|name| &**name).collect::<Vec<_>>().join(" ");
         let row = std::iter::once(entry.id.clone()).chain(counts).chain(authenticated).chain(said);
-        rows.push(row.chain([shown(entry.first), names]).collect());
+        rows.push(row.chain([minute(entry.first), names]).collect());
     }
     columns(&rows)
 }
@@ -78,8 +75,8 @@ fn card(entry: &Entry) -> String {
     let names = entry.examples.iter().map(|name| &**name).collect::<Vec<_>>().join(" ");
     let rows = [
         ("campaign", entry.id.clone()),
-        ("first message", shown(entry.first)),
-        ("last message", shown(entry.last)),
+        ("first message", minute(entry.first)),
+        ("last message", minute(entry.last)),
         ("copies", entry.volume.to_string()),
         ("networks", entry.networks.to_string()),
         ("sender domains", entry.sender_domains.to_string()),
@@ -98,10 +95,6 @@ fn card(entry: &Entry) -> String {
 
 fn percent(part: u64, of: u64) -> String {
     format!("{} %", part.saturating_mul(100).checked_div(of).unwrap_or(0))
-}
-
-fn shown(at: Timestamp) -> String {
-    at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
 #[cfg(test)]

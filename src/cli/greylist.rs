@@ -3,11 +3,8 @@
 
 use std::io::Write;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-
 use super::ask::{self, Common};
-use super::{Failed, columns};
+use super::{Failed, columns, minute};
 use crate::telemetry::admin::greylist::{Entry, Meant};
 
 /// Arguments of `greylist`.
@@ -114,19 +111,17 @@ fn text(entries: &[Entry]) -> String {
     for entry in entries {
         let holder = if entry.altogether { format!("{} (all)", entry.holder) } else { entry.holder.clone() };
         let counts = [entry.attempts, entry.deliveries].map(|count| count.to_string());
-        let times = [entry.first, entry.last, entry.until].map(shown);
+        let times = [entry.first, entry.last, entry.until].map(minute);
         let row = [holder, entry.state.clone()].into_iter().chain(counts).chain(times).chain([entry.key.clone()]);
         rows.push(row.collect());
     }
     columns(&rows)
 }
 
-fn shown(at: Timestamp) -> String {
-    at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M").to_string()
-}
-
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use std::path::PathBuf;
 
     use super::*;

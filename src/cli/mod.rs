@@ -18,6 +18,8 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 /// An anti-spam filtering SMTP proxy: it judges every session and never owns a message.
 #[derive(Debug, Parser)]
@@ -112,6 +114,11 @@ pub fn wants_colour() -> bool {
 
 fn wants_colour_on(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// A time to the minute, UTC.
+fn minute(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
 /// Columns side by side, each as wide as its widest cell; the last one is not padded.

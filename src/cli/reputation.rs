@@ -1,13 +1,9 @@
 //! `gatepost reputation`: what senders have earned in the running proxy; who is made unknown again.
 
 use std::io::Write;
-use std::path::PathBuf;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-
-use super::ask::{self, Refused};
-use super::{Failed, check_config, columns};
+use super::ask::{Common, Request};
+use super::{Failed, columns, minute};
 use crate::telemetry::admin::reputation::{Entry, Forgotten, Meant};
 
 /// Arguments of `reputation`.
@@ -55,27 +51,16 @@ pub struct Reset {
     pub common: Common,
 }
 
-/// How to ask, and how to print.
-#[derive(Debug, clap::Args)]
-pub struct Common {
-    /// The configuration file, which names the admin address of the running proxy.
-    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG")]
-    pub config: PathBuf,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// Asks the running proxy, and prints what it says.
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
     let text = match &arguments.what {
         What::Show(show) => {
-            let entries: Vec<Entry> = ask(&show.common, &ask::Request::get(show.query()))?;
+            let entries: Vec<Entry> = show.common.ask(&Request::get(show.query()))?;
             if show.common.json { serde_json::to_string_pretty(&entries)? + "\n" } else { text(&entries) }
         }
         What::Reset(reset) => {
             let meant = serde_json::to_string(&Meant { whose: reset.whose.clone(), limit: None })?;
-            let told: Forgotten = ask(&reset.common, &ask::Request::post("/reputation/reset".to_owned(), meant))?;
+            let told: Forgotten = reset.common.ask(&Request::post("/reputation/reset".to_owned(), meant))?;
             match reset.common.json {
                 true => serde_json::to_string_pretty(&told)? + "\n",
                 false => format!("{} forgotten\n", told.forgotten),
@@ -83,15 +68,6 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
         }
     };
     Ok(write!(out, "{text}")?)
-}
-
-fn ask<T: serde::de::DeserializeOwned>(common: &Common, request: &ask::Request) -> Result<T, Failed> {
-    let address = check_config::load(&common.config)?.config.admin;
-    let address =
-        address.ok_or_else(|| Failed("[admin] address is not set, so the running proxy cannot be asked".to_owned()))?;
-    ask::ask(address, request).map_err(|refused| match refused {
-        Refused::Nobody(why) | Refused::Answer(why) => Failed(why),
-    })
 }
 
 impl Show {
@@ -117,17 +93,16 @@ fn text(entries: &[Entry]) -> String {
         let expected = entry.estimate.map_or_else(|| "-".to_owned(), |share| format!("{:.0} % bad", share * 100.0));
         let row =
             [name(&entry.domain), name(&entry.network), format!("{:.1}", entry.good), format!("{:.1}", entry.bad)];
-        rows.push(row.into_iter().chain([expected, shown(entry.first), shown(entry.last)]).collect());
+        rows.push(row.into_iter().chain([expected, minute(entry.first), minute(entry.last)]).collect());
     }
     columns(&rows)
 }
 
-fn shown(at: Timestamp) -> String {
-    at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M").to_string()
-}
-
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]
