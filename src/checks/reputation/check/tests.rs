@@ -8,7 +8,7 @@ use super::*;
 use crate::checks::{Others, Registry, auth};
 use crate::clock::{Clock, SystemClock};
 use crate::dns::FixedDns;
-use crate::facts::{AuthResult, ClientFacts, Derived, HeloFacts, RcptFacts, Spf};
+use crate::facts::{AuthResult, ClientFacts, Derived, Dkim, HeloFacts, RcptFacts, Signature, Spf};
 use crate::message::Message;
 use crate::pipeline::{Assessment, Ruleset};
 use crate::policy::{Clause, Condition, Policy};
@@ -146,6 +146,38 @@ fn only_what_was_decided_for_other_reasons_teaches() {
     ] {
         assert_eq!(lesson(&Settings::default(), &fate, traps), expected, "{what}");
     }
+}
+
+#[tokio::test]
+async fn what_others_do_in_a_domain_s_name_is_not_held_against_it() {
+    let bad = fate(Verdict::Forward, 250, TAG);
+    let store = store();
+    let check = AfterMessage::new(Arc::default(), ports(Some(store.clone())));
+    let signature = Signature { signs_from: true, ..Signature::new(AuthResult::Pass, "sender.example") };
+    let signed = |mail: &Arc<MailFacts>| {
+        let dkim = Dkim { signatures: vec![signature.clone()], ..Dkim::default() };
+        MessageFacts { dkim: Derived::from(dkim), ..message(mail) }
+    };
+    let domain = Reputed::Domain("sender.example".into());
+    let known = async || {
+        let known = store.reputation_look(std::slice::from_ref(&domain), Default::default(), at(0)).await;
+        known.expect("memory")[0].map(|record| record.bad)
+    };
+    // A signature that somebody sends again.
+    check.remember(&signed(&mail("192.0.2.1", None, at(0))), &bad).await;
+    assert_eq!(known().await, None);
+    check.remember(&signed(&mail("192.0.2.1", Some("sender.example"), at(0))), &bad).await;
+    assert_eq!(known().await, Some(1.0));
+    // A report about mail that was forged in the name of a trap.
+    let delivered = fate(Verdict::Forward, 250, 200);
+    let from = mail("192.0.2.2", Some("sender.example"), at(0));
+    let (helo, params) = (from.helo.clone(), Params::default());
+    let report = MailFacts::new(helo, ReversePath::Null, params, at(0));
+    let report = Arc::new(MailFacts { spf: Derived::from(Spf::new(AuthResult::Pass, "sender.example", "")), ..report });
+    check.remember(&message(&report).with_traps(1), &delivered).await;
+    assert_eq!(known().await, Some(1.0));
+    check.remember(&message(&from).with_traps(1), &delivered).await;
+    assert_eq!(known().await, Some(2.0));
 }
 
 #[tokio::test]
