@@ -388,10 +388,41 @@ def upkeep():
         assert code == 0 and "by hand" in said, said
 
 
+def learned():
+    """The running proxy is told what is spam, and says what it knows of campaigns and reputations"""
+    with Stage(store={"path": "store.redb"}, checks={"enabled": True}) as stage:
+        def ask(*words):
+            command = [*stage.gate.command[:1], *words, "--config", str(stage.gate.file)]
+            said = subprocess.run(command, capture_output=True, text=True, timeout=30)
+            return said.returncode, said.stdout + said.stderr
+
+        text = "every order ships without delay in plain packaging and satisfaction is guaranteed or your money comes back"
+        message = stage.directory / "spam.eml"
+        message.write_text(f"From: a@sender.test\nSubject: x\n\n{text} {' '.join(reversed(text.split()))} pharmacy\n")
+        code, said = ask("bulk", "top")
+        assert code == 0 and "CAMPAIGN" not in said, said
+        code, said = ask("learn", "spam", str(message))
+        campaign = re.search(r"\b[0-9a-f]{12,16}\b", said)
+        assert code == 0 and campaign, said
+        for words in (["bulk", "top"], ["bulk", "show", campaign.group()]):
+            code, said = ask(*words)
+            assert code == 0 and campaign.group() in said, said
+        code, said = ask("learn", "ham", str(message))
+        assert code == 0 and campaign.group() in said, said
+        code, said = ask("bulk", "show", "nothing")
+        assert code == 1 and "names no campaign" in said, said
+        assert ask("reputation", "show") == (0, "Nothing is remembered.\n")
+        assert ask("reputation", "reset", "sender.test") == (0, "0 forgotten\n")
+        stage.gate.kill()
+        stage.gate.start()
+        code, said = ask("bulk", "show", campaign.group())
+        assert code == 0 and campaign.group() in said, said
+
+
 def main():
     verdicts.run("operations: reload, certificates, stop, metrics, systemd", [
         reload_under_load, bad_reload, new_certificate, drain, drain_deadline, admin, activation, store, greylist,
-        upkeep])
+        upkeep, learned])
 
 
 if __name__ == "__main__":
