@@ -22,7 +22,16 @@ name = "greylist"
 any_of = ["GREYLIST_NEW", "GREYLIST_EARLY"]
 verdict = "defer"
 """
+# A verdict that nothing can change waits for no check: what is looked for has to matter.
+NO_CAMPAIGNS = """\
+[[clause]]
+name = "campaign"
+any_of = ["CAMPAIGN"]
+verdict = "reject"
+"""
 DELAY = 1
+# The same in every run, so that both runs of a campaign see the same likeness.
+KEY = 20261121
 # What everybody sends, with a few words of its own in each copy.
 SPAM = """\
 Dear customer, our pharmacy offers a large discount on all popular medicines this week only. Every order ships\r
@@ -58,6 +67,12 @@ class Redis:
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         eventually("redis-server answers", self.answers)
 
+    def give_key(self, key):
+        """What campaigns are found by is random, and agreed on by whoever comes first: this was agreed on before."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as link:
+            link.sendall(f"SET gatepost:{{secret}}:campaigns {key}\r\n".encode())
+            assert link.recv(64) == b"+OK\r\n"
+
     def answers(self):
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
@@ -87,6 +102,7 @@ class Fleet:
         shared, *own = [place.__enter__() for place in self.places]
         self.redis = Redis(shared)
         self.redis.start()
+        self.redis.give_key(KEY)
         rules = shared / "rules"
         rules.mkdir()
         (rules / "policy.toml").write_text(self.policy)
@@ -192,17 +208,17 @@ def campaign():
     """A campaign that is split over both is caught as if it came to one"""
     caught = []
     for gates in ([0], [0, 1]):
-        with Fleet("tag = 50.0\n", "[weights]\nCAMPAIGN = 4.0\n") as fleet:
+        with Fleet(NO_CAMPAIGNS) as fleet:
+            eventually("Redis is used", fleet.are_up)
             rng = random.Random(7)
             for copy in range(1, 9):
                 sender = f"x@sender{copy}.test"
                 text = SPAM.format(words=" ".join(rng.sample(WORDS, 4)))
                 message = f"From: <{sender}>\r\nSubject: {copy}\r\n\r\n{text}".encode()
                 reply = fleet.send(gates[copy % len(gates)], sender, f"192.0.{copy}.1", message)
-                assert reply.code == "250", reply
-                head = fleet.sink.stored[-1].data.split(b"\r\n\r\n", 1)[0]
-                if b"CAMPAIGN" in head:
+                if "(CAMPAIGN:" in reply.text:
                     break
+                assert reply.code == "250", reply
                 # The other one follows what is noted ten times a second.
                 time.sleep(0.5)
             caught.append(copy)
