@@ -19,7 +19,7 @@ pub use authentication::{ArcChain, ArcSet, AuthResult, Author, Dkim, Dmarc, Dmar
 
 pub use traps::Traps;
 
-use crate::message::{Links, Message};
+use crate::message::{Links, Message, Model};
 use crate::similarity::Fingerprint;
 use crate::smtp::{ForwardPath, HeloName, Params, ReversePath};
 
@@ -173,6 +173,8 @@ pub struct MessageFacts {
     pub message: Arc<Message>,
     /// The octets behind those that `message` holds in memory, if there are any.
     pub rest: Option<Arc<dyn Rest>>,
+    /// What it is, read once for all.
+    pub model: Derived<Model>,
     /// What it points to.
     pub links: Derived<Links>,
     /// By what messages that say the same are found.
@@ -297,6 +299,7 @@ impl MessageFacts {
             trap_count: 0,
             message,
             rest,
+            model: Derived::default(),
             links: Derived::default(),
             fingerprint: Derived::default(),
             author: Derived::default(),

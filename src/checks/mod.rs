@@ -13,6 +13,7 @@ pub mod forwarders;
 pub mod greylist;
 pub mod helo;
 pub mod links;
+pub mod model;
 pub mod own_domain;
 pub mod protocol;
 pub mod rates;

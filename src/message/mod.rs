@@ -9,12 +9,14 @@ pub mod fields;
 pub mod header;
 mod html;
 pub mod links;
+pub mod model;
 mod parts;
 pub mod text;
 
 use std::net::IpAddr;
 
 pub use links::Links;
+pub use model::Model;
 pub use text::Text;
 
 /// A message as it will be forwarded, the fields that we prepend aside.
