@@ -449,3 +449,6 @@ fn read_map(name: &str, source: &Arc<Source>, problems: &mut Problems) -> Map {
     }
     map
 }
+
+#[cfg(test)]
+mod tests;
