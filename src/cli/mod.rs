@@ -9,6 +9,7 @@ pub mod greylist;
 pub mod learn;
 pub mod reputation;
 pub mod run;
+pub mod scan;
 pub mod schema;
 pub mod similarity;
 pub mod store;
@@ -51,6 +52,8 @@ pub enum Command {
     Forwarders(forwarders::Arguments),
     /// Print how alike the messages of each pair are, and whether the filter would find one by the other.
     Similarity(similarity::Arguments),
+    /// Judge messages offline and show how the verdict comes about: files, directories, Maildirs, mboxes.
+    Scan(scan::Arguments),
     /// Look at greylisting in the running proxy; let senders pass, or forget them.
     Greylist(greylist::Arguments),
     /// Look at what senders have earned in the running proxy; make them unknown again.
@@ -91,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Symbols(arguments) => symbols::run(arguments, &mut out),
         Command::Forwarders(arguments) => forwarders::run(arguments, &mut out),
         Command::Similarity(arguments) => similarity::run(arguments, &mut out),
+        Command::Scan(arguments) => scan::run(arguments, &mut out),
         Command::Greylist(arguments) => greylist::run(arguments, &mut out),
         Command::Reputation(arguments) => reputation::run(arguments, &mut out),
         Command::Bulk(arguments) => bulk::run(arguments, &mut out),

@@ -1,5 +1,6 @@
 //! What judges: the files in `rules/`, or the ones compiled in.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::files::Files;
@@ -89,6 +90,14 @@ pub fn compiled_in(ports: &Ports) -> Result<Ruleset, Problems> {
     problems.guard(rules).map(|(rules, _warnings)| rules)
 }
 
+/// The rule set of a directory of rules alone.
+pub fn of_directory(directory: &Path, ports: &Ports) -> Result<Ruleset, Problems> {
+    let mut problems = Problems::default();
+    let rules = Rules::read_directory(directory, &mut problems);
+    let rules = rules.and_then(|rules| judging::build(&rules, true, &[], &Arc::default(), ports, &mut problems));
+    problems.guard(rules).map(|(rules, _warnings)| rules)
+}
+
 /// The settings of greylisting, of rules that were checked.
 pub fn greylist(rules: &Rules) -> greylist::Settings {
     let mut problems = Problems::default();
@@ -128,6 +137,14 @@ impl Rules {
     pub fn compiled_in(problems: &mut Problems) -> Option<Self> {
         let files = COMPILED_IN.map(|(name, text)| Source::new(format!("rules/{name} (compiled in)"), text));
         Self::parse(&files, problems)
+    }
+
+    /// Reads a directory of rules.
+    fn read_directory(directory: &Path, problems: &mut Problems) -> Option<Self> {
+        let source = Source::new(directory.display().to_string(), "");
+        let (mut raw, document) = shape::read::<raw::File>(&source, &mut Problems::default())?;
+        raw.rules.directory = Some(directory.display().to_string());
+        Self::read(&raw, &mut Files::beside(Path::new("rules")), &mut Report { document: &document, problems })
     }
 
     /// Reads what `[rules]` names.
