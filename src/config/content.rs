@@ -280,7 +280,11 @@ impl Content {
         Some((file.rule.get(place.rule)?, document, element("rule", place.rule)))
     }
 
+    /// Where something is wrong, what follows from it would only hide it.
     fn hold_against_messages(&self, problems: &mut Problems) {
+        if problems.has_errors() {
+            return;
+        }
         for index in 0..self.places.len() {
             let Some((rule, document, at)) = self.written(index) else { continue };
             let report = &mut Report { document, problems };

@@ -6,9 +6,9 @@ use tracing::debug;
 
 use super::set::{Phase, Set};
 use super::view::{Envelope, View};
+use crate::checks::Check;
 use crate::checks::client_name::ClientNames;
 use crate::checks::model::model;
-use crate::checks::Check;
 use crate::facts::{ClientName, MailFacts, MessageFacts};
 use crate::message::{Message, Model};
 use crate::pattern::Budget;

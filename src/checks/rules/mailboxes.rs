@@ -90,10 +90,13 @@ mod tests {
             (" =?utf-8?Q?P=C3=A4y?= =?utf-8?Q?Pal?= <a@b.example>", &[("PäyPal", "a", "b.example")]),
             (" \"x y\"@bücher.example", &[("", "x y", "xn--bcher-kva.example")]),
             (" friends: a@b.example, c@d.example;", &[("", "a", "b.example"), ("", "c", "d.example")]),
-            (" PayPal service@paypal.test <a@b.example>", &[
-                ("PayPal service@paypal.test", "service", "paypal.test"),
-                ("PayPal service@paypal.test", "a", "b.example"),
-            ]),
+            (
+                " PayPal service@paypal.test <a@b.example>",
+                &[
+                    ("PayPal service@paypal.test", "service", "paypal.test"),
+                    ("PayPal service@paypal.test", "a", "b.example"),
+                ],
+            ),
             (" nobody", &[("nobody", "", "")]),
         ];
         for (written, expected) in cases {

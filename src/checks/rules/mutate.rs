@@ -186,7 +186,8 @@ fn without_branches(pattern: &str, group: &Open, end: usize) -> Vec<(String, Str
     }
     let mut edges = vec![group.start];
     edges.extend(group.bars.iter().map(|bar| bar + 1));
-    let branches = edges.iter().enumerate().map(|(index, start)| (*start, group.bars.get(index).copied().unwrap_or(end)));
+    let branches =
+        edges.iter().enumerate().map(|(index, start)| (*start, group.bars.get(index).copied().unwrap_or(end)));
     let cut = |(start, stop): (usize, usize)| {
         // With the bar behind it; the last one has only one before it.
         let (from, to) = if stop < end { (start, stop + 1) } else { (start - 1, stop) };

@@ -21,7 +21,7 @@ const SHOWN: usize = 3;
 pub struct Set {
     rules: Vec<Compiled>,
     /// One for each condition of each rule.
-    slots: Vec<Slot>,
+    slots: Vec<Counting>,
     /// One for each target.
     buckets: Vec<Bucket>,
 }
@@ -42,11 +42,6 @@ enum Counting {
     Values,
     /// Patterns with a match.
     Distinct,
-}
-
-struct Slot {
-    rule: usize,
-    counting: Counting,
 }
 
 /// All that looks at one target.
@@ -123,7 +118,7 @@ impl Set {
                 collected.phases[usize::from(!is_of_envelope)] = true;
                 let add = collected.add(condition, slots.len());
                 faults.extend(add.into_iter().map(|(item, reason)| Fault { rule: index, condition: at, item, reason }));
-                slots.push(Slot { rule: index, counting: counting(condition) });
+                slots.push(counting(condition));
             }
             compiled.push(Compiled { rule, is_of_envelope, first });
         }
@@ -273,7 +268,7 @@ impl Collected {
 }
 
 impl Bucket {
-    fn look(&self, slots: &[Slot], view: &View<'_>, budget: &mut Budget, state: &mut State) {
+    fn look(&self, slots: &[Counting], view: &View<'_>, budget: &mut Budget, state: &mut State) {
         if let Target::Structure(fact) = self.target {
             let number = fact.of(view);
             for (slot, _) in &self.plain {
@@ -288,7 +283,7 @@ impl Bucket {
             self.patterns.matches(value, budget, &mut |pattern, range| {
                 let is_new = seen.get_mut(pattern.index()).is_some_and(|seen| !std::mem::replace(seen, true));
                 for &slot in self.owners.get(pattern.index()).into_iter().flatten() {
-                    let counting = slots.get(slot).map_or(Counting::Values, |slot| slot.counting);
+                    let counting = slots.get(slot).copied().unwrap_or(Counting::Values);
                     if counting != Counting::Distinct || is_new {
                         state.count(slot, counting, index, || value.get(range.clone()).unwrap_or_default());
                     }

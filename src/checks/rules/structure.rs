@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::condition::{ORIGINS, TRICKS};
 use super::view::View;
-use crate::message::model::{Origin, Oddity, Script, Trick};
+use crate::message::model::{Oddity, Origin, Script, Trick};
 
 /// One of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,7 +34,9 @@ const PLAIN: &[(&str, &str, Of)] = &[
     ("recipients", "accepted recipients", |view| count(view.envelope.recipients.len())),
     ("null_sender", "the reverse-path is null", |view| u64::from(view.envelope.from.is_empty())),
     ("parts", "MIME parts, the message itself included", |view| count(view.model.parts.len())),
-    ("depth", "how deep parts are nested", |view| view.model.parts.iter().map(|part| part.depth).max().unwrap_or(0).into()),
+    ("depth", "how deep parts are nested", |view| {
+        view.model.parts.iter().map(|part| part.depth).max().unwrap_or(0).into()
+    }),
     ("text_parts", "text parts", |view| count(view.model.texts.len())),
     ("html_parts", "HTML parts", |view| count(view.model.texts.iter().filter(|text| text.is_html).count())),
     ("html_only", "what is shown is HTML, and no plain text stands beside it", |view| u64::from(html_only(view))),

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::OnceLock;
 
-use super::condition::{AddressPart, AttachmentPart, EnvelopePart, LinkPart, MimePart, RawPart, Target, TextPart, Whose};
+use super::condition::{
+    AddressPart, AttachmentPart, EnvelopePart, LinkPart, MimePart, RawPart, Target, TextPart, Whose,
+};
 use super::mailboxes::{self, Shown};
 use crate::message::model::{Field, Link};
 use crate::message::{Message, Model};

@@ -8,8 +8,8 @@ use super::super::problem::{Problems, Report, nearest};
 use super::super::raw::rules as written;
 use super::super::source::{element, join};
 use crate::checks::rules::condition::{
-    AddressPart, AttachmentPart, Condition, EnvelopePart, LinkPart, Matcher, MimePart, ORIGINS, RawPart, TRICKS, Target,
-    TextPart, Whose,
+    AddressPart, AttachmentPart, Condition, EnvelopePart, LinkPart, Matcher, MimePart, ORIGINS, RawPart, TRICKS,
+    Target, TextPart, Whose,
 };
 use crate::checks::rules::structure::Fact;
 use crate::checks::rules::{EnvelopeRules, Map, MessageRules, Phase, Rule, Set};
@@ -17,8 +17,7 @@ use crate::checks::{Registry, dnsbl};
 use crate::scoring::{CheckName, Symbol};
 
 /// Keys that say where to look.
-const TARGETS: [&str; 9] =
-    ["header", "address", "envelope", "text", "raw", "link", "attachment", "mime", "structure"];
+const TARGETS: [&str; 9] = ["header", "address", "envelope", "text", "raw", "link", "attachment", "mime", "structure"];
 /// Keys that say what for.
 const MATCHERS: [&str; 6] = ["exists", "regex", "phrases", "map", "equals", "same_as"];
 /// Conditions of one rule at most.
@@ -40,7 +39,9 @@ pub(super) fn add(content: &Content, shared: &dnsbl::Shared, registry: &mut Regi
     }
     let added = [
         set.symbols(Phase::Envelope).next().map(|_| registry.add(EnvelopeRules::new(set.clone()))),
-        set.symbols(Phase::Message).next().map(|_| registry.add(MessageRules::new(set.clone(), shared.client_names.clone()))),
+        set.symbols(Phase::Message)
+            .next()
+            .map(|_| registry.add(MessageRules::new(set.clone(), shared.client_names.clone()))),
     ];
     // Whatever could collide was looked at.
     debug_assert!(added.into_iter().flatten().all(|added| added.is_ok()), "names of the checks of rules are theirs");
@@ -277,7 +278,8 @@ impl Reader<'_, '_> {
                 };
                 if !is_flag && target.is_some() && self.is_whole {
                     let at = self.at.clone();
-                    self.report.error(&at, format!("does not say what to look for: write one of {}", MATCHERS.join(", ")));
+                    self.report
+                        .error(&at, format!("does not say what to look for: write one of {}", MATCHERS.join(", ")));
                 }
                 (is_flag || target.is_none()).then_some(Matcher::Anything)
             }
@@ -293,12 +295,7 @@ impl Reader<'_, '_> {
         Some(words)
     }
 
-    fn map(
-        &mut self,
-        target: Option<&Target>,
-        name: &str,
-        maps: &dyn Fn(&str) -> Option<Arc<Map>>,
-    ) -> Option<Matcher> {
+    fn map(&mut self, target: Option<&Target>, name: &str, maps: &dyn Fn(&str) -> Option<Arc<Map>>) -> Option<Matcher> {
         // A map that is not there was reported where it was looked for.
         let map = maps(name)?;
         if target.is_some_and(Target::is_text) && map.len() > map.patterns().len() {
