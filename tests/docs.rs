@@ -109,7 +109,10 @@ fn every_key_of_the_configuration_is_documented() {
 fn blocks<'d>(document: &'d str, language: &str) -> Vec<(&'d str, &'d str)> {
     let fence = format!("```{language}");
     let begin = document.split(fence.as_str()).skip(1);
-    begin.filter_map(|rest| rest.split("\n```").next()?.split_once('\n')).map(|(info, text)| (info.trim(), text)).collect()
+    begin
+        .filter_map(|rest| rest.split("\n```").next()?.split_once('\n'))
+        .map(|(info, text)| (info.trim(), text))
+        .collect()
 }
 
 #[test]
