@@ -106,14 +106,14 @@ fn a_rule_that_makes_no_sense_is_told_with_its_place() {
 fn a_rule_set_that_fails_its_own_messages_does_not_load() {
     let text = format!(
         "{RULE}all = [{{ header = 'Subject', regex = 'x' }}]\nany = [{{ text = 'shown', regex = 'y' }}]\n\
-         hits = ['''Subject: x\n\ny''', '''Subject: x\n\nz''']\nmisses = ['''Subject: xx\n\nyy''', '@who\n']\n"
+         hits = ['''Subject: x\n\ny''', '''Subject: x\n\nz''']\nmisses = ['''Subject: xx\n\nyy''', \"@who\\n\"]\n"
     );
     assert_eq!(
         problems(&text),
         [
-            "rules.toml:8:6: error: rule[0].hits[1]: `A` does not find this message, because of any[0]",
-            "rules.toml:10:11: error: rule[0].misses[0]: `A` finds this message: subject: \"x\"; text shown: \"y\"",
-            "rules.toml:12:8: error: rule[0].misses[1]: `@who` means nothing: before a message stand @helo, @from, @to, \
+            "rules.toml:8:7: error: rule[0].hits[1]: `A` does not find this message, because of any[0]",
+            "rules.toml:11:11: error: rule[0].misses[0]: `A` finds this message: subject: \"x\"; text shown: \"y\"",
+            "rules.toml:13:8: error: rule[0].misses[1]: `@who` means nothing: before a message stand @helo, @from, @to, \
          @client and @client-name",
         ]
     );
@@ -174,7 +174,7 @@ fn files_of_a_directory_stand_beside_those_compiled_in_and_name_maps() {
     std::fs::remove_file(directory.path().join("maps/evil.txt")).expect("it was there");
     let mut problems = Problems::default();
     let (_, paths) = load(&mut problems);
-    assert!(problems.to_string().contains("a.toml:4:56: error: rule[0].all[0].map: cannot read"), "{problems}");
+    assert!(problems.to_string().contains("a.toml:4:51: error: rule[0].all[0].map: cannot read"), "{problems}");
     assert!(paths.contains(&directory.path().join("maps/evil.txt")), "it may come");
 }
 
