@@ -25,6 +25,7 @@ pub mod facts;
 pub mod fit;
 pub mod message;
 pub mod net;
+pub mod pattern;
 pub mod pipeline;
 pub mod policy;
 pub mod reports;
