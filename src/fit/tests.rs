@@ -45,11 +45,12 @@ fn fitted(mail: &Mail, wishes: &Wishes) -> Vec<i32> {
 }
 
 #[test]
-fn what_tells_spam_from_ham_gains_and_what_says_nothing_loses() {
+fn what_tells_spam_from_ham_gains_and_what_is_rare_stays() {
     let (mail, wishes) = (mail(1000, 5), Wishes::default());
     let (before, after) = (mail.weights(), fitted(&mail, &wishes));
     assert!(after[2] > before[2], "{after:?}");
-    assert!(after[4] < before[4] && after[4] > 0, "{after:?}");
+    assert!(after[3] < before[3], "{after:?}");
+    assert!((after[2] - before[2]).abs() > (after[4] - before[4]).abs(), "{after:?}");
     assert_eq!((after[5], after[6]), (before[5], before[6]), "one is rare, one has no sign: {after:?}");
     let (was, is) = (folds::measured(&mail, &wishes, &before), folds::measured(&mail, &wishes, &after));
     assert!(is.ham_marked <= was.ham_marked && is.spam_marked >= was.spam_marked, "{was:?} {is:?}");

@@ -139,6 +139,9 @@ fn unless_it_asks(run: impl Future<Output = Outcome> + Send) -> impl Future<Outp
         let before = offline::questions();
         let polled = run.as_mut().map_or(Poll::Pending, |run| run.as_mut().poll(context));
         match polled {
+            Poll::Ready(Ok(Outcome::Failed(CheckError::Dns(_)))) if offline::questions() != before => {
+                Poll::Ready(Outcome::Skipped(Skip::Offline))
+            }
             Poll::Ready(outcome) => Poll::Ready(outcome.unwrap_or(Outcome::Failed(CheckError::Panicked))),
             Poll::Pending if offline::questions() != before => {
                 run = None;
