@@ -21,6 +21,8 @@ pub struct Ports {
     pub dns: Arc<dyn Lookup>,
     /// What we remember; `None`: nothing.
     pub store: Option<Arc<dyn Store>>,
+    /// What the classifier was taught, if that is not for `store` to say.
+    pub taught: Option<Arc<dyn Store>>,
     /// The health of DNS lists, which outlives the rules that ask them.
     pub lists: Arc<Lists>,
     /// True if messages are to be remembered for DMARC reports.
@@ -140,7 +142,14 @@ impl Ports {
 
     /// Asks `dns`, remembers nothing.
     pub fn with_dns(dns: Arc<dyn Lookup>) -> Self {
-        Self { dns, store: None, lists: Arc::default(), dmarc_reports: false, clock: clock::system() }
+        Self { dns, store: None, taught: None, lists: Arc::default(), dmarc_reports: false, clock: clock::system() }
+    }
+}
+
+impl Ports {
+    /// What the classifier was taught.
+    pub fn taught(&self) -> Option<&Arc<dyn Store>> {
+        self.taught.as_ref().or(self.store.as_ref())
     }
 }
 
