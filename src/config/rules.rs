@@ -51,11 +51,13 @@ pub struct Rules {
     pub traps: (raw::rules::TrapsFile, Document),
     /// bulk.toml.
     pub bulk: (raw::rules::BulkFile, Document),
+    /// classifier.toml.
+    pub classifier: (raw::rules::ClassifierFile, Document),
     /// A digest of all.
     pub version: Arc<str>,
 }
 
-const COMPILED_IN: [(&str, &str); 10] = [
+const COMPILED_IN: [(&str, &str); 11] = [
     ("weights.toml", include_str!("../../rules/weights.toml")),
     ("lists.toml", include_str!("../../rules/lists.toml")),
     ("policy.toml", include_str!("../../rules/policy.toml")),
@@ -66,11 +68,14 @@ const COMPILED_IN: [(&str, &str); 10] = [
     ("reputation.toml", include_str!("../../rules/reputation.toml")),
     ("traps.toml", include_str!("../../rules/traps.toml")),
     ("bulk.toml", include_str!("../../rules/bulk.toml")),
+    ("classifier.toml", include_str!("../../rules/classifier.toml")),
 ];
 
 /// These may be absent from a directory of rules; each of their keys has a default.
-const OPTIONAL: [&str; 7] =
-    ["authentication.toml", "trust.toml", "greylist.toml", "rates.toml", "reputation.toml", "traps.toml", "bulk.toml"];
+const OPTIONAL: [&str; 8] = [
+    "authentication.toml", "trust.toml", "greylist.toml", "rates.toml", "reputation.toml", "traps.toml", "bulk.toml",
+    "classifier.toml",
+];
 
 /// Makes a rule set: checks that use `ports`, weights, policy. With `checks.enabled = false` no check
 /// is in it. What loaded as a [`Config`] loads here too.
@@ -152,7 +157,7 @@ impl Rules {
 
     fn parse(files: &[Arc<Source>; COMPILED_IN.len()], problems: &mut Problems) -> Option<Self> {
         let version = digest(files);
-        let [weights, lists, policy, authentication, trust, greylist, rates, reputation, traps, bulk] = files;
+        let [weights, lists, policy, authentication, trust, greylist, rates, reputation, traps, bulk, classifier] = files;
         let weights = shape::read(weights, problems);
         let lists = shape::read(lists, problems);
         let policy = shape::read(policy, problems);
@@ -163,6 +168,7 @@ impl Rules {
         let reputation = shape::read(reputation, problems);
         let traps = shape::read(traps, problems);
         let bulk = shape::read(bulk, problems);
+        let classifier = shape::read(classifier, problems);
         Some(Self {
             weights: weights?,
             lists: lists?,
@@ -174,6 +180,7 @@ impl Rules {
             reputation: reputation?,
             traps: traps?,
             bulk: bulk?,
+            classifier: classifier?,
             version,
         })
     }
