@@ -34,16 +34,60 @@ const WINDOW: usize = 3;
 
 /// Fields whose presence, and whose words, say something about who wrote a message and with what.
 const WRITTEN: &[&str] = &[
-    "accept-language", "auto-submitted", "cc", "comments", "content-class", "content-language",
-    "disposition-notification-to", "errors-to", "feedback-id", "importance", "in-reply-to", "list-id", "list-unsubscribe", "list-unsubscribe-post", "mailing-list", "mime-version", "organization", "precedence",
-    "priority", "references", "reply-to", "return-receipt-to", "sender", "thread-index", "thread-topic", "to",
-    "user-agent", "x-accept-language", "x-campaign", "x-campaignid", "x-csa-complaints", "x-loop", "x-mailer", "x-mailing-list",
-    "x-mimeole", "x-msmail-priority", "x-originating-ip", "x-priority", "x-sender",
+    "accept-language",
+    "auto-submitted",
+    "cc",
+    "comments",
+    "content-class",
+    "content-language",
+    "disposition-notification-to",
+    "errors-to",
+    "feedback-id",
+    "importance",
+    "in-reply-to",
+    "list-id",
+    "list-unsubscribe",
+    "list-unsubscribe-post",
+    "mailing-list",
+    "mime-version",
+    "organization",
+    "precedence",
+    "priority",
+    "references",
+    "reply-to",
+    "return-receipt-to",
+    "sender",
+    "thread-index",
+    "thread-topic",
+    "to",
+    "user-agent",
+    "x-accept-language",
+    "x-campaign",
+    "x-campaignid",
+    "x-csa-complaints",
+    "x-loop",
+    "x-mailer",
+    "x-mailing-list",
+    "x-mimeole",
+    "x-msmail-priority",
+    "x-originating-ip",
+    "x-priority",
+    "x-sender",
 ];
 /// Of those, fields whose words count too.
 const WORDED: &[&str] = &[
-    "auto-submitted", "content-class", "importance", "organization", "precedence", "priority", "user-agent", "x-mailer", "x-mimeole",
-    "x-msmail-priority", "x-priority", "mime-version",
+    "auto-submitted",
+    "content-class",
+    "importance",
+    "organization",
+    "precedence",
+    "priority",
+    "user-agent",
+    "x-mailer",
+    "x-mimeole",
+    "x-msmail-priority",
+    "x-priority",
+    "mime-version",
 ];
 
 /// Where a feature was found.
@@ -88,7 +132,14 @@ pub struct Features {
 
 impl Place {
     const ALL: [Self; 9] = [
-        Self::Text, Self::Hidden, Self::Subject, Self::From, Self::ReplyTo, Self::Header, Self::Link, Self::Attachment,
+        Self::Text,
+        Self::Hidden,
+        Self::Subject,
+        Self::From,
+        Self::ReplyTo,
+        Self::Header,
+        Self::Link,
+        Self::Attachment,
         Self::Structure,
     ];
 
@@ -270,7 +321,8 @@ impl Features {
             self.fact(Place::Header, "undisclosed recipients");
         }
         if count == 1 {
-            let named = if value.trim_start().starts_with('<') || !value.contains('<') { "without name" } else { "with name" };
+            let named =
+                if value.trim_start().starts_with('<') || !value.contains('<') { "without name" } else { "with name" };
             self.fact(Place::Header, &format!("{name} {named}"));
         }
     }
@@ -399,12 +451,22 @@ impl Features {
         }
         let html = &model.html;
         let counts = [
-            ("html octets", html.octets as u32), ("tags", html.tags), ("remote pictures", html.remote_pictures),
-            ("own pictures", html.own_pictures), ("pixels", html.pixels), ("forms", html.forms),
-            ("password fields", html.password_fields), ("scripts", html.scripts), ("frames", html.frames),
-            ("refreshes", html.refreshes), ("html comments", html.comments), ("html faults", html.faults),
-            ("links", model.links.len() as u32), ("shown", model.shown.len() as u32),
-            ("hidden", model.hidden.len() as u32), ("lines", model.shown.lines().count() as u32),
+            ("html octets", html.octets as u32),
+            ("tags", html.tags),
+            ("remote pictures", html.remote_pictures),
+            ("own pictures", html.own_pictures),
+            ("pixels", html.pixels),
+            ("forms", html.forms),
+            ("password fields", html.password_fields),
+            ("scripts", html.scripts),
+            ("frames", html.frames),
+            ("refreshes", html.refreshes),
+            ("html comments", html.comments),
+            ("html faults", html.faults),
+            ("links", model.links.len() as u32),
+            ("shown", model.shown.len() as u32),
+            ("hidden", model.hidden.len() as u32),
+            ("lines", model.shown.lines().count() as u32),
         ];
         for (name, count) in counts {
             if count > 0 {

@@ -52,7 +52,8 @@ impl Tokens {
         let mut start = self.text.len();
         let mut pending = None;
         for character in text.chars() {
-            let is_word = if character.is_ascii() { character.is_ascii_alphanumeric() } else { character.is_alphanumeric() };
+            let is_word =
+                if character.is_ascii() { character.is_ascii_alphanumeric() } else { character.is_alphanumeric() };
             if is_word {
                 if let Some(inner) = pending.take() {
                     self.text.push(inner);

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use super::ask::Common;
 use super::{Failed, check_config};
 use crate::telemetry::admin::bulk::Entry;
-pub use teacher::Told;
 use teacher::Teacher;
+pub use teacher::Told;
 
 /// Messages that are taught together.
 const TOGETHER: usize = 64;
@@ -91,8 +91,7 @@ fn teach(
 ) -> Result<(), Failed> {
     let teacher = Teacher::of(&check_config::load(&common.config)?.config)?;
     let (names, messages) = (Vec::new(), Vec::new());
-    let mut class =
-        Class { spam, common, quiet, out, teacher, names, messages, taught: 0, failures: 0, last: None };
+    let mut class = Class { spam, common, quiet, out, teacher, names, messages, taught: 0, failures: 0, last: None };
     for path in mailbox::files(written)? {
         let read = mailbox::each(&path, &mut |name, octets| class.take(name, octets));
         // The others may still be learned.

@@ -73,7 +73,13 @@ const COMPILED_IN: [(&str, &str); 11] = [
 
 /// These may be absent from a directory of rules; each of their keys has a default.
 const OPTIONAL: [&str; 8] = [
-    "authentication.toml", "trust.toml", "greylist.toml", "rates.toml", "reputation.toml", "traps.toml", "bulk.toml",
+    "authentication.toml",
+    "trust.toml",
+    "greylist.toml",
+    "rates.toml",
+    "reputation.toml",
+    "traps.toml",
+    "bulk.toml",
     "classifier.toml",
 ];
 
@@ -157,7 +163,8 @@ impl Rules {
 
     fn parse(files: &[Arc<Source>; COMPILED_IN.len()], problems: &mut Problems) -> Option<Self> {
         let version = digest(files);
-        let [weights, lists, policy, authentication, trust, greylist, rates, reputation, traps, bulk, classifier] = files;
+        let [weights, lists, policy, authentication, trust, greylist, rates, reputation, traps, bulk, classifier] =
+            files;
         let weights = shape::read(weights, problems);
         let lists = shape::read(lists, problems);
         let policy = shape::read(policy, problems);

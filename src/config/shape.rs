@@ -91,7 +91,8 @@ mirrors!(
     raw::rules::RatesFile,
     raw::rules::ReputationFile,
     raw::rules::TrapsFile,
-    raw::rules::BulkFile
+    raw::rules::BulkFile,
+    raw::rules::ClassifierFile
 );
 
 /// Reads a file: what fits is in the value (defaults elsewhere), what does not is in `problems`.

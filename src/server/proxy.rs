@@ -27,9 +27,9 @@ use crate::reports::{self, Delivery, Schedule, Via};
 use crate::session::spool::Spool;
 use crate::session::{self, Incoming, Shared};
 use crate::store::{self, Campaigns, Reputations, Store, Teachings};
-use crate::telemetry::admin::{bulk, classifier};
 use crate::telemetry::admin::greylist::Desk;
 use crate::telemetry::admin::reputation::Desk as ReputationDesk;
+use crate::telemetry::admin::{bulk, classifier};
 use crate::telemetry::log;
 
 /// How long the end waits for what is to be remembered.

@@ -114,7 +114,18 @@ impl EmbeddedStore {
         let (file, orders, loading, writing) = (Some(file), Some(orders), Some(loading), Mutex::new(writing));
         let buckets = Buckets::new(settings.buckets);
         let store = Self {
-            bounds, clock, metrics, file, orders, triplets, buckets, reputables, campaigns, teachbook, loading, writing,
+            bounds,
+            clock,
+            metrics,
+            file,
+            orders,
+            triplets,
+            buckets,
+            reputables,
+            campaigns,
+            teachbook,
+            loading,
+            writing,
         };
         store.shrink_to_bounds();
         Ok(store)

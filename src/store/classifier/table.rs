@@ -82,13 +82,7 @@ impl Teachbook {
     pub(in crate::store) fn new(bound: usize, known: impl IntoIterator<Item = Change>) -> Self {
         let mut cells = Vec::with_capacity(SIZE);
         cells.resize_with(SIZE, AtomicI32::default);
-        let lessons = Lessons {
-            bound: bound.max(1),
-            known: HashMap::new(),
-            order: BTreeMap::new(),
-            next: 0,
-            used: 0,
-        };
+        let lessons = Lessons { bound: bound.max(1), known: HashMap::new(), order: BTreeMap::new(), next: 0, used: 0 };
         let book = Self { cells: cells.into(), classes: Default::default(), lessons: Mutex::new(lessons) };
         let mut lessons = Vec::new();
         let mut used = 0;

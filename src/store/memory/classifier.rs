@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use futures_util::future::{self, BoxFuture};
 
-use super::super::classifier::{Lesson, LessonId, Taught, TaughtCount, Teachings, Weighed};
 use super::super::StoreError;
+use super::super::classifier::{Lesson, LessonId, Taught, TaughtCount, Teachings, Weighed};
 use super::super::metrics::{Operation, Outcome};
 use super::MemoryStore;
 
