@@ -25,6 +25,7 @@ pub mod dns;
 pub mod facts;
 pub mod message;
 pub mod net;
+pub mod pattern;
 pub mod pipeline;
 pub mod policy;
 pub mod reports;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// Modules by layer: each may import those of lower layers, and its own.
 const LAYERS: &[&[&str]] = &[
     &["smtp", "units"],
-    &["message", "similarity", "classifier", "facts", "verdict"],
+    &["message", "similarity", "classifier", "pattern", "facts", "verdict"],
     &["scoring", "policy"],
     &["dns", "store", "clock"],
     &["checks"],
@@ -51,7 +51,7 @@ const CHECKS_IN_GENERAL: &[&str] = &["registry"];
 
 /// Layers of pure code, and crates that they must do without.
 const PURE: &[&str] =
-    &["smtp", "units", "message", "similarity", "classifier", "facts", "verdict", "scoring", "policy"];
+    &["smtp", "units", "message", "similarity", "classifier", "pattern", "facts", "verdict", "scoring", "policy"];
 /// A derived fact is computed once, by whoever asks first, while the others wait: the one cell that awaits.
 const DERIVED_FACT: (&str, &str) = ("facts", "tokio::sync::OnceCell");
 const IMPURE_CRATES: &[&str] = &["tokio", "futures_util", "hickory_resolver", "rustls", "prometheus"];

@@ -1,10 +1,11 @@
 //! What judges: the files in `rules/`, or the ones compiled in.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::files::Files;
 use super::problem::Report;
-use super::{Config, Document, Problems, Source, judging, raw, shape};
+use super::{Config, Content, Document, Problems, Source, judging, raw, shape};
 use crate::checks::dnsbl::Lists;
 use crate::checks::site::Site;
 use crate::checks::{greylist, reputation};
@@ -53,6 +54,8 @@ pub struct Rules {
     pub bulk: (raw::rules::BulkFile, Document),
     /// classifier.toml.
     pub classifier: (raw::rules::ClassifierFile, Document),
+    /// The rule files.
+    pub content: Content,
     /// A digest of all.
     pub version: Arc<str>,
 }
@@ -70,6 +73,17 @@ const COMPILED_IN: [(&str, &str); 11] = [
     ("bulk.toml", include_str!("../../rules/bulk.toml")),
     ("classifier.toml", include_str!("../../rules/classifier.toml")),
 ];
+
+/// The names of files that are no rule files.
+pub(super) const FIXED: [&str; COMPILED_IN.len()] = {
+    let mut names = [""; COMPILED_IN.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = COMPILED_IN[at].0;
+        at += 1;
+    }
+    names
+};
 
 /// These may be absent from a directory of rules; each of their keys has a default.
 const OPTIONAL: [&str; 8] = [
@@ -96,6 +110,14 @@ pub fn load(config: &Config, ports: &Ports) -> Result<Ruleset, Problems> {
 pub fn compiled_in(ports: &Ports) -> Result<Ruleset, Problems> {
     let mut problems = Problems::default();
     let rules = Rules::compiled_in(&mut problems);
+    let rules = rules.and_then(|rules| judging::build(&rules, true, &[], &Arc::default(), ports, &mut problems));
+    problems.guard(rules).map(|(rules, _warnings)| rules)
+}
+
+/// The rule set of a directory of rules alone.
+pub fn of_directory(directory: &Path, ports: &Ports) -> Result<Ruleset, Problems> {
+    let mut problems = Problems::default();
+    let rules = Rules::read_directory(directory, &mut problems);
     let rules = rules.and_then(|rules| judging::build(&rules, true, &[], &Arc::default(), ports, &mut problems));
     problems.guard(rules).map(|(rules, _warnings)| rules)
 }
@@ -138,7 +160,16 @@ impl Rules {
     /// The rules compiled in.
     pub fn compiled_in(problems: &mut Problems) -> Option<Self> {
         let files = COMPILED_IN.map(|(name, text)| Source::new(format!("rules/{name} (compiled in)"), text));
-        Self::parse(&files, problems)
+        let content = Content::compiled_in(problems);
+        Self::parse(&files, content, problems)
+    }
+
+    /// Reads a directory of rules.
+    fn read_directory(directory: &Path, problems: &mut Problems) -> Option<Self> {
+        let source = Source::new(directory.display().to_string(), "");
+        let (mut raw, document) = shape::read::<raw::File>(&source, &mut Problems::default())?;
+        raw.rules.directory = Some(directory.display().to_string());
+        Self::read(&raw, &mut Files::beside(Path::new("rules")), &mut Report { document: &document, problems })
     }
 
     /// Reads what `[rules]` names.
@@ -158,11 +189,12 @@ impl Rules {
             };
             sources.extend(text.map(|text| Source::new(path.display().to_string(), text)));
         }
-        Self::parse(&sources.try_into().ok()?, report.problems)
+        let content = Content::read(&directory, &FIXED, files, report);
+        Self::parse(&sources.try_into().ok()?, content, report.problems)
     }
 
-    fn parse(files: &[Arc<Source>; COMPILED_IN.len()], problems: &mut Problems) -> Option<Self> {
-        let version = digest(files);
+    fn parse(files: &[Arc<Source>; COMPILED_IN.len()], content: Content, problems: &mut Problems) -> Option<Self> {
+        let version = digest(files.iter().chain(content.sources()));
         let [weights, lists, policy, authentication, trust, greylist, rates, reputation, traps, bulk, classifier] =
             files;
         let weights = shape::read(weights, problems);
@@ -188,13 +220,14 @@ impl Rules {
             traps: traps?,
             bulk: bulk?,
             classifier: classifier?,
+            content,
             version,
         })
     }
 }
 
 /// Names a rule set: sixteen hexadecimal digits.
-fn digest(files: &[Arc<Source>]) -> Arc<str> {
+fn digest<'f>(files: impl Iterator<Item = &'f Arc<Source>>) -> Arc<str> {
     let mut hash = xxhash_rust::xxh3::Xxh3::new();
     for file in files {
         hash.update(&(file.text.len() as u64).to_le_bytes());
