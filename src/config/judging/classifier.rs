@@ -14,7 +14,8 @@ pub(super) fn add(
     registry: &mut Registry,
     report: &mut Report<'_>,
 ) {
-    let store = ports.store.clone().map(|store| store as std::sync::Arc<dyn crate::store::Teachings>);
+    let stored = ports.store.clone().map(|store| store as std::sync::Arc<dyn crate::store::Teachings>);
+    let store = ports.taught.clone().or(stored);
     let settings = settings(file, report);
     report.take("", registry.add(Classifier::new(settings, store)));
 }

@@ -251,21 +251,32 @@ pub(super) fn load(transaction: &WriteTransaction) -> Result<Known, Error> {
         let (key, earned) = entry?;
         reputations.push((key.value().into(), Earned::decode(earned.value())));
     }
-    let taught = taught(transaction)?;
+    let (cells, classes) = (transaction.open_table(TAUGHT_CELLS)?, transaction.open_table(TAUGHT_CLASSES)?);
+    let taught = taught(&cells, &classes, &transaction.open_table(LESSONS)?)?;
     Ok(Known { greylist_secret, triplets, campaign_key, cards, places, reputations, taught })
 }
 
-fn taught(transaction: &WriteTransaction) -> Result<Vec<TaughtChange>, Error> {
+/// What the classifier was taught, of a file that has it.
+pub(super) fn taught_at(transaction: &ReadTransaction) -> Result<Vec<TaughtChange>, Error> {
+    let (cells, classes) = (transaction.open_table(TAUGHT_CELLS)?, transaction.open_table(TAUGHT_CLASSES)?);
+    taught(&cells, &classes, &transaction.open_table(LESSONS)?)
+}
+
+fn taught(
+    cells: &impl ReadableTable<u32, i32>,
+    classes: &impl ReadableTable<u8, (u32, u32)>,
+    lessons: &impl ReadableTable<u128, &'static [u8; NOTED]>,
+) -> Result<Vec<TaughtChange>, Error> {
     let mut taught = Vec::new();
-    for entry in transaction.open_table(TAUGHT_CELLS)?.iter()? {
+    for entry in cells.iter()? {
         let (cell, weight) = entry?;
         taught.push(TaughtChange::Cell(cell.value(), weight.value()));
     }
-    for entry in transaction.open_table(TAUGHT_CLASSES)?.iter()? {
+    for entry in classes.iter()? {
         let (class, counts) = entry?;
         taught.push(TaughtChange::Class(class.value(), counts.value().into()));
     }
-    for entry in transaction.open_table(LESSONS)?.iter()? {
+    for entry in lessons.iter()? {
         let (id, noted) = entry?;
         taught.push(TaughtChange::Lesson(LessonId(id.value()), Some(Noted::decode(noted.value()))));
     }

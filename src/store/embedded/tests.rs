@@ -10,9 +10,7 @@ use redb::{Builder, StorageBackend};
 use tempfile::TempDir;
 
 use super::super::battery::{Hands, batches, day, hops, metrics, observation, sighting};
-use super::super::{
-    Holder, Lesson, LessonId, Reputations, Reputed, SightingKind, Taught, Teachings, open_between,
-};
+use super::super::{Holder, Lesson, LessonId, Reputations, Reputed, SightingKind, Taught, Teachings, open_between};
 use super::*;
 use crate::similarity::{Content, Digest};
 
