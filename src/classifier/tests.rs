@@ -188,6 +188,9 @@ fn words_are_read_as_people_write_them() {
         assert_eq!(read(text), words, "{text}");
     }
     assert_eq!(read(&"x".repeat(100)), ["xxxxxxxx…6"]);
+    let mut tokens = tokens::Tokens::default();
+    let fact = tokens.push("message-id @a.very.long.name.example");
+    assert_eq!(tokens.read(fact), "message-id @a.very.long.name.example", "only words are cut");
 }
 
 #[test]

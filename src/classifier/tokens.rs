@@ -42,8 +42,8 @@ impl Tokens {
     pub(super) fn push(&mut self, token: &str) -> usize {
         let start = self.text.len();
         self.text.push_str(token);
-        self.close(start);
-        self.tokens.len() - 1
+        self.add(start);
+        self.tokens.len().saturating_sub(1)
     }
 
     /// Adds the words of a text, at most so many; where they begin.
@@ -109,6 +109,11 @@ impl Tokens {
             self.text.push('…');
             self.text.push(char::from_digit(length, 36).unwrap_or('z'));
         }
+        self.add(start)
+    }
+
+    /// The text from `start` on as it is, if there is any; where the next one begins.
+    fn add(&mut self, start: usize) -> usize {
         let end = self.text.len();
         if end > start {
             let word = self.text.get(start..end).unwrap_or_default();
