@@ -184,7 +184,7 @@ impl Rules {
         let Some(directory) = file.rules.directory.as_ref().filter(|_| files.are_read()) else {
             return Self::compiled_in(report.problems);
         };
-        let directory = files.resolve(directory);
+        let directory = files.resolve_rules(directory);
         let mut sources = Vec::with_capacity(COMPILED_IN.len());
         for (name, _) in COMPILED_IN {
             let path = directory.join(name);
