@@ -12,7 +12,7 @@ use crate::checks::{greylist, reputation};
 use crate::clock::{self, Clock};
 use crate::dns::{Lookup, fixed::FixedDns};
 use crate::pipeline::Ruleset;
-use crate::store::Store;
+use crate::store::{Store, Teachings};
 
 /// What checks reach beyond the message: the world, and our memory.
 #[derive(Clone)]
@@ -21,8 +21,8 @@ pub struct Ports {
     pub dns: Arc<dyn Lookup>,
     /// What we remember; `None`: nothing.
     pub store: Option<Arc<dyn Store>>,
-    /// What the classifier was taught, if that is not for `store` to say.
-    pub taught: Option<Arc<dyn Store>>,
+    /// What the classifier was taught, if not what the store knows of it.
+    pub taught: Option<Arc<dyn Teachings>>,
     /// The health of DNS lists, which outlives the rules that ask them.
     pub lists: Arc<Lists>,
     /// True if messages are to be remembered for DMARC reports.
@@ -54,13 +54,15 @@ pub struct Rules {
     pub traps: (raw::rules::TrapsFile, Document),
     /// bulk.toml.
     pub bulk: (raw::rules::BulkFile, Document),
+    /// classifier.toml.
+    pub classifier: (raw::rules::ClassifierFile, Document),
     /// The rule files.
     pub content: Content,
     /// A digest of all.
     pub version: Arc<str>,
 }
 
-const COMPILED_IN: [(&str, &str); 10] = [
+const COMPILED_IN: [(&str, &str); 11] = [
     ("weights.toml", include_str!("../../rules/weights.toml")),
     ("lists.toml", include_str!("../../rules/lists.toml")),
     ("policy.toml", include_str!("../../rules/policy.toml")),
@@ -71,6 +73,7 @@ const COMPILED_IN: [(&str, &str); 10] = [
     ("reputation.toml", include_str!("../../rules/reputation.toml")),
     ("traps.toml", include_str!("../../rules/traps.toml")),
     ("bulk.toml", include_str!("../../rules/bulk.toml")),
+    ("classifier.toml", include_str!("../../rules/classifier.toml")),
 ];
 
 /// The names of files that are no rule files.
@@ -85,8 +88,16 @@ pub(super) const FIXED: [&str; COMPILED_IN.len()] = {
 };
 
 /// These may be absent from a directory of rules; each of their keys has a default.
-const OPTIONAL: [&str; 7] =
-    ["authentication.toml", "trust.toml", "greylist.toml", "rates.toml", "reputation.toml", "traps.toml", "bulk.toml"];
+const OPTIONAL: [&str; 8] = [
+    "authentication.toml",
+    "trust.toml",
+    "greylist.toml",
+    "rates.toml",
+    "reputation.toml",
+    "traps.toml",
+    "bulk.toml",
+    "classifier.toml",
+];
 
 /// Makes a rule set: checks that use `ports`, weights, policy. With `checks.enabled = false` no check
 /// is in it. What loaded as a [`Config`] loads here too.
@@ -146,13 +157,6 @@ impl Ports {
     }
 }
 
-impl Ports {
-    /// What the classifier was taught.
-    pub fn taught(&self) -> Option<&Arc<dyn Store>> {
-        self.taught.as_ref().or(self.store.as_ref())
-    }
-}
-
 impl Rules {
     /// The rules compiled in.
     pub fn compiled_in(problems: &mut Problems) -> Option<Self> {
@@ -198,7 +202,8 @@ impl Rules {
 
     fn parse(files: &[Arc<Source>; COMPILED_IN.len()], content: Content, problems: &mut Problems) -> Option<Self> {
         let version = digest(files.iter().chain(content.sources()));
-        let [weights, lists, policy, authentication, trust, greylist, rates, reputation, traps, bulk] = files;
+        let [weights, lists, policy, authentication, trust, greylist, rates, reputation, traps, bulk, classifier] =
+            files;
         let weights = shape::read(weights, problems);
         let lists = shape::read(lists, problems);
         let policy = shape::read(policy, problems);
@@ -209,6 +214,7 @@ impl Rules {
         let reputation = shape::read(reputation, problems);
         let traps = shape::read(traps, problems);
         let bulk = shape::read(bulk, problems);
+        let classifier = shape::read(classifier, problems);
         Some(Self {
             weights: weights?,
             lists: lists?,
@@ -220,6 +226,7 @@ impl Rules {
             reputation: reputation?,
             traps: traps?,
             bulk: bulk?,
+            classifier: classifier?,
             content,
             version,
         })
