@@ -110,6 +110,9 @@ pub fn summary(loaded: &Loaded) -> String {
             row("invariants", format!("{} proven: {}", proven.len(), proven.join(", ")));
         }
         row("weights", format!("{} symbols, {} groups", rules.weights.0.weights.len(), rules.weights.0.group.len()));
+        let written = rules.content.set.rules();
+        let (count, shadow) = (written.len(), written.filter(|rule| rule.shadow).count());
+        row("content", format!("{count} rules in rule files, {shadow} of them in shadow"));
         row("rules", rules.version.to_string());
     } else {
         row("checks", "off: mail is relayed unjudged".to_owned());

@@ -97,6 +97,7 @@ impl Proxy {
         let ports = Ports {
             dns,
             store: Some(store.clone()),
+            taught: None,
             lists: Lists::new(list_metrics),
             dmarc_reports: config.reports.is_some(),
             clock: clock::system(),

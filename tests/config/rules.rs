@@ -461,6 +461,62 @@ fn a_composite_is_a_symbol_like_any_other() {
     assert!(symbols::table(&rules).lines().any(|line| line.starts_with("BOTH") && line.contains("(composite)")));
 }
 
+const LOCAL: &str = r#"
+[[rule]]
+symbol = "LOCAL_ONE"
+description = "Comes from there"
+shadow = true
+all = [{ address = "from", part = "domain", map = "maps/there.txt" }]
+hits = ["From: a@mail.there.test"]
+misses = ["From: a@elsewhere.test"]
+
+[[rule]]
+symbol = "LOCAL_TWO"
+description = "Greets so"
+all = [{ envelope = "helo", equals = "there" }]
+hits = ["@helo THERE"]
+"#;
+
+#[test]
+fn rule_files_are_part_of_the_rule_set_and_their_symbols_are_weighed_like_any() {
+    let site = site("[weights]\nLOCAL_ONE = 2\nLOCAL_TWO = 3\n", "", "");
+    site.write("rules/local.toml", LOCAL);
+    site.write("rules/maps/there.txt", "there.test\n");
+    let first = ruleset(&site);
+    let table = symbols::table(&first);
+    let row = |symbol: &str| table.lines().find(|line| line.starts_with(symbol)).expect(symbol).to_owned();
+    let words = |symbol: &str| row(symbol).split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(words("LOCAL_ONE"), ["LOCAL_ONE", "rules", "message", "2.00", "shadow"]);
+    assert_eq!(words("LOCAL_TWO"), ["LOCAL_TWO", "rules.envelope", "mail", "3.00"]);
+
+    site.write("rules/maps/there.txt", "there.test\nother.test\n");
+    let second = ruleset(&site);
+    assert_ne!(first.version, second.version, "a map is part of what judges");
+    site.write("rules/another.toml", "");
+    assert_ne!(second.version, ruleset(&site).version, "so is every file");
+}
+
+#[test]
+fn a_rule_file_with_a_mistake_keeps_the_rule_set_from_loading() {
+    for (text, expected) in [
+        (
+            LOCAL.replace("LOCAL_ONE", "GTUBE"),
+            "local.toml:3:10: error: rule[0].symbol: `GTUBE` is what the check `content` finds",
+        ),
+        (
+            LOCAL.replace("'there'", "'here'").replace("mail.there", "mail.here"),
+            "local.toml:7:9: error: rule[0].hits[0]",
+        ),
+        ("[weights]\nLOCAL_ONE = 2\n".to_owned(), "local.toml:1:2: error: weights: no such key; there are `rule`"),
+    ] {
+        let site = site("", "", "");
+        site.write("rules/local.toml", &text);
+        site.write("rules/maps/there.txt", "there.test\n");
+        let found = lines(&site.load().expect_err(&text));
+        assert!(found.len() == 1 && found[0].starts_with(expected), "{found:#?}");
+    }
+}
+
 #[test]
 fn an_invariant_that_does_not_hold_is_an_error_with_what_breaks_it() {
     let weights = "[weights]\nDNSBL_ONE = 9\nMISSING_DATE = 7\n";
