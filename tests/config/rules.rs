@@ -515,6 +515,8 @@ fn a_rule_file_with_a_mistake_keeps_the_rule_set_from_loading() {
         let found = lines(&site.load().expect_err(&text));
         assert!(found.len() == 1 && found[0].starts_with(expected), "{found:#?}");
     }
+}
+
 #[test]
 fn an_invariant_that_does_not_hold_is_an_error_with_what_breaks_it() {
     let weights = "[weights]\nDNSBL_ONE = 9\nMISSING_DATE = 7\n";
