@@ -92,7 +92,7 @@ def judge(binary, corpus, rows, directory, store):
         for row in rows:
             lines.write(json.dumps({key: value for key, value in row.items() if key not in ("name", "class")}) + "\n")
     command = [binary, "scan", "--batch", corpus.directory, "--envelopes", envelopes]
-    said = subprocess.run(command + (["--taught", store] if store else []), check=True, stdout=subprocess.PIPE,
+    said = subprocess.run(command + (["--store", store] if store else []), check=True, stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL)
     scores = {}
     for line in said.stdout.splitlines():
