@@ -12,7 +12,7 @@ use crate::checks::{greylist, reputation};
 use crate::clock::{self, Clock};
 use crate::dns::{Lookup, fixed::FixedDns};
 use crate::pipeline::Ruleset;
-use crate::store::{Store, Teachings};
+use crate::store::Store;
 
 /// What checks reach beyond the message: the world, and our memory.
 #[derive(Clone)]
@@ -21,8 +21,8 @@ pub struct Ports {
     pub dns: Arc<dyn Lookup>,
     /// What we remember; `None`: nothing.
     pub store: Option<Arc<dyn Store>>,
-    /// What the classifier was taught, if not what the store knows of it.
-    pub taught: Option<Arc<dyn Teachings>>,
+    /// What the classifier was taught, if that is not for `store` to say.
+    pub taught: Option<Arc<dyn Store>>,
     /// The health of DNS lists, which outlives the rules that ask them.
     pub lists: Arc<Lists>,
     /// True if messages are to be remembered for DMARC reports.
@@ -154,6 +154,13 @@ impl Ports {
     /// Asks `dns`, remembers nothing.
     pub fn with_dns(dns: Arc<dyn Lookup>) -> Self {
         Self { dns, store: None, taught: None, lists: Arc::default(), dmarc_reports: false, clock: clock::system() }
+    }
+}
+
+impl Ports {
+    /// What the classifier was taught.
+    pub fn taught(&self) -> Option<&Arc<dyn Store>> {
+        self.taught.as_ref().or(self.store.as_ref())
     }
 }
 

@@ -41,7 +41,7 @@ use super::triplets::Triplets;
 use super::{
     Campaign, CampaignId, CampaignSighting, Campaigns, Compacted, DmarcBatch, DmarcObservation, Fading, Fingerprint,
     Forwarders, Greylist, HopRecord, Info, Learned, Rates, Reports, Secret, Settings, Sighting, Store, StoreError,
-    Taken, Taking, Teachings, TripletEvent, TripletKey, TripletRecord, Upkeep, WantedHops, WantedTriplets,
+    Taken, Taking, TripletEvent, TripletKey, TripletRecord, Upkeep, WantedHops, WantedTriplets,
 };
 use crate::clock::{Clock, seconds};
 use file::File;
@@ -413,14 +413,6 @@ pub fn hops_in(
 /// If a process has it open, or it cannot be read.
 pub fn info_of(path: &Path) -> Result<Info, OpenError> {
     file::info_at(path)
-}
-
-/// What the classifier was taught by a file that no process has open: to judge by, not to be taught more.
-///
-/// # Errors
-/// If a process has it open, or it cannot be read.
-pub fn taught_of(path: &Path) -> Result<Arc<dyn Teachings>, OpenError> {
-    Ok(Arc::new(classifier::Taught::new(file::taught_at(path)?)))
 }
 
 /// Makes a file as small as it can be that no process has open; blocks. What waits for the file would be

@@ -14,8 +14,7 @@ pub(super) fn add(
     registry: &mut Registry,
     report: &mut Report<'_>,
 ) {
-    let stored = ports.store.clone().map(|store| store as std::sync::Arc<dyn crate::store::Teachings>);
-    let store = ports.taught.clone().or(stored);
+    let store = ports.taught().cloned().map(|store| store as std::sync::Arc<dyn crate::store::Teachings>);
     let settings = settings(file, report);
     report.take("", registry.add(Classifier::new(settings, store)));
 }

@@ -7,8 +7,8 @@ use futures_util::future::{self, BoxFuture};
 use tokio::sync::oneshot;
 
 use super::super::StoreError;
-use super::super::classifier::table::{Change, Teachbook};
-use super::super::classifier::{self, Lesson, LessonId, TaughtCount, Teachings, Weighed};
+use super::super::classifier::table::Change;
+use super::super::classifier::{Lesson, LessonId, Taught, TaughtCount, Teachings, Weighed};
 use super::super::metrics::{Operation, Outcome};
 use super::writer::{Order, Work};
 use super::{EmbeddedStore, gone};
@@ -19,11 +19,7 @@ impl Teachings for EmbeddedStore {
         Box::pin(future::ready(Ok(self.teachbook.weigh(cells))))
     }
 
-    fn classifier_learn(
-        &self,
-        lesson: Lesson,
-        at: SystemTime,
-    ) -> BoxFuture<'_, Result<classifier::Taught, StoreError>> {
+    fn classifier_learn(&self, lesson: Lesson, at: SystemTime) -> BoxFuture<'_, Result<Taught, StoreError>> {
         let mut lessons = self.teachbook.lock();
         let (taught, changes) = self.teachbook.learn(&mut lessons, &lesson, at);
         // Under the lock, so that the file hears of changes in their order; queueing never waits.
@@ -33,14 +29,10 @@ impl Teachings for EmbeddedStore {
         Box::pin(async move { until_kept(ordered?).await.map(|()| taught) })
     }
 
-    fn classifier_unlearn(
-        &self,
-        id: LessonId,
-        cells: Vec<u32>,
-    ) -> BoxFuture<'_, Result<classifier::Taught, StoreError>> {
+    fn classifier_unlearn(&self, id: LessonId, cells: Vec<u32>) -> BoxFuture<'_, Result<Taught, StoreError>> {
         let (mut lessons, mut changes) = (self.teachbook.lock(), Vec::new());
         let taught = self.teachbook.unlearn(&mut lessons, id, &cells, &mut changes);
-        if taught == classifier::Taught::Unknown {
+        if taught == Taught::Unknown {
             self.metrics.count(Operation::ClassifierUnlearn, Outcome::Absent);
             return Box::pin(future::ready(Ok(taught)));
         }
@@ -55,37 +47,6 @@ impl Teachings for EmbeddedStore {
         self.metrics.show_taught(count);
         Box::pin(future::ready(Ok(count)))
     }
-}
-
-/// What a file has taught, apart from the file.
-pub(super) struct Taught(Teachbook);
-
-impl Taught {
-    pub(super) fn new(known: Vec<Change>) -> Self {
-        Self(Teachbook::new(usize::MAX, known))
-    }
-}
-
-impl Teachings for Taught {
-    fn classifier_weigh<'a>(&'a self, cells: &'a [u32]) -> BoxFuture<'a, Result<Weighed, StoreError>> {
-        Box::pin(future::ready(Ok(self.0.weigh(cells))))
-    }
-
-    fn classifier_learn(&self, _: Lesson, _: SystemTime) -> BoxFuture<'_, Result<classifier::Taught, StoreError>> {
-        Box::pin(future::ready(Err(read_only())))
-    }
-
-    fn classifier_unlearn(&self, _: LessonId, _: Vec<u32>) -> BoxFuture<'_, Result<classifier::Taught, StoreError>> {
-        Box::pin(future::ready(Err(read_only())))
-    }
-
-    fn classifier_count(&self) -> BoxFuture<'_, Result<TaughtCount, StoreError>> {
-        Box::pin(future::ready(Ok(self.0.count_all(&self.0.lock()))))
-    }
-}
-
-fn read_only() -> StoreError {
-    StoreError::Unavailable("it is only read".to_owned())
 }
 
 type Kept = oneshot::Receiver<Result<Outcome, StoreError>>;

@@ -256,12 +256,6 @@ pub(super) fn load(transaction: &WriteTransaction) -> Result<Known, Error> {
     Ok(Known { greylist_secret, triplets, campaign_key, cards, places, reputations, taught })
 }
 
-/// What the classifier was taught, of a file that has it.
-pub(super) fn taught_at(transaction: &ReadTransaction) -> Result<Vec<TaughtChange>, Error> {
-    let (cells, classes) = (transaction.open_table(TAUGHT_CELLS)?, transaction.open_table(TAUGHT_CLASSES)?);
-    taught(&cells, &classes, &transaction.open_table(LESSONS)?)
-}
-
 fn taught(
     cells: &impl ReadableTable<u32, i32>,
     classes: &impl ReadableTable<u8, (u32, u32)>,
