@@ -4,7 +4,7 @@
 
 pub mod address;
 pub mod attachments;
-mod encoding;
+pub(crate) mod encoding;
 pub mod fields;
 pub mod header;
 mod html;
