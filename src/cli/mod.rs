@@ -8,6 +8,7 @@ pub mod forwarders;
 pub mod greylist;
 pub mod learn;
 pub mod reputation;
+pub mod rules;
 pub mod run;
 pub mod scan;
 pub mod schema;
@@ -48,6 +49,8 @@ pub enum Command {
     Schema,
     /// Print every symbol: the check that emits it, its stage and its weight.
     Symbols(symbols::Arguments),
+    /// Test the rules in rule files, and print them.
+    Rules(rules::Arguments),
     /// Print which hops pass mail on, on what evidence, and the exceptions to paste for those that do it well.
     Forwarders(forwarders::Arguments),
     /// Print how alike the messages of each pair are, and whether the filter would find one by the other.
@@ -92,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::CheckConfig(arguments) => check_config::run(arguments, &mut out),
         Command::Schema => schema::run(&mut out),
         Command::Symbols(arguments) => symbols::run(arguments, &mut out),
+        Command::Rules(arguments) => rules::run(arguments, &mut out),
         Command::Forwarders(arguments) => forwarders::run(arguments, &mut out),
         Command::Similarity(arguments) => similarity::run(arguments, &mut out),
         Command::Scan(arguments) => scan::run(arguments, &mut out),

@@ -9,6 +9,7 @@
 //! Failure: a configuration with an error does not exist; whoever reloads keeps the old one.
 
 pub mod check;
+pub mod content;
 pub mod failures;
 mod files;
 mod judging;
@@ -25,6 +26,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use content::Content;
 pub use problem::{Problem, Problems, Severity};
 pub use rules::Rules;
 pub use source::{Document, Source};

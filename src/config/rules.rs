@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::files::Files;
 use super::problem::Report;
-use super::{Config, Document, Problems, Source, judging, raw, shape};
+use super::{Config, Content, Document, Problems, Source, judging, raw, shape};
 use crate::checks::dnsbl::Lists;
 use crate::checks::site::Site;
 use crate::checks::{greylist, reputation};
@@ -52,6 +52,8 @@ pub struct Rules {
     pub traps: (raw::rules::TrapsFile, Document),
     /// bulk.toml.
     pub bulk: (raw::rules::BulkFile, Document),
+    /// The rule files.
+    pub content: Content,
     /// A digest of all.
     pub version: Arc<str>,
 }
@@ -68,6 +70,17 @@ const COMPILED_IN: [(&str, &str); 10] = [
     ("traps.toml", include_str!("../../rules/traps.toml")),
     ("bulk.toml", include_str!("../../rules/bulk.toml")),
 ];
+
+/// The names of files that are no rule files.
+pub(super) const FIXED: [&str; COMPILED_IN.len()] = {
+    let mut names = [""; COMPILED_IN.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = COMPILED_IN[at].0;
+        at += 1;
+    }
+    names
+};
 
 /// These may be absent from a directory of rules; each of their keys has a default.
 const OPTIONAL: [&str; 7] =
@@ -136,7 +149,8 @@ impl Rules {
     /// The rules compiled in.
     pub fn compiled_in(problems: &mut Problems) -> Option<Self> {
         let files = COMPILED_IN.map(|(name, text)| Source::new(format!("rules/{name} (compiled in)"), text));
-        Self::parse(&files, problems)
+        let content = Content::compiled_in(problems);
+        Self::parse(&files, content, problems)
     }
 
     /// Reads a directory of rules.
@@ -164,11 +178,12 @@ impl Rules {
             };
             sources.extend(text.map(|text| Source::new(path.display().to_string(), text)));
         }
-        Self::parse(&sources.try_into().ok()?, report.problems)
+        let content = Content::read(&directory, &FIXED, files, report);
+        Self::parse(&sources.try_into().ok()?, content, report.problems)
     }
 
-    fn parse(files: &[Arc<Source>; COMPILED_IN.len()], problems: &mut Problems) -> Option<Self> {
-        let version = digest(files);
+    fn parse(files: &[Arc<Source>; COMPILED_IN.len()], content: Content, problems: &mut Problems) -> Option<Self> {
+        let version = digest(files.iter().chain(content.sources()));
         let [weights, lists, policy, authentication, trust, greylist, rates, reputation, traps, bulk] = files;
         let weights = shape::read(weights, problems);
         let lists = shape::read(lists, problems);
@@ -191,13 +206,14 @@ impl Rules {
             reputation: reputation?,
             traps: traps?,
             bulk: bulk?,
+            content,
             version,
         })
     }
 }
 
 /// Names a rule set: sixteen hexadecimal digits.
-fn digest(files: &[Arc<Source>]) -> Arc<str> {
+fn digest<'f>(files: impl Iterator<Item = &'f Arc<Source>>) -> Arc<str> {
     let mut hash = xxhash_rust::xxh3::Xxh3::new();
     for file in files {
         hash.update(&(file.text.len() as u64).to_le_bytes());

@@ -4,14 +4,17 @@
 
 pub mod address;
 pub mod attachments;
+mod charset;
 pub(crate) mod encoding;
 pub mod fields;
 pub mod header;
 mod html;
 pub mod links;
 pub mod model;
+mod parameters;
 mod parts;
 pub mod text;
+mod words;
 
 use std::net::IpAddr;
 
