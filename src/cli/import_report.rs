@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Failed, columns};
-use crate::config;
+use crate::config::spamassassin;
 use crate::pattern::Budget;
 use crate::spamassassin::{Envelope, Report, RuleSet};
 
@@ -52,24 +53,24 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
     }
 }
 
-fn read(arguments: &Arguments) -> Result<RuleSet, Failed> {
+fn read(arguments: &Arguments) -> Result<Arc<RuleSet>, Failed> {
     if arguments.files.is_empty() {
         let Some(config) = &arguments.config else {
             return Err(Failed("name files of rules, or a configuration with --config".to_owned()));
         };
         let loaded = super::check_config::load(config)?;
-        return Ok(config::spamassassin::read_again(&loaded.config.rules));
+        return Ok(loaded.config.rules.imported.set.clone());
     }
     let mut files = Vec::new();
     for path in &arguments.files {
-        for path in config::spamassassin::expanded(path).map_err(Failed)? {
+        for path in spamassassin::expanded(path).map_err(Failed)? {
             let octets = fs::read(&path).map_err(|error| Failed(format!("{}: {error}", path.display())))?;
             files.push((path.display().to_string(), octets));
         }
     }
     let base = arguments.files.first().and_then(|path| path.parent()).unwrap_or(Path::new("."));
-    let mut open = |name: &str| config::spamassassin::included(base, name);
-    Ok(RuleSet::read(&files, &mut open))
+    let mut open = |name: &str| spamassassin::included(base, name);
+    Ok(Arc::new(RuleSet::read(&files, &mut open)))
 }
 
 fn hits(set: &RuleSet, directory: &Path, out: &mut dyn Write) -> Result<(), Failed> {

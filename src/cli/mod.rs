@@ -6,6 +6,7 @@ pub mod check_config;
 pub mod demo;
 pub mod forwarders;
 pub mod greylist;
+pub mod import_report;
 pub mod learn;
 pub mod reputation;
 pub mod rules;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::files::Files;
 use super::problem::Report;
+use super::spamassassin::Imported;
 use super::{Config, Content, Document, Problems, Source, judging, raw, shape};
 use crate::checks::dnsbl::Lists;
 use crate::checks::site::Site;
@@ -52,13 +53,17 @@ pub struct Rules {
     pub traps: (raw::rules::TrapsFile, Document),
     /// bulk.toml.
     pub bulk: (raw::rules::BulkFile, Document),
+    /// spamassassin.toml.
+    pub spamassassin: (raw::rules::SpamAssassinFile, Document),
+    /// The rules that it names.
+    pub imported: Imported,
     /// The rule files.
     pub content: Content,
     /// A digest of all.
     pub version: Arc<str>,
 }
 
-const COMPILED_IN: [(&str, &str); 10] = [
+const COMPILED_IN: [(&str, &str); 11] = [
     ("weights.toml", include_str!("../../rules/weights.toml")),
     ("lists.toml", include_str!("../../rules/lists.toml")),
     ("policy.toml", include_str!("../../rules/policy.toml")),
@@ -69,6 +74,7 @@ const COMPILED_IN: [(&str, &str); 10] = [
     ("reputation.toml", include_str!("../../rules/reputation.toml")),
     ("traps.toml", include_str!("../../rules/traps.toml")),
     ("bulk.toml", include_str!("../../rules/bulk.toml")),
+    ("spamassassin.toml", include_str!("../../rules/spamassassin.toml")),
 ];
 
 /// The names of files that are no rule files.
@@ -83,8 +89,16 @@ pub(super) const FIXED: [&str; COMPILED_IN.len()] = {
 };
 
 /// These may be absent from a directory of rules; each of their keys has a default.
-const OPTIONAL: [&str; 7] =
-    ["authentication.toml", "trust.toml", "greylist.toml", "rates.toml", "reputation.toml", "traps.toml", "bulk.toml"];
+const OPTIONAL: [&str; 8] = [
+    "authentication.toml",
+    "trust.toml",
+    "greylist.toml",
+    "rates.toml",
+    "reputation.toml",
+    "traps.toml",
+    "bulk.toml",
+    "spamassassin.toml",
+];
 
 /// Makes a rule set: checks that use `ports`, weights, policy. With `checks.enabled = false` no check
 /// is in it. What loaded as a [`Config`] loads here too.
@@ -179,12 +193,16 @@ impl Rules {
             sources.extend(text.map(|text| Source::new(path.display().to_string(), text)));
         }
         let content = Content::read(&directory, &FIXED, files, report);
-        Self::parse(&sources.try_into().ok()?, content, report.problems)
+        let mut rules = Self::parse(&sources.try_into().ok()?, content, report.problems)?;
+        rules.imported = Imported::read(&directory, &rules.spamassassin, files, report.problems);
+        rules.version = rules.imported.version(rules.version);
+        Some(rules)
     }
 
     fn parse(files: &[Arc<Source>; COMPILED_IN.len()], content: Content, problems: &mut Problems) -> Option<Self> {
         let version = digest(files.iter().chain(content.sources()));
-        let [weights, lists, policy, authentication, trust, greylist, rates, reputation, traps, bulk] = files;
+        let [weights, lists, policy, authentication, trust, greylist, rates, reputation, traps, bulk, spamassassin] =
+            files;
         let weights = shape::read(weights, problems);
         let lists = shape::read(lists, problems);
         let policy = shape::read(policy, problems);
@@ -195,6 +213,7 @@ impl Rules {
         let reputation = shape::read(reputation, problems);
         let traps = shape::read(traps, problems);
         let bulk = shape::read(bulk, problems);
+        let spamassassin = shape::read(spamassassin, problems);
         Some(Self {
             weights: weights?,
             lists: lists?,
@@ -206,6 +225,8 @@ impl Rules {
             reputation: reputation?,
             traps: traps?,
             bulk: bulk?,
+            spamassassin: spamassassin?,
+            imported: Imported::default(),
             content,
             version,
         })

@@ -80,6 +80,32 @@ pub(super) fn knows(function: &str, arguments: &[String]) -> bool {
     }
 }
 
+/// Whether a test asks for a list in which nothing stands.
+pub(super) fn is_idle(function: &str, arguments: &[String], settings: &Settings) -> bool {
+    let modern = function.replace("whitelist", "welcomelist").replace("blacklist", "blocklist");
+    let first = arguments.first().map_or("", String::as_str);
+    let list = match modern.as_str() {
+        "check_from_in_list" | "check_replyto_in_list" => format!("enlist_addrlist:{first}"),
+        "check_uri_host_listed" => format!("enlist_uri_host:{first}"),
+        "check_uri_host_in_blocklist" => "enlist_uri_host:BLOCK".to_owned(),
+        "check_uri_host_in_welcomelist" => "enlist_uri_host:WELCOME".to_owned(),
+        "check_from_in_default_welcomelist" => return true,
+        "check_to_in_more_spam" => "more_spam_to".to_owned(),
+        "check_to_in_all_spam" => "all_spam_to".to_owned(),
+        "check_from_in_welcomelist"
+        | "check_from_in_blocklist"
+        | "check_to_in_welcomelist"
+        | "check_to_in_blocklist"
+        | "check_subject_in_welcomelist"
+        | "check_subject_in_blocklist" => {
+            let (field, list) = modern.trim_start_matches("check_").split_once("_in_").unwrap_or_default();
+            format!("{list}_{field}")
+        }
+        _ => return false,
+    };
+    settings.lists.get(&list).is_none_or(std::collections::BTreeSet::is_empty)
+}
+
 /// The argument that is an expression.
 pub(super) fn pattern_of<'a>(function: &str, arguments: &'a [String]) -> Option<&'a str> {
     let at = match function {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 /// Tokens of one page, at most.
 const TOKENS_MOST: usize = 200_000;
+/// Attributes of one tag, at most.
+const ATTRIBUTES_MOST: usize = 60;
 
 /// What was found in a page.
 #[derive(Debug, Default)]
@@ -68,7 +70,8 @@ impl Page {
         let mut rest = source.as_str();
         let mut pending = String::new();
         for _ in 0..TOKENS_MOST {
-            let Some(open) = rest.find('<') else { break };
+            // What never ends is no tag.
+            let Some(open) = rest.find('<').filter(|_| rest.contains('>')) else { break };
             pending.push_str(&rest[..open]);
             rest = &rest[open..];
             if let Some(raw) = page.raw_element() {
@@ -345,7 +348,7 @@ fn token(text: &str) -> Option<(Token, usize)> {
         return Some((Token::Close(name), end));
     }
     let mut attributes = Vec::new();
-    loop {
+    while attributes.len() < ATTRIBUTES_MOST {
         let rest = &text[at..];
         let blank = rest.len() - rest.trim_start_matches(|c: char| c.is_whitespace() || c == '/').len();
         at += blank;
@@ -377,6 +380,7 @@ fn token(text: &str) -> Option<(Token, usize)> {
         attributes.push((key, unescaped(found)));
         at += used;
     }
+    None
 }
 
 /// Text with its entities undone.

@@ -68,10 +68,6 @@ impl Relays {
         }
         out
     }
-
-    pub(super) fn all(&self) -> impl Iterator<Item = &Relay> {
-        self.trusted.iter().chain(&self.untrusted)
-    }
 }
 
 enum Parsed {

@@ -31,6 +31,7 @@ pub struct RuleSet {
     pub(super) metas: Vec<(usize, Meta)>,
     pub(super) settings: Settings,
     unsupported: Vec<Unsupported>,
+    idle: Vec<String>,
 }
 
 /// One rule that runs.
@@ -89,6 +90,8 @@ pub struct Report {
     pub kinds: BTreeMap<Kind, (usize, usize)>,
     /// Rules that do not run.
     pub unsupported: Vec<Unsupported>,
+    /// Rules of lists in which nothing stands: they cannot hit.
+    pub idle: Vec<String>,
     /// Points of all rules that become symbols, and of those that do not run: sums of sizes.
     pub mass: f64,
     /// See `mass`.
@@ -137,6 +140,12 @@ impl RuleSet {
         for (name, rule) in &settings.rules {
             if !is_inner(name) && settings.score_of(name) == 0.0 {
                 continue;
+            }
+            if let Ok(Test::Eval { function, arguments }) = &rule.test {
+                if evals::is_idle(function, arguments, &settings) {
+                    set.idle.push(name.clone());
+                    continue;
+                }
             }
             let flags = settings.flags.get(name).cloned().unwrap_or_default();
             let index = set.rules.len();
@@ -259,6 +268,7 @@ impl RuleSet {
     pub fn report(&self) -> Report {
         let mut report = Report {
             unsupported: self.unsupported.clone(),
+            idle: self.idle.clone(),
             ignored: self.settings.ignored.clone(),
             problems: self.settings.problems.clone(),
             ..Report::default()

@@ -67,7 +67,7 @@ fn rules_hit_what_they_are_about() {
         ("body T /pills/\nscore T 0", false),
         ("if (version >= 3.004 && !plugin(Mail::SpamAssassin::Plugin::None))\nbody T /pills/\nendif", true),
         ("ifplugin Mail::SpamAssassin::Plugin::None\nbody T /pills/\nelse\nbody T /nothing/\nendif", false),
-        ("replace_tag L [il1]\nreplace_inter I _?\nreplace_rules T\nbody T /<inter I>p<L><L>ls/", false),
+        ("replace_tag L [il1]\nreplace_inter I _?\nreplace_rules T\nbody T /<inter I>p<L><L>ls/", true),
         ("replace_tag I [i1!]\nreplace_rules T\nbody T /p<I>lls/", true),
     ];
     for (rules, expected) in table {

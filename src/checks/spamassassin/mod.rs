@@ -9,7 +9,7 @@ use tracing::debug;
 
 use super::Check;
 use super::client_name::ClientNames;
-use crate::facts::MessageFacts;
+use crate::facts::{ClientName, MessageFacts};
 use crate::pattern::Budget;
 use crate::scoring::{CheckError, CheckName, Finding, Outcome, Spec, Symbol};
 use crate::spamassassin::{Envelope, RuleSet};
@@ -25,14 +25,15 @@ const TIME_MOST: Duration = Duration::from_millis(500);
 pub struct SpamAssassin {
     rules: Arc<RuleSet>,
     symbols: Arc<BTreeMap<String, (Symbol, String)>>,
-    names: Arc<ClientNames>,
+    names: ClientNames,
     spec: Spec,
 }
 
 impl SpamAssassin {
     /// These rules, of which those become findings that have a symbol.
-    pub fn new(rules: Arc<RuleSet>, symbols: Vec<Symbol>, names: Arc<ClientNames>) -> Self {
-        let spec = Spec { name: CheckName::new("spamassassin"), emits: symbols.iter().cloned().collect(), exclusive: false };
+    pub fn new(rules: Arc<RuleSet>, symbols: Vec<Symbol>, names: ClientNames) -> Self {
+        let spec =
+            Spec { name: CheckName::new("spamassassin"), emits: symbols.iter().cloned().collect(), exclusive: false };
         let described = rules.symbols().filter_map(|(name, _, description)| {
             let symbol = symbols.iter().find(|symbol| symbol.as_str() == name)?;
             Some((name.to_owned(), (symbol.clone(), description.to_owned())))
@@ -51,7 +52,10 @@ impl Check for SpamAssassin {
     async fn run(&self, facts: &MessageFacts) -> Outcome {
         let helo = &facts.mail.helo;
         let client = helo.client.addr;
-        let client_name = self.names.of(client).await.unwrap_or_default();
+        let client_name = match self.names.of(&helo.client).await {
+            Ok(Some(ClientName::Confirmed(name))) => name.to_string(),
+            _ => String::new(),
+        };
         let from = facts.mail.reverse_path.to_string();
         let envelope = Envelope {
             client: Some(client),
@@ -71,7 +75,7 @@ impl Check for SpamAssassin {
         }
         match tokio::task::spawn_blocking(judge).await {
             Ok(findings) => Outcome::from_findings(findings),
-            Err(_) => Outcome::Failed(CheckError::new("the rules did not come to an end")),
+            Err(_) => Outcome::Failed(CheckError::Panicked),
         }
     }
 }

@@ -162,7 +162,8 @@ impl Invariant {
         }
         let view = card.view(question.lens(clause.stage));
         example.score = view.score().high;
-        example.weights = example.sightings.iter().map(|sighting| view.contribution(&sighting.finding.symbol)).collect();
+        example.weights =
+            example.sightings.iter().map(|sighting| view.contribution(&sighting.finding.symbol)).collect();
         Some(example)
     }
 }

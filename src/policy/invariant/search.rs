@@ -44,7 +44,8 @@ type Distance = (usize, i64);
 
 /// Looks for an example.
 pub(super) fn search(model: &Model<'_>) -> Found {
-    let root: Vec<Range> = model.atoms.iter().map(|atom| if atom.is_out { Range::ABSENT } else { Range::FREE }).collect();
+    let root: Vec<Range> =
+        model.atoms.iter().map(|atom| if atom.is_out { Range::ABSENT } else { Range::FREE }).collect();
     let (mut parts, mut seen, mut next_walk) = (vec![root], 0, 1);
     while let Some(mut part) = parts.pop() {
         if !narrow(model, &mut part) {
@@ -324,7 +325,8 @@ fn undecided(model: &Model<'_>, part: &[Range], looks: &[Look]) -> Option<usize>
     let is_open = |atom: &usize| part.get(*atom).is_some_and(|range| range.may_be_absent && range.may_be_there);
     let wanted = model.wanted.iter().map(|test| (test, test.holds(looks)));
     let unwanted = model.unwanted.iter().map(|test| (test, test.holds(looks)));
-    let open = || wanted.clone().chain(unwanted.clone()).filter(|(_, holds)| *holds == Tri::Maybe).map(|(test, _)| test);
+    let open =
+        || wanted.clone().chain(unwanted.clone()).filter(|(_, holds)| *holds == Tri::Maybe).map(|(test, _)| test);
     for test in open() {
         let Some(look) = looks.get(test.lens) else { continue };
         if let Some(atom) = open_atom(model, &test.literals, &look.has, &is_open) {
@@ -336,7 +338,9 @@ fn undecided(model: &Model<'_>, part: &[Range], looks: &[Look]) -> Option<usize>
         let (lens, look) = (model.lenses.get(test.lens)?, looks.get(test.lens)?);
         let atoms = model.atoms.iter().enumerate().filter(|(_, atom)| atom.from <= *lens);
         let cut = atoms.filter(|(index, _)| part.get(*index).is_some_and(|range| !range.is_decided()));
-        let span = |index: usize| part.get(index).map_or(0, |range| model.weight(index).abs() * i64::from(range.high - range.low));
+        let span = |index: usize| {
+            part.get(index).map_or(0, |range| model.weight(index).abs() * i64::from(range.high - range.low))
+        };
         let heaviest = cut.map(|(index, _)| (span(index), Reverse(index))).max();
         if let Some((span, Reverse(index))) = heaviest
             && span > 0
@@ -345,7 +349,8 @@ fn undecided(model: &Model<'_>, part: &[Range], looks: &[Look]) -> Option<usize>
         }
         for (symbol, literals) in &model.composites {
             let weighs = model.symbols.get(*symbol).is_some_and(|entry| entry.weight != 0);
-            if weighs && look.has.get(*symbol) == Some(&Tri::Maybe)
+            if weighs
+                && look.has.get(*symbol) == Some(&Tri::Maybe)
                 && let Some(atom) = open_atom(model, literals, &look.has, &is_open)
             {
                 return Some(atom);
@@ -357,12 +362,7 @@ fn undecided(model: &Model<'_>, part: &[Range], looks: &[Look]) -> Option<usize>
 }
 
 /// An atom that decides one of the symbols that are asked for, those within composites included.
-fn open_atom(
-    model: &Model<'_>,
-    literals: &Literals,
-    has: &[Tri],
-    is_open: &impl Fn(&usize) -> bool,
-) -> Option<usize> {
+fn open_atom(model: &Model<'_>, literals: &Literals, has: &[Tri], is_open: &impl Fn(&usize) -> bool) -> Option<usize> {
     for symbol in literals.reads().filter(|symbol| has.get(*symbol) == Some(&Tri::Maybe)) {
         let entry = model.symbols.get(symbol)?;
         let within = entry.composite.and_then(|index| model.composites.get(index));
@@ -454,7 +454,9 @@ fn distance(model: &Model<'_>, fixed: &[Range]) -> Option<Distance> {
 fn smallest(model: &Model<'_>, mut example: Vec<Range>) -> Vec<Option<u8>> {
     for (atom, own) in others(model) {
         let whose = example.clone();
-        if let Some([from, to]) = example.get_disjoint_mut([atom, own]).ok().filter(|[from, to]| from.is_there() && !to.is_there()) {
+        if let Some([from, to]) =
+            example.get_disjoint_mut([atom, own]).ok().filter(|[from, to]| from.is_there() && !to.is_there())
+        {
             std::mem::swap(from, to);
         }
         if !is_example(model, &example) {
