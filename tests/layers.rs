@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["smtp", "units"],
     &["message", "similarity", "pattern", "spamassassin", "facts", "verdict"],
-    &["scoring", "policy"],
+    &["scoring", "policy", "fit"],
     &["dns", "store", "clock"],
     &["checks"],
     &["pipeline"],
@@ -26,6 +26,7 @@ const SIDEWAYS: &[(&str, &str)] = &[
     ("spamassassin", "message"),
     ("spamassassin", "pattern"),
     ("policy", "scoring"),
+    ("fit", "scoring"),
     ("dns", "clock"),
     ("store", "clock"),
     ("session", "backend"),
@@ -52,7 +53,7 @@ const CHECKS_IN_GENERAL: &[&str] = &["registry"];
 
 /// Layers of pure code, and crates that they must do without.
 const PURE: &[&str] =
-    &["smtp", "units", "message", "similarity", "pattern", "spamassassin", "facts", "verdict", "scoring", "policy"];
+    &["smtp", "units", "message", "similarity", "pattern", "spamassassin", "facts", "verdict", "scoring", "policy", "fit"];
 /// A derived fact is computed once, by whoever asks first, while the others wait: the one cell that awaits.
 const DERIVED_FACT: (&str, &str) = ("facts", "tokio::sync::OnceCell");
 const IMPURE_CRATES: &[&str] = &["tokio", "futures_util", "hickory_resolver", "rustls", "prometheus"];

@@ -17,16 +17,22 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Failed, check_config};
 use crate::cli::wants_colour;
+use crate::clock;
 use crate::config::rules::{self, Ports};
+use crate::config::{Config, Problems, Rules};
 use crate::dns::zones::{self, LocalZones};
 use crate::dns::{self, Lookup};
+use crate::pipeline::Ruleset;
 use crate::server::proxy::workers;
 use crate::session::RecipientMatcher;
 use crate::smtp::{ForwardPath, HeloName, ReversePath};
+use crate::store::{self, EmbeddedStore, Store};
 use envelope::{Envelope, Written};
 use examiner::{Examination, Examiner};
 use messages::{Item, Messages, Ticket};
 
+/// The name of a store in its directory.
+const STORE: &str = "gatepost.redb";
 /// Messages that wait for the network at one time.
 const ASKING_AT_ONCE: usize = 64;
 
@@ -62,11 +68,15 @@ pub struct Arguments {
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Judging {
     /// Judge as this configuration says. Default: the rules compiled in.
-    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG")]
+    #[arg(long, short, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Judge by the rules of this directory.
     #[arg(long, value_name = "DIR", conflicts_with = "config")]
     pub rules: Option<PathBuf>,
+    /// Take what the classifier was taught from this file of a store, or from `gatepost.redb` in this directory. A copy
+    /// is opened: a proxy may have the file.
+    #[arg(long, value_name = "FILE|DIR")]
+    pub store: Option<PathBuf>,
     /// Ask the network what checks want to know of names. Without it they are skipped, and say so.
     #[arg(long)]
     pub network: bool,
@@ -90,6 +100,15 @@ pub struct Told {
     /// A recipient; several may be given.
     #[arg(long, value_name = "ADDRESS", conflicts_with = "batch")]
     pub rcpt: Vec<String>,
+}
+
+/// What messages are judged by.
+pub struct Basis {
+    /// The configuration, if there is one.
+    pub config: Option<Config>,
+    /// The rules as written.
+    pub rules: Rules,
+    ports: Ports,
 }
 
 /// A message to be judged, with what is known of its envelope beforehand.
@@ -119,7 +138,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
         };
     let examiner = {
         let _within = runtime.enter();
-        Arc::new(arguments.judging.examiner()?)
+        Arc::new(arguments.judging.basis()?.examiner()?)
     };
     let directory = arguments.batch.clone();
     let work = move |(ticket, told): Work| {
@@ -185,13 +204,12 @@ where
 }
 
 impl Judging {
-    /// What judges. Call it within a runtime.
+    /// What judges, and by what. Call it within a runtime.
     ///
     /// # Errors
     /// All that is wrong with configuration and rules.
-    pub fn examiner(&self) -> Result<Examiner, Failed> {
-        let loaded = self.config.as_deref().map(check_config::load).transpose()?;
-        let config = loaded.map(|loaded| loaded.config);
+    pub fn basis(&self) -> Result<Basis, Failed> {
+        let config = self.config.as_deref().map(check_config::load).transpose()?.map(|loaded| loaded.config);
         let resolver: Arc<dyn Lookup> = match self.network {
             false => Arc::new(dns::Offline),
             true => {
@@ -202,19 +220,64 @@ impl Judging {
         };
         let local = LocalZones::new(zones::Metrics::new());
         local.load(config.as_ref().map_or(&[], |config| &config.zones));
-        let ports = Ports::with_dns(Arc::new(dns::Local::new(Arc::new(local), resolver)));
-        let wrong = |problems: crate::config::Problems| Failed(problems.render(wants_colour()));
-        let ruleset = match (&config, &self.rules) {
-            (Some(config), _) => rules::load(config, &ports),
-            (None, Some(directory)) => rules::of_directory(directory, &ports),
-            (None, None) => rules::compiled_in(&ports),
+        let mut ports = Ports::with_dns(Arc::new(dns::Local::new(Arc::new(local), resolver)));
+        if let Some(path) = &self.store {
+            let settings = config.as_ref().map(|config| config.store.clone()).unwrap_or_default();
+            ports.taught = Some(copied(path, &settings)?);
+        }
+        let mut problems = Problems::default();
+        let rules = match (&config, &self.rules) {
+            (Some(config), _) => Some(config.rules.clone()),
+            (None, Some(directory)) => Rules::of_directory(directory, &mut problems),
+            (None, None) => Rules::compiled_in(&mut problems),
         };
-        let ruleset = Arc::new(ruleset.map_err(wrong)?);
-        Ok(match config {
-            Some(config) => Examiner::new(ruleset, &config.session.hostname, config.checks.exempt_recipients),
+        let (rules, _warnings) = problems.guard(rules).map_err(wrong)?;
+        Ok(Basis { config, rules, ports })
+    }
+}
+
+impl Basis {
+    /// The rule set of `rules`, which may differ from our own.
+    ///
+    /// # Errors
+    /// All that is wrong with them together.
+    pub fn ruleset(&self, rules: &Rules) -> Result<Ruleset, Failed> {
+        let ruleset = match &self.config {
+            Some(config) => rules::load(&Config { rules: rules.clone(), ..config.clone() }, &self.ports),
+            None => rules::of(rules, &self.ports),
+        };
+        ruleset.map_err(wrong)
+    }
+
+    /// What judges.
+    ///
+    /// # Errors
+    /// As [`Basis::ruleset`].
+    pub fn examiner(&self) -> Result<Examiner, Failed> {
+        let ruleset = Arc::new(self.ruleset(&self.rules)?);
+        Ok(match &self.config {
+            Some(config) => Examiner::new(ruleset, &config.session.hostname, config.checks.exempt_recipients.clone()),
             None => Examiner::new(ruleset, "localhost", RecipientMatcher::default()),
         })
     }
+}
+
+/// The store of a copy of that file; the copy is gone when nobody needs it any more.
+fn copied(path: &Path, settings: &store::Settings) -> Result<Arc<dyn Store>, Failed> {
+    let path = if path.is_dir() { path.join(STORE) } else { path.to_owned() };
+    let place = tempfile::tempdir()?;
+    let copy = place.path().join(STORE);
+    std::fs::copy(&path, &copy).map_err(|why| Failed(format!("{}: {why}", path.display())))?;
+    let metrics = store::Metrics::register(&prometheus::Registry::new())?;
+    let opened = EmbeddedStore::open(&copy, settings, clock::system(), metrics);
+    // It stays open without a name.
+    let opened =
+        opened.map_err(|why| Failed(format!("{}: {why}; if a proxy is writing, try again", path.display())))?;
+    Ok(Arc::new(opened))
+}
+
+fn wrong(problems: Problems) -> Failed {
+    Failed(problems.render(wants_colour()))
 }
 
 impl Told {

@@ -22,6 +22,8 @@ pub struct Ports {
     pub dns: Arc<dyn Lookup>,
     /// What we remember; `None`: nothing.
     pub store: Option<Arc<dyn Store>>,
+    /// What the classifier was taught, if that is not for `store` to say.
+    pub taught: Option<Arc<dyn Store>>,
     /// The health of DNS lists, which outlives the rules that ask them.
     pub lists: Arc<Lists>,
     /// True if messages are to be remembered for DMARC reports.
@@ -117,11 +119,10 @@ pub fn compiled_in(ports: &Ports) -> Result<Ruleset, Problems> {
     problems.guard(rules).map(|(rules, _warnings)| rules)
 }
 
-/// The rule set of a directory of rules alone.
-pub fn of_directory(directory: &Path, ports: &Ports) -> Result<Ruleset, Problems> {
+/// The rule set of rules alone, without a configuration.
+pub fn of(rules: &Rules, ports: &Ports) -> Result<Ruleset, Problems> {
     let mut problems = Problems::default();
-    let rules = Rules::read_directory(directory, &mut problems);
-    let rules = rules.and_then(|rules| judging::build(&rules, true, &[], &Arc::default(), ports, &mut problems));
+    let rules = judging::build(rules, true, &[], &Arc::default(), ports, &mut problems);
     problems.guard(rules).map(|(rules, _warnings)| rules)
 }
 
@@ -155,7 +156,14 @@ impl Ports {
 
     /// Asks `dns`, remembers nothing.
     pub fn with_dns(dns: Arc<dyn Lookup>) -> Self {
-        Self { dns, store: None, lists: Arc::default(), dmarc_reports: false, clock: clock::system() }
+        Self { dns, store: None, taught: None, lists: Arc::default(), dmarc_reports: false, clock: clock::system() }
+    }
+}
+
+impl Ports {
+    /// What the classifier was taught.
+    pub fn taught(&self) -> Option<&Arc<dyn Store>> {
+        self.taught.as_ref().or(self.store.as_ref())
     }
 }
 
@@ -167,8 +175,14 @@ impl Rules {
         Self::parse(&files, content, problems)
     }
 
+    /// The same with another text in place of weights.toml.
+    pub fn with_weights(&self, text: &str, problems: &mut Problems) -> Option<Self> {
+        let weights = Source::new(self.weights.1.source.path.clone(), text);
+        Some(Self { weights: shape::read(&weights, problems)?, ..self.clone() })
+    }
+
     /// Reads a directory of rules.
-    fn read_directory(directory: &Path, problems: &mut Problems) -> Option<Self> {
+    pub fn of_directory(directory: &Path, problems: &mut Problems) -> Option<Self> {
         let source = Source::new(directory.display().to_string(), "");
         let (mut raw, document) = shape::read::<raw::File>(&source, &mut Problems::default())?;
         raw.rules.directory = Some(directory.display().to_string());
@@ -180,7 +194,7 @@ impl Rules {
         let Some(directory) = file.rules.directory.as_ref().filter(|_| files.are_read()) else {
             return Self::compiled_in(report.problems);
         };
-        let directory = files.resolve(directory);
+        let directory = files.resolve_rules(directory);
         let mut sources = Vec::with_capacity(COMPILED_IN.len());
         for (name, _) in COMPILED_IN {
             let path = directory.join(name);

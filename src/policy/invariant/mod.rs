@@ -102,7 +102,7 @@ pub struct Catalogue {
 
 impl Invariant {
     /// True if `clause` could break it.
-    fn is_about(&self, clause: &Clause) -> bool {
+    pub fn is_about(&self, clause: &Clause) -> bool {
         self.never.contains(&clause.verdict)
             && (!self.by_score || clause.when.at_least.is_some())
             && self.stage.is_none_or(|stage| clause.stage == Some(stage))
