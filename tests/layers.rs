@@ -52,8 +52,19 @@ const BLIND_TO_CHECKS: &[&str] = &["backend", "session", "net", "pipeline"];
 const CHECKS_IN_GENERAL: &[&str] = &["registry"];
 
 /// Layers of pure code, and crates that they must do without.
-const PURE: &[&str] =
-    &["smtp", "units", "message", "similarity", "pattern", "spamassassin", "facts", "verdict", "scoring", "policy", "fit"];
+const PURE: &[&str] = &[
+    "smtp",
+    "units",
+    "message",
+    "similarity",
+    "pattern",
+    "spamassassin",
+    "facts",
+    "verdict",
+    "scoring",
+    "policy",
+    "fit",
+];
 /// A derived fact is computed once, by whoever asks first, while the others wait: the one cell that awaits.
 const DERIVED_FACT: (&str, &str) = ("facts", "tokio::sync::OnceCell");
 const IMPURE_CRATES: &[&str] = &["tokio", "futures_util", "hickory_resolver", "rustls", "prometheus"];

@@ -13,9 +13,7 @@ const VERSION: f64 = 4.000_001;
 const PERL_VERSION: f64 = 5.036;
 
 /// Plugins that a usual installation has loaded. Their rules are read, also those that cannot run here.
-const PLUGINS: [&str; 37] = [
-    "ARC",
-    "ASN",
+const PLUGINS: &[&str] = &[
     "AskDNS",
     "AutoLearnThreshold",
     "Bayes",
@@ -24,9 +22,7 @@ const PLUGINS: [&str; 37] = [
     "DKIM",
     "DMARC",
     "DNSEval",
-    "DecodeShortURLs",
     "FreeMail",
-    "FromNameSpoof",
     "HTMLEval",
     "HTTPSMismatch",
     "HashBL",
@@ -46,11 +42,6 @@ const PLUGINS: [&str; 37] = [
     "VBounce",
     "WLBLEval",
     "WelcomeListSubject",
-    "WhiteListSubject",
-    "AntiVirus_",
-    "P595Body",
-    "BodyRuleBaseExtractor",
-    "OneLineBodyRuleType",
 ];
 
 /// What the files say.

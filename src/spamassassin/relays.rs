@@ -131,6 +131,10 @@ fn relay(line: &str) -> Parsed {
             if is_name {
                 relay.rdns = name.split('[').next().unwrap_or_default().trim_end_matches('.').to_owned();
             }
+            // `from name (1.2.3.4)`, as Exchange has it: the name was looked up.
+            if name.parse::<IpAddr>().is_ok() && first.contains('.') {
+                relay.rdns = first.clone();
+            }
             relay.ident = ident.to_owned();
         }
         (None, None) => {}

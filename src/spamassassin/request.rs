@@ -43,7 +43,7 @@ fn plain(read: &Read<'_>, name: &str, is_raw: bool, wants_raw: bool) -> Vec<Vec<
     let value = |field: &Field| if is_raw { field.raw.clone() } else { field.value.clone() };
     let of = |name: &str| mail.named(name).map(value).collect::<Vec<_>>();
     match name.to_ascii_lowercase().as_str() {
-        "all" => vec![all(mail.fields(), wants_raw)],
+        "all" if name == "ALL" => vec![all(mail.fields(), wants_raw)],
         "all-external" | "all-untrusted" | "all-trusted" | "all-internal" => vec![all(mail.fields(), wants_raw)],
         "envelopefrom" => read.envelope_from.iter().map(|from| from.as_bytes().to_vec()).collect(),
         "x-spam-relays-untrusted" | "x-spam-relays-external" => {
@@ -51,11 +51,14 @@ fn plain(read: &Read<'_>, name: &str, is_raw: bool, wants_raw: bool) -> Vec<Vec<
         }
         "x-spam-relays-trusted" | "x-spam-relays-internal" => vec![Relays::text(&read.relays.trusted).into_bytes()],
         "tocc" => [of("to"), of("cc")].concat(),
-        "messageid" => [of("x-message-id"), of("resent-message-id"), of("x-original-message-id"), of("message-id")]
-            .concat()
-            .into_iter()
-            .filter(|value| !value.is_empty())
-            .collect(),
+        // In capitals it means all of these; otherwise a field of that name.
+        "messageid" if name == "MESSAGEID" => {
+            [of("x-message-id"), of("resent-message-id"), of("x-original-message-id"), of("message-id")]
+                .concat()
+                .into_iter()
+                .filter(|value| !value.is_empty())
+                .collect()
+        }
         _ => of(name),
     }
 }

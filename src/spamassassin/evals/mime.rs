@@ -71,7 +71,7 @@ fn fact(context: &Context<'_>, arguments: &[String]) -> bool {
     let Some(name) = arguments.first() else { return false };
     let is_true = |part: &Part| match name.as_str() {
         "mime_base64_count" => part.encoding().contains("base64"),
-        "mime_qp_count" => part.encoding().contains("quoted-printable"),
+        "mime_qp_count" => part.encoding().contains("quoted-printable") && escapes_letters(context),
         "mime_attachment" => disposition(part).contains("attachment"),
         "mime_base64_encoded_text" => {
             let charset = part.charset.as_deref().unwrap_or_default();
@@ -94,6 +94,26 @@ fn fact(context: &Context<'_>, arguments: &[String]) -> bool {
         _ => false,
     };
     parts(context).iter().any(is_true)
+}
+
+/// Whether quoted-printable text escapes what needs no escape; true where there is no such text.
+fn escapes_letters(context: &Context<'_>) -> bool {
+    let mut texts = parts(context)
+        .iter()
+        .filter(|part| part.is_leaf && part.encoding() == "quoted-printable")
+        .map(|part| raw(context, part))
+        .filter(|text| !text.is_empty())
+        .peekable();
+    let needless = |text: &[u8]| {
+        text.windows(3).any(|three| match (three[0], three[1], three[2]) {
+            (b'=', b'3', low) => matches!(low, b'0'..=b'9' | b'A'..=b'C' | b'E' | b'F'),
+            (b'=', b'2', b'0') => false,
+            (b'=', b'2' | b'4'..=b'6', low) => low.is_ascii_digit() || matches!(low, b'A'..=b'F'),
+            (b'=', b'7', low) => low.is_ascii_digit() || matches!(low, b'A'..=b'E'),
+            _ => false,
+        })
+    };
+    texts.peek().is_none() || texts.any(needless)
 }
 
 fn multipart_ratio(context: &Context<'_>, arguments: &[String]) -> bool {
