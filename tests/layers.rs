@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// Modules by layer: each may import those of lower layers, and its own.
 const LAYERS: &[&[&str]] = &[
     &["smtp", "units"],
-    &["message", "similarity", "pattern", "spamassassin", "facts", "verdict"],
+    &["message", "similarity", "classifier", "pattern", "spamassassin", "facts", "verdict"],
     &["scoring", "policy", "fit"],
     &["dns", "store", "clock"],
     &["checks"],
@@ -23,6 +23,7 @@ const SIDEWAYS: &[(&str, &str)] = &[
     ("facts", "message"),
     ("facts", "similarity"),
     ("similarity", "message"),
+    ("classifier", "message"),
     ("spamassassin", "message"),
     ("spamassassin", "pattern"),
     ("policy", "scoring"),
@@ -57,6 +58,7 @@ const PURE: &[&str] = &[
     "units",
     "message",
     "similarity",
+    "classifier",
     "pattern",
     "spamassassin",
     "facts",

@@ -11,9 +11,9 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::time::Instant;
 
 use super::{Failed, check_config};
 use crate::cli::wants_colour;
@@ -26,7 +26,7 @@ use crate::pipeline::Ruleset;
 use crate::server::proxy::workers;
 use crate::session::RecipientMatcher;
 use crate::smtp::{ForwardPath, HeloName, ReversePath};
-use crate::store::{self, EmbeddedStore, Store};
+use crate::store::{self, EmbeddedStore, Teachings};
 use envelope::{Envelope, Written};
 use examiner::{Examination, Examiner};
 use messages::{Item, Messages, Ticket};
@@ -263,7 +263,7 @@ impl Basis {
 }
 
 /// The store of a copy of that file; the copy is gone when nobody needs it any more.
-fn copied(path: &Path, settings: &store::Settings) -> Result<Arc<dyn Store>, Failed> {
+fn copied(path: &Path, settings: &store::Settings) -> Result<Arc<dyn Teachings>, Failed> {
     let path = if path.is_dir() { path.join(STORE) } else { path.to_owned() };
     let place = tempfile::tempdir()?;
     let copy = place.path().join(STORE);

@@ -13,7 +13,7 @@ use crate::checks::{greylist, reputation};
 use crate::clock::{self, Clock};
 use crate::dns::{Lookup, fixed::FixedDns};
 use crate::pipeline::Ruleset;
-use crate::store::Store;
+use crate::store::{Store, Teachings};
 
 /// What checks reach beyond the message: the world, and our memory.
 #[derive(Clone)]
@@ -22,8 +22,8 @@ pub struct Ports {
     pub dns: Arc<dyn Lookup>,
     /// What we remember; `None`: nothing.
     pub store: Option<Arc<dyn Store>>,
-    /// What the classifier was taught, if that is not for `store` to say.
-    pub taught: Option<Arc<dyn Store>>,
+    /// What the classifier was taught, if not what the store knows of it.
+    pub taught: Option<Arc<dyn Teachings>>,
     /// The health of DNS lists, which outlives the rules that ask them.
     pub lists: Arc<Lists>,
     /// True if messages are to be remembered for DMARC reports.
@@ -55,6 +55,8 @@ pub struct Rules {
     pub traps: (raw::rules::TrapsFile, Document),
     /// bulk.toml.
     pub bulk: (raw::rules::BulkFile, Document),
+    /// classifier.toml.
+    pub classifier: (raw::rules::ClassifierFile, Document),
     /// spamassassin.toml.
     pub spamassassin: (raw::rules::SpamAssassinFile, Document),
     /// The rules that it names.
@@ -65,7 +67,7 @@ pub struct Rules {
     pub version: Arc<str>,
 }
 
-const COMPILED_IN: [(&str, &str); 11] = [
+const COMPILED_IN: [(&str, &str); 12] = [
     ("weights.toml", include_str!("../../rules/weights.toml")),
     ("lists.toml", include_str!("../../rules/lists.toml")),
     ("policy.toml", include_str!("../../rules/policy.toml")),
@@ -76,6 +78,7 @@ const COMPILED_IN: [(&str, &str); 11] = [
     ("reputation.toml", include_str!("../../rules/reputation.toml")),
     ("traps.toml", include_str!("../../rules/traps.toml")),
     ("bulk.toml", include_str!("../../rules/bulk.toml")),
+    ("classifier.toml", include_str!("../../rules/classifier.toml")),
     ("spamassassin.toml", include_str!("../../rules/spamassassin.toml")),
 ];
 
@@ -91,7 +94,7 @@ pub(super) const FIXED: [&str; COMPILED_IN.len()] = {
 };
 
 /// These may be absent from a directory of rules; each of their keys has a default.
-const OPTIONAL: [&str; 8] = [
+const OPTIONAL: [&str; 9] = [
     "authentication.toml",
     "trust.toml",
     "greylist.toml",
@@ -99,6 +102,7 @@ const OPTIONAL: [&str; 8] = [
     "reputation.toml",
     "traps.toml",
     "bulk.toml",
+    "classifier.toml",
     "spamassassin.toml",
 ];
 
@@ -160,13 +164,6 @@ impl Ports {
     }
 }
 
-impl Ports {
-    /// What the classifier was taught.
-    pub fn taught(&self) -> Option<&Arc<dyn Store>> {
-        self.taught.as_ref().or(self.store.as_ref())
-    }
-}
-
 impl Rules {
     /// The rules compiled in.
     pub fn compiled_in(problems: &mut Problems) -> Option<Self> {
@@ -215,8 +212,20 @@ impl Rules {
 
     fn parse(files: &[Arc<Source>; COMPILED_IN.len()], content: Content, problems: &mut Problems) -> Option<Self> {
         let version = digest(files.iter().chain(content.sources()));
-        let [weights, lists, policy, authentication, trust, greylist, rates, reputation, traps, bulk, spamassassin] =
-            files;
+        let [
+            weights,
+            lists,
+            policy,
+            authentication,
+            trust,
+            greylist,
+            rates,
+            reputation,
+            traps,
+            bulk,
+            classifier,
+            spamassassin,
+        ] = files;
         let weights = shape::read(weights, problems);
         let lists = shape::read(lists, problems);
         let policy = shape::read(policy, problems);
@@ -227,6 +236,7 @@ impl Rules {
         let reputation = shape::read(reputation, problems);
         let traps = shape::read(traps, problems);
         let bulk = shape::read(bulk, problems);
+        let classifier = shape::read(classifier, problems);
         let spamassassin = shape::read(spamassassin, problems);
         Some(Self {
             weights: weights?,
@@ -239,6 +249,7 @@ impl Rules {
             reputation: reputation?,
             traps: traps?,
             bulk: bulk?,
+            classifier: classifier?,
             spamassassin: spamassassin?,
             imported: Imported::default(),
             content,

@@ -8,6 +8,7 @@ use std::sync::{PoisonError, RwLock};
 
 use redb::{Builder, Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
 
+use super::super::classifier::table::Change as TaughtChange;
 use super::super::upkeep::{Info, TableInfo};
 use super::tables::{self, ForReading, ForWriting, Known, SomeClusters, load};
 use super::upkeep::{self, ArchiveError};
@@ -151,6 +152,11 @@ pub(super) fn info_at(path: &Path) -> Result<Info, OpenError> {
 /// All of a file that no process has open, as lines of text.
 pub(super) fn export_at(path: &Path, out: &mut dyn Write) -> Result<Result<u64, ArchiveError>, OpenError> {
     read_at(path, |transaction| Ok(upkeep::export(&transaction, out)))
+}
+
+/// What the classifier was taught by a file that no process has open.
+pub(super) fn taught_at(path: &Path) -> Result<Vec<TaughtChange>, OpenError> {
+    read_at(path, |transaction| tables::taught_at(&transaction))
 }
 
 fn info_of(path: &Path, tables: Vec<TableInfo>) -> Result<Info, redb::Error> {
