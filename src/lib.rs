@@ -35,6 +35,7 @@ pub mod server;
 pub mod session;
 pub mod similarity;
 pub mod smtp;
+pub mod spamassassin;
 pub mod store;
 pub mod telemetry;
 pub mod units;

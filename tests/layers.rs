@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// Modules by layer: each may import those of lower layers, and its own.
 const LAYERS: &[&[&str]] = &[
     &["smtp", "units"],
-    &["message", "similarity", "classifier", "pattern", "facts", "verdict"],
+    &["message", "similarity", "classifier", "pattern", "spamassassin", "facts", "verdict"],
     &["scoring", "policy", "fit"],
     &["dns", "store", "clock"],
     &["checks"],
@@ -24,6 +24,8 @@ const SIDEWAYS: &[(&str, &str)] = &[
     ("facts", "similarity"),
     ("similarity", "message"),
     ("classifier", "message"),
+    ("spamassassin", "message"),
+    ("spamassassin", "pattern"),
     ("policy", "scoring"),
     ("fit", "scoring"),
     ("dns", "clock"),
@@ -58,6 +60,7 @@ const PURE: &[&str] = &[
     "similarity",
     "classifier",
     "pattern",
+    "spamassassin",
     "facts",
     "verdict",
     "scoring",

@@ -24,6 +24,7 @@ pub mod reputation;
 pub mod rules;
 pub mod sender;
 pub mod site;
+pub mod spamassassin;
 pub mod traps;
 pub mod trust;
 

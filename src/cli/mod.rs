@@ -7,6 +7,7 @@ pub mod demo;
 pub mod fit;
 pub mod forwarders;
 pub mod greylist;
+pub mod import_report;
 pub mod learn;
 pub mod reputation;
 pub mod rules;

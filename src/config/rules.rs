@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::files::Files;
 use super::problem::Report;
+use super::spamassassin::Imported;
 use super::{Config, Content, Document, Problems, Source, judging, raw, shape};
 use crate::checks::dnsbl::Lists;
 use crate::checks::site::Site;
@@ -56,13 +57,17 @@ pub struct Rules {
     pub bulk: (raw::rules::BulkFile, Document),
     /// classifier.toml.
     pub classifier: (raw::rules::ClassifierFile, Document),
+    /// spamassassin.toml.
+    pub spamassassin: (raw::rules::SpamAssassinFile, Document),
+    /// The rules that it names.
+    pub imported: Imported,
     /// The rule files.
     pub content: Content,
     /// A digest of all.
     pub version: Arc<str>,
 }
 
-const COMPILED_IN: [(&str, &str); 11] = [
+const COMPILED_IN: [(&str, &str); 12] = [
     ("weights.toml", include_str!("../../rules/weights.toml")),
     ("lists.toml", include_str!("../../rules/lists.toml")),
     ("policy.toml", include_str!("../../rules/policy.toml")),
@@ -74,6 +79,7 @@ const COMPILED_IN: [(&str, &str); 11] = [
     ("traps.toml", include_str!("../../rules/traps.toml")),
     ("bulk.toml", include_str!("../../rules/bulk.toml")),
     ("classifier.toml", include_str!("../../rules/classifier.toml")),
+    ("spamassassin.toml", include_str!("../../rules/spamassassin.toml")),
 ];
 
 /// The names of files that are no rule files.
@@ -88,7 +94,7 @@ pub(super) const FIXED: [&str; COMPILED_IN.len()] = {
 };
 
 /// These may be absent from a directory of rules; each of their keys has a default.
-const OPTIONAL: [&str; 8] = [
+const OPTIONAL: [&str; 9] = [
     "authentication.toml",
     "trust.toml",
     "greylist.toml",
@@ -97,6 +103,7 @@ const OPTIONAL: [&str; 8] = [
     "traps.toml",
     "bulk.toml",
     "classifier.toml",
+    "spamassassin.toml",
 ];
 
 /// Makes a rule set: checks that use `ports`, weights, policy. With `checks.enabled = false` no check
@@ -204,13 +211,28 @@ impl Rules {
             sources.extend(text.map(|text| Source::new(path.display().to_string(), text)));
         }
         let content = Content::read(&directory, &FIXED, files, report);
-        Self::parse(&sources.try_into().ok()?, content, report.problems)
+        let mut rules = Self::parse(&sources.try_into().ok()?, content, report.problems)?;
+        rules.imported = Imported::read(&directory, &rules.spamassassin, files, report.problems);
+        rules.version = rules.imported.version(rules.version);
+        Some(rules)
     }
 
     fn parse(files: &[Arc<Source>; COMPILED_IN.len()], content: Content, problems: &mut Problems) -> Option<Self> {
         let version = digest(files.iter().chain(content.sources()));
-        let [weights, lists, policy, authentication, trust, greylist, rates, reputation, traps, bulk, classifier] =
-            files;
+        let [
+            weights,
+            lists,
+            policy,
+            authentication,
+            trust,
+            greylist,
+            rates,
+            reputation,
+            traps,
+            bulk,
+            classifier,
+            spamassassin,
+        ] = files;
         let weights = shape::read(weights, problems);
         let lists = shape::read(lists, problems);
         let policy = shape::read(policy, problems);
@@ -222,6 +244,7 @@ impl Rules {
         let traps = shape::read(traps, problems);
         let bulk = shape::read(bulk, problems);
         let classifier = shape::read(classifier, problems);
+        let spamassassin = shape::read(spamassassin, problems);
         Some(Self {
             weights: weights?,
             lists: lists?,
@@ -234,6 +257,8 @@ impl Rules {
             traps: traps?,
             bulk: bulk?,
             classifier: classifier?,
+            spamassassin: spamassassin?,
+            imported: Imported::default(),
             content,
             version,
         })

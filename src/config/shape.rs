@@ -95,6 +95,7 @@ mirrors!(
     raw::rules::TrapsFile,
     raw::rules::BulkFile,
     raw::rules::ClassifierFile,
+    raw::rules::SpamAssassinFile,
     raw::rules::RuleFile
 );
 

@@ -10,6 +10,7 @@ mod policy;
 mod rates;
 pub(super) mod reputation;
 mod senders;
+mod spamassassin;
 mod traps;
 mod trust;
 mod weights;
@@ -71,6 +72,9 @@ pub(super) fn build(
     known.extend(lists.iter().flat_map(|list| list.settings.codes.iter().map(|(_, symbol)| symbol.clone())));
     known.extend(unused);
     known.extend(rules.content.symbols.iter().cloned());
+    let report = &mut Report { document: &rules.spamassassin.1, problems };
+    let imported = spamassassin::add(&rules.imported, &shared, &known, &mut registry, report);
+    known.extend(imported.iter().map(|(symbol, _)| symbol.clone()));
     let emitted = known.clone();
     known.extend(answers.iter().map(|composite| composite.symbol.clone()));
     known.extend(rules.weights.0.composite.iter().filter_map(|composite| Symbol::new(&composite.symbol).ok()));
@@ -78,7 +82,7 @@ pub(super) fn build(
     let report = &mut Report { document: &rules.weights.1, problems };
     let shadow = lists::shadow(&lists).chain(rates.iter().filter(|rate| rate.shadow).map(|rate| rate.symbol().clone()));
     let shadow = shadow.chain(content::shadow(&rules.content.set)).collect();
-    let weights = weights::weights(&rules.weights.0, shadow, answers, &catalogue, &emitted, report);
+    let weights = weights::weights(&rules.weights.0, shadow, (answers, &imported), &catalogue, &emitted, report);
     let policy = policy::policy(&rules.policy.0, &catalogue, &mut Report { document: &rules.policy.1, problems });
     let weights = weights?;
     let report = &mut Report { document: &rules.lists.1, problems };
