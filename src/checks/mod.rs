@@ -7,6 +7,7 @@ pub mod auth;
 pub mod bulk;
 pub mod client_name;
 pub mod content;
+pub mod deception;
 pub mod dmarc_reports;
 pub mod dnsbl;
 pub mod forwarders;

@@ -52,13 +52,15 @@ pub struct Rules {
     pub traps: (raw::rules::TrapsFile, Document),
     /// bulk.toml.
     pub bulk: (raw::rules::BulkFile, Document),
+    /// deception.toml.
+    pub deception: (raw::rules::DeceptionFile, Document),
     /// The rule files.
     pub content: Content,
     /// A digest of all.
     pub version: Arc<str>,
 }
 
-const COMPILED_IN: [(&str, &str); 10] = [
+const COMPILED_IN: [(&str, &str); 11] = [
     ("weights.toml", include_str!("../../rules/weights.toml")),
     ("lists.toml", include_str!("../../rules/lists.toml")),
     ("policy.toml", include_str!("../../rules/policy.toml")),
@@ -69,6 +71,7 @@ const COMPILED_IN: [(&str, &str); 10] = [
     ("reputation.toml", include_str!("../../rules/reputation.toml")),
     ("traps.toml", include_str!("../../rules/traps.toml")),
     ("bulk.toml", include_str!("../../rules/bulk.toml")),
+    ("deception.toml", include_str!("../../rules/deception.toml")),
 ];
 
 /// The names of files that are no rule files.
@@ -83,8 +86,16 @@ pub(super) const FIXED: [&str; COMPILED_IN.len()] = {
 };
 
 /// These may be absent from a directory of rules; each of their keys has a default.
-const OPTIONAL: [&str; 7] =
-    ["authentication.toml", "trust.toml", "greylist.toml", "rates.toml", "reputation.toml", "traps.toml", "bulk.toml"];
+const OPTIONAL: [&str; 8] = [
+    "authentication.toml",
+    "trust.toml",
+    "greylist.toml",
+    "rates.toml",
+    "reputation.toml",
+    "traps.toml",
+    "bulk.toml",
+    "deception.toml",
+];
 
 /// Makes a rule set: checks that use `ports`, weights, policy. With `checks.enabled = false` no check
 /// is in it. What loaded as a [`Config`] loads here too.
@@ -184,7 +195,7 @@ impl Rules {
 
     fn parse(files: &[Arc<Source>; COMPILED_IN.len()], content: Content, problems: &mut Problems) -> Option<Self> {
         let version = digest(files.iter().chain(content.sources()));
-        let [weights, lists, policy, authentication, trust, greylist, rates, reputation, traps, bulk] = files;
+        let [weights, lists, policy, authentication, trust, greylist, rates, reputation, traps, bulk, deception] = files;
         let weights = shape::read(weights, problems);
         let lists = shape::read(lists, problems);
         let policy = shape::read(policy, problems);
@@ -195,6 +206,7 @@ impl Rules {
         let reputation = shape::read(reputation, problems);
         let traps = shape::read(traps, problems);
         let bulk = shape::read(bulk, problems);
+        let deception = shape::read(deception, problems);
         Some(Self {
             weights: weights?,
             lists: lists?,
@@ -206,6 +218,7 @@ impl Rules {
             reputation: reputation?,
             traps: traps?,
             bulk: bulk?,
+            deception: deception?,
             content,
             version,
         })

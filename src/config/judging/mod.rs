@@ -2,6 +2,7 @@
 
 mod bulk;
 pub(super) mod content;
+mod deception;
 pub(super) mod greylist;
 mod lists;
 mod policy;
@@ -62,6 +63,7 @@ pub(super) fn build(
     let traps = traps::traps(&rules.traps.0, site, report);
     let report = &mut Report { document: &rules.bulk.1, problems };
     bulk::add(&rules.bulk.0, &senders, site, (&shared, ports), &mut registry, report);
+    deception::add(&rules.deception.0, &mut registry, &mut Report { document: &rules.deception.1, problems });
     content::add(&rules.content, &shared, &mut registry, problems);
     let mut known: BTreeSet<Symbol> = registry.symbols().keys().cloned().collect();
     known.extend(lists.iter().flat_map(|list| list.settings.codes.iter().map(|(_, symbol)| symbol.clone())));

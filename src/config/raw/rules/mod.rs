@@ -3,6 +3,7 @@
 mod authentication;
 mod bulk;
 mod content;
+mod deception;
 mod greylist;
 mod lists;
 mod policy;
@@ -15,6 +16,7 @@ mod weights;
 pub use authentication::*;
 pub use bulk::*;
 pub use content::*;
+pub use deception::*;
 pub use greylist::*;
 pub use lists::*;
 pub use policy::*;
