@@ -22,6 +22,7 @@ pub mod clock;
 pub mod config;
 pub mod dns;
 pub mod facts;
+pub mod fit;
 pub mod message;
 pub mod net;
 pub mod pattern;

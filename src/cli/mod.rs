@@ -4,6 +4,7 @@ mod ask;
 pub mod bulk;
 pub mod check_config;
 pub mod demo;
+pub mod fit;
 pub mod forwarders;
 pub mod greylist;
 pub mod learn;
@@ -57,6 +58,8 @@ pub enum Command {
     Similarity(similarity::Arguments),
     /// Judge messages offline and show how the verdict comes about: files, directories, Maildirs, mboxes.
     Scan(scan::Arguments),
+    /// Fit the weights of rules to labelled mail; show what would change, and what that is worth.
+    Fit(fit::Arguments),
     /// Look at greylisting in the running proxy; let senders pass, or forget them.
     Greylist(greylist::Arguments),
     /// Look at what senders have earned in the running proxy; make them unknown again.
@@ -99,6 +102,7 @@ pub fn main() -> ExitCode {
         Command::Forwarders(arguments) => forwarders::run(arguments, &mut out),
         Command::Similarity(arguments) => similarity::run(arguments, &mut out),
         Command::Scan(arguments) => scan::run(arguments, &mut out),
+        Command::Fit(arguments) => fit::run(arguments, &mut out),
         Command::Greylist(arguments) => greylist::run(arguments, &mut out),
         Command::Reputation(arguments) => reputation::run(arguments, &mut out),
         Command::Bulk(arguments) => bulk::run(arguments, &mut out),

@@ -18,8 +18,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::{Failed, check_config};
 use crate::cli::wants_colour;
 use crate::config::rules::{self, Ports};
+use crate::config::{Config, Problems, Rules};
 use crate::dns::zones::{self, LocalZones};
 use crate::dns::{self, Lookup};
+use crate::pipeline::Ruleset;
 use crate::server::proxy::workers;
 use crate::session::RecipientMatcher;
 use crate::smtp::{ForwardPath, HeloName, ReversePath};
@@ -92,6 +94,15 @@ pub struct Told {
     pub rcpt: Vec<String>,
 }
 
+/// What messages are judged by.
+pub struct Basis {
+    /// The configuration, if there is one.
+    pub config: Option<Config>,
+    /// The rules as written.
+    pub rules: Rules,
+    ports: Ports,
+}
+
 /// A message to be judged, with what is known of its envelope beforehand.
 type Work = (Ticket, Envelope);
 
@@ -119,7 +130,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
         };
     let examiner = {
         let _within = runtime.enter();
-        Arc::new(arguments.judging.examiner()?)
+        Arc::new(arguments.judging.basis()?.examiner()?)
     };
     let directory = arguments.batch.clone();
     let work = move |(ticket, told): Work| {
@@ -185,13 +196,12 @@ where
 }
 
 impl Judging {
-    /// What judges. Call it within a runtime.
+    /// What judges, and by what. Call it within a runtime.
     ///
     /// # Errors
     /// All that is wrong with configuration and rules.
-    pub fn examiner(&self) -> Result<Examiner, Failed> {
-        let loaded = self.config.as_deref().map(check_config::load).transpose()?;
-        let config = loaded.map(|loaded| loaded.config);
+    pub fn basis(&self) -> Result<Basis, Failed> {
+        let config = self.config.as_deref().map(check_config::load).transpose()?.map(|loaded| loaded.config);
         let resolver: Arc<dyn Lookup> = match self.network {
             false => Arc::new(dns::Offline),
             true => {
@@ -203,18 +213,45 @@ impl Judging {
         let local = LocalZones::new(zones::Metrics::new());
         local.load(config.as_ref().map_or(&[], |config| &config.zones));
         let ports = Ports::with_dns(Arc::new(dns::Local::new(Arc::new(local), resolver)));
-        let wrong = |problems: crate::config::Problems| Failed(problems.render(wants_colour()));
-        let ruleset = match (&config, &self.rules) {
-            (Some(config), _) => rules::load(config, &ports),
-            (None, Some(directory)) => rules::of_directory(directory, &ports),
-            (None, None) => rules::compiled_in(&ports),
+        let mut problems = Problems::default();
+        let rules = match (&config, &self.rules) {
+            (Some(config), _) => Some(config.rules.clone()),
+            (None, Some(directory)) => Rules::of_directory(directory, &mut problems),
+            (None, None) => Rules::compiled_in(&mut problems),
         };
-        let ruleset = Arc::new(ruleset.map_err(wrong)?);
-        Ok(match config {
-            Some(config) => Examiner::new(ruleset, &config.session.hostname, config.checks.exempt_recipients),
+        let (rules, _warnings) = problems.guard(rules).map_err(wrong)?;
+        Ok(Basis { config, rules, ports })
+    }
+}
+
+impl Basis {
+    /// The rule set of `rules`, which may differ from our own.
+    ///
+    /// # Errors
+    /// All that is wrong with them together.
+    pub fn ruleset(&self, rules: &Rules) -> Result<Ruleset, Failed> {
+        let ruleset = match &self.config {
+            Some(config) => rules::load(&Config { rules: rules.clone(), ..config.clone() }, &self.ports),
+            None => rules::of(rules, &self.ports),
+        };
+        ruleset.map_err(wrong)
+    }
+
+    /// What judges.
+    ///
+    /// # Errors
+    /// As [`Basis::ruleset`].
+    pub fn examiner(&self) -> Result<Examiner, Failed> {
+        let ruleset = Arc::new(self.ruleset(&self.rules)?);
+        Ok(match &self.config {
+            Some(config) => Examiner::new(ruleset, &config.session.hostname, config.checks.exempt_recipients.clone()),
             None => Examiner::new(ruleset, "localhost", RecipientMatcher::default()),
         })
     }
+}
+
+fn wrong(problems: Problems) -> Failed {
+    Failed(problems.render(wants_colour()))
 }
 
 impl Told {

@@ -399,7 +399,10 @@ impl Maps<'_> {
                 let path = directory.join(name);
                 match compiled {
                     Some(compiled) if !path.exists() => {
-                        files.miss(&path);
+                        // It may come; where there is no directory, nobody can wait for it.
+                        if path.parent().is_some_and(Path::is_dir) {
+                            files.miss(&path);
+                        }
                         Ok(compiled)
                     }
                     _ => files.read(&path).map(|text| (path.display().to_string(), text)),
@@ -449,3 +452,6 @@ fn read_map(name: &str, source: &Arc<Source>, problems: &mut Problems) -> Map {
     }
     map
 }
+
+#[cfg(test)]
+mod tests;

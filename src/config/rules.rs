@@ -114,11 +114,10 @@ pub fn compiled_in(ports: &Ports) -> Result<Ruleset, Problems> {
     problems.guard(rules).map(|(rules, _warnings)| rules)
 }
 
-/// The rule set of a directory of rules alone.
-pub fn of_directory(directory: &Path, ports: &Ports) -> Result<Ruleset, Problems> {
+/// The rule set of rules alone, without a configuration.
+pub fn of(rules: &Rules, ports: &Ports) -> Result<Ruleset, Problems> {
     let mut problems = Problems::default();
-    let rules = Rules::read_directory(directory, &mut problems);
-    let rules = rules.and_then(|rules| judging::build(&rules, true, &[], &Arc::default(), ports, &mut problems));
+    let rules = judging::build(rules, true, &[], &Arc::default(), ports, &mut problems);
     problems.guard(rules).map(|(rules, _warnings)| rules)
 }
 
@@ -164,8 +163,14 @@ impl Rules {
         Self::parse(&files, content, problems)
     }
 
+    /// The same with another text in place of weights.toml.
+    pub fn with_weights(&self, text: &str, problems: &mut Problems) -> Option<Self> {
+        let weights = Source::new(self.weights.1.source.path.clone(), text);
+        Some(Self { weights: shape::read(&weights, problems)?, ..self.clone() })
+    }
+
     /// Reads a directory of rules.
-    fn read_directory(directory: &Path, problems: &mut Problems) -> Option<Self> {
+    pub fn of_directory(directory: &Path, problems: &mut Problems) -> Option<Self> {
         let source = Source::new(directory.display().to_string(), "");
         let (mut raw, document) = shape::read::<raw::File>(&source, &mut Problems::default())?;
         raw.rules.directory = Some(directory.display().to_string());
@@ -177,7 +182,7 @@ impl Rules {
         let Some(directory) = file.rules.directory.as_ref().filter(|_| files.are_read()) else {
             return Self::compiled_in(report.problems);
         };
-        let directory = files.resolve(directory);
+        let directory = files.resolve_rules(directory);
         let mut sources = Vec::with_capacity(COMPILED_IN.len());
         for (name, _) in COMPILED_IN {
             let path = directory.join(name);

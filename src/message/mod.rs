@@ -71,6 +71,11 @@ impl Message {
     }
 }
 
+/// The value of a field, or a part of one, as text: unfolded, its encoded words (RFC 2047) decoded, trimmed.
+pub fn decoded(value: &[u8]) -> String {
+    words::decoded(value).text
+}
+
 /// A client as trace fields name it: `name (confirmed [addr])`.
 #[derive(Clone, Debug)]
 pub struct ClientLabel {

@@ -19,7 +19,8 @@ use super::{Assessment, Conclusion, Trace};
 use crate::checks::{Facts, Runnable};
 use crate::dns::offline;
 use crate::facts::Stage;
-use crate::scoring::{CheckError, CheckName, Lens, LineState, Outcome, Scope, Score, Scorecard, Skip};
+use crate::scoring::{CheckError, CheckName, Lens, Line, LineState, Outcome, Scope, Score, Scorecard, Skip, Symbol};
+use crate::units::Percent;
 
 type Report = (CheckName, Outcome, Duration);
 
@@ -63,6 +64,14 @@ impl Assessment {
         self.runs.as_ref().map_or(Score::ZERO, |runs| runs.card.view(lens).score().high)
     }
 
+    /// What counts of the transaction (`None`), or for recipient `index`: every symbol, composites included.
+    pub fn found(&self, index: Option<usize>) -> Vec<(Symbol, Percent)> {
+        let lens = Lens::new(index.map_or(Scope::Transaction, Scope::Recipient)).closed_only();
+        let Some(runs) = &self.runs else { return Vec::new() };
+        let view = runs.card.view(lens);
+        view.found().map(|(symbol, strength)| (symbol.clone(), strength)).collect()
+    }
+
     /// The trace, with the score as it grows from line to line.
     pub fn examined_trace(&self) -> Trace {
         let mut trace = self.trace();
@@ -79,7 +88,7 @@ impl Assessment {
 fn running_scores(card: &Scorecard) -> Vec<Score> {
     let lines = in_order(card);
     let mut growing = Scorecard::new(card.shared_weights().clone());
-    let grow = |(scope, line): &(Scope, &crate::scoring::Line)| {
+    let grow = |(scope, line): &(Scope, &Line)| {
         match &line.state {
             LineState::Open => growing.open(line.stage, line.spec.clone(), *scope),
             LineState::Closed { outcome, took } => {
@@ -130,6 +139,9 @@ fn unless_it_asks(run: impl Future<Output = Outcome> + Send) -> impl Future<Outp
         let before = offline::questions();
         let polled = run.as_mut().map_or(Poll::Pending, |run| run.as_mut().poll(context));
         match polled {
+            Poll::Ready(Ok(Outcome::Failed(CheckError::Dns(_)))) if offline::questions() != before => {
+                Poll::Ready(Outcome::Skipped(Skip::Offline))
+            }
             Poll::Ready(outcome) => Poll::Ready(outcome.unwrap_or(Outcome::Failed(CheckError::Panicked))),
             Poll::Pending if offline::questions() != before => {
                 run = None;

@@ -1,8 +1,7 @@
 //! Mailboxes as people see them: decoded names, domains as DNS has them.
 
-use mail_parser::parsers::MessageStream;
-
 use crate::message::address::{self, Address, Mailbox, domain_name};
+use crate::message::decoded;
 use crate::units::registered_domain;
 
 /// One mailbox.
@@ -34,7 +33,7 @@ pub(super) fn of_paths<'p>(paths: impl IntoIterator<Item = &'p str>) -> Vec<Show
 
 /// The mailboxes of a field: what has one reading, otherwise every one that somebody could see, with the name
 /// that stands before the first.
-pub(super) fn of_field(raw: &[u8], decoded: &str) -> Vec<Shown> {
+pub(super) fn of_field(raw: &[u8], value: &str) -> Vec<Shown> {
     match address::parse(raw) {
         Ok(list) => {
             let mailboxes = list.into_iter().flat_map(|address| match address {
@@ -44,7 +43,7 @@ pub(super) fn of_field(raw: &[u8], decoded: &str) -> Vec<Shown> {
             mailboxes.map(|mailbox| shown(name(&mailbox.name), &mailbox.local, &mailbox.domain)).collect()
         }
         Err(_) => {
-            let name = name(decoded.rsplit_once('<').map_or(decoded, |(before, _)| before));
+            let name = name(value.rsplit_once('<').map_or(value, |(before, _)| before));
             let claims = address::claims(raw).unwrap_or_else(|| readable(raw));
             if claims.is_empty() {
                 return vec![Shown { name, ..Shown::default() }];
@@ -67,14 +66,7 @@ fn shown(name: String, local: &str, domain: &str) -> Shown {
 /// Encoded words (RFC 2047) decoded, quotes taken off, white space collapsed.
 fn name(written: &str) -> String {
     let bare = written.trim().trim_matches('"');
-    let decoded = if bare.contains("=?") {
-        let field = format!(" {bare}\r\n\r\n");
-        let value = MessageStream::new(field.as_bytes()).parse_unstructured();
-        value.into_text().map(|text| text.into_owned())
-    } else {
-        None
-    };
-    decoded.as_deref().unwrap_or(bare).split_whitespace().collect::<Vec<_>>().join(" ")
+    decoded(bare.as_bytes()).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

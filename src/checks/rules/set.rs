@@ -1,5 +1,6 @@
 //! All rules of a rule set, compiled: whatever their number, each target is read once for all of them.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -300,14 +301,16 @@ impl Bucket {
             return;
         }
         let text = String::from_utf8_lossy(value);
-        let lower = text.to_lowercase();
+        // Most ask about short values; a whole text is not copied for those that only ask whether it is there.
+        let lower = OnceCell::new();
+        let lower = || lower.get_or_init(|| text.to_lowercase());
         let mut others = others.iter();
         for (slot, plain) in &self.plain {
             let fits = match plain {
                 Plain::Anything => !text.is_empty() || matches!(self.target, Target::Header { .. }),
-                Plain::Equals(values) => values.contains(&lower),
+                Plain::Equals(values) => values.contains(lower()),
                 Plain::Map(map) => map.contains(&text),
-                Plain::SameAs(_) => others.next().is_some_and(|others| !lower.is_empty() && others.contains(&lower)),
+                Plain::SameAs(_) => others.next().is_some_and(|others| !text.is_empty() && others.contains(lower())),
             };
             if fits {
                 state.count(*slot, Counting::Values, index, || value);

@@ -13,9 +13,10 @@ use crate::facts::{
 };
 use crate::message::Message;
 use crate::pipeline::{Assessment, Conclusion, Decision, Ruleset, Trace};
-use crate::scoring::Score;
+use crate::scoring::{Score, Symbol};
 use crate::session::RecipientMatcher;
 use crate::smtp::{HeloName, Params, ReversePath};
+use crate::units::Percent;
 use crate::verdict::Verdict;
 
 /// Judges messages as the proxy would, and changes nothing.
@@ -41,6 +42,8 @@ pub struct Examination {
     pub clause: Option<Arc<str>>,
     /// Verdict and clause with everything in force that is only shadow, where that differs.
     pub shadow: Option<(Verdict, Arc<str>)>,
+    /// Whose score that is.
+    recipient: Option<usize>,
     assessment: Assessment,
 }
 
@@ -170,8 +173,8 @@ fn signer(value: &[u8]) -> String {
 
 impl Examination {
     fn new(name: String, envelope: Envelope, conclusion: &Conclusion, assessment: Assessment) -> Self {
-        let scores = conclusion.recipients.iter().map(|(index, _)| assessment.score(Some(*index)));
-        let score = scores.max().unwrap_or(conclusion.score);
+        let scores = conclusion.recipients.iter().map(|(index, _)| (assessment.score(Some(*index)), Some(*index)));
+        let (score, recipient) = scores.max().unwrap_or((conclusion.score, None));
         let strictest = conclusion.recipients.iter().map(|(_, decision)| decision).max_by_key(|one| one.verdict);
         let of = |pick: fn(&Decision) -> Option<Arc<str>>| strictest.and_then(pick);
         Self {
@@ -182,6 +185,7 @@ impl Examination {
             verdict: strictest.map_or(Verdict::Forward, |decision| decision.verdict),
             clause: of(|decision| decision.clause.clone()),
             shadow: strictest.and_then(|decision| decision.shadow.clone()),
+            recipient,
             assessment,
         }
     }
@@ -197,6 +201,11 @@ impl Examination {
     /// It would be refused for good, or marked.
     pub fn is_spam(&self) -> bool {
         self.verdict == Verdict::Reject || self.tagged
+    }
+
+    /// Every symbol that counts for the recipient with the highest score.
+    pub fn found(&self) -> Vec<(Symbol, Percent)> {
+        self.assessment.found(self.recipient)
     }
 
     /// How it came to that.

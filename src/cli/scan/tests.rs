@@ -68,6 +68,7 @@ fn what_would_ask_the_network_is_skipped_and_says_so() {
         assert_eq!(outcome(name), skipped, "{name}");
     }
     assert_eq!(outcome("content").0, "clear");
+    assert_ne!(outcome("rules"), skipped, "rules look at what there is");
 }
 
 #[test]

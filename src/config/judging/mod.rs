@@ -4,6 +4,7 @@ mod bulk;
 pub(super) mod content;
 mod deception;
 pub(super) mod greylist;
+mod invariants;
 mod lists;
 mod policy;
 mod rates;
@@ -85,6 +86,12 @@ pub(super) fn build(
         for problem in policy.problems(&weights) {
             Report { document: &rules.policy.1, problems }.error("", problem.to_string());
         }
+        let off = lists::off(&lists, &shared);
+        let checks = registry.checks().chain(off.iter().map(|(stage, spec)| (*stage, spec)));
+        let observed = registry.observed().iter().map(|(stage, spec)| (*stage, spec));
+        let emitted = crate::policy::invariant::Catalogue::new(checks, observed);
+        let report = &mut Report { document: &rules.policy.1, problems };
+        invariants::prove(&rules.policy.0, &policy, &weights, &emitted, &catalogue, report);
     }
     if !enabled {
         return Some(Ruleset { version: rules.version.clone(), ..Ruleset::empty() });

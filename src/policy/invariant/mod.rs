@@ -102,7 +102,7 @@ pub struct Catalogue {
 
 impl Invariant {
     /// True if `clause` could break it.
-    fn is_about(&self, clause: &Clause) -> bool {
+    pub fn is_about(&self, clause: &Clause) -> bool {
         self.never.contains(&clause.verdict)
             && (!self.by_score || clause.when.at_least.is_some())
             && self.stage.is_none_or(|stage| clause.stage == Some(stage))
@@ -162,7 +162,8 @@ impl Invariant {
         }
         let view = card.view(question.lens(clause.stage));
         example.score = view.score().high;
-        example.weights = example.sightings.iter().map(|sighting| view.contribution(&sighting.finding.symbol)).collect();
+        example.weights =
+            example.sightings.iter().map(|sighting| view.contribution(&sighting.finding.symbol)).collect();
         Some(example)
     }
 }

@@ -155,7 +155,8 @@ impl<'a> Model<'a> {
         for (index, (stage, spec)) in catalogue.observed.iter().enumerate() {
             let out = only_of.is_some_and(|only| only != *stage);
             // Later sightings differ only if some lens misses them.
-            let later = self.lenses.iter().filter(|lens| *lens < &Stage::Message && *lens >= stage).map(|lens| next(*lens));
+            let later =
+                self.lenses.iter().filter(|lens| *lens < &Stage::Message && *lens >= stage).map(|lens| next(*lens));
             let times: BTreeSet<Stage> = later.chain([*stage]).collect();
             for from in times {
                 self.add_spec(numbers, spec, (from, out), None, Origin::Observed(index));

@@ -8,9 +8,12 @@ use crate::facts::Stage;
 use crate::scoring::Tri;
 
 /// Parts that are looked at for one question.
-const MOST_PARTS: usize = 6_000;
+const MOST_PARTS: usize = 3_000;
+/// After so many parts the first walk, and then ever more rarely: a walk costs as much as hundreds of parts, and is
+/// only needed where an example must hit a narrow band of points.
+const FIRST_WALK: usize = 64;
 /// How often the walk towards an example goes over everything that could be changed.
-const WALK_ROUNDS: usize = 6;
+const WALK_ROUNDS: usize = 3;
 
 /// What a search came to.
 pub(super) enum Found {
@@ -44,8 +47,9 @@ type Distance = (usize, i64);
 
 /// Looks for an example.
 pub(super) fn search(model: &Model<'_>) -> Found {
-    let root: Vec<Range> = model.atoms.iter().map(|atom| if atom.is_out { Range::ABSENT } else { Range::FREE }).collect();
-    let (mut parts, mut seen, mut next_walk) = (vec![root], 0, 1);
+    let root: Vec<Range> =
+        model.atoms.iter().map(|atom| if atom.is_out { Range::ABSENT } else { Range::FREE }).collect();
+    let (mut parts, mut seen, mut next_walk) = (vec![root], 0, FIRST_WALK);
     while let Some(mut part) = parts.pop() {
         if !narrow(model, &mut part) {
             continue;
@@ -319,35 +323,22 @@ impl Range {
     }
 }
 
-/// The atom to cut next: one that an open condition asks for, else the one with the greatest say in an open score.
+/// The atom to cut next. First what must hold, then what must not; of each, one that an open condition asks for
+/// before the one with the greatest say in an open score.
 fn undecided(model: &Model<'_>, part: &[Range], looks: &[Look]) -> Option<usize> {
     let is_open = |atom: &usize| part.get(*atom).is_some_and(|range| range.may_be_absent && range.may_be_there);
-    let wanted = model.wanted.iter().map(|test| (test, test.holds(looks)));
-    let unwanted = model.unwanted.iter().map(|test| (test, test.holds(looks)));
-    let open = || wanted.clone().chain(unwanted.clone()).filter(|(_, holds)| *holds == Tri::Maybe).map(|(test, _)| test);
-    for test in open() {
-        let Some(look) = looks.get(test.lens) else { continue };
-        if let Some(atom) = open_atom(model, &test.literals, &look.has, &is_open) {
-            return Some(atom);
+    let wanted = model.wanted.iter().filter(|test| test.holds(looks) == Tri::Maybe);
+    let unwanted = model.unwanted.iter().filter(|test| test.holds(looks) == Tri::Maybe);
+    for open in [wanted.collect::<Vec<_>>(), unwanted.collect()] {
+        for test in &open {
+            let Some(look) = looks.get(test.lens) else { continue };
+            if let Some(atom) = open_atom(model, &test.literals, &look.has, &is_open) {
+                return Some(atom);
+            }
         }
-    }
-    let scored = open().filter(|test| test.at_least.is_some() || test.below.is_some());
-    for test in scored {
-        let (lens, look) = (model.lenses.get(test.lens)?, looks.get(test.lens)?);
-        let atoms = model.atoms.iter().enumerate().filter(|(_, atom)| atom.from <= *lens);
-        let cut = atoms.filter(|(index, _)| part.get(*index).is_some_and(|range| !range.is_decided()));
-        let span = |index: usize| part.get(index).map_or(0, |range| model.weight(index).abs() * i64::from(range.high - range.low));
-        let heaviest = cut.map(|(index, _)| (span(index), Reverse(index))).max();
-        if let Some((span, Reverse(index))) = heaviest
-            && span > 0
-        {
-            return Some(index);
-        }
-        for (symbol, literals) in &model.composites {
-            let weighs = model.symbols.get(*symbol).is_some_and(|entry| entry.weight != 0);
-            if weighs && look.has.get(*symbol) == Some(&Tri::Maybe)
-                && let Some(atom) = open_atom(model, literals, &look.has, &is_open)
-            {
+        for test in open.iter().filter(|test| test.at_least.is_some() || test.below.is_some()) {
+            let Some((lens, look)) = model.lenses.get(test.lens).zip(looks.get(test.lens)) else { continue };
+            if let Some(atom) = heaviest(model, part, *lens).or_else(|| made(model, look, &is_open)) {
                 return Some(atom);
             }
         }
@@ -356,13 +347,24 @@ fn undecided(model: &Model<'_>, part: &[Range], looks: &[Look]) -> Option<usize>
     part.iter().position(|range| !range.is_decided())
 }
 
+/// The atom with the greatest say in a score.
+fn heaviest(model: &Model<'_>, part: &[Range], lens: Stage) -> Option<usize> {
+    let seen = model.atoms.iter().zip(part).enumerate().filter(|(_, (atom, _))| atom.from <= lens);
+    let say = |index: usize, range: &Range| model.weight(index).abs() * i64::from(range.high - range.low);
+    let open = seen.filter(|(_, (_, range))| !range.is_decided());
+    let (say, Reverse(index)) = open.map(|(index, (_, range))| (say(index, range), Reverse(index))).max()?;
+    (say > 0).then_some(index)
+}
+
+/// An atom that a composite with a weight asks for.
+fn made(model: &Model<'_>, look: &Look, is_open: &impl Fn(&usize) -> bool) -> Option<usize> {
+    let weighs = |symbol: usize| model.symbols.get(symbol).is_some_and(|entry| entry.weight != 0);
+    let open = model.composites.iter().filter(|(symbol, _)| look.has.get(*symbol) == Some(&Tri::Maybe));
+    open.filter(|(symbol, _)| weighs(*symbol)).find_map(|(_, literals)| open_atom(model, literals, &look.has, is_open))
+}
+
 /// An atom that decides one of the symbols that are asked for, those within composites included.
-fn open_atom(
-    model: &Model<'_>,
-    literals: &Literals,
-    has: &[Tri],
-    is_open: &impl Fn(&usize) -> bool,
-) -> Option<usize> {
+fn open_atom(model: &Model<'_>, literals: &Literals, has: &[Tri], is_open: &impl Fn(&usize) -> bool) -> Option<usize> {
     for symbol in literals.reads().filter(|symbol| has.get(*symbol) == Some(&Tri::Maybe)) {
         let entry = model.symbols.get(symbol)?;
         let within = entry.composite.and_then(|index| model.composites.get(index));
@@ -454,7 +456,9 @@ fn distance(model: &Model<'_>, fixed: &[Range]) -> Option<Distance> {
 fn smallest(model: &Model<'_>, mut example: Vec<Range>) -> Vec<Option<u8>> {
     for (atom, own) in others(model) {
         let whose = example.clone();
-        if let Some([from, to]) = example.get_disjoint_mut([atom, own]).ok().filter(|[from, to]| from.is_there() && !to.is_there()) {
+        if let Some([from, to]) =
+            example.get_disjoint_mut([atom, own]).ok().filter(|[from, to]| from.is_there() && !to.is_there())
+        {
             std::mem::swap(from, to);
         }
         if !is_example(model, &example) {
