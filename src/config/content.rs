@@ -22,10 +22,27 @@ use crate::pattern::{Builder, Expression};
 use crate::scoring::Symbol;
 
 /// Rule files that are compiled in.
-const RULE_FILES: &[(&str, &str)] = &[];
+const RULE_FILES: &[(&str, &str)] = &[
+    ("commerce.toml", include_str!("../../rules/commerce.toml")),
+    ("evasion.toml", include_str!("../../rules/evasion.toml")),
+    ("extortion.toml", include_str!("../../rules/extortion.toml")),
+    ("forgery.toml", include_str!("../../rules/forgery.toml")),
+    ("fraud.toml", include_str!("../../rules/fraud.toml")),
+    ("honest.toml", include_str!("../../rules/honest.toml")),
+    ("impersonation.toml", include_str!("../../rules/impersonation.toml")),
+    ("links.toml", include_str!("../../rules/links.toml")),
+    ("malware.toml", include_str!("../../rules/malware.toml")),
+    ("phishing.toml", include_str!("../../rules/phishing.toml")),
+    ("spamware.toml", include_str!("../../rules/spamware.toml")),
+    ("structure.toml", include_str!("../../rules/structure.toml")),
+];
 
 /// Maps that are compiled in, by the name that rules have for them.
-const MAPS: &[(&str, &str)] = &[];
+const MAPS: &[(&str, &str)] = &[
+    ("maps/freemail.txt", include_str!("../../rules/maps/freemail.txt")),
+    ("maps/hosting.txt", include_str!("../../rules/maps/hosting.txt")),
+    ("maps/shorteners.txt", include_str!("../../rules/maps/shorteners.txt")),
+];
 
 /// Rule files of a directory at most.
 const MAX_FILES: usize = 1000;

@@ -14,7 +14,7 @@ const SHORTEST_NAME: usize = 5;
 const QUOTATIONS: [&str; 6] = ["wrote:", "\n> ", "signed-off-by", "diff --git", "reported-by", "unsubscribe"];
 
 pub(super) fn judge(settings: &Settings, seen: &Seen<'_>) -> Vec<Finding> {
-    let finding = |symbol: &str, evidence: String| Finding::new(Symbol::known(symbol), evidence);
+    let finding = |symbol: &'static str, evidence: String| Finding::new(Symbol::known(symbol), evidence);
     let mut findings = Vec::new();
     let is_answer = seen.is_answer();
     if let Some(other) = seen.from.iter().find_map(other_address).filter(|_| !is_answer) {

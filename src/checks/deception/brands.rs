@@ -33,7 +33,7 @@ pub(super) fn judge(settings: &Settings, seen: &Seen<'_>) -> Vec<Finding> {
     findings
 }
 
-fn found(symbol: &str, name: &str, author: Option<&&str>) -> Finding {
+fn found(symbol: &'static str, name: &str, author: Option<&&str>) -> Finding {
     Finding::new(Symbol::known(symbol), format!("{name}, but from {}", author.unwrap_or(&"nobody")))
 }
 

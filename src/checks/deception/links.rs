@@ -11,7 +11,7 @@ pub(super) fn judge(seen: &Seen<'_>) -> Vec<Finding> {
     if seen.is_answer() {
         return Vec::new();
     }
-    let finding = |symbol: &str, evidence: String| Finding::new(Symbol::known(symbol), evidence);
+    let finding = |symbol: &'static str, evidence: String| Finding::new(Symbol::known(symbol), evidence);
     let is_from_list = seen.has("List-Id");
     let mut findings = Vec::new();
     let mut anchors = seen.model.links.iter().filter(|link| link.origin == Origin::Anchor && !link.host.is_empty());
