@@ -17,6 +17,7 @@
 
 pub mod backend;
 pub mod checks;
+pub mod classifier;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -5,6 +5,7 @@
 
 pub mod auth;
 pub mod bulk;
+pub mod classifier;
 pub mod client_name;
 pub mod content;
 pub mod deception;

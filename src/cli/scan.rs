@@ -17,6 +17,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Failed, check_config};
 use crate::cli::wants_colour;
+use crate::clock;
 use crate::config::rules::{self, Ports};
 use crate::config::{Config, Problems, Rules};
 use crate::dns::zones::{self, LocalZones};
@@ -25,10 +26,13 @@ use crate::pipeline::Ruleset;
 use crate::server::proxy::workers;
 use crate::session::RecipientMatcher;
 use crate::smtp::{ForwardPath, HeloName, ReversePath};
+use crate::store::{self, EmbeddedStore, Store};
 use envelope::{Envelope, Written};
 use examiner::{Examination, Examiner};
 use messages::{Item, Messages, Ticket};
 
+/// The name of a store in its directory.
+const STORE: &str = "gatepost.redb";
 /// Messages that wait for the network at one time.
 const ASKING_AT_ONCE: usize = 64;
 
@@ -64,11 +68,15 @@ pub struct Arguments {
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Judging {
     /// Judge as this configuration says. Default: the rules compiled in.
-    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG")]
+    #[arg(long, short, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Judge by the rules of this directory.
     #[arg(long, value_name = "DIR", conflicts_with = "config")]
     pub rules: Option<PathBuf>,
+    /// Take what the classifier was taught from this file of a store, or from `gatepost.redb` in this directory. A copy
+    /// is opened: a proxy may have the file.
+    #[arg(long, value_name = "FILE|DIR")]
+    pub store: Option<PathBuf>,
     /// Ask the network what checks want to know of names. Without it they are skipped, and say so.
     #[arg(long)]
     pub network: bool,
@@ -212,7 +220,11 @@ impl Judging {
         };
         let local = LocalZones::new(zones::Metrics::new());
         local.load(config.as_ref().map_or(&[], |config| &config.zones));
-        let ports = Ports::with_dns(Arc::new(dns::Local::new(Arc::new(local), resolver)));
+        let mut ports = Ports::with_dns(Arc::new(dns::Local::new(Arc::new(local), resolver)));
+        if let Some(path) = &self.store {
+            let settings = config.as_ref().map(|config| config.store.clone()).unwrap_or_default();
+            ports.taught = Some(copied(path, &settings)?);
+        }
         let mut problems = Problems::default();
         let rules = match (&config, &self.rules) {
             (Some(config), _) => Some(config.rules.clone()),
@@ -248,6 +260,20 @@ impl Basis {
             None => Examiner::new(ruleset, "localhost", RecipientMatcher::default()),
         })
     }
+}
+
+/// The store of a copy of that file; the copy is gone when nobody needs it any more.
+fn copied(path: &Path, settings: &store::Settings) -> Result<Arc<dyn Store>, Failed> {
+    let path = if path.is_dir() { path.join(STORE) } else { path.to_owned() };
+    let place = tempfile::tempdir()?;
+    let copy = place.path().join(STORE);
+    std::fs::copy(&path, &copy).map_err(|why| Failed(format!("{}: {why}", path.display())))?;
+    let metrics = store::Metrics::register(&prometheus::Registry::new())?;
+    let opened = EmbeddedStore::open(&copy, settings, clock::system(), metrics);
+    // It stays open without a name.
+    let opened =
+        opened.map_err(|why| Failed(format!("{}: {why}; if a proxy is writing, try again", path.display())))?;
+    Ok(Arc::new(opened))
 }
 
 fn wrong(problems: Problems) -> Failed {

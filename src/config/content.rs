@@ -308,10 +308,29 @@ impl Content {
             if rule.hits.is_empty() {
                 report.warning(&at, format!("`{}` has no `hits`: nobody knows whether it finds anything", rule.symbol));
             }
-            for (key, reason) in self.failures(index) {
-                report.error(&key, reason);
-            }
         }
+        for (index, key, reason) in self.all_failures() {
+            let Some((_, document, _)) = self.written(index) else { continue };
+            Report { document, problems }.error(&key, reason);
+        }
+    }
+
+    /// The failures of all rules, in their order. Whoever starts or reloads waits for it: all processors work on it.
+    fn all_failures(&self) -> Vec<(usize, String, String)> {
+        let rules: Vec<usize> = (0..self.places.len()).collect();
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let of = |rules: &[usize]| -> Vec<(usize, String, String)> {
+            let failures = |rule: &usize| {
+                let found = self.failures(*rule).into_iter();
+                found.map(|(key, reason)| (*rule, key, reason)).collect::<Vec<_>>()
+            };
+            rules.iter().flat_map(failures).collect()
+        };
+        std::thread::scope(|scope| {
+            let chunks = rules.chunks(rules.len().div_ceil(threads).max(1));
+            let running: Vec<_> = chunks.map(|chunk| scope.spawn(move || of(chunk))).collect();
+            running.into_iter().flat_map(|thread| thread.join().expect("judging does not panic")).collect()
+        })
     }
 
     /// The messages of one rule that it judges otherwise than they say: each with its key and why.

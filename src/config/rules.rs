@@ -21,6 +21,8 @@ pub struct Ports {
     pub dns: Arc<dyn Lookup>,
     /// What we remember; `None`: nothing.
     pub store: Option<Arc<dyn Store>>,
+    /// What the classifier was taught, if that is not for `store` to say.
+    pub taught: Option<Arc<dyn Store>>,
     /// The health of DNS lists, which outlives the rules that ask them.
     pub lists: Arc<Lists>,
     /// True if messages are to be remembered for DMARC reports.
@@ -52,6 +54,8 @@ pub struct Rules {
     pub traps: (raw::rules::TrapsFile, Document),
     /// bulk.toml.
     pub bulk: (raw::rules::BulkFile, Document),
+    /// classifier.toml.
+    pub classifier: (raw::rules::ClassifierFile, Document),
     /// deception.toml.
     pub deception: (raw::rules::DeceptionFile, Document),
     /// The rule files.
@@ -60,7 +64,7 @@ pub struct Rules {
     pub version: Arc<str>,
 }
 
-const COMPILED_IN: [(&str, &str); 11] = [
+const COMPILED_IN: [(&str, &str); 12] = [
     ("weights.toml", include_str!("../../rules/weights.toml")),
     ("lists.toml", include_str!("../../rules/lists.toml")),
     ("policy.toml", include_str!("../../rules/policy.toml")),
@@ -71,6 +75,7 @@ const COMPILED_IN: [(&str, &str); 11] = [
     ("reputation.toml", include_str!("../../rules/reputation.toml")),
     ("traps.toml", include_str!("../../rules/traps.toml")),
     ("bulk.toml", include_str!("../../rules/bulk.toml")),
+    ("classifier.toml", include_str!("../../rules/classifier.toml")),
     ("deception.toml", include_str!("../../rules/deception.toml")),
 ];
 
@@ -86,7 +91,7 @@ pub(super) const FIXED: [&str; COMPILED_IN.len()] = {
 };
 
 /// These may be absent from a directory of rules; each of their keys has a default.
-const OPTIONAL: [&str; 8] = [
+const OPTIONAL: [&str; 9] = [
     "authentication.toml",
     "trust.toml",
     "greylist.toml",
@@ -94,6 +99,7 @@ const OPTIONAL: [&str; 8] = [
     "reputation.toml",
     "traps.toml",
     "bulk.toml",
+    "classifier.toml",
     "deception.toml",
 ];
 
@@ -151,7 +157,14 @@ impl Ports {
 
     /// Asks `dns`, remembers nothing.
     pub fn with_dns(dns: Arc<dyn Lookup>) -> Self {
-        Self { dns, store: None, lists: Arc::default(), dmarc_reports: false, clock: clock::system() }
+        Self { dns, store: None, taught: None, lists: Arc::default(), dmarc_reports: false, clock: clock::system() }
+    }
+}
+
+impl Ports {
+    /// What the classifier was taught.
+    pub fn taught(&self) -> Option<&Arc<dyn Store>> {
+        self.taught.as_ref().or(self.store.as_ref())
     }
 }
 
@@ -200,7 +213,20 @@ impl Rules {
 
     fn parse(files: &[Arc<Source>; COMPILED_IN.len()], content: Content, problems: &mut Problems) -> Option<Self> {
         let version = digest(files.iter().chain(content.sources()));
-        let [weights, lists, policy, authentication, trust, greylist, rates, reputation, traps, bulk, deception] = files;
+        let [
+            weights,
+            lists,
+            policy,
+            authentication,
+            trust,
+            greylist,
+            rates,
+            reputation,
+            traps,
+            bulk,
+            classifier,
+            deception,
+        ] = files;
         let weights = shape::read(weights, problems);
         let lists = shape::read(lists, problems);
         let policy = shape::read(policy, problems);
@@ -211,6 +237,7 @@ impl Rules {
         let reputation = shape::read(reputation, problems);
         let traps = shape::read(traps, problems);
         let bulk = shape::read(bulk, problems);
+        let classifier = shape::read(classifier, problems);
         let deception = shape::read(deception, problems);
         Some(Self {
             weights: weights?,
@@ -223,6 +250,7 @@ impl Rules {
             reputation: reputation?,
             traps: traps?,
             bulk: bulk?,
+            classifier: classifier?,
             deception: deception?,
             content,
             version,

@@ -94,6 +94,7 @@ mirrors!(
     raw::rules::ReputationFile,
     raw::rules::TrapsFile,
     raw::rules::BulkFile,
+    raw::rules::ClassifierFile,
     raw::rules::DeceptionFile,
     raw::rules::RuleFile
 );

@@ -15,9 +15,7 @@ pub(super) fn judge(seen: &Seen<'_>) -> Vec<Finding> {
     let is_from_list = seen.has("List-Id");
     let mut findings = Vec::new();
     let mut anchors = seen.model.links.iter().filter(|link| link.origin == Origin::Anchor && !link.host.is_empty());
-    if !is_from_list
-        && let Some((shown, link)) = anchors.clone().find_map(|link| Some((lie(link)?, link)))
-    {
+    if !is_from_list && let Some((shown, link)) = anchors.clone().find_map(|link| Some((lie(link)?, link))) {
         findings.push(finding("LINK_TEXT_LIES", format!("shows {shown}, leads to {}", link.host)));
     }
     let (own, authors) = (seen.own(), seen.authors());

@@ -86,7 +86,10 @@ fn links_that_lie_are_found() {
     for (body, expected) in [
         (r#"<a href="https://example.com/">www.example.com</a>"#, &[][..]),
         (r#"<a href="https://evil.net/">www.example.com</a>"#, &["LINK_TEXT_LIES", "LINKS_ALL_FOREIGN"]),
-        (r#"<a href="https://evil.net/">https://www.example.com/login?x</a>"#, &["LINK_TEXT_LIES", "LINKS_ALL_FOREIGN"]),
+        (
+            r#"<a href="https://evil.net/">https://www.example.com/login?x</a>"#,
+            &["LINK_TEXT_LIES", "LINKS_ALL_FOREIGN"],
+        ),
         (r#"<a href="https://evil.net/">go on</a>"#, &["LINKS_ALL_FOREIGN"]),
         (
             r#"<a href="https://evil.net/">go on</a> <a href="https://evil.net/x">there</a>"#,

@@ -1,6 +1,7 @@
 //! The rule files as one value: checks, weights and policy, with every symbol known.
 
 mod bulk;
+mod classifier;
 pub(super) mod content;
 mod deception;
 pub(super) mod greylist;
@@ -64,6 +65,8 @@ pub(super) fn build(
     let traps = traps::traps(&rules.traps.0, site, report);
     let report = &mut Report { document: &rules.bulk.1, problems };
     bulk::add(&rules.bulk.0, &senders, site, (&shared, ports), &mut registry, report);
+    let report = &mut Report { document: &rules.classifier.1, problems };
+    classifier::add(&rules.classifier.0, ports, &mut registry, report);
     deception::add(&rules.deception.0, &mut registry, &mut Report { document: &rules.deception.1, problems });
     content::add(&rules.content, &shared, &mut registry, problems);
     let mut known: BTreeSet<Symbol> = registry.symbols().keys().cloned().collect();

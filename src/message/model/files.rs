@@ -1,10 +1,18 @@
 //! Attachments: what their octets show them to be.
 
+mod containers;
 mod kind;
+mod listing;
+mod little;
+mod ole;
+mod rar;
+mod zip;
 
+use memchr::memmem;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Attachment;
+use listing::Listing;
 
 /// Characters of an extension.
 const MAX_EXTENSION: usize = 10;
@@ -71,6 +79,36 @@ pub(super) fn look_into(attachment: &mut Attachment, octets: &[u8]) {
     attachment.hash = xxh3_64(octets);
     attachment.detected = kind::of(octets);
     attachment.is_picture |= kind::is_picture(attachment.detected);
+    let mut listing = Listing::default();
+    match attachment.detected {
+        "zip" => {
+            zip::list(octets, &mut listing);
+            attachment.detected = zip::kind(&listing);
+            attachment.has_macros = zip::has_macros(&listing);
+        }
+        "rar" => rar::list(octets, &mut listing),
+        "tar" => containers::tar(octets, &mut listing),
+        "gzip" => containers::gzip(octets, &mut listing),
+        // What cannot be read of these was not there.
+        "cab" => {
+            containers::cab(octets, &mut listing);
+        }
+        "iso" => {
+            containers::iso(octets, &mut listing);
+        }
+        // The list itself is compressed; the name of the cipher is not.
+        "7z" => listing.is_encrypted = memmem::find(octets, b"\x06\xf1\x07\x01").is_some(),
+        "pdf" => listing.is_encrypted = memmem::find(octets, b"/Encrypt").is_some(),
+        "ole" => {
+            let ole = ole::read(octets);
+            attachment.detected = ole.kind;
+            attachment.has_macros = ole.has_macros;
+            listing.is_encrypted = ole.is_encrypted;
+        }
+        _ => {}
+    }
+    attachment.entries = listing.entries;
+    attachment.is_encrypted = listing.is_encrypted;
 }
 
 /// How what an attachment says of itself and what it is contradict each other, where that is dangerous.
@@ -113,6 +151,38 @@ mod tests {
             ("x.SettingContent-ms", "settingcontent-ms"),
         ] {
             assert_eq!(extension(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_in_files() {
+        let locked = zip::tests::archive(&["invoice.js"], 1);
+        let office = zip::tests::archive(&["[Content_Types].xml", "word/vbaProject.bin"], 0);
+        let old = ole::tests::file(&["Root Entry", "Macros"], &[]);
+        for (octets, detected, entries, is_encrypted, has_macros) in [
+            (&locked[..], "zip", "invoice.js", true, false),
+            (&office, "docx", "[Content_Types].xml word/vbaProject.bin", false, true),
+            (&old, "ole", "", false, true),
+            (b"%PDF-1.4 trailer << /Encrypt 1 0 R >>", "pdf", "", true, false),
+            (b"%PDF-1.4 trailer << >>", "pdf", "", false, false),
+            (b"7z\xbc\xaf\x27\x1c\0\x04 \x06\xf1\x07\x01", "7z", "", true, false),
+        ] {
+            let mut attachment = Attachment::default();
+            look_into(&mut attachment, octets);
+            let Attachment { entries: found, .. } = &attachment;
+            assert_eq!((attachment.detected, &*found.join(" ")), (detected, entries));
+            assert_eq!((attachment.is_encrypted, attachment.has_macros), (is_encrypted, has_macros), "{detected}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_octets_are_looked_into(start in 0..9_usize, octets in proptest::collection::vec(proptest::num::u8::ANY, 0..2000)) {
+            let magic: [&[u8]; 9] = [
+                b"PK\x03\x04", b"PK\x05\x06", b"Rar!\x1a\x07\0", b"Rar!\x1a\x07\x01\0", b"\x1f\x8b", b"MSCF",
+                b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"7z\xbc\xaf\x27\x1c", b"%PDF-",
+            ];
+            look_into(&mut Attachment::default(), &[magic[start], &octets].concat());
         }
     }
 

@@ -17,7 +17,7 @@ const MAX_FILE_OCTETS: usize = 8 << 20;
 /// Octets of what is hidden, of all texts.
 const MAX_HIDDEN: usize = 128 * 1024;
 /// Words of alternatives that are compared, and as few as say something.
-const MAX_COMPARED: usize = 2000;
+const MAX_COMPARED: usize = 500;
 const FEW_WORDS: usize = 8;
 
 /// One of the readers that is full: it hears nothing of a part, nor of those within it.
@@ -95,11 +95,8 @@ impl Everything {
         if differ(&text.shown, &text.other) {
             model.odd(Oddity::AlternativesDiffer, "few words in common");
         }
-        for attachment in &model.attachments {
-            if let Some(evidence) = files::contradiction(attachment) {
-                model.oddities.push((Oddity::TypeMismatch, evidence.into()));
-                break;
-            }
+        if let Some(evidence) = model.attachments.iter().find_map(files::contradiction) {
+            model.odd(Oddity::TypeMismatch, &evidence);
         }
         model.found = self.links.into_links();
         model.found.truncated |= is_broken_off;
@@ -162,7 +159,8 @@ impl Reader for Everything {
             has_content_id: description.has_content_id,
             octets: body,
         });
-        let is_file = description.is_file() && (depth > 0 || description.is_attached || name.is_some());
+        // A message that is nothing but text is no file, whatever it says.
+        let is_file = description.is_file() && (depth > 0 || description.is_opaque());
         let waiting = if !is_file {
             None
         } else if self.model.attachments.len() == MAX_FILES {
@@ -201,6 +199,9 @@ impl Reader for Everything {
     }
 
     fn text(&mut self, text: &str, form: Form, place: Place) {
+        if place == Place::Elsewhere && text.trim_ascii().is_empty() {
+            return;
+        }
         let part = self.innermost();
         let source = self.model.texts.len();
         let room = if self.texts_muted.is_muted() { None } else { self.texts.room(place) };
@@ -227,7 +228,8 @@ impl Reader for Everything {
                 one.hidden = seen.hidden.into();
             }
         }
-        if one.shown.contains(|c: char| c.is_ascii_control() && !matches!(c, '\t' | '\r' | '\n' | '\x0c')) {
+        if one.shown.bytes().any(|octet| octet.is_ascii_control() && !matches!(octet, b'\t' | b'\r' | b'\n' | b'\x0c'))
+        {
             self.model.odd(Oddity::ControlCharacters, "in a text");
         }
         self.model.texts.push(one);
@@ -267,17 +269,27 @@ impl Reader for Everything {
 
 /// True if two texts have little in common although both say something.
 fn differ(shown: &str, other: &str) -> bool {
-    fn words(text: &str) -> impl Iterator<Item = String> {
-        text.split(|c: char| !c.is_alphanumeric())
-            .filter(|word| word.len() > 3)
-            .map(str::to_lowercase)
-            .take(MAX_COMPARED)
-    }
-    let other: HashSet<String> = words(other).collect();
+    let other = words(other);
     if other.len() < FEW_WORDS {
         return false;
     }
-    let shown: HashSet<String> = words(shown).collect();
-    let common = other.intersection(&shown).count();
+    let shown = words(shown);
+    let common = other.iter().filter(|word| shown.binary_search(word).is_ok()).count();
     shown.len() >= FEW_WORDS && common * 5 < other.len().min(shown.len())
+}
+
+/// The longer words at the beginning of a text, hashed, each once, in the order of their hashes.
+fn words(text: &str) -> Vec<u64> {
+    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 3);
+    let hash = |word: &str| {
+        let letters = word.chars().flat_map(char::to_lowercase);
+        // Who makes two words alike has made nothing but an oddity less.
+        letters.fold(0xcbf2_9ce4_8422_2325_u64, |hash, letter| {
+            (hash ^ u64::from(letter)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
+    };
+    let mut hashes: Vec<u64> = words.take(MAX_COMPARED).map(hash).collect();
+    hashes.sort_unstable();
+    hashes.dedup();
+    hashes
 }

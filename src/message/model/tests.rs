@@ -65,12 +65,7 @@ fn parts_say_what_they_are() {
     assert!(read.parts[3].has_content_id);
     assert_eq!((&*read.parts[4].disposition, read.parts[4].name.as_deref()), ("attachment", Some("n.pdf")));
     assert_eq!(read.shown, "h\u{e4}\n");
-    let texts: Vec<_> = read
-        .texts
-        .iter()
-        .filter(|text| !text.shown.trim().is_empty())
-        .map(|text| (text.part, text.is_html, text.is_shown))
-        .collect();
+    let texts: Vec<_> = read.texts.iter().map(|text| (text.part, text.is_html, text.is_shown)).collect();
     assert_eq!(texts, [(2, false, false), (3, true, true)]);
     let [file] = &read.attachments[..] else { panic!("{:?}", read.attachments) };
     assert_eq!((file.part, &*file.declared, file.detected, file.octets), (4, "application/pdf", "pdf", 6));
@@ -242,6 +237,41 @@ fn every_reading_is_read() {
         assert!(read.links.iter().any(|link| &*link.target == LINK), "{fields}\n{body}\n{:?}", read.links);
         assert!(read.found.hosts.iter().any(|host| &**host == "evil.example"));
     }
+}
+
+#[test]
+fn files_are_looked_into() {
+    const ZIP: &str = "UEsDBBQAAQAAAAAAAAAAAAAAAAAAAAAAAAAKAAAAaW52b2ljZS5qcw==";
+    for (fields, body, expected) in [
+        (
+            "Content-Type: application/zip; name=a.zip\nContent-Transfer-Encoding: base64",
+            ZIP,
+            "a.zip zip application/zip zip 40 encrypted [invoice.js]",
+        ),
+        ("Content-Type: text/plain; name=\"=?utf-8?b?w6Q=?=.txt\"", "x", "\u{e4}.txt txt text/plain  1 []"),
+        ("Content-Disposition: attachment; filename*0=a; filename*1=.pdf", "MZ.", "a.pdf pdf text/plain exe 3 []"),
+        ("Content-Type: image/png\nContent-ID: <x>", "x", "  image/png  1 picture []"),
+        ("Content-Type: message/rfc822", "Subject: y\n\nz", ""),
+        ("Content-Type: text/html\nContent-Disposition: inline", "<p>", ""),
+    ] {
+        let read = with(MIXED, &format!("--b\n{fields}\n\n{body}\n--b--"));
+        let told: Vec<String> = read
+            .attachments
+            .iter()
+            .map(|file| {
+                let flags =
+                    [(file.is_encrypted, " encrypted"), (file.has_macros, " macros"), (file.is_picture, " picture")];
+                let flags: String = flags.iter().filter(|(is_set, _)| *is_set).map(|(_, name)| *name).collect();
+                // The line end before a delimiter is counted where nothing encodes it.
+                let octets = file.octets - usize::from(!fields.contains("base64")) * 2;
+                let Attachment { name, extension, declared, detected, .. } = file;
+                format!("{name} {extension} {declared} {detected} {octets}{flags} [{}]", file.entries.join(" "))
+            })
+            .collect();
+        assert_eq!(told.join("\n"), expected, "{fields}");
+    }
+    let whole = model("Content-Type: application/pdf\r\n\r\n%PDF-1");
+    assert_eq!(whole.attachments.iter().map(|file| file.detected).collect::<Vec<_>>(), ["pdf"]);
 }
 
 #[test]

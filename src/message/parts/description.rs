@@ -126,6 +126,11 @@ impl Description {
         }
     }
 
+    /// There is nothing in it that could be read as text.
+    pub(in crate::message) fn is_opaque(&self) -> bool {
+        matches!(self.kinds.first(), Some(Kind::Other { .. }))
+    }
+
     /// It says that it is an image.
     pub(in crate::message) fn is_picture(&self) -> bool {
         self.kinds.first() == Some(&Kind::Other { is_picture: true })

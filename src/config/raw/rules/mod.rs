@@ -2,6 +2,7 @@
 
 mod authentication;
 mod bulk;
+mod classifier;
 mod content;
 mod deception;
 mod greylist;
@@ -15,6 +16,7 @@ mod weights;
 
 pub use authentication::*;
 pub use bulk::*;
+pub use classifier::*;
 pub use content::*;
 pub use deception::*;
 pub use greylist::*;
