@@ -8,6 +8,7 @@ pub mod bulk;
 pub mod classifier;
 pub mod client_name;
 pub mod content;
+pub mod deception;
 pub mod dmarc_reports;
 pub mod dnsbl;
 pub mod forwarders;

@@ -61,13 +61,15 @@ pub struct Rules {
     pub spamassassin: (raw::rules::SpamAssassinFile, Document),
     /// The rules that it names.
     pub imported: Imported,
+    /// deception.toml.
+    pub deception: (raw::rules::DeceptionFile, Document),
     /// The rule files.
     pub content: Content,
     /// A digest of all.
     pub version: Arc<str>,
 }
 
-const COMPILED_IN: [(&str, &str); 12] = [
+const COMPILED_IN: [(&str, &str); 13] = [
     ("weights.toml", include_str!("../../rules/weights.toml")),
     ("lists.toml", include_str!("../../rules/lists.toml")),
     ("policy.toml", include_str!("../../rules/policy.toml")),
@@ -80,6 +82,7 @@ const COMPILED_IN: [(&str, &str); 12] = [
     ("bulk.toml", include_str!("../../rules/bulk.toml")),
     ("classifier.toml", include_str!("../../rules/classifier.toml")),
     ("spamassassin.toml", include_str!("../../rules/spamassassin.toml")),
+    ("deception.toml", include_str!("../../rules/deception.toml")),
 ];
 
 /// The names of files that are no rule files.
@@ -94,7 +97,7 @@ pub(super) const FIXED: [&str; COMPILED_IN.len()] = {
 };
 
 /// These may be absent from a directory of rules; each of their keys has a default.
-const OPTIONAL: [&str; 9] = [
+const OPTIONAL: [&str; 10] = [
     "authentication.toml",
     "trust.toml",
     "greylist.toml",
@@ -104,6 +107,7 @@ const OPTIONAL: [&str; 9] = [
     "bulk.toml",
     "classifier.toml",
     "spamassassin.toml",
+    "deception.toml",
 ];
 
 /// Makes a rule set: checks that use `ports`, weights, policy. With `checks.enabled = false` no check
@@ -232,6 +236,7 @@ impl Rules {
             bulk,
             classifier,
             spamassassin,
+            deception,
         ] = files;
         let weights = shape::read(weights, problems);
         let lists = shape::read(lists, problems);
@@ -245,6 +250,7 @@ impl Rules {
         let bulk = shape::read(bulk, problems);
         let classifier = shape::read(classifier, problems);
         let spamassassin = shape::read(spamassassin, problems);
+        let deception = shape::read(deception, problems);
         Some(Self {
             weights: weights?,
             lists: lists?,
@@ -259,6 +265,7 @@ impl Rules {
             classifier: classifier?,
             spamassassin: spamassassin?,
             imported: Imported::default(),
+            deception: deception?,
             content,
             version,
         })

@@ -96,6 +96,7 @@ mirrors!(
     raw::rules::BulkFile,
     raw::rules::ClassifierFile,
     raw::rules::SpamAssassinFile,
+    raw::rules::DeceptionFile,
     raw::rules::RuleFile
 );
 

@@ -58,7 +58,7 @@ static TABLE: LazyLock<Vec<char>> = LazyLock::new(|| {
 });
 
 /// The letter for which a character stands, in lower case; `None` for what nobody sees.
-pub(super) fn fold(character: char) -> Option<char> {
+pub fn fold(character: char) -> Option<char> {
     if character.is_ascii() && character != '\u{b}' {
         return Some(character.to_ascii_lowercase());
     }

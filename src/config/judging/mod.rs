@@ -3,6 +3,7 @@
 mod bulk;
 mod classifier;
 pub(super) mod content;
+mod deception;
 pub(super) mod greylist;
 mod invariants;
 mod lists;
@@ -67,6 +68,7 @@ pub(super) fn build(
     bulk::add(&rules.bulk.0, &senders, site, (&shared, ports), &mut registry, report);
     let report = &mut Report { document: &rules.classifier.1, problems };
     classifier::add(&rules.classifier.0, ports, &mut registry, report);
+    deception::add(&rules.deception.0, &mut registry, &mut Report { document: &rules.deception.1, problems });
     content::add(&rules.content, &shared, &mut registry, problems);
     let mut known: BTreeSet<Symbol> = registry.symbols().keys().cloned().collect();
     known.extend(lists.iter().flat_map(|list| list.settings.codes.iter().map(|(_, symbol)| symbol.clone())));
