@@ -21,8 +21,10 @@ pub mod shape;
 pub mod source;
 pub mod why;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use problem::{Problem, Problems, Severity};
@@ -46,6 +48,8 @@ pub struct Config {
     pub session: session::Settings,
     /// For the backend.
     pub backend: backend::Settings,
+    /// For further pools, by name.
+    pub pools: BTreeMap<Arc<str>, backend::Settings>,
     /// For name lookups.
     pub dns: dns::Settings,
     /// Zones that are answered from files, each part of them for itself.

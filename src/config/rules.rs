@@ -37,6 +37,8 @@ pub struct Rules {
     pub lists: (raw::rules::ListsFile, Document),
     /// policy.toml.
     pub policy: (raw::rules::PolicyFile, Document),
+    /// outgoing.toml: the policy for mail that leaves.
+    pub outgoing: (raw::rules::PolicyFile, Document),
     /// authentication.toml.
     pub authentication: (raw::rules::AuthenticationFile, Document),
     /// trust.toml.
@@ -55,7 +57,7 @@ pub struct Rules {
     pub version: Arc<str>,
 }
 
-const COMPILED_IN: [(&str, &str); 10] = [
+const COMPILED_IN: [(&str, &str); 11] = [
     ("weights.toml", include_str!("../../rules/weights.toml")),
     ("lists.toml", include_str!("../../rules/lists.toml")),
     ("policy.toml", include_str!("../../rules/policy.toml")),
@@ -66,11 +68,20 @@ const COMPILED_IN: [(&str, &str); 10] = [
     ("reputation.toml", include_str!("../../rules/reputation.toml")),
     ("traps.toml", include_str!("../../rules/traps.toml")),
     ("bulk.toml", include_str!("../../rules/bulk.toml")),
+    ("outgoing.toml", include_str!("../../rules/outgoing.toml")),
 ];
 
 /// These may be absent from a directory of rules; each of their keys has a default.
-const OPTIONAL: [&str; 7] =
-    ["authentication.toml", "trust.toml", "greylist.toml", "rates.toml", "reputation.toml", "traps.toml", "bulk.toml"];
+const OPTIONAL: [&str; 8] = [
+    "authentication.toml",
+    "trust.toml",
+    "greylist.toml",
+    "rates.toml",
+    "reputation.toml",
+    "traps.toml",
+    "bulk.toml",
+    "outgoing.toml",
+];
 
 /// Makes a rule set: checks that use `ports`, weights, policy. With `checks.enabled = false` no check
 /// is in it. What loaded as a [`Config`] loads here too.
@@ -152,7 +163,7 @@ impl Rules {
 
     fn parse(files: &[Arc<Source>; COMPILED_IN.len()], problems: &mut Problems) -> Option<Self> {
         let version = digest(files);
-        let [weights, lists, policy, authentication, trust, greylist, rates, reputation, traps, bulk] = files;
+        let [weights, lists, policy, authentication, trust, greylist, rates, reputation, traps, bulk, outgoing] = files;
         let weights = shape::read(weights, problems);
         let lists = shape::read(lists, problems);
         let policy = shape::read(policy, problems);
@@ -163,6 +174,7 @@ impl Rules {
         let reputation = shape::read(reputation, problems);
         let traps = shape::read(traps, problems);
         let bulk = shape::read(bulk, problems);
+        let outgoing = shape::read(outgoing, problems);
         Some(Self {
             weights: weights?,
             lists: lists?,
@@ -174,6 +186,7 @@ impl Rules {
             reputation: reputation?,
             traps: traps?,
             bulk: bulk?,
+            outgoing: outgoing?,
             version,
         })
     }

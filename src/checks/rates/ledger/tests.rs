@@ -35,6 +35,8 @@ fn limit(symbol: &'static str, per: Subject, of: Unit, units: u32) -> Limit {
         of,
         allowance: Allowance { units, per: Duration::from_secs(60) },
         then: Answer::Defer,
+        outgoing: false,
+        shadow: false,
         exempt_networks: CidrSet::default(),
         exempt_domains: DomainSet::default(),
     }
@@ -56,7 +58,7 @@ impl World {
     }
 
     async fn saw(&self, deed: Deed, mail: &MailFacts) {
-        let by = Doer { client: &mail.helo.client, helo: Some(&mail.helo), mail: Some(mail) };
+        let by = Doer { client: &mail.helo.client, helo: Some(&mail.helo), mail: Some(mail), user: None };
         if let Some(told) = self.ledger.saw(deed, by) {
             told.await;
         }
@@ -266,6 +268,6 @@ async fn without_a_store_nobody_is_limited() {
     let ledger = Arc::new(Ledger::new(limits(), ports));
     let (check, from) = (AtMail::new(ledger.clone()), mail("192.0.2.1", "helo", FROM));
     assert_eq!((said(&check.run(&from).await), check.remembers()), ("skipped".to_owned(), false));
-    let by = Doer { client: &from.helo.client, helo: None, mail: None };
+    let by = Doer { client: &from.helo.client, helo: None, mail: None, user: None };
     assert!(ledger.saw(Deed::Errors(1), by).is_none());
 }
