@@ -7,10 +7,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::id::TransactionId;
 use super::incoming::Incoming;
 use super::machine::{Action, Machine};
 use super::settings::{Response, Settings};
@@ -21,7 +20,6 @@ use super::{refusal, wire};
 use crate::backend::Own;
 use crate::checks::{Deed, Doer, Fate};
 use crate::facts::{ClientFacts, HeloFacts, Login, Role, Stage, TlsInfo, Violation};
-use crate::net::stream::Rewound;
 use crate::net::tls::TlsAcceptorSource;
 use crate::net::{BoxIo, Refused, listener};
 use crate::pipeline::{Assessment, Ruleset};
@@ -314,70 +312,9 @@ impl Session {
         Ok(())
     }
 
-    /// Holds the banner back for a while to see who speaks first, then greets.
-    async fn greet(&mut self) -> Result<(), End> {
-        if self.listener.role == Role::Submissions {
-            Box::pin(self.begin_with_tls()).await?;
-        }
-        self.assessment.learn(&self.client);
-        // A front end's connections are no client's, and a balancer's carry no mail.
-        if !self.may_xclient && !self.health_check {
-            self.turn_away()?;
-            self.tell(Deed::Connection);
-        }
-        if self.is_edge() && self.shared.tls_failures.contains(&self.peer.ip()) {
-            self.violate(Violation::TlsFailed, Response::Score).await?;
-        }
-        let protocol = &self.settings.protocol;
-        let delay = protocol.greet_delay;
-        if self.is_edge()
-            && self.input.is_empty()
-            && !delay.is_zero()
-            && !protocol.greet_at_once.contains(self.peer.ip())
-        {
-            let Self { io, input, .. } = self;
-            if let Ok(read) = timeout(delay, read_with(io, |octets| input.extend_from_slice(octets))).await {
-                read.ok().flatten().ok_or(End::Closed)?;
-            }
-        }
-        if !self.input.is_empty() {
-            self.violate(Violation::Pregreet, self.settings.protocol.pregreet).await?;
-        }
-        let greeting = refusal::greeting(&self.settings.hostname);
-        self.say(&greeting);
-        self.flush().await
-    }
-
-    /// The client begins with a handshake, of which a part may have come with the PROXY header.
-    async fn begin_with_tls(&mut self) -> Result<(), End> {
-        let Some(acceptor) = self.acceptor.clone() else { return Err(End::Closed) };
-        let early = std::mem::take(&mut self.input);
-        if !early.is_empty() {
-            let rest = std::mem::replace(&mut self.io, Box::new(tokio::io::empty()));
-            self.io = Box::new(Rewound::new(early, rest));
-        }
-        self.shake_hands(&acceptor).await?;
-        self.machine.start_over(true);
-        Ok(())
-    }
-
     /// True where strangers come.
     pub(super) fn is_edge(&self) -> bool {
         !self.listener.role.is_outgoing()
-    }
-
-    /// Ends a session that is to come again later by what is known of the connection alone.
-    fn turn_away(&mut self) -> Result<(), End> {
-        let Some(decision) = self.assessment.turned_away() else { return Ok(()) };
-        let id = TransactionId::new(self.shared.clock.now());
-        let reply = refusal::turned_away(&decision, id);
-        tracing::info!(
-            %id, client = %self.peer.ip(), stage = "connect", verdict = %decision.verdict,
-            clause = decision.clause.as_deref().unwrap_or(""), reply = %reply.to_log(), "session.refused"
-        );
-        self.shared.metrics.count_refusal(&reply);
-        reply.write(true, &mut self.out);
-        Err(End::Refused)
     }
 
     /// Tells whoever counts it what the client did.

@@ -12,6 +12,7 @@
 mod authentication;
 mod commands;
 pub mod driver;
+mod greet;
 pub mod id;
 pub mod incoming;
 mod login;

@@ -222,7 +222,7 @@ pub fn turned_away(decision: &Decision, id: TransactionId) -> Reply {
 
 /// To AUTH, from whoever failed too often lately, as `why` says.
 pub fn too_many_auth_failures(why: &str) -> Reply {
-    Reply::new(421, Some(EnhancedStatus(4, 7, 0)), format!("{why}"))
+    Reply::new(421, Some(EnhancedStatus(4, 7, 0)), why)
 }
 
 /// Why, in the words of the clause or of the finding that weighs most.

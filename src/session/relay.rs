@@ -120,14 +120,12 @@ impl Relay {
 
     /// Does it: gives the connection back, or lets the backend hear that its own client is still there.
     pub async fn tend(&mut self) {
-        match self.lease.take() {
-            Some(mut lease) if lease.is_own() => {
-                if lease.keep_alive().await.is_ok() {
-                    self.lease = Some(lease);
-                }
-            }
-            Some(lease) => lease.reset(),
-            None => {}
+        let Some(mut lease) = self.lease.take() else { return };
+        if !lease.is_own() {
+            return lease.reset();
+        }
+        if lease.keep_alive().await.is_ok() {
+            self.lease = Some(lease);
         }
     }
 

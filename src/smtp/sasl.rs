@@ -206,9 +206,12 @@ mod tests {
         exchange.user().map(str::to_owned)
     }
 
+    /// A mechanism, what is said, and who that is.
+    type Case<'a> = (&'a str, &'a [&'a [u8]], Option<&'a str>);
+
     #[test]
     fn who_it_is_stands_where_the_mechanism_says() {
-        let cases: [(&str, &[&[u8]], Option<&str>); 17] = [
+        let cases: [Case<'_>; 17] = [
             ("PLAIN", &[b"\0Bob@Example.ORG\0secret"], Some("bob@example.org")),
             ("PLAIN", &[b"boss\0bob\0secret"], Some("bob")),
             ("PLAIN", &[b"bob\0secret"], None),
