@@ -19,7 +19,7 @@ pub use authentication::{ArcChain, ArcSet, AuthResult, Author, Dkim, Dmarc, Dmar
 
 pub use traps::Traps;
 
-use crate::message::{Links, Message, Model};
+use crate::message::{Message, Model};
 use crate::similarity::Fingerprint;
 use crate::smtp::{ForwardPath, HeloName, Params, ReversePath};
 
@@ -224,8 +224,6 @@ pub struct MessageFacts {
     pub rest: Option<Arc<dyn Rest>>,
     /// What it is, read once for all.
     pub model: Derived<Model>,
-    /// What it points to.
-    pub links: Derived<Links>,
     /// By what messages that say the same are found.
     pub fingerprint: Derived<Fingerprint>,
     /// Whom its From fields name.
@@ -367,7 +365,6 @@ impl MessageFacts {
             message,
             rest,
             model: Derived::default(),
-            links: Derived::default(),
             fingerprint: Derived::default(),
             author: Derived::default(),
             dkim: Derived::default(),

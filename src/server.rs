@@ -18,8 +18,8 @@ mod zones;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus::Registry;
@@ -81,6 +81,9 @@ pub type Loader = Arc<dyn Fn() -> Result<Candidate, String> + Send + Sync>;
 /// How many backends take mail now.
 pub type BackendsReady = Arc<dyn Fn() -> usize + Send + Sync>;
 
+/// Whether the rules in force are the last good ones, and not those that are written.
+pub type FromSnapshot = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// What the server can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -117,6 +120,7 @@ struct State {
     listening: AtomicBool,
     draining: AtomicBool,
     backends_ready: BackendsReady,
+    rules_from_snapshot: OnceLock<FromSnapshot>,
 }
 
 // === impl Server ===
@@ -146,7 +150,12 @@ impl<D: Dialogue> Server<D> {
         for address in inherited.unused() {
             warn!(%address, "the service manager opened a socket that no listener has the address of");
         }
-        let state = State { listening: AtomicBool::new(false), draining: AtomicBool::new(false), backends_ready };
+        let state = State {
+            listening: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            backends_ready,
+            rules_from_snapshot: OnceLock::new(),
+        };
         Ok(Self {
             plan,
             intake,
@@ -160,6 +169,14 @@ impl<D: Dialogue> Server<D> {
             reputation: None,
             bulk: None,
         })
+    }
+
+    /// Says on the admin pages whether the rules are the last good ones.
+    #[must_use]
+    pub fn judging_from_snapshot(self, asked: FromSnapshot) -> Self {
+        // Said once.
+        let _ = self.state.rules_from_snapshot.set(asked);
+        self
     }
 
     /// Shows on the admin pages what `store` remembers.
@@ -394,6 +411,7 @@ impl Health for State {
             listening: self.listening.load(Ordering::Relaxed),
             backends_ready: (self.backends_ready)(),
             draining: self.draining.load(Ordering::Relaxed),
+            rules_from_snapshot: self.rules_from_snapshot.get().is_some_and(|asked| asked()),
         }
     }
 }

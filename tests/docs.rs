@@ -105,6 +105,67 @@ fn every_key_of_the_configuration_is_documented() {
     assert_generated("docs/config.md", &table);
 }
 
+/// The code blocks of a document whose fence begins with `language`: what follows it, and the text.
+fn blocks<'d>(document: &'d str, language: &str) -> Vec<(&'d str, &'d str)> {
+    let fence = format!("```{language}");
+    let begin = document.split(fence.as_str()).skip(1);
+    begin
+        .filter_map(|rest| rest.split("\n```").next()?.split_once('\n'))
+        .map(|(info, text)| (info.trim(), text))
+        .collect()
+}
+
+#[test]
+fn the_rules_in_the_manual_do_what_it_says() {
+    let document = text("docs/rules.md");
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::create_dir(directory.path().join("maps")).expect("writable");
+    for (name, text) in blocks(&document, "text").into_iter().filter(|(name, _)| name.starts_with("maps/")) {
+        std::fs::write(directory.path().join(name), text).expect("writable");
+    }
+    let rules = blocks(&document, "toml").into_iter().filter(|(_, text)| text.contains("[[rule]]"));
+    for (number, (_, text)) in rules.enumerate() {
+        std::fs::write(directory.path().join(format!("manual-{number}.toml")), text).expect("writable");
+    }
+    let content = config::content::load(Some(directory.path())).unwrap_or_else(|problems| panic!("{problems}"));
+    let local: Vec<_> = content.test().into_iter().filter(|rule| rule.symbol.as_str().starts_with("LOCAL_")).collect();
+    assert_eq!(local.len(), 6);
+    for (rule, samples) in content.samples().filter(|(rule, _)| rule.symbol.as_str().starts_with("LOCAL_")) {
+        let survivors = gatepost::checks::rules::mutate::survivors(rule, &samples);
+        assert!(survivors.is_empty(), "{}: {survivors:?}", rule.symbol);
+    }
+    assert!(local.iter().all(|rule| rule.failures.is_empty()), "{local:#?}");
+}
+
+#[test]
+fn every_word_of_rule_files_is_documented() {
+    use gatepost::checks::rules::condition::{
+        AddressPart, AttachmentPart, EnvelopePart, LinkPart, MimePart, ORIGINS, RawPart, TRICKS, TextPart, Whose,
+    };
+    let mut table = "| word | what it counts |\n|---|---|\n".to_owned();
+    for (word, meaning) in gatepost::checks::rules::structure::Fact::words() {
+        let _ = writeln!(table, "| `{word}` | {meaning} |");
+    }
+    assert_generated("docs/rules.md", &table);
+    let document = text("docs/rules.md");
+    let words = [
+        Whose::ALL.iter().map(|one| one.word()).collect::<Vec<_>>(),
+        AddressPart::ALL.iter().map(|one| one.word()).collect(),
+        EnvelopePart::ALL.iter().map(|one| one.word()).collect(),
+        TextPart::ALL.iter().map(|one| one.word()).collect(),
+        RawPart::ALL.iter().map(|one| one.word()).collect(),
+        LinkPart::ALL.iter().map(|one| one.word()).collect(),
+        AttachmentPart::ALL.iter().map(|one| one.word()).collect(),
+        MimePart::ALL.iter().map(|one| one.word()).collect(),
+        ORIGINS.iter().map(|(word, _)| *word).collect(),
+        TRICKS.iter().map(|(word, _)| *word).collect(),
+    ];
+    for word in words.concat() {
+        let is_there = [format!("`{word}`"), format!("\"{word}\"")].iter().any(|word| document.contains(word.as_str()));
+        assert!(is_there, "{word} is not in docs/rules.md");
+    }
+}
+
 /// A reply as the document writes it: code, status, text, lines joined by ` / `.
 fn written(reply: &Reply) -> String {
     format!("`{}`", reply.to_log())

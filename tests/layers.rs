@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 /// Modules by layer: each may import those of lower layers, and its own.
 const LAYERS: &[&[&str]] = &[
     &["smtp", "units"],
-    &["message", "similarity", "facts", "verdict"],
-    &["scoring", "policy"],
+    &["message", "similarity", "pattern", "facts", "verdict"],
+    &["scoring", "policy", "fit"],
     &["dns", "store", "clock"],
     &["checks"],
     &["pipeline"],
@@ -24,6 +24,7 @@ const SIDEWAYS: &[(&str, &str)] = &[
     ("facts", "similarity"),
     ("similarity", "message"),
     ("policy", "scoring"),
+    ("fit", "scoring"),
     ("dns", "clock"),
     ("store", "clock"),
     ("session", "backend"),
@@ -49,7 +50,8 @@ const BLIND_TO_CHECKS: &[&str] = &["backend", "session", "net", "pipeline"];
 const CHECKS_IN_GENERAL: &[&str] = &["registry"];
 
 /// Layers of pure code, and crates that they must do without.
-const PURE: &[&str] = &["smtp", "units", "message", "similarity", "facts", "verdict", "scoring", "policy"];
+const PURE: &[&str] =
+    &["smtp", "units", "message", "similarity", "pattern", "facts", "verdict", "scoring", "policy", "fit"];
 /// A derived fact is computed once, by whoever asks first, while the others wait: the one cell that awaits.
 const DERIVED_FACT: (&str, &str) = ("facts", "tokio::sync::OnceCell");
 const IMPURE_CRATES: &[&str] = &["tokio", "futures_util", "hickory_resolver", "rustls", "prometheus"];

@@ -4,14 +4,19 @@
 //! of the open lines and evaluates each one plainly.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::marker::PhantomData;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use gatepost::facts::Stage;
+use gatepost::checks::{Check, Facts, Registry};
+use gatepost::facts::{ClientFacts, HeloFacts, MailFacts, MessageFacts, RcptFacts, Stage};
+use gatepost::message::Message;
+use gatepost::pipeline::{Assessment, Ruleset};
 use gatepost::policy::{Clause, Condition, Policy, Question};
 use gatepost::scoring::{
     CheckName, Composite, Evidence, Finding, Group, Lens, Outcome, Part, Scope, Score, Scorecard, Spec, Symbol, Weights,
 };
+use gatepost::smtp::{ForwardPath, HeloName, Params, ReversePath};
 use gatepost::units::Percent;
 use gatepost::verdict::Verdict;
 use proptest::prelude::*;
@@ -446,5 +451,95 @@ proptest! {
         let without = bare.reachable(&silent.card(), question);
         prop_assert_eq!(with.verdicts(), without.verdicts());
         prop_assert_eq!(with.settled(), without.settled());
+    }
+}
+
+// Every check to its end, as `gatepost scan` runs them.
+
+/// Finds what a case says.
+struct Says<F> {
+    spec: Spec,
+    lines: Vec<LineCase>,
+    facts: PhantomData<fn(F)>,
+}
+
+impl<F: Facts> Check for Says<F> {
+    type Facts = F;
+
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    async fn run(&self, facts: &F) -> Outcome {
+        let scope = facts.recipient().map_or(Scope::Transaction, Scope::Recipient);
+        match self.lines.iter().find(|line| line.scope == scope).and_then(|line| line.found.as_ref()) {
+            Some(found) => Outcome::from_findings(found.iter().map(finding).collect()),
+            None => Outcome::Skipped(gatepost::scoring::Skip::NotApplicable),
+        }
+    }
+}
+
+fn registry(case: &Case) -> Registry {
+    fn says<F: Facts>(registry: &mut Registry, spec: Spec, lines: Vec<LineCase>) {
+        registry.add(Says::<F> { spec, lines, facts: PhantomData }).expect("a check of its own");
+    }
+    let mut registry = Registry::default();
+    for (index, check) in case.checks.iter().enumerate() {
+        let emits = check.symbols.iter().map(|index| symbol(*index)).collect();
+        let spec = Spec { name: check_name(index), emits, exclusive: check.exclusive };
+        let add = match check.stage {
+            Stage::Connect => says::<ClientFacts>,
+            Stage::Helo => says::<HeloFacts>,
+            Stage::Mail => says::<MailFacts>,
+            Stage::Rcpt => says::<RcptFacts>,
+            Stage::Message => says::<MessageFacts>,
+        };
+        add(&mut registry, spec, check.lines.clone());
+    }
+    registry
+}
+
+async fn examined(case: &Case) -> Assessment {
+    let ruleset = Ruleset::new("case", registry(case), case.weights(), case.policy());
+    let mut assessment = Assessment::new(Arc::new(ruleset));
+    let client = Arc::new(ClientFacts::new([192, 0, 2, 1].into(), "scan".into(), "mx.example".into(), None));
+    assessment.examine(&client).await;
+    let name = HeloName::parse(b"mail.example").expect("a word");
+    let helo = Arc::new(HeloFacts::new(client, name, true, None));
+    assessment.examine(&helo).await;
+    let now = std::time::SystemTime::UNIX_EPOCH;
+    let mail = Arc::new(MailFacts::new(helo, ReversePath::Null, Params::default(), now));
+    assessment.examine(&mail).await;
+    let path = ForwardPath::parse("bob@there.example").expect("an address");
+    for index in 0..2 {
+        assessment.add_recipient(index, case.exempt);
+        let facts = RcptFacts { mail: mail.clone(), forward_path: path.clone(), index, is_trap: false };
+        assessment.examine(&Arc::new(facts)).await;
+    }
+    let message = Arc::new(Message::new(b"A: b\r\n\r\nc\r\n".to_vec(), 11));
+    assessment.examine(&Arc::new(MessageFacts::new(mail, vec![path.clone(), path], message, None))).await;
+    assessment
+}
+
+proptest! {
+    #[test]
+    fn what_was_examined_adds_up_and_is_judged_as_the_proxy_would(case in cases()) {
+        let case = Case { in_shadow: false, ..case };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let mut assessment = runtime.block_on(examined(&case));
+        let conclusion = assessment.examined();
+        for (index, decision) in &conclusion.recipients {
+            prop_assert_eq!(decision.verdict, verdict(&case, *index), "recipient {}", index);
+        }
+        let trace = assessment.examined_trace();
+        for account in &trace.accounts {
+            let parts: Score = account.parts.iter().map(|part| part.score).sum();
+            prop_assert_eq!(parts, account.score);
+            prop_assert_eq!(assessment.score(account.recipient), account.score);
+        }
+        prop_assert_eq!(conclusion.score, trace.score());
+        let last = trace.lines.last().and_then(|line| line.running_score);
+        prop_assert_eq!(last, Some(trace.score()));
+        prop_assert!(trace.lines.iter().all(|line| line.outcome != "open"));
     }
 }

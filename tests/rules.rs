@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use gatepost::checks::dnsbl::CodePattern;
-use gatepost::config::rules;
+use gatepost::checks::rules::Rule;
+use gatepost::checks::rules::mutate::{self, Samples};
+use gatepost::config::{content, rules};
 use toml::{Table, Value};
 
 fn file(text: &str) -> Table {
@@ -76,5 +78,44 @@ fn only_what_is_certain_refuses_in_a_fresh_installation() {
         // Who must come again is not refused.
         let defers = clause.get("verdict").and_then(Value::as_str) == Some("defer");
         assert!(by_score == shadow || defers, "{clause}");
+    }
+}
+
+/// Changes to shipped rules that change nothing about which messages they find: `SYMBOL: change`, and why behind ` # `.
+fn equivalent_mutants() -> BTreeSet<&'static str> {
+    let lines = include_str!("equivalent-mutants.txt").lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| line.split(" # ").next().unwrap_or_default().trim()).filter(|line| !line.is_empty()).collect()
+}
+
+#[test]
+fn no_mistake_in_a_shipped_rule_goes_unnoticed_by_its_own_messages() {
+    let content = content::load(None).unwrap_or_else(|problems| panic!("{problems}"));
+    let rules: Vec<_> = content.samples().collect();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let survivors: BTreeSet<String> = std::thread::scope(|scope| {
+        let chunks: Vec<_> = rules.chunks(rules.len().div_ceil(threads).max(1)).collect();
+        let of = |chunk: &[(&Rule, Samples)]| -> Vec<String> {
+            let survivors = |(rule, samples): &(&Rule, Samples)| {
+                let survivors = mutate::survivors(rule, samples).into_iter();
+                survivors.map(|what| format!("{}: {what}", rule.symbol)).collect::<Vec<_>>()
+            };
+            chunk.iter().flat_map(survivors).collect()
+        };
+        let running: Vec<_> = chunks.into_iter().map(|chunk| scope.spawn(move || of(chunk))).collect();
+        running.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect()
+    });
+    let equivalent = equivalent_mutants();
+    let unnoticed: Vec<_> = survivors.iter().filter(|one| !equivalent.contains(one.as_str())).collect();
+    assert!(unnoticed.is_empty(), "{} go unnoticed: {unnoticed:#?}", unnoticed.len());
+    let noticed: Vec<_> = equivalent.iter().filter(|one| !survivors.contains(**one)).collect();
+    assert!(noticed.is_empty(), "listed as equivalent, yet noticed: {noticed:#?}");
+}
+
+#[test]
+fn every_shipped_rule_shows_what_it_finds_and_what_not() {
+    let content = content::load(None).unwrap_or_else(|problems| panic!("{problems}"));
+    for tested in content.test() {
+        assert!(tested.failures.is_empty(), "{:?}", tested.failures);
+        assert!(tested.messages.0 > 0 && tested.messages.1 > 0, "{} lacks hits or misses", tested.symbol);
     }
 }

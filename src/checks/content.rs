@@ -3,8 +3,9 @@
 use memchr::memmem;
 
 use super::Check;
+use super::model::model;
 use crate::facts::MessageFacts;
-use crate::message::Message;
+use crate::message::{Message, Model};
 use crate::scoring::{CheckName, Finding, Outcome, Spec, Symbol};
 
 /// Which tests are made.
@@ -53,21 +54,31 @@ impl Check for Content {
     }
 
     async fn run(&self, facts: &MessageFacts) -> Outcome {
-        Outcome::from_findings(judge(&self.settings, &facts.message))
+        Outcome::from_findings(judge(&self.settings, &facts.message, model(facts).await))
     }
 }
 
 /// What the message shows.
-pub fn judge(settings: &Settings, message: &Message) -> Vec<Finding> {
+pub fn judge(settings: &Settings, message: &Message, model: &Model) -> Vec<Finding> {
     let mut findings = Vec::new();
-    // As plain text only: what is encoded has no reading yet.
-    if settings.gtube && memmem::find(message.body(), GTUBE).is_some() {
-        findings.push(Finding::new(Symbol::known("GTUBE"), "the test string is in the body"));
+    if settings.gtube {
+        let evidence = gtube(message, model);
+        findings.extend(evidence.map(|evidence| Finding::new(Symbol::known("GTUBE"), evidence)));
     }
     if settings.fields {
         findings.extend(judge_fields(message));
     }
     findings
+}
+
+/// Where the test string is: in the body as it came, or in the text of a part, whatever it is encoded in.
+fn gtube(message: &Message, model: &Model) -> Option<&'static str> {
+    let has = |text: &str| memmem::find(text.as_bytes(), GTUBE).is_some();
+    if memmem::find(message.body(), GTUBE).is_some() {
+        return Some("the test string is in the body");
+    }
+    let in_text = model.texts.iter().any(|text| has(&text.source) || has(&text.shown) || has(&text.hidden));
+    (in_text || has(&model.shown)).then_some("the test string is in the text of a part")
 }
 
 fn judge_fields(message: &Message) -> Vec<Finding> {
@@ -94,7 +105,10 @@ mod tests {
 
     fn symbols(message: &str) -> Vec<String> {
         let message = Message::new(message.as_bytes().to_vec(), message.len() as u64);
-        judge(&Settings::default(), &message).iter().map(|finding| finding.symbol.to_string()).collect()
+        judge(&Settings::default(), &message, &Model::of(&message))
+            .iter()
+            .map(|finding| finding.symbol.to_string())
+            .collect()
     }
 
     #[test]
@@ -116,9 +130,34 @@ mod tests {
     }
 
     #[test]
+    fn the_test_string_is_found_in_every_encoding() {
+        let gtube = String::from_utf8_lossy(GTUBE).into_owned();
+        let (begin, end) = gtube.split_at(30);
+        let base64 = data_encoding::BASE64.encode(format!("words\r\n{gtube}\r\n").as_bytes());
+        let part = |fields: &str, body: &str| {
+            format!(
+                "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhello\r\n--b\r\n{fields}\r\n\r\n{body}\r\n--b--\r\n"
+            )
+        };
+        for message in [
+            format!("Content-Transfer-Encoding: base64\r\n\r\n{base64}\r\n"),
+            format!("Content-Transfer-Encoding: quoted-printable\r\n\r\nwords {begin}=\r\n{end}\r\n"),
+            format!("Content-Type: text/html\r\n\r\n<p>words <b>{begin}</b>{end}</p>\r\n"),
+            part("Content-Type: text/plain\r\nContent-Transfer-Encoding: base64", &base64),
+            part(
+                "Content-Type: text/plain; name=a.txt\r\nContent-Disposition: attachment; filename=a.txt\r\n\
+                 Content-Transfer-Encoding: base64",
+                &base64,
+            ),
+        ] {
+            assert!(symbols(&message).contains(&"GTUBE".to_owned()), "{message}");
+        }
+    }
+
+    #[test]
     fn tests_that_are_off_observe_nothing() {
         let message = Message::new(GTUBE.to_vec(), GTUBE.len() as u64);
-        assert!(judge(&Settings { gtube: false, fields: false }, &message).is_empty());
+        assert!(judge(&Settings { gtube: false, fields: false }, &message, &Model::of(&message)).is_empty());
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod rates;
 pub mod rdns;
 pub mod registry;
 pub mod reputation;
+pub mod rules;
 pub mod sender;
 pub mod site;
 pub mod traps;

@@ -50,7 +50,7 @@ impl Default for Settings {
 impl Sender {
     /// Asks `dns` about every reverse-path.
     pub fn new(settings: Settings, dns: Arc<dyn Lookup>) -> Self {
-        let symbols = ["SENDER_UNREACHABLE", "SENDER_NULL_MX", "SENDER_MX_RESERVED"];
+        let symbols = ["SENDER_UNREACHABLE", "SENDER_NULL_MX", "SENDER_MX_RESERVED", "SENDER_NULL"];
         let spec = Spec {
             name: CheckName::new("sender"),
             emits: symbols.into_iter().map(Symbol::known).collect(),
@@ -122,7 +122,8 @@ impl Check for Sender {
             ReversePath::Mailbox(mailbox) if matches!(mailbox.domain(), Domain::Name(_)) => {
                 self.look(&mailbox.domain().to_ascii_lower()).await
             }
-            _ => Outcome::Skipped(Skip::NotApplicable),
+            ReversePath::Mailbox(_) => Outcome::Skipped(Skip::NotApplicable),
+            ReversePath::Null => Outcome::Found(vec![Finding::new(Symbol::known("SENDER_NULL"), "")]),
         }
     }
 

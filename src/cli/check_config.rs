@@ -105,7 +105,14 @@ pub fn summary(loaded: &Loaded) -> String {
         let shadow = rules.policy.0.clause.iter().filter(|clause| clause.shadow).count();
         let clauses = rules.policy.0.clause.len();
         row("policy", format!("{clauses} clauses, {shadow} of them in shadow"));
+        let proven: Vec<&str> = rules.policy.0.invariant.iter().map(|invariant| invariant.name.as_str()).collect();
+        if !proven.is_empty() {
+            row("invariants", format!("{} proven: {}", proven.len(), proven.join(", ")));
+        }
         row("weights", format!("{} symbols, {} groups", rules.weights.0.weights.len(), rules.weights.0.group.len()));
+        let written = rules.content.set.rules();
+        let (count, shadow) = (written.len(), written.filter(|rule| rule.shadow).count());
+        row("content", format!("{count} rules in rule files, {shadow} of them in shadow"));
         row("rules", rules.version.to_string());
     } else {
         row("checks", "off: mail is relayed unjudged".to_owned());

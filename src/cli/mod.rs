@@ -4,11 +4,14 @@ mod ask;
 pub mod bulk;
 pub mod check_config;
 pub mod demo;
+pub mod fit;
 pub mod forwarders;
 pub mod greylist;
 pub mod learn;
 pub mod reputation;
+pub mod rules;
 pub mod run;
+pub mod scan;
 pub mod schema;
 pub mod similarity;
 pub mod store;
@@ -47,10 +50,16 @@ pub enum Command {
     Schema,
     /// Print every symbol: the check that emits it, its stage and its weight.
     Symbols(symbols::Arguments),
+    /// Test the rules in rule files, and print them.
+    Rules(rules::Arguments),
     /// Print which hops pass mail on, on what evidence, and the exceptions to paste for those that do it well.
     Forwarders(forwarders::Arguments),
     /// Print how alike the messages of each pair are, and whether the filter would find one by the other.
     Similarity(similarity::Arguments),
+    /// Judge messages offline and show how the verdict comes about: files, directories, Maildirs, mboxes.
+    Scan(scan::Arguments),
+    /// Fit the weights of rules to labelled mail; show what would change, and what that is worth.
+    Fit(fit::Arguments),
     /// Look at greylisting in the running proxy; let senders pass, or forget them.
     Greylist(greylist::Arguments),
     /// Look at what senders have earned in the running proxy; make them unknown again.
@@ -89,8 +98,11 @@ pub fn main() -> ExitCode {
         Command::CheckConfig(arguments) => check_config::run(arguments, &mut out),
         Command::Schema => schema::run(&mut out),
         Command::Symbols(arguments) => symbols::run(arguments, &mut out),
+        Command::Rules(arguments) => rules::run(arguments, &mut out),
         Command::Forwarders(arguments) => forwarders::run(arguments, &mut out),
         Command::Similarity(arguments) => similarity::run(arguments, &mut out),
+        Command::Scan(arguments) => scan::run(arguments, &mut out),
+        Command::Fit(arguments) => fit::run(arguments, &mut out),
         Command::Greylist(arguments) => greylist::run(arguments, &mut out),
         Command::Reputation(arguments) => reputation::run(arguments, &mut out),
         Command::Bulk(arguments) => bulk::run(arguments, &mut out),

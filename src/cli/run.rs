@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Failed;
 use crate::config::Loaded;
 use crate::config::raw::LogFormat;
-use crate::config::resolvers;
+use crate::config::{last_good, resolvers};
 use crate::net::listener::Inherited;
 use crate::server::proxy::{Proxy, workers};
 use crate::server::{Server, signals};
@@ -25,7 +25,8 @@ const THREADS_GRACE: Duration = Duration::from_secs(1);
 
 /// Runs until it is told to stop.
 pub fn run(arguments: &Arguments) -> Result<(), Failed> {
-    let loaded = super::check_config::load(&arguments.config)?;
+    let loaded =
+        last_good::load(&arguments.config).map_err(|problems| Failed(problems.render(super::wants_colour())))?;
     let format = match loaded.config.log.format {
         LogFormat::Text => log::Format::Text,
         LogFormat::Json => log::Format::Json,
@@ -55,6 +56,8 @@ async fn serve(loaded: Loaded, path: &Path, log: log::Handle, inherited: Inherit
     let server = Server::bind(plan, inherited, registry, proxy.clone(), loader, ready)?;
     let server = server.remembering(proxy.store()).greylisting(proxy.greylist());
     let server = server.reputing(proxy.reputation()).learning(proxy.bulk());
+    let server = server.judging_from_snapshot(proxy.judges_from_snapshot());
+    proxy.keep_rules(path);
     proxy.warm_up().await;
     let ended = server.run(orders).await;
     proxy.close().await;

@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 
 use super::Failed;
-use crate::message::{Links, Message, Text};
+use crate::message::{Message, Model};
 use crate::similarity::{Content, DEFAULT_KEY, Digest, Index, Limits, MAX_ENTRIES};
 
 /// Arguments of `similarity`.
@@ -116,7 +116,8 @@ fn digest(path: &Path, key: u64) -> Result<Digest, Failed> {
     let octets = fs::read(path).map_err(|error| Failed(format!("{}: {error}", path.display())))?;
     let len = octets.len() as u64;
     let message = Message::new(octets, len);
-    Ok(Digest::of_message(&Text::of(&message), &Links::of(&message), key))
+    let model = Model::of(&message);
+    Ok(Digest::of_message(&model.text, &model.found, key))
 }
 
 fn answer<'p>(pair: &'p Pair, received: &BTreeMap<String, Received>) -> Answer<'p> {

@@ -314,7 +314,18 @@ fn files(loaded: &Loaded, rows: &mut Vec<Failure>) {
         None => "rules (compiled in)".to_owned(),
     };
     if loaded.raw.rules.directory.is_some() {
-        rows.push(row(rules, "wrong, half-written or unreadable at a reload", "refused; the old rule set stays"));
+        rows.push(row(
+            rules.clone(),
+            "wrong, half-written or unreadable at a reload",
+            "refused; the old rule set stays",
+        ));
+        let kept = loaded.raw.store.path.is_some();
+        let answer = if kept {
+            "the last good rule set, kept beside the store, with an alarm; without one refuses to start"
+        } else {
+            "refuses to start; with store.path the last good rule set would be kept"
+        };
+        rows.push(row(rules, "the same, or an invariant that does not hold, at the start", answer));
     }
     if let Some(file) = &loaded.raw.relay.domains_file {
         rows.push(row(

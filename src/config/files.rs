@@ -10,18 +10,39 @@ const LARGEST: u64 = 64 << 20;
 pub(super) struct Files {
     base: Option<PathBuf>,
     paths: Vec<PathBuf>,
+    /// Read instead of the directory of rules.
+    copy: Option<PathBuf>,
+    /// The directory of rules, if another was read instead.
+    rules: Option<PathBuf>,
 }
 
 impl Files {
     /// Relative paths start at the directory of `config`.
     pub(super) fn beside(config: &Path) -> Self {
         let base = config.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Self { base: Some(base.to_owned()), paths: Vec::new() }
+        Self { base: Some(base.to_owned()), paths: Vec::new(), copy: None, rules: None }
+    }
+
+    /// The same, with the rules of another directory.
+    pub(super) fn with_rules_of(self, copy: &Path) -> Self {
+        Self { copy: Some(copy.to_owned()), ..self }
+    }
+
+    /// Where the directory of rules that is written in the configuration leads.
+    pub(super) fn resolve_rules(&mut self, written: &str) -> PathBuf {
+        let directory = self.resolve(written);
+        match &self.copy {
+            Some(copy) => {
+                self.rules = Some(directory);
+                copy.clone()
+            }
+            None => directory,
+        }
     }
 
     /// No file exists, and none is missed.
     pub(super) fn none() -> Self {
-        Self { base: None, paths: Vec::new() }
+        Self { base: None, paths: Vec::new(), copy: None, rules: None }
     }
 
     /// True if files are read at all.
@@ -54,6 +75,18 @@ impl Files {
 
     /// Every file that was read or looked for.
     pub(super) fn into_paths(self) -> Vec<PathBuf> {
-        self.paths
+        let (Some(copy), Some(rules)) = (self.copy, self.rules) else { return self.paths };
+        // The files themselves are watched, not their copies: they will be mended.
+        let meant = self.paths.into_iter().map(|path| match path.strip_prefix(&copy) {
+            Ok(rest) if rest.as_os_str().is_empty() => rules.clone(),
+            Ok(rest) => rules.join(rest),
+            Err(_elsewhere) => path,
+        });
+        let mut paths: Vec<PathBuf> = meant.collect();
+        let there = std::fs::read_dir(&rules).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+        paths.extend(there);
+        paths.sort();
+        paths.dedup();
+        paths
     }
 }

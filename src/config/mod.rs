@@ -9,9 +9,11 @@
 //! Failure: a configuration with an error does not exist; whoever reloads keeps the old one.
 
 pub mod check;
+pub mod content;
 pub mod failures;
 mod files;
 mod judging;
+pub mod last_good;
 pub mod problem;
 pub mod raw;
 pub mod reload;
@@ -27,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use content::Content;
 pub use problem::{Problem, Problems, Severity};
 pub use rules::Rules;
 pub use source::{Document, Source};
@@ -107,11 +110,16 @@ pub struct Loaded {
     pub files: Vec<PathBuf>,
     /// What runs, but probably not as meant.
     pub warnings: Problems,
+    /// Why the rules are not those that the configuration names but the last good ones.
+    pub rules_refused: Option<Problems>,
 }
 
 /// Reads a configuration and every file that it names. Paths in it are relative to it.
 pub fn load(path: &Path) -> Result<Loaded, Problems> {
-    let mut files = Files::beside(path);
+    read(path, Files::beside(path))
+}
+
+fn read(path: &Path, mut files: Files) -> Result<Loaded, Problems> {
     let shown = path.display().to_string();
     match files.read(path) {
         Ok(text) => parse(Source::new(shown, text), files),
@@ -145,5 +153,5 @@ fn parse(source: std::sync::Arc<Source>, mut files: Files) -> Result<Loaded, Pro
     }
     problems.sort();
     let (config, warnings) = problems.guard(config)?;
-    Ok(Loaded { config, raw, document, files: files.into_paths(), warnings })
+    Ok(Loaded { config, raw, document, files: files.into_paths(), warnings, rules_refused: None })
 }

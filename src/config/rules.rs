@@ -1,10 +1,11 @@
 //! What judges: the files in `rules/`, or the ones compiled in.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::files::Files;
 use super::problem::Report;
-use super::{Config, Document, Problems, Source, judging, raw, shape};
+use super::{Config, Content, Document, Problems, Source, judging, raw, shape};
 use crate::checks::dnsbl::Lists;
 use crate::checks::site::Site;
 use crate::checks::{greylist, reputation};
@@ -20,6 +21,8 @@ pub struct Ports {
     pub dns: Arc<dyn Lookup>,
     /// What we remember; `None`: nothing.
     pub store: Option<Arc<dyn Store>>,
+    /// What the classifier was taught, if that is not for `store` to say.
+    pub taught: Option<Arc<dyn Store>>,
     /// The health of DNS lists, which outlives the rules that ask them.
     pub lists: Arc<Lists>,
     /// True if messages are to be remembered for DMARC reports.
@@ -53,6 +56,8 @@ pub struct Rules {
     pub traps: (raw::rules::TrapsFile, Document),
     /// bulk.toml.
     pub bulk: (raw::rules::BulkFile, Document),
+    /// The rule files.
+    pub content: Content,
     /// A digest of all.
     pub version: Arc<str>,
 }
@@ -70,6 +75,17 @@ const COMPILED_IN: [(&str, &str); 11] = [
     ("bulk.toml", include_str!("../../rules/bulk.toml")),
     ("outgoing.toml", include_str!("../../rules/outgoing.toml")),
 ];
+
+/// The names of files that are no rule files.
+pub(super) const FIXED: [&str; COMPILED_IN.len()] = {
+    let mut names = [""; COMPILED_IN.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = COMPILED_IN[at].0;
+        at += 1;
+    }
+    names
+};
 
 /// These may be absent from a directory of rules; each of their keys has a default.
 const OPTIONAL: [&str; 8] = [
@@ -97,6 +113,13 @@ pub fn compiled_in(ports: &Ports) -> Result<Ruleset, Problems> {
     let mut problems = Problems::default();
     let rules = Rules::compiled_in(&mut problems);
     let rules = rules.and_then(|rules| judging::build(&rules, true, &[], &Arc::default(), ports, &mut problems));
+    problems.guard(rules).map(|(rules, _warnings)| rules)
+}
+
+/// The rule set of rules alone, without a configuration.
+pub fn of(rules: &Rules, ports: &Ports) -> Result<Ruleset, Problems> {
+    let mut problems = Problems::default();
+    let rules = judging::build(rules, true, &[], &Arc::default(), ports, &mut problems);
     problems.guard(rules).map(|(rules, _warnings)| rules)
 }
 
@@ -130,7 +153,14 @@ impl Ports {
 
     /// Asks `dns`, remembers nothing.
     pub fn with_dns(dns: Arc<dyn Lookup>) -> Self {
-        Self { dns, store: None, lists: Arc::default(), dmarc_reports: false, clock: clock::system() }
+        Self { dns, store: None, taught: None, lists: Arc::default(), dmarc_reports: false, clock: clock::system() }
+    }
+}
+
+impl Ports {
+    /// What the classifier was taught.
+    pub fn taught(&self) -> Option<&Arc<dyn Store>> {
+        self.taught.as_ref().or(self.store.as_ref())
     }
 }
 
@@ -138,7 +168,22 @@ impl Rules {
     /// The rules compiled in.
     pub fn compiled_in(problems: &mut Problems) -> Option<Self> {
         let files = COMPILED_IN.map(|(name, text)| Source::new(format!("rules/{name} (compiled in)"), text));
-        Self::parse(&files, problems)
+        let content = Content::compiled_in(problems);
+        Self::parse(&files, content, problems)
+    }
+
+    /// The same with another text in place of weights.toml.
+    pub fn with_weights(&self, text: &str, problems: &mut Problems) -> Option<Self> {
+        let weights = Source::new(self.weights.1.source.path.clone(), text);
+        Some(Self { weights: shape::read(&weights, problems)?, ..self.clone() })
+    }
+
+    /// Reads a directory of rules.
+    pub fn of_directory(directory: &Path, problems: &mut Problems) -> Option<Self> {
+        let source = Source::new(directory.display().to_string(), "");
+        let (mut raw, document) = shape::read::<raw::File>(&source, &mut Problems::default())?;
+        raw.rules.directory = Some(directory.display().to_string());
+        Self::read(&raw, &mut Files::beside(Path::new("rules")), &mut Report { document: &document, problems })
     }
 
     /// Reads what `[rules]` names.
@@ -146,7 +191,7 @@ impl Rules {
         let Some(directory) = file.rules.directory.as_ref().filter(|_| files.are_read()) else {
             return Self::compiled_in(report.problems);
         };
-        let directory = files.resolve(directory);
+        let directory = files.resolve_rules(directory);
         let mut sources = Vec::with_capacity(COMPILED_IN.len());
         for (name, _) in COMPILED_IN {
             let path = directory.join(name);
@@ -158,11 +203,12 @@ impl Rules {
             };
             sources.extend(text.map(|text| Source::new(path.display().to_string(), text)));
         }
-        Self::parse(&sources.try_into().ok()?, report.problems)
+        let content = Content::read(&directory, &FIXED, files, report);
+        Self::parse(&sources.try_into().ok()?, content, report.problems)
     }
 
-    fn parse(files: &[Arc<Source>; COMPILED_IN.len()], problems: &mut Problems) -> Option<Self> {
-        let version = digest(files);
+    fn parse(files: &[Arc<Source>; COMPILED_IN.len()], content: Content, problems: &mut Problems) -> Option<Self> {
+        let version = digest(files.iter().chain(content.sources()));
         let [weights, lists, policy, authentication, trust, greylist, rates, reputation, traps, bulk, outgoing] = files;
         let weights = shape::read(weights, problems);
         let lists = shape::read(lists, problems);
@@ -187,13 +233,14 @@ impl Rules {
             traps: traps?,
             bulk: bulk?,
             outgoing: outgoing?,
+            content,
             version,
         })
     }
 }
 
 /// Names a rule set: sixteen hexadecimal digits.
-fn digest(files: &[Arc<Source>]) -> Arc<str> {
+fn digest<'f>(files: impl Iterator<Item = &'f Arc<Source>>) -> Arc<str> {
     let mut hash = xxhash_rust::xxh3::Xxh3::new();
     for file in files {
         hash.update(&(file.text.len() as u64).to_le_bytes());

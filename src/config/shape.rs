@@ -30,6 +30,8 @@ pub enum Shape {
     Map(Box<Shape>),
     /// An array.
     Array(Box<Shape>),
+    /// A string, or an array of them.
+    OneOrMany,
     /// One of these words.
     Choice(Vec<String>),
     /// A value without parts.
@@ -91,7 +93,8 @@ mirrors!(
     raw::rules::RatesFile,
     raw::rules::ReputationFile,
     raw::rules::TrapsFile,
-    raw::rules::BulkFile
+    raw::rules::BulkFile,
+    raw::rules::RuleFile
 );
 
 /// Reads a file: what fits is in the value (defaults elsewhere), what does not is in `problems`.
@@ -128,6 +131,9 @@ impl Shape {
             return Self::Table { keys, required: strings(schema.get("required")) };
         }
         if let Some(items) = schema.get("items") {
+            if strings(schema.get("type")).iter().any(|name| name == "string") {
+                return Self::OneOrMany;
+            }
             return Self::Array(Box::new(Self::read(items, root)));
         }
         if let Some(values) = schema.get("additionalProperties").filter(|values| values.is_object()) {
@@ -145,6 +151,7 @@ impl Shape {
         match self {
             Self::Table { .. } | Self::Map(_) => "a table".to_owned(),
             Self::Array(_) => "an array".to_owned(),
+            Self::OneOrMany => "a string or an array of strings".to_owned(),
             Self::Choice(choices) => format!("one of {}", list(choices)),
             Self::Scalar { types, .. } => {
                 let names = types.iter().map(|name| match name.as_str() {
@@ -282,6 +289,11 @@ impl Walk<'_> {
                 // Cut, not closed up: what stays must keep its index, by which its place is known.
                 *items = std::mem::replace(items, DeArray::new()).into_iter().take(fitting).collect();
                 true
+            }
+            (Shape::OneOrMany, DeValue::String(_)) => true,
+            (Shape::OneOrMany, DeValue::Array(_)) => {
+                let word = Shape::Scalar { types: vec!["string".to_owned()], minimum: None, maximum: None };
+                self.value(&Shape::Array(Box::new(word)), value, path, key)
             }
             (Shape::Choice(choices), DeValue::String(word)) => {
                 let fits = choices.iter().any(|choice| choice == word.as_ref());

@@ -9,6 +9,7 @@ mod health;
 pub mod hickory;
 pub mod local;
 pub mod metrics;
+pub mod offline;
 pub mod public;
 pub mod question;
 pub mod servers;
@@ -25,6 +26,7 @@ pub use fixed::FixedDns;
 pub use hickory::Resolver;
 pub use local::Local;
 pub use metrics::Metrics;
+pub use offline::Offline;
 
 /// How names are looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -65,6 +65,20 @@ pub(super) fn is_broken_base64(octets: &[u8]) -> bool {
     foreign > 0
 }
 
+/// True if the last run of base64 ends within an octet.
+pub(super) fn is_cut_base64(octets: &[u8]) -> bool {
+    let is_value = |octet: &&u8| octet.is_ascii_alphanumeric() || b"+/-_".contains(octet);
+    let end = octets.trim_ascii_end();
+    let run = end.iter().rev().skip_while(|octet| **octet == b'=').take_while(|octet| **octet != b'=');
+    let padding = end.iter().rev().take_while(|octet| **octet == b'=').count();
+    match run.filter(is_value).count() % 4 {
+        0 => false,
+        1 => true,
+        // Without padding some programs drop it all, and others do not care.
+        _ => padding == 0,
+    }
+}
+
 /// Quoted-printable undone, up to `limit` octets; `=` before what is no hexadecimal number stands for itself.
 pub(super) fn quoted_printable(octets: &[u8], limit: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(limit.min(octets.len()));
@@ -94,6 +108,11 @@ pub(super) fn quoted_printable(octets: &[u8], limit: usize) -> Vec<u8> {
 
 /// Percent encoding undone (RFC 3986 2.1).
 pub(super) fn percent(text: &str) -> String {
+    String::from_utf8_lossy(&percent_octets(text)).into_owned()
+}
+
+/// The octets that are percent-encoded in `text`.
+pub(super) fn percent_octets(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&octet, after)) = rest.split_first() {
@@ -106,7 +125,7 @@ pub(super) fn percent(text: &str) -> String {
             _ => out.push(octet),
         }
     }
-    String::from_utf8_lossy(&out).into_owned()
+    out
 }
 
 fn hex(octet: u8) -> Option<u8> {
@@ -132,6 +151,11 @@ mod tests {
             assert_eq!(String::from_utf8_lossy(&base64(text.as_bytes(), limit)), octets, "{text}");
         }
         assert!(is_broken_base64(b"aGVs http://") && !is_broken_base64(b"aGVs\r\nbG8="));
+        for (text, is_cut) in
+            [("aGVs\r\nbG8=\r\n", false), ("aGVs", false), ("", false), ("aGVsb", true), ("aGVsbG8", true)]
+        {
+            assert_eq!(is_cut_base64(text.as_bytes()), is_cut, "{text}");
+        }
     }
 
     #[test]

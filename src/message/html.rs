@@ -144,7 +144,7 @@ pub(super) trait Document {
     fn is_full(&self) -> bool;
 
     /// The next token; errors are not told.
-    fn token(&self, token: Token);
+    fn token(&self, token: &Token);
 
     /// What no program writes: attributes beyond those that are read.
     fn surplus(&self, text: &str);
@@ -221,7 +221,7 @@ impl<D: Document> TokenSink for &Sink<'_, D> {
             Token::TagToken(tag) => self.content_of(tag),
             _ => TokenSinkResult::Continue,
         };
-        self.document.token(token);
+        self.document.token(&token);
         goes_on
     }
 }
@@ -266,11 +266,11 @@ mod tests {
             false
         }
 
-        fn token(&self, token: Token) {
+        fn token(&self, token: &Token) {
             let mut told = self.0.borrow_mut();
             match token {
                 Token::TagToken(tag) => told.push_str(&format!("[{}:{}]", &*tag.name, tag.attrs.len())),
-                Token::CharacterTokens(text) => told.push_str(&text),
+                Token::CharacterTokens(text) => told.push_str(text),
                 _ => {}
             }
         }

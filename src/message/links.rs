@@ -11,13 +11,13 @@ mod html;
 mod reference;
 mod text;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::Message;
-use super::parts::{self, Form, Place, Reader};
-use collector::Collector;
-use text::Bare;
+use super::model::Origin;
+use super::{Message, Model, words};
+pub(super) use collector::{Collector, Written};
+pub(super) use html::Sink;
+pub(super) use text::{Bare, scan};
 
 /// Hosts that are kept of one message.
 pub const MAX_HOSTS: usize = 500;
@@ -38,43 +38,22 @@ pub struct Links {
 impl Links {
     /// Reads a message, as far as it is in memory.
     pub fn of(message: &Message) -> Self {
-        let mut found = Collector::default();
-        let reading = catch_unwind(AssertUnwindSafe(|| read(message, &mut found)));
-        let mut links = found.into_links();
-        links.truncated |= reading.is_err();
-        links
+        Model::of(message).found
     }
 }
 
 /// Reply-To and Subject fields of a message that are read; there should be one of each.
 const MAX_SHOWN_FIELDS: usize = 10;
 
-fn read(message: &Message, found: &mut Collector) {
+/// Reads the fields that mail programs show or answer to.
+pub(super) fn header(message: &Message, found: &mut Collector) {
     let shown = message.fields().filter(|field| field.is("Reply-To") || field.is("Subject"));
     for field in shown.take(MAX_SHOWN_FIELDS) {
-        let value = parts::unfolded(field.value);
+        let value = words::decoded(field.value).text;
+        found.set_origin(Some(Origin::Header));
         match field.is("Subject") {
             true => text::scan(&value, Bare::Link, found),
             false => reference::addresses(&value, found),
-        }
-    }
-    parts::read(message, found);
-}
-
-/// Every reading counts, wherever it stands.
-impl Reader for Collector {
-    fn is_full(&self) -> bool {
-        Collector::is_full(self)
-    }
-
-    fn cut(&mut self) {
-        Collector::cut(self);
-    }
-
-    fn text(&mut self, text: &str, form: Form, _place: Place) {
-        match form {
-            Form::Html => html::scan(text, self),
-            Form::Plain => text::scan(text, Bare::Link, self),
         }
     }
 }

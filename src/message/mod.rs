@@ -4,14 +4,17 @@
 
 pub mod address;
 pub mod attachments;
+mod charset;
 mod encoding;
 pub mod fields;
 pub mod header;
 mod html;
 pub mod links;
 pub mod model;
+mod parameters;
 mod parts;
 pub mod text;
+mod words;
 
 use std::net::IpAddr;
 
@@ -66,6 +69,11 @@ impl Message {
     pub fn fields(&self) -> header::Fields<'_> {
         header::Fields::new(self.header_section())
     }
+}
+
+/// The value of a field, or a part of one, as text: unfolded, its encoded words (RFC 2047) decoded, trimmed.
+pub fn decoded(value: &[u8]) -> String {
+    words::decoded(value).text
 }
 
 /// A client as trace fields name it: `name (confirmed [addr])`.

@@ -3,10 +3,20 @@
 //!
 //! Every list is bounded; `is_cut` says that a bound left something out. Nothing here fetches anything.
 
+mod facts;
+mod files;
+mod header;
+mod link;
+mod page;
+mod reader;
+mod scripts;
+
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::{Message, Text};
+use super::{Links, Message, Text, parts};
+use reader::Everything;
 
 /// A message as the checks see it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,6 +41,10 @@ pub struct Model {
     pub html: HtmlFacts,
     /// Letters of each script in what is shown, the most frequent first.
     pub scripts: Vec<(Script, u32)>,
+    /// The hosts and addresses that lists are asked about.
+    pub found: Links,
+    /// The text that messages are compared by.
+    pub text: Text,
     /// True if the bounds left something out.
     pub is_cut: bool,
 }
@@ -270,17 +284,15 @@ pub enum Script {
 impl Model {
     /// Reads a message, as far as it is in memory.
     pub fn of(message: &Message) -> Self {
-        let text = Text::of(message);
-        let start = message.octets().as_ptr() as usize;
-        let fields = message.fields().map(|field| Field {
-            name: String::from_utf8_lossy(field.name).into(),
-            raw: {
-                let at = field.value.as_ptr() as usize - start;
-                at..at + field.value.len()
-            },
-            value: String::from_utf8_lossy(field.value).split_whitespace().collect::<Vec<_>>().join(" ").into(),
-        });
-        Self { fields: fields.collect(), shown: text.shown, ..Self::default() }
+        let mut everything = Everything::new();
+        let reading = catch_unwind(AssertUnwindSafe(|| {
+            everything.header(message);
+            parts::read(message, &mut everything);
+        }));
+        let is_broken_off = reading.is_err();
+        // What puts it together has read nothing hostile, and is still no reason to lose a message.
+        catch_unwind(AssertUnwindSafe(|| everything.into_model(is_broken_off)))
+            .unwrap_or_else(|_| Self { is_cut: true, ..Self::default() })
     }
 
     /// The fields of a name, in order.
@@ -288,3 +300,6 @@ impl Model {
         self.fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name))
     }
 }
+
+#[cfg(test)]
+mod tests;

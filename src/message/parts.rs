@@ -1,18 +1,22 @@
 //! The parts of a message (RFC 2046) that a reader sees, decoded.
 //!
-//! An own walk, shared by all that look into a message, because a parser that builds the tree of a message also builds, and drops, one that nests a
+//! An own walk, because a parser that builds the tree of a message also builds, and drops, one that nests a
 //! hundred thousand deep. Every octet of the message lies in some part here: what stands before the first
 //! delimiter and behind the last is text. Where fields contradict each other each reading is followed.
 
+mod delimiters;
+mod description;
+
 use std::borrow::Cow;
 
-use mail_parser::decoders::charsets::map::charset_decoder;
-use mail_parser::parsers::MessageStream;
-use mail_parser::{ContentType, HeaderValue};
 use memchr::memmem;
 
 use super::encoding::{self, Encoding};
-use super::{Message, header};
+use super::model::Oddity;
+use super::{Message, charset, header};
+use delimiters::Delimiters;
+pub(super) use description::Description;
+use description::Kind;
 
 /// Octets of a message that are looked at.
 const MAX_OCTETS: usize = 8 << 20;
@@ -26,10 +30,9 @@ const MAX_DEPTH: usize = 20;
 const MAX_PART_TEXT: usize = 1 << 20;
 /// Decoded octets of all texts.
 const MAX_TEXT: usize = 2 << 20;
-/// Octets of one header field that is parsed.
-const MAX_FIELD: usize = 8192;
-/// Fields of the same name that are read: programs differ in which of them they take.
-const MAX_READINGS: usize = 2;
+/// Octets before the first delimiter, or behind the last, that need no explanation.
+const SHORT_NOTE: usize = 300;
+const SHORT_END: usize = 20;
 
 /// Who is told of the texts in a message.
 pub(super) trait Reader {
@@ -49,6 +52,18 @@ pub(super) trait Reader {
 
     /// A part that is no text, decoded.
     fn file(&mut self, _octets: &[u8], _is_picture: bool) {}
+
+    /// A part begins: its header section, what that says, octets of its body, how deep it is nested.
+    fn enter(&mut self, _section: &[u8], _description: &Description, _body: usize, _depth: usize) {}
+
+    /// The part that began last ends.
+    fn leave(&mut self) {}
+
+    /// The octets of the part that began last, decoded, whatever it is; all of them, or the beginning.
+    fn octets(&mut self, _octets: &[u8], _is_whole: bool) {}
+
+    /// Something is unusual about the structure.
+    fn odd(&mut self, _oddity: Oddity, _evidence: &str) {}
 
     /// Parts follow, of which mail programs show one, or all.
     fn begin(&mut self, _choice: Choice) {}
@@ -108,145 +123,15 @@ pub(super) fn read(message: &Message, reader: &mut impl Reader) {
         reader.cut();
     }
     let octets = message.octets();
-    let mut walk = Walk { reader, parts: 0, walk_left: MAX_WALKED, text_left: MAX_TEXT, is_outside: false };
+    let mut walk = Walk {
+        reader,
+        parts: 0,
+        walk_left: MAX_WALKED,
+        text_left: MAX_TEXT,
+        is_outside: false,
+        boundaries: Vec::new(),
+    };
     walk.entity(octets.get(..MAX_OCTETS).unwrap_or(octets), 0, Kind::Text, Place::Shown);
-}
-
-/// The value of a field with its encoded words decoded (RFC 2047).
-pub(super) fn unfolded(value: &[u8]) -> String {
-    let value = ended(value);
-    match MessageStream::new(&value).parse_unstructured() {
-        HeaderValue::Text(text) => text.into_owned(),
-        _ => String::new(),
-    }
-}
-
-/// The beginning of a field's value, with the line end that its parser waits for.
-fn ended(value: &[u8]) -> Vec<u8> {
-    let mut value = value.get(..MAX_FIELD).unwrap_or(value).to_vec();
-    value.push(b'\n');
-    value
-}
-
-/// What a part is to its reader.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Html,
-    /// A message with a header section of its own.
-    Message,
-    /// Parts between delimiters; those that do not say what they are, are messages in a digest.
-    Multipart {
-        boundary: Vec<u8>,
-        is_digest: bool,
-        choice: Choice,
-    },
-    /// Nothing to read.
-    Other {
-        /// It says that it is an image.
-        is_picture: bool,
-    },
-}
-
-/// What the header section of a part says.
-struct Description {
-    kinds: Vec<Kind>,
-    encodings: Vec<Encoding>,
-    charset: Option<String>,
-    /// It says that it is an attachment.
-    is_attached: bool,
-}
-
-impl Description {
-    fn of(section: &[u8], default: Kind) -> Self {
-        let mut description = Self { kinds: Vec::new(), encodings: Vec::new(), charset: None, is_attached: false };
-        let mut named = Vec::new();
-        for field in header::Fields::new(section) {
-            if field.is("Content-Disposition") {
-                let value = ended(field.value);
-                if let HeaderValue::ContentType(disposition) = MessageStream::new(&value).parse_content_type() {
-                    add_named(&mut named, disposition.attribute("filename"));
-                    description.is_attached |= disposition.ctype().trim().eq_ignore_ascii_case("attachment");
-                }
-            } else if field.is("Content-Transfer-Encoding") {
-                add(&mut description.encodings, Encoding::of(field.value));
-            } else if field.is("Content-Type") {
-                let value = ended(field.value);
-                let HeaderValue::ContentType(content_type) = MessageStream::new(&value).parse_content_type() else {
-                    continue;
-                };
-                add(&mut description.kinds, Kind::of(&content_type));
-                add_named(&mut named, content_type.attribute("name"));
-                description.charset =
-                    description.charset.or_else(|| content_type.attribute("charset").map(str::to_owned));
-            }
-        }
-        if description.kinds.is_empty() {
-            description.kinds.push(default);
-        }
-        // What opens an attachment goes by its name.
-        named.retain(|kind| !description.kinds.contains(kind));
-        description.kinds.append(&mut named);
-        if description.encodings.is_empty() {
-            description.encodings.push(Encoding::Identity);
-        }
-        description
-    }
-}
-
-impl Description {
-    fn place(&self) -> Place {
-        if self.is_attached { Place::Attached } else { Place::Shown }
-    }
-}
-
-fn add_named(readings: &mut Vec<Kind>, name: Option<&str>) {
-    if let Some(kind) = name.and_then(Kind::of_a_name) {
-        add(readings, kind);
-    }
-}
-
-fn add<T: PartialEq>(readings: &mut Vec<T>, reading: T) {
-    if readings.len() < MAX_READINGS && !readings.contains(&reading) {
-        readings.push(reading);
-    }
-}
-
-impl Kind {
-    fn of(content_type: &ContentType<'_>) -> Self {
-        let kind = content_type.ctype().trim().to_ascii_lowercase();
-        let subtype = content_type.subtype().unwrap_or_default().trim().to_ascii_lowercase();
-        match (kind.as_str(), subtype.as_str()) {
-            ("multipart", _) => match content_type.attribute("boundary") {
-                Some(boundary) if !boundary.is_empty() => {
-                    let choice = match subtype.as_str() {
-                        "alternative" => Choice::One,
-                        "related" => Choice::First,
-                        _ => Choice::All,
-                    };
-                    Self::Multipart { boundary: boundary.as_bytes().to_vec(), is_digest: subtype == "digest", choice }
-                }
-                _ => Self::Html,
-            },
-            ("message", "rfc822" | "global" | "news") => Self::Message,
-            (_, subtype) if subtype.contains("html") || subtype == "svg+xml" => Self::Html,
-            ("text" | "message" | "", _) => Self::Text,
-            (kind, _) => Self::Other { is_picture: kind == "image" },
-        }
-    }
-
-    /// What an attachment of this name is to whoever opens it; pages and messages alone can be read here.
-    fn of_a_name(name: &str) -> Option<Self> {
-        let name = name.trim().to_ascii_lowercase();
-        let ends_in = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
-        if ends_in(&[".htm", ".html", ".shtml", ".xhtml", ".svg"]) {
-            Some(Self::Html)
-        } else if ends_in(&[".eml", ".mht", ".mhtml"]) {
-            Some(Self::Message)
-        } else {
-            None
-        }
-    }
 }
 
 struct Walk<'f, R> {
@@ -256,12 +141,19 @@ struct Walk<'f, R> {
     text_left: usize,
     /// Behind the end of a multipart.
     is_outside: bool,
+    /// Of the multiparts that are open.
+    boundaries: Vec<Vec<u8>>,
 }
 
 impl<R: Reader> Walk<'_, R> {
     /// A part with its header section. `default` is what it is if it does not say, `around` where it stands.
     fn entity(&mut self, octets: &[u8], depth: usize, default: Kind, around: Place) {
-        if depth > MAX_DEPTH || self.parts == MAX_PARTS || octets.len() > self.walk_left || self.reader.is_full() {
+        if depth > MAX_DEPTH || self.parts == MAX_PARTS || octets.len() > self.walk_left {
+            self.reader.odd(Oddity::TooMuch, if depth > MAX_DEPTH { "depth" } else { "parts" });
+            self.reader.cut();
+            return;
+        }
+        if self.reader.is_full() {
             self.reader.cut();
             return;
         }
@@ -269,47 +161,90 @@ impl<R: Reader> Walk<'_, R> {
         self.walk_left -= octets.len();
         let (section, body) = octets.split_at(header::body_offset(octets));
         let description = Description::of(section, default);
-        for (reading, kind) in description.kinds.iter().enumerate() {
-            let is_first = reading == 0 && !self.is_outside;
-            // The message itself is shown, whatever it says.
-            let own = if depth == 0 { Place::Shown } else { description.place() };
-            let place = around.within(if is_first { own } else { Place::Elsewhere });
-            match kind {
-                Kind::Multipart { boundary, is_digest, choice } => {
-                    let default = if *is_digest { Kind::Message } else { Kind::Text };
-                    self.reader.begin(*choice);
-                    let has_parts = self.multipart(body, boundary, depth, &default, place);
-                    self.reader.end();
-                    if !has_parts {
-                        self.leaf(body, Form::Html, place, &description);
-                    }
+        self.reader.enter(section, &description, body.len(), depth);
+        for (oddity, evidence) in &description.oddities {
+            self.reader.odd(*oddity, evidence);
+        }
+        for reading in 0..description.kinds.len() {
+            self.reading(reading, &description, body, depth, around);
+        }
+        self.broken_section(section, body, depth);
+        self.reader.leave();
+    }
+
+    /// One of the kinds that a part may be of.
+    fn reading(&mut self, reading: usize, description: &Description, body: &[u8], depth: usize, around: Place) {
+        let Some(kind) = description.kinds.get(reading) else { return };
+        let is_first = reading == 0 && !self.is_outside;
+        // The message itself is shown, whatever it says.
+        let own = if depth == 0 { Place::Shown } else { description.place() };
+        let place = around.within(if is_first { own } else { Place::Elsewhere });
+        match kind {
+            Kind::Multipart { boundary, is_digest, choice } => {
+                let default = if *is_digest { Kind::Message } else { Kind::Text };
+                self.reader.begin(*choice);
+                let has_parts = self.multipart(body, boundary, depth, &default, place);
+                self.reader.end();
+                let is_only = !matches!(description.kinds.first(), Some(Kind::Multipart { .. })) || reading == 0;
+                if !has_parts && is_only {
+                    self.reader.odd(Oddity::NoBoundary, "no part begins");
+                    self.leaf(body, Form::Html, place, description);
                 }
-                Kind::Message => {
-                    for (reading, encoding) in description.encodings.iter().enumerate() {
-                        let message = decoded(body, *encoding, MAX_OCTETS);
-                        let inner = match place {
-                            Place::Shown | Place::Nested if reading == 0 => Place::Nested,
-                            _ => Place::Elsewhere,
-                        };
-                        self.entity(&message, depth + 1, Kind::Text, inner);
-                    }
-                }
-                Kind::Text => self.leaf(body, Form::Plain, place, &description),
-                Kind::Html => self.leaf(body, Form::Html, place, &description),
-                Kind::Other { is_picture } if reading == 0 => self.file(body, *is_picture, &description),
-                Kind::Other { .. } => {}
             }
+            Kind::Message => {
+                for (at, encoding) in description.encodings.iter().enumerate() {
+                    let message = decoded(body, *encoding, MAX_OCTETS);
+                    if at == 0 && reading == 0 {
+                        self.reader.octets(&message, true);
+                    }
+                    let inner = match place {
+                        Place::Shown | Place::Nested if at == 0 => Place::Nested,
+                        _ => Place::Elsewhere,
+                    };
+                    self.entity(&message, depth + 1, Kind::Text, inner);
+                }
+            }
+            Kind::Text => self.leaf(body, Form::Plain, place, description),
+            Kind::Html => self.leaf(body, Form::Html, place, description),
+            Kind::Other { is_picture } if reading == 0 => self.file(body, *is_picture, description),
+            Kind::Other { .. } => {}
+        }
+    }
+
+    /// Where a line that is no field ends the header section, other programs read on behind it.
+    fn broken_section(&mut self, section: &[u8], body: &[u8], depth: usize) {
+        let before_end = section.strip_suffix(b"\n").map(|section| section.strip_suffix(b"\r").unwrap_or(section));
+        let is_ended = before_end.is_some_and(|before| before.is_empty() || before.ends_with(b"\n"));
+        if is_ended || self.is_outside {
+            return;
+        }
+        let line = body.split_inclusive(|octet| *octet == b'\n').next().unwrap_or_default();
+        let rest = body.get(line.len()..).unwrap_or_default();
+        let line = String::from_utf8_lossy(line.get(..line.len().min(40)).unwrap_or_default());
+        if line.trim().is_empty() {
+            return;
+        }
+        if header::body_offset(rest) == 0 || rest.starts_with(b"\n") || rest.starts_with(b"\r\n") {
+            if !section.is_empty() {
+                self.reader.odd(Oddity::NoHeaderEnd, line.trim());
+            }
+        } else {
+            self.reader.odd(Oddity::BrokenField, line.trim());
+            self.entity(rest, depth + 1, Kind::Text, Place::Elsewhere);
         }
     }
 
     /// The parts between delimiters; false if there is no delimiter.
     fn multipart(&mut self, body: &[u8], boundary: &[u8], depth: usize, default: &Kind, place: Place) -> bool {
+        let is_ambiguous =
+            self.boundaries.iter().any(|open| open.starts_with(boundary) || boundary.starts_with(open.as_slice()));
+        self.boundaries.push(boundary.to_vec());
         let mut start = None;
         let mut is_closed = false;
         for delimiter in Delimiters::new(body, boundary) {
             let before = body.get(start.unwrap_or(0)..delimiter.start).unwrap_or_default();
             match start {
-                None => self.plain(before),
+                None => self.outside(before),
                 Some(_) => {
                     self.reader.part();
                     self.entity(before, depth + 1, default.clone(), place);
@@ -322,9 +257,19 @@ impl<R: Reader> Walk<'_, R> {
                 break;
             }
         }
+        self.boundaries.pop();
         let Some(start) = start else { return false };
+        if is_ambiguous {
+            self.reader.odd(Oddity::AmbiguousBoundary, &String::from_utf8_lossy(boundary));
+        }
+        if !is_closed {
+            self.reader.odd(Oddity::UnclosedBoundary, &String::from_utf8_lossy(boundary));
+        }
         let last = body.get(start..).unwrap_or_default();
         if !last.trim_ascii().is_empty() {
+            if is_closed && last.trim_ascii().len() > SHORT_END {
+                self.reader.odd(Oddity::TextOutside, "behind the last part");
+            }
             let was_outside = self.is_outside;
             self.is_outside |= is_closed;
             self.reader.part();
@@ -334,20 +279,40 @@ impl<R: Reader> Walk<'_, R> {
         true
     }
 
+    /// What stands before the first part.
+    fn outside(&mut self, octets: &[u8]) {
+        if octets.trim_ascii().len() > SHORT_NOTE || memmem::find(octets, b"://").is_some() {
+            self.reader.odd(Oddity::TextOutside, "before the first part");
+        }
+        self.plain(octets);
+    }
+
     /// A text in each of its encodings.
     fn leaf(&mut self, body: &[u8], form: Form, place: Place, description: &Description) {
         for (reading, encoding) in description.encodings.iter().enumerate() {
             let limit = MAX_PART_TEXT.min(self.text_left);
             let octets = decoded(body, *encoding, limit);
             self.text_left -= octets.len();
-            if octets.len() == limit && body.len() > limit {
+            let is_cut = octets.len() == limit && body.len() > limit;
+            if is_cut {
                 self.reader.cut();
             }
-            let text = in_charset(&octets, description.charset.as_deref());
             let place = if reading == 0 { place } else { Place::Elsewhere };
+            if reading == 0 {
+                self.reader.octets(&octets, !is_cut);
+            }
+            let (text, is_clean) = charset::decoded(&octets, description.charset.as_deref());
+            if !is_clean && reading == 0 && place != Place::Elsewhere {
+                self.reader.odd(Oddity::BrokenCharset, description.charset.as_deref().unwrap_or_default());
+            }
             self.reader.text(&text, form, place);
-            if *encoding == Encoding::Base64 && encoding::is_broken_base64(body) {
-                self.plain(body);
+            if *encoding == Encoding::Base64 {
+                if encoding::is_broken_base64(body) {
+                    self.reader.odd(Oddity::BrokenBase64, "other characters in it");
+                    self.plain(body);
+                } else if encoding::is_cut_base64(body) {
+                    self.reader.odd(Oddity::BrokenBase64, "ended in the middle");
+                }
             }
         }
     }
@@ -357,9 +322,20 @@ impl<R: Reader> Walk<'_, R> {
         let room = self.reader.room_for_files();
         let Some(encoding) = description.encodings.first().filter(|_| room > 0) else { return };
         let octets = decoded(body, *encoding, room);
+        let is_whole = octets.len() < room;
+        self.reader.octets(&octets, is_whole);
         // The beginning of a file is not the file.
-        if octets.len() < room {
+        if is_whole {
             self.reader.file(&octets, is_picture);
+        }
+        if *encoding == Encoding::Base64 {
+            let is_broken = encoding::is_broken_base64(body);
+            if is_broken || encoding::is_cut_base64(body) {
+                self.reader.odd(
+                    Oddity::BrokenBase64,
+                    if is_broken { "other characters in it" } else { "ended in the middle" },
+                );
+            }
         }
     }
 
@@ -380,68 +356,5 @@ fn decoded(body: &[u8], encoding: Encoding, limit: usize) -> Cow<'_, [u8]> {
         Encoding::Identity => Cow::Borrowed(body.get(..limit).unwrap_or(body)),
         Encoding::QuotedPrintable => Cow::Owned(encoding::quoted_printable(body, limit)),
         Encoding::Base64 => Cow::Owned(encoding::base64(body, limit)),
-    }
-}
-
-fn in_charset<'t>(octets: &'t [u8], charset: Option<&str>) -> Cow<'t, str> {
-    let charset = charset.unwrap_or_default().trim().to_ascii_lowercase();
-    let is_unicode = matches!(charset.as_str(), "" | "utf-8" | "utf8" | "us-ascii");
-    match charset_decoder(charset.as_bytes()).filter(|_| !is_unicode) {
-        Some(decoder) => Cow::Owned(decoder(octets)),
-        None => String::from_utf8_lossy(octets),
-    }
-}
-
-/// One delimiter line.
-struct Delimiter {
-    start: usize,
-    /// Behind its line end.
-    end: usize,
-    /// No part follows, it says.
-    is_closing: bool,
-}
-
-/// The delimiter lines of a multipart (RFC 2046 5.1.1), the closing one like the others: what follows it is
-/// shown by some.
-struct Delimiters<'b> {
-    body: &'b [u8],
-    finder: memmem::Finder<'b>,
-    length: usize,
-    at: usize,
-}
-
-impl<'b> Delimiters<'b> {
-    fn new(body: &'b [u8], boundary: &'b [u8]) -> Self {
-        Self { body, finder: memmem::Finder::new(boundary), length: boundary.len(), at: 0 }
-    }
-}
-
-impl Iterator for Delimiters<'_> {
-    type Item = Delimiter;
-
-    fn next(&mut self) -> Option<Delimiter> {
-        loop {
-            let found = self.at + self.finder.find(self.body.get(self.at..)?)?;
-            self.at = found + self.length;
-            let before = self.body.get(..found)?;
-            let Some(start) = before.strip_suffix(b"--").map(<[u8]>::len) else { continue };
-            let begins_line = matches!(before.get(..start)?.last(), None | Some(b'\n' | b'\r'));
-            if !begins_line {
-                continue;
-            }
-            let after = self.body.get(self.at..)?;
-            let line = after.split(|octet| matches!(octet, b'\n' | b'\r')).next().unwrap_or_default();
-            let rest = line.strip_prefix(b"--").unwrap_or(line);
-            if !rest.trim_ascii().is_empty() {
-                continue;
-            }
-            let end = match after.get(line.len()..)? {
-                [b'\r', b'\n', ..] => 2,
-                [_, ..] => 1,
-                [] => 0,
-            };
-            self.at += line.len() + end;
-            return Some(Delimiter { start, end: self.at, is_closing: rest.len() < line.len() });
-        }
     }
 }

@@ -13,10 +13,9 @@ mod css;
 mod html;
 mod sheet;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use super::Message;
-use super::parts::{self, Choice, Form, Place, Reader};
+use super::parts::{Choice, Place};
+use super::{Message, Model};
+pub(super) use html::{Page, Seen};
 
 /// Octets of text that are kept.
 pub const MAX_TEXT: usize = 256 * 1024;
@@ -43,11 +42,7 @@ pub struct Text {
 impl Text {
     /// Reads a message, as far as it is in memory.
     pub fn of(message: &Message) -> Self {
-        let mut collector = Collector::default();
-        let reading = catch_unwind(AssertUnwindSafe(|| parts::read(message, &mut collector)));
-        let mut text = collector.into_text();
-        text.truncated |= reading.is_err();
-        text
+        Model::of(message).text
     }
 }
 
@@ -60,6 +55,8 @@ struct Piece {
     tags: Vec<u32>,
     is_html: bool,
     has_picture: bool,
+    /// The places of the texts that it comes from.
+    sources: Vec<usize>,
 }
 
 impl Piece {
@@ -74,6 +71,7 @@ impl Piece {
         self.tags.append(&mut more.tags);
         self.is_html |= more.is_html;
         self.has_picture |= more.has_picture;
+        self.sources.append(&mut more.sources);
     }
 }
 
@@ -98,6 +96,9 @@ impl Parts {
                 self.chosen.tags.append(&mut part.tags);
                 self.chosen.tags.truncate(MAX_TAGS);
                 self.chosen.has_picture |= part.has_picture;
+                if self.chosen.is_blank() {
+                    self.chosen.sources.append(&mut part.sources);
+                }
             }
             Choice::One => {
                 let is_better = self.chosen.is_blank() || part.is_html || !self.chosen.is_html;
@@ -148,70 +149,89 @@ impl Level {
     }
 }
 
+/// Puts the texts of a message together, as they are told.
 #[derive(Default)]
-struct Collector {
+pub(super) struct Collector {
     own: Level,
     /// Of messages within the message.
     nested: Level,
     was_cut: bool,
 }
 
-impl Reader for Collector {
-    fn is_full(&self) -> bool {
+impl Collector {
+    /// True if nothing more can be kept.
+    pub(super) fn is_full(&self) -> bool {
         self.own.kept() >= MAX_TEXT
     }
 
-    fn cut(&mut self) {
+    /// Something was left out.
+    pub(super) fn cut(&mut self) {
         self.was_cut = true;
     }
 
-    fn text(&mut self, text: &str, form: Form, place: Place) {
-        let level = match place {
-            Place::Shown => &mut self.own,
-            Place::Nested => &mut self.nested,
-            Place::Attached | Place::Elsewhere => return,
-        };
-        let room = MAX_TEXT.saturating_sub(level.kept());
-        let mut piece = match form {
-            Form::Plain => {
-                let end = text.floor_char_boundary(room + 1);
-                Piece { text: text.get(..end).unwrap_or(text).to_owned(), ..Piece::default() }
-            }
-            Form::Html => {
-                let html::Seen { text, tags, has_picture } = html::seen(text, room);
-                Piece { text, tags, has_picture, is_html: true, ..Piece::default() }
-            }
-        };
+    fn level(&mut self, place: Place) -> Option<&mut Level> {
+        match place {
+            Place::Shown => Some(&mut self.own),
+            Place::Nested => Some(&mut self.nested),
+            Place::Attached | Place::Elsewhere => None,
+        }
+    }
+
+    /// Octets that will be kept of a text in this place; `None` if it is not seen.
+    pub(super) fn room(&mut self, place: Place) -> Option<usize> {
+        self.level(place).map(|level| MAX_TEXT.saturating_sub(level.kept()))
+    }
+
+    /// A plain text. `source` is its place among all texts.
+    pub(super) fn plain(&mut self, text: &str, place: Place, source: usize) {
+        let Some(room) = self.room(place) else { return };
+        let end = text.floor_char_boundary(room + 1);
+        let text = text.get(..end).unwrap_or(text).to_owned();
+        self.add(Piece { text, sources: vec![source], ..Piece::default() }, place, room);
+    }
+
+    /// What is seen of HTML.
+    pub(super) fn html(&mut self, seen: &Seen, place: Place, source: usize) {
+        let Some(room) = self.room(place) else { return };
+        let Seen { text, tags, has_picture, .. } = seen;
+        let (text, tags, has_picture) = (text.clone(), tags.clone(), *has_picture);
+        let piece = Piece { text, tags, has_picture, is_html: true, sources: vec![source], ..Piece::default() };
+        self.add(piece, place, room);
+    }
+
+    fn add(&mut self, mut piece: Piece, place: Place, room: usize) {
         if piece.text.len() >= room {
             self.was_cut |= piece.text.len() > room;
             piece.text.truncate(piece.text.floor_char_boundary(room));
         }
-        level.innermost().add(piece);
+        if let Some(level) = self.level(place) {
+            level.innermost().add(piece);
+        }
     }
 
-    fn begin(&mut self, choice: Choice) {
+    pub(super) fn begin(&mut self, choice: Choice) {
         let parts = || Parts { choice, chosen: Piece::default(), part: Piece::default() };
         self.own.open.push(parts());
         self.nested.open.push(parts());
     }
 
-    fn part(&mut self) {
+    pub(super) fn part(&mut self) {
         self.own.open.last_mut().into_iter().chain(self.nested.open.last_mut()).for_each(Parts::end_part);
     }
 
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         self.own.end();
         self.nested.end();
     }
-}
 
-impl Collector {
-    fn into_text(mut self) -> Text {
+    /// The text, and the places of the texts that it comes from, those of messages in the message left out.
+    pub(super) fn into_text(mut self) -> (Text, Vec<usize>) {
         // A panic left some of them open.
         while !self.own.open.is_empty() {
             self.end();
         }
         let Level { mut whole, .. } = self.own;
+        let sources = std::mem::take(&mut whole.sources);
         if whole.text.split_whitespace().take(FEW_WORDS).count() < FEW_WORDS {
             whole.add(self.nested.whole);
         }
@@ -220,7 +240,7 @@ impl Collector {
             text.truncate(text.floor_char_boundary(MAX_TEXT));
         }
         let Piece { text: shown, other, tags, has_picture, .. } = whole;
-        Text { shown, other, tags, has_picture, truncated: self.was_cut }
+        (Text { shown, other, tags, has_picture, truncated: self.was_cut }, sources)
     }
 }
 

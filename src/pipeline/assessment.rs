@@ -38,10 +38,10 @@ static REMEMBERING: Semaphore = Semaphore::const_new(REMEMBERING_AT_ONCE);
 
 /// The running assessment of one session.
 pub struct Assessment {
-    ruleset: Arc<Ruleset>,
-    recipients: Vec<Recipient>,
+    pub(super) ruleset: Arc<Ruleset>,
+    pub(super) recipients: Vec<Recipient>,
     /// Made by the first fact that a check waits for.
-    runs: Option<Box<Runs>>,
+    pub(super) runs: Option<Box<Runs>>,
 }
 
 /// A recipient that is not refused yet.
@@ -323,7 +323,7 @@ impl Assessment {
     }
 
     /// The runs, made now if there is anything to run or to observe.
-    fn runs(&mut self) -> Option<&mut Runs> {
+    pub(super) fn runs(&mut self) -> Option<&mut Runs> {
         if self.runs.is_none() && !self.ruleset.registry.is_empty() {
             let registry = &self.ruleset.registry;
             let mut runs = Runs::new(registry, &self.ruleset.weights);
@@ -378,7 +378,7 @@ impl Assessment {
                 || questions.iter().all(|question| is_settled(Question { shadow: true, ..*question })))
     }
 
-    fn conclusion(&self) -> Conclusion {
+    pub(super) fn conclusion(&self) -> Conclusion {
         let empty;
         let card = match &self.runs {
             Some(runs) => &runs.card,

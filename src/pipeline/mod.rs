@@ -2,6 +2,7 @@
 
 pub mod assessment;
 pub mod decision;
+mod examine;
 pub mod metrics;
 mod runs;
 pub mod trace;

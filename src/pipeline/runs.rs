@@ -213,7 +213,14 @@ impl Runs {
         self.close(&run.check, run.scope, outcome, took, meter);
     }
 
-    fn close(&mut self, check: &CheckName, scope: Scope, outcome: Outcome, took: Duration, meter: Option<&Meter>) {
+    pub(super) fn close(
+        &mut self,
+        check: &CheckName,
+        scope: Scope,
+        outcome: Outcome,
+        took: Duration,
+        meter: Option<&Meter>,
+    ) {
         let dropped = self.card.close(check, scope, outcome, took);
         if dropped > 0 {
             tracing::error!(%check, dropped, "a check emitted symbols that it had not declared");
@@ -246,7 +253,7 @@ impl Runs {
         }
     }
 
-    fn close_unstarted(&mut self, meter: Option<&Meter>) {
+    pub(super) fn close_unstarted(&mut self, meter: Option<&Meter>) {
         let running: Vec<(&CheckName, Scope)> = self.running.values().map(|run| (&run.check, run.scope)).collect();
         let open = self.card.lines().filter(|(_, line)| line.is_open());
         let unstarted: Vec<(CheckName, Scope)> = open

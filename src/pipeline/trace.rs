@@ -42,6 +42,9 @@ pub struct TraceLine {
     pub findings: Vec<TraceFinding>,
     /// How long it took, in microseconds.
     pub took_us: u64,
+    /// The score of the transaction by this line and all before; only where every check was run to its end.
+    #[serde(serialize_with = "some_points", skip_serializing_if = "Option::is_none")]
+    pub running_score: Option<Score>,
 }
 
 /// One observation.
@@ -105,8 +108,7 @@ pub struct Judged {
 
 impl Trace {
     pub(super) fn new(ruleset: &Ruleset, card: &Scorecard, recipients: impl Iterator<Item = (usize, bool)>) -> Self {
-        let mut lines: Vec<(Scope, &Line)> = card.lines().collect();
-        lines.sort_by(|(_, one), (_, other)| (one.stage, &one.spec.name).cmp(&(other.stage, &other.spec.name)));
+        let lines = in_order(card);
         let mut trace = Self {
             ruleset: ruleset.version.to_string(),
             lines: lines.into_iter().map(|(scope, line)| TraceLine::new(card, scope, line)).collect(),
@@ -221,6 +223,7 @@ impl TraceLine {
             reason,
             findings: findings.collect(),
             took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            running_score: None,
         }
     }
 
@@ -230,6 +233,9 @@ impl TraceLine {
         let _ = write!(text, "{:<8} {:<24} {:<10} {millis:>9.1} ms{whom}", self.stage, self.check, self.outcome);
         if let Some(reason) = &self.reason {
             let _ = write!(text, " ({reason})");
+        }
+        if let Some(score) = self.running_score.filter(|_| !self.findings.is_empty()) {
+            let _ = write!(text, " -> {score}");
         }
         text.push('\n');
         for finding in &self.findings {
@@ -271,6 +277,17 @@ fn reason(outcome: &Outcome) -> Option<String> {
 
 fn of_recipient(index: Option<usize>) -> String {
     index.map(|index| format!(" of recipient {index}")).unwrap_or_default()
+}
+
+/// The lines of a card as a trace shows them.
+pub(super) fn in_order(card: &Scorecard) -> Vec<(Scope, &Line)> {
+    let mut lines: Vec<(Scope, &Line)> = card.lines().collect();
+    lines.sort_by(|(_, one), (_, other)| (one.stage, &one.spec.name).cmp(&(other.stage, &other.spec.name)));
+    lines
+}
+
+fn some_points<S: Serializer>(score: &Option<Score>, serializer: S) -> Result<S::Ok, S::Error> {
+    points(&score.unwrap_or_default(), serializer)
 }
 
 fn points<S: Serializer>(score: &Score, serializer: S) -> Result<S::Ok, S::Error> {

@@ -5,11 +5,13 @@
 //! leads to; it may name one too many, which only makes us wait a little longer.
 
 pub mod clause;
+pub mod invariant;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use clause::{Clause, Condition, Tri};
+pub use invariant::{Invariant, Proof};
 
 use crate::facts::Stage;
 use crate::scoring::{Lens, Scope, Scorecard, Symbol, View, Weights};

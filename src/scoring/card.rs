@@ -101,6 +101,11 @@ impl Scorecard {
         &self.weights
     }
 
+    /// The same, to share.
+    pub fn shared_weights(&self) -> &Arc<Weights> {
+        &self.weights
+    }
+
     /// Adds an open line, or opens it again.
     pub fn open(&mut self, stage: Stage, spec: Spec, scope: Scope) {
         self.lines.insert((spec.name.index(), scope), Line { stage, spec, state: LineState::Open });

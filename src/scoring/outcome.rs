@@ -30,6 +30,8 @@ pub enum Skip {
     Suspended(&'static str),
     /// The verdict was certain without it.
     Settled,
+    /// It would have to ask the network, and nobody may.
+    Offline,
 }
 
 /// Why a check could not look: a label of metrics, with words for the trace.
@@ -84,6 +86,7 @@ impl Skip {
             Self::NeverStarted => "never_started",
             Self::Suspended(_) => "suspended",
             Self::Settled => "settled",
+            Self::Offline => "needs the network",
         }
     }
 }

@@ -165,6 +165,11 @@ impl<'a> View<'a> {
         self.span
     }
 
+    /// Every symbol that was found and counts, composites included, at its greatest strength.
+    pub fn found(&self) -> impl Iterator<Item = (&Symbol, Percent)> {
+        self.weights.symbols().filter_map(|(symbol, _)| Some((symbol, self.seen.get(symbol.index())?.found?)))
+    }
+
     /// The summands of what was found; they add up to the score if nothing is open.
     pub fn parts(&self) -> Vec<Part> {
         let mut ledger = Ledger::new(self.weights);

@@ -2,22 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use prometheus::Registry;
+use prometheus::{IntGauge, Registry};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
-use super::{BackendsReady, Candidate, Dialogue, Loader, Plan, zones};
+use super::{BackendsReady, Candidate, Dialogue, FromSnapshot, Loader, Plan, zones};
 use crate::backend::{self, Pool, Pools};
 use crate::checks::dnsbl::{self, Lists, tester};
 use crate::checks::{greylist, reputation};
 use crate::clock;
 use crate::config::rules::{self, Ports};
-use crate::config::{self, Loaded, Problems, reload};
+use crate::config::{self, Loaded, Problems, last_good, reload};
 use crate::dns::zones::LocalZones;
 use crate::dns::{self, Lookup};
 use crate::net::tls::TlsError;
@@ -43,6 +43,10 @@ pub struct Proxy {
     zones: Arc<LocalZones>,
     pipeline_metrics: pipeline::Metrics,
     running: Mutex<Running>,
+    /// 1 while the last good rules judge in place of those that are written.
+    from_snapshot: IntGauge,
+    /// Held while rules are copied.
+    keeping: Mutex<()>,
     /// Ends the sending of reports.
     _reports: DropGuard,
 }
@@ -97,6 +101,7 @@ impl Proxy {
         let ports = Ports {
             dns,
             store: Some(store.clone()),
+            taught: None,
             lists: Lists::new(list_metrics),
             dmarc_reports: config.reports.is_some(),
             clock: clock::system(),
@@ -130,8 +135,16 @@ impl Proxy {
             let schedule = Schedule { settings, store, dns, delivery, clock, metrics };
             tokio::spawn(schedule.run(stop.clone()));
         }
+        let from_snapshot = from_snapshot(registry)?;
+        if let Some(problems) = &loaded.rules_refused {
+            let problems = plain(problems);
+            error!(%problems, "the rules do not load: the last good ones judge until they are mended");
+            from_snapshot.set(1);
+        }
         let running = Mutex::new(Running { loaded, watches, follow });
-        Ok(Arc::new(Self { shared, ports, zones, pipeline_metrics, running, _reports: stop.drop_guard() }))
+        let keeping = Mutex::default();
+        let _reports = stop.drop_guard();
+        Ok(Arc::new(Self { shared, ports, zones, pipeline_metrics, running, from_snapshot, keeping, _reports }))
     }
 
     /// The server's part of a configuration.
@@ -151,7 +164,27 @@ impl Proxy {
         Arc::new(move || proxy.candidate(&path, log.clone()))
     }
 
-    fn candidate(self: &Arc<Self>, path: &std::path::Path, log: log::Handle) -> Result<Candidate, String> {
+    /// Keeps a copy of the rules in force, if they are those that are written; without waiting for the disk.
+    pub fn keep_rules(self: &Arc<Self>, path: &Path) {
+        let (proxy, path) = (Arc::clone(self), path.to_owned());
+        tokio::task::spawn_blocking(move || {
+            let _one_at_a_time = proxy.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+            let loaded = proxy.running.lock().unwrap_or_else(PoisonError::into_inner).loaded.clone();
+            match last_good::keep(&path, &loaded) {
+                Ok(true) => info!(rules = %loaded.config.rules.version, "rules.kept"),
+                Ok(false) => {}
+                Err(why) => warn!(%why, "the rules in force could not be kept for a bad day"),
+            }
+        });
+    }
+
+    /// Whether the last good rules judge in place of those that are written.
+    pub fn judges_from_snapshot(self: &Arc<Self>) -> FromSnapshot {
+        let proxy = Arc::downgrade(self);
+        Arc::new(move || proxy.upgrade().is_some_and(|proxy| proxy.from_snapshot.get() != 0))
+    }
+
+    fn candidate(self: &Arc<Self>, path: &Path, log: log::Handle) -> Result<Candidate, String> {
         let loaded = config::load(path).map_err(|problems| plain(&problems))?;
         let ruleset = rules::load(&loaded.config, &self.ports).map_err(|problems| plain(&problems))?;
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -162,7 +195,7 @@ impl Proxy {
         for key in &changed.restart {
             warn!(key, "changes only at a restart");
         }
-        let proxy = Arc::clone(self);
+        let (proxy, path) = (Arc::clone(self), path.to_owned());
         let runtime = tokio::runtime::Handle::current();
         let plan = Self::plan(&loaded);
         let apply = move || {
@@ -197,6 +230,10 @@ impl Proxy {
             running.follow = CancellationToken::new();
             runtime.spawn(zones::follow(proxy.zones.clone(), running.follow.clone()));
             running.loaded = loaded;
+            drop(running);
+            proxy.from_snapshot.set(0);
+            let _within = runtime.enter();
+            proxy.keep_rules(&path);
         };
         Ok(Candidate { plan, apply: Box::new(apply) })
     }
@@ -308,6 +345,15 @@ fn next_pools(running: &Pools, config: &config::Config) -> Result<Pools, TlsErro
         pools = pools.with(name.clone(), next(Some(name), settings)?);
     }
     Ok(pools)
+}
+
+fn from_snapshot(registry: &Registry) -> prometheus::Result<IntGauge> {
+    let gauge = IntGauge::new(
+        "gatepost_rules_from_snapshot",
+        "1 while the last good rules judge, because those that are written did not load at the start.",
+    )?;
+    registry.register(Box::new(gauge.clone()))?;
+    Ok(gauge)
 }
 
 fn resolver(settings: &dns::Settings, registry: &Registry) -> Result<Arc<dyn Lookup>, ProxyError> {

@@ -1,6 +1,7 @@
 //! Notices that files change. A convenience: SIGHUP is the contract.
 
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -54,13 +55,26 @@ fn directories(files: &[PathBuf]) -> BTreeSet<PathBuf> {
     files.iter().map(parent).collect()
 }
 
-/// Two small system calls per file; the files are few.
+/// Two small system calls per file; the files are few. Of a directory that is watched, the names of its files count.
 fn prints(files: &[PathBuf]) -> Vec<Print> {
     let print = |file: &PathBuf| {
         let metadata = std::fs::metadata(file).ok()?;
+        if metadata.is_dir() {
+            return Some((SystemTime::UNIX_EPOCH, names(file)));
+        }
         Some((metadata.modified().ok()?, metadata.len()))
     };
     files.iter().map(print).collect()
+}
+
+/// A digest of the names of the TOML files in a directory.
+fn names(directory: &Path) -> u64 {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+    let names: BTreeSet<_> = entries.map(|entry| entry.file_name()).collect();
+    let rules = names.iter().filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "toml"));
+    let mut hash = DefaultHasher::new();
+    rules.for_each(|name| name.hash(&mut hash));
+    hash.finish()
 }
 
 /// Ends when the watcher does.

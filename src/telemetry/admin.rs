@@ -57,6 +57,9 @@ pub struct Readiness {
     pub backends_ready: usize,
     /// We are stopping.
     pub draining: bool,
+    /// The rules as written did not load at the start: the last good ones judge. Mail may come all the same.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub rules_from_snapshot: bool,
 }
 
 /// Who knows about readiness.

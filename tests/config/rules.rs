@@ -460,3 +460,138 @@ fn a_composite_is_a_symbol_like_any_other() {
         ruleset(&site(weights, ONE_LIST, "[[clause]]\nname = \"b\"\nany_of = [\"BOTH\"]\nverdict = \"defer\"\n"));
     assert!(symbols::table(&rules).lines().any(|line| line.starts_with("BOTH") && line.contains("(composite)")));
 }
+
+const LOCAL: &str = r#"
+[[rule]]
+symbol = "LOCAL_ONE"
+description = "Comes from there"
+shadow = true
+all = [{ address = "from", part = "domain", map = "maps/there.txt" }]
+hits = ["From: a@mail.there.test"]
+misses = ["From: a@elsewhere.test"]
+
+[[rule]]
+symbol = "LOCAL_TWO"
+description = "Greets so"
+all = [{ envelope = "helo", equals = "there" }]
+hits = ["@helo THERE"]
+"#;
+
+#[test]
+fn rule_files_are_part_of_the_rule_set_and_their_symbols_are_weighed_like_any() {
+    let site = site("[weights]\nLOCAL_ONE = 2\nLOCAL_TWO = 3\n", "", "");
+    site.write("rules/local.toml", LOCAL);
+    site.write("rules/maps/there.txt", "there.test\n");
+    let first = ruleset(&site);
+    let table = symbols::table(&first);
+    let row = |symbol: &str| table.lines().find(|line| line.starts_with(symbol)).expect(symbol).to_owned();
+    let words = |symbol: &str| row(symbol).split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(words("LOCAL_ONE"), ["LOCAL_ONE", "rules", "message", "2.00", "shadow"]);
+    assert_eq!(words("LOCAL_TWO"), ["LOCAL_TWO", "rules.envelope", "mail", "3.00"]);
+
+    site.write("rules/maps/there.txt", "there.test\nother.test\n");
+    let second = ruleset(&site);
+    assert_ne!(first.version, second.version, "a map is part of what judges");
+    site.write("rules/another.toml", "");
+    assert_ne!(second.version, ruleset(&site).version, "so is every file");
+}
+
+#[test]
+fn a_rule_file_with_a_mistake_keeps_the_rule_set_from_loading() {
+    for (text, expected) in [
+        (
+            LOCAL.replace("LOCAL_ONE", "GTUBE"),
+            "local.toml:3:10: error: rule[0].symbol: `GTUBE` is what the check `content` finds",
+        ),
+        (
+            LOCAL.replace("'there'", "'here'").replace("mail.there", "mail.here"),
+            "local.toml:7:9: error: rule[0].hits[0]",
+        ),
+        ("[weights]\nLOCAL_ONE = 2\n".to_owned(), "local.toml:1:2: error: weights: no such key; there are `rule`"),
+    ] {
+        let site = site("", "", "");
+        site.write("rules/local.toml", &text);
+        site.write("rules/maps/there.txt", "there.test\n");
+        let found = lines(&site.load().expect_err(&text));
+        assert!(found.len() == 1 && found[0].starts_with(expected), "{found:#?}");
+    }
+}
+
+#[test]
+fn an_invariant_that_does_not_hold_is_an_error_with_what_breaks_it() {
+    let weights = "[weights]\nDNSBL_ONE = 9\nMISSING_DATE = 7\n";
+    let clauses = "[[clause]]\nname = \"score\"\nat_least = 15\nverdict = \"reject\"\nshadow = true\n";
+    let with = |invariant: &str| site(weights, ONE_LIST, &format!("{clauses}[[invariant]]\n{invariant}")).load();
+    for good in [
+        "name = \"alone\"\nfindings = 1\n",
+        "name = \"message\"\nfindings_of = \"message\"\n",
+        "name = \"none\"\nnone_of = [\"DNSBL_ONE\"]\nby_score = true\n",
+        "name = \"rcpt\"\nfindings = 2\nnever = [\"defer\"]\n",
+        "name = \"but\"\nexcept = [\"score\"]\n",
+    ] {
+        assert!(with(good).is_ok(), "{good}");
+    }
+    for (bad, expected) in [
+        (
+            "name = \"two\"\nfindings = 2\n",
+            "policy.toml:6:1: error: invariant[0]: `two` does not hold: DNSBL_ONE (9.00) and MISSING_DATE (7.00): \
+             16.00 points, and clause `score` without its shadow rejects",
+        ),
+        ("findings = 2\n", "policy.toml:6:1: error: invariant[0].name: is missing"),
+        (
+            "name = \"but\"\nexcept = [\"scare\"]\n",
+            "policy.toml:8:11: error: invariant[0].except[0]: no clause is called `scare`; did you mean `score`?",
+        ),
+        (
+            "name = \"x\"\nall_of = [\"DNSBL_TWO\"]\n",
+            "policy.toml:8:11: error: invariant[0].all_of[0]: no check emits `DNSBL_TWO`, and no composite defines it; \
+             did you mean `DNSBL_ONE`?",
+        ),
+        ("name = \"x\"\nnever = []\n", "policy.toml:8:9: error: invariant[0].never: promises nothing"),
+    ] {
+        let problems = with(bad).expect_err(bad).to_string();
+        assert!(problems.contains(expected), "{bad}: {problems}");
+    }
+    // A list that is off is held to it as well: nothing breaks on the day when it is asked.
+    let off = ONE_LIST.replacen("zone =", "enabled = false\nzone =", 1);
+    let problems = site(weights, &off, &format!("{clauses}[[invariant]]\nname = \"two\"\nfindings = 2\n")).load();
+    assert!(problems.expect_err("broken").to_string().contains("DNSBL_ONE (9.00)"));
+}
+
+#[test]
+fn the_last_good_rules_take_the_place_of_those_that_do_not_load() {
+    use gatepost::config::last_good;
+    let site = site("[weights]\nDNSBL_ONE = 4\n", ONE_LIST, "");
+    let tables = "[rules]\ndirectory = \"rules\"\n[store]\npath = \"state/gatepost.redb\"\n";
+    site.write("gatepost.toml", &minimal(tables));
+    site.write("rules/maps/deep.txt", "one\n");
+    site.write("state/other", "");
+    let config = site.path("gatepost.toml");
+    let good = site.load().expect("it loads");
+    assert!(last_good::keep(&config, &good).expect("a disk"));
+    assert!(!last_good::keep(&config, &good).expect("a disk"), "nothing has changed");
+    assert!(site.path("state/rules.last-good/maps/deep.txt").exists());
+
+    site.write("rules/weights.toml", "[weights]\nDNSBL_ON = 4\n");
+    assert!(site.load().is_err(), "a reload, and check-config, say what is wrong");
+    let kept = last_good::load(&config).expect("the last good ones");
+    assert_eq!(kept.config.rules.version, good.config.rules.version);
+    assert!(kept.rules_refused.as_ref().expect("why").to_string().contains("did you mean `DNSBL_ONE`"));
+    assert!(kept.files.contains(&site.path("rules/weights.toml")), "what will be mended is watched: {:?}", kept.files);
+    assert!(!last_good::keep(&config, &kept).expect("a disk"), "what did not load is not kept");
+    // Whatever was edited after the load is not kept in its place.
+    assert!(!last_good::keep(&config, &good).expect("a disk"));
+    // A crash between two renames leaves the old copy.
+    std::fs::rename(site.path("state/rules.last-good"), site.path("state/rules.last-good.old")).expect("renamed");
+    assert!(last_good::load(&config).is_ok());
+    // A mistake elsewhere is still one, and so are rules without a copy.
+    site.write("gatepost.toml", &minimal(&format!("{tables}[limits]\nsessions = -1\n")));
+    assert!(last_good::load(&config).is_err());
+    site.write("gatepost.toml", &minimal(tables));
+    std::fs::remove_dir_all(site.path("state/rules.last-good.old")).expect("removed");
+    assert!(last_good::load(&config).expect_err("a first start").to_string().contains("DNSBL_ON"));
+    // Mended, it is kept as it is now.
+    site.write("rules/weights.toml", "[weights]\nDNSBL_ONE = 5\n");
+    let mended = last_good::load(&config).expect("it loads");
+    assert!(mended.rules_refused.is_none() && last_good::keep(&config, &mended).expect("a disk"));
+}

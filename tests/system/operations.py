@@ -16,7 +16,7 @@ import urllib.request
 
 import verdicts
 from client import Client, Gone
-from gate import Directory, Gatepost, certificate, free_port, settings
+from gate import Directory, Gatepost, certificate, free_port, rules, settings
 from names import Names
 from sink import Sink
 
@@ -388,6 +388,51 @@ def upkeep():
         assert code == 0 and "by hand" in said, said
 
 
+def last_good_rules():
+    """rules that do not load: at a reload the old ones stay, at the start the last good ones judge, with an alarm"""
+    def gauge(stage):
+        page = stage.http("/metrics")[1]
+        return next(line.split()[1] for line in page.splitlines() if line.startswith("gatepost_rules_from_snapshot "))
+
+    with Stage(start=False, store={"path": "store.redb"}, checks={"enabled": True}) as stage:
+        stage.tables["rules"] = rules(stage.directory)
+        stage.gate.write(stage.config())
+        policy = stage.directory / "rules" / "policy.toml"
+        good = policy.read_text()
+        broken = {
+            "a typo": good + "[[clause]]\nnam = 1\n",
+            "an invariant": good + '[[invariant]]\nname = "too-much"\nfindings = 5\nby_score = true\n',
+        }
+        # Nothing was kept yet.
+        policy.write_text(broken["a typo"])
+        said = subprocess.run(stage.gate.command, capture_output=True, text=True, timeout=30)
+        assert said.returncode != 0 and "nam" in said.stderr, said
+        policy.write_text(good)
+        stage.gate.start()
+        assert gauge(stage) == "0" and "rules_from_snapshot" not in stage.http("/readyz")[1]
+        eventually("the rules are kept", lambda: (stage.directory / "rules.last-good" / "policy.toml").exists())
+        for claim, text in broken.items():
+            policy.write_text(text)
+            stage.gate.signal(signal.SIGHUP)
+            eventually(f"refused: {claim}", lambda: "configuration refused" in stage.gate.tail(10**7))
+            assert stage.takes_mail_for("gate.test"), claim
+            stage.gate.kill()
+            stage.gate.log.unlink()
+            stage.gate.start()
+            assert "the rules do not load" in stage.gate.tail(10**7), claim
+            assert gauge(stage) == "1", claim
+            code, page = stage.http("/readyz")
+            assert code == 200 and '"rules_from_snapshot":true' in page, page
+            assert stage.takes_mail_for("gate.test"), claim
+            asked = [*stage.gate.command[:1], "check-config", "--config", str(stage.gate.file)]
+            assert subprocess.run(asked, capture_output=True, timeout=30).returncode != 0, claim
+        policy.write_text(good + "\n# mended\n")
+        eventually("mended, they judge again", lambda: gauge(stage) == "0")
+        kept = stage.directory / "rules.last-good" / "policy.toml"
+        eventually("they are kept", lambda: kept.exists() and "# mended" in kept.read_text())
+        return f"{', '.join(broken)}: the last good rules judge"
+
+
 def learned():
     """The running proxy is told what is spam, and says what it knows of campaigns and reputations"""
     with Stage(store={"path": "store.redb"}, checks={"enabled": True}) as stage:
@@ -422,7 +467,7 @@ def learned():
 def main():
     verdicts.run("operations: reload, certificates, stop, metrics, systemd", [
         reload_under_load, bad_reload, new_certificate, drain, drain_deadline, admin, activation, store, greylist,
-        upkeep, learned])
+        upkeep, last_good_rules, learned])
 
 
 if __name__ == "__main__":

@@ -192,7 +192,7 @@ fn comes_again(fate: &Fate) -> bool {
 
 /// True if there are links, and all of them lead to hosts of `domain`.
 fn leads_only_to(facts: &MessageFacts, domain: &str) -> bool {
-    let hosts = facts.links.get().map(|links| links.hosts.as_slice()).unwrap_or_default();
+    let hosts = facts.model.get().map(|model| model.found.hosts.as_slice()).unwrap_or_default();
     !hosts.is_empty() && hosts.iter().all(|host| registered_domain(host) == Some(domain))
 }
 

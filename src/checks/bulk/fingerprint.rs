@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::checks::links::links;
+use crate::checks::model::model;
 use crate::facts::MessageFacts;
-use crate::message::{Links, Message, Text, attachments};
+use crate::message::{Message, Model, attachments};
 use crate::similarity::{Digest, Fingerprint};
 
 /// Octets in memory that are read in place; a few milliseconds. More goes to the blocking pool.
@@ -17,22 +17,26 @@ pub async fn fingerprint(facts: &MessageFacts, key: u64) -> &Fingerprint {
 
 /// The same of a message that is no part of a transaction.
 pub fn fingerprint_of(message: &Message, key: u64) -> Fingerprint {
-    let (text, attachments) = read(message, key);
-    Fingerprint { digest: Digest::of_message(&text, &Links::of(message), key), attachments }
+    let model = Model::of(message);
+    let attachments = if has_files(&model) { attachments::hashes(message, key) } else { Vec::new() };
+    Fingerprint { digest: Digest::of_message(&model.text, &model.found, key), attachments }
 }
 
 async fn make(facts: &MessageFacts, key: u64) -> Fingerprint {
-    let links = links(facts).await;
-    let (text, attachments) = if facts.message.octets().len() <= IN_PLACE {
-        read(&facts.message, key)
+    let model = model(facts).await;
+    let attachments = if !has_files(model) {
+        Vec::new()
+    } else if facts.message.octets().len() <= IN_PLACE {
+        attachments::hashes(&facts.message, key)
     } else {
         let message = Arc::clone(&facts.message);
         // It fails only if the runtime ends meanwhile.
-        tokio::task::spawn_blocking(move || read(&message, key)).await.unwrap_or_default()
+        tokio::task::spawn_blocking(move || attachments::hashes(&message, key)).await.unwrap_or_default()
     };
-    Fingerprint { digest: Digest::of_message(&text, links, key), attachments }
+    Fingerprint { digest: Digest::of_message(&model.text, &model.found, key), attachments }
 }
 
-fn read(message: &Message, key: u64) -> (Text, Vec<u64>) {
-    (Text::of(message), attachments::hashes(message, key))
+/// Files are read once more, because their hashes are secret and the model is not: most messages have none.
+fn has_files(model: &Model) -> bool {
+    !model.attachments.is_empty() || model.is_cut || model.parts.iter().any(|part| !part.disposition.is_empty())
 }

@@ -164,7 +164,7 @@ async fn it_remembers_what_others_found_out_and_computes_nothing() {
     for facts in [unknown, nameless, message("10.0.0.1", "<a@author.example>"), message("192.0.2.1", "<>")] {
         check.run(&facts).await;
         check.remember(&facts, &forwarded).await;
-        assert!(facts.links.get().is_none() && facts.author.get().is_none(), "nothing is computed");
+        assert!(facts.model.get().is_none() && facts.author.get().is_none(), "nothing is computed");
     }
     assert_eq!(store.hops(WantedHops::ALL).await.expect("memory"), []);
 

@@ -83,7 +83,7 @@ struct Well;
 
 impl Health for Well {
     fn readiness(&self) -> Readiness {
-        Readiness { listening: true, backends_ready: 1, draining: false }
+        Readiness { listening: true, backends_ready: 1, draining: false, rules_from_snapshot: false }
     }
 }
 

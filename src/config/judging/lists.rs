@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::super::check;
 use super::super::problem::Report;
 use super::super::raw::rules as written;
 use super::super::source::{element, join};
 use crate::checks::{Registry, RegistryError, dnsbl};
+use crate::facts::Stage;
 use crate::policy::{Clause, Policy};
-use crate::scoring::{Score, Symbol, Weights};
+use crate::scoring::{Score, Spec, Symbol, Weights};
 use crate::verdict::Verdict;
 
 /// What stands for the key in a zone.
@@ -141,6 +143,18 @@ pub(super) fn add(lists: &[List], shared: &dnsbl::Shared, registry: &mut Registr
             Err(taken @ RegistryError::Symbol { .. }) => report.error(&join(&list.at, "codes"), taken.to_string()),
         }
     }
+}
+
+/// What the lists that are not asked could say: an invariant is to hold on the day when they are asked, too.
+pub(super) fn off(lists: &[List], shared: &dnsbl::Shared) -> Vec<(Stage, Spec)> {
+    // Apart, so that nobody tests their health.
+    let shared = dnsbl::Shared { lists: Arc::default(), ..shared.clone() };
+    let mut apart = Registry::default();
+    for list in lists.iter().filter(|list| !list.enabled) {
+        // Two that share a symbol are the same to a proof.
+        let _ = dnsbl::add(&mut apart, list.settings.clone(), &shared);
+    }
+    apart.checks().map(|(stage, spec)| (stage, spec.clone())).collect()
 }
 
 /// Says which lists can refuse mail though their listings cannot be confirmed: without a name that must not be

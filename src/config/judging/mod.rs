@@ -1,7 +1,9 @@
 //! The rule files as one value: checks, weights and policy, with every symbol known.
 
 mod bulk;
+pub(super) mod content;
 pub(super) mod greylist;
+mod invariants;
 mod lists;
 mod policy;
 mod rates;
@@ -21,7 +23,7 @@ use super::{Rules, raw};
 use crate::checks::client_name::{ClientNames, MAX_NAMES};
 use crate::checks::site::Site;
 use crate::checks::traps::TrapRecipients;
-use crate::checks::{Registry, content, dmarc_reports, dnsbl, forwarders, helo, protocol, rdns};
+use crate::checks::{self, Registry, dmarc_reports, dnsbl, forwarders, helo, protocol, rdns};
 use crate::pipeline::Ruleset;
 use crate::scoring::{Score, Symbol};
 
@@ -61,16 +63,18 @@ pub(super) fn build(
     let traps = traps::traps(&rules.traps.0, site, report);
     let report = &mut Report { document: &rules.bulk.1, problems };
     bulk::add(&rules.bulk.0, &senders, site, (&shared, ports), &mut registry, report);
+    content::add(&rules.content, &shared, &mut registry, problems);
     let mut known: BTreeSet<Symbol> = registry.symbols().keys().cloned().collect();
     known.extend(lists.iter().flat_map(|list| list.settings.codes.iter().map(|(_, symbol)| symbol.clone())));
     known.extend(unused);
+    known.extend(rules.content.symbols.iter().cloned());
     let emitted = known.clone();
     known.extend(answers.iter().map(|composite| composite.symbol.clone()));
     known.extend(rules.weights.0.composite.iter().filter_map(|composite| Symbol::new(&composite.symbol).ok()));
     let catalogue = Catalogue(known);
     let report = &mut Report { document: &rules.weights.1, problems };
     let shadow = lists::shadow(&lists).chain(rates.iter().filter(|rate| rate.shadow).map(|rate| rate.symbol().clone()));
-    let shadow = shadow.collect();
+    let shadow = shadow.chain(content::shadow(&rules.content.set)).collect();
     let weights = weights::weights(&rules.weights.0, shadow, answers, &catalogue, &emitted, report);
     let policy = policy::policy(&rules.policy.0, &catalogue, &mut Report { document: &rules.policy.1, problems });
     let report = &mut Report { document: &rules.outgoing.1, problems };
@@ -84,6 +88,16 @@ pub(super) fn build(
                 Report { document: file, problems }.error("", problem.to_string());
             }
         }
+        let off = lists::off(&lists, &shared);
+        let checks = registry.checks().chain(off.iter().map(|(stage, spec)| (*stage, spec)));
+        let observed = registry.observed().iter().map(|(stage, spec)| (*stage, spec));
+        let emitted = crate::policy::invariant::Catalogue::new(checks, observed);
+        let report = &mut Report { document: &rules.policy.1, problems };
+        invariants::prove(&rules.policy.0, &policy, &weights, &emitted, &catalogue, report);
+        let leaving = registry.for_outgoing();
+        let emitted = crate::policy::invariant::Catalogue::new(leaving.checks(), []);
+        let report = &mut Report { document: &rules.outgoing.1, problems };
+        invariants::prove(&rules.outgoing.0, &outgoing, &weights, &emitted, &catalogue, report);
     }
     if !enabled {
         return Some(Ruleset { version: rules.version.clone(), ..Ruleset::empty() });
@@ -105,7 +119,7 @@ fn registry(own_names: &[String], ports: &Ports, report: &mut Report<'_>) -> Reg
     let helo_settings = helo::Settings { own_names: own_names.to_vec(), ..helo::Settings::default() };
     report.take("", registry.add(helo::Helo::new(helo_settings, dns.clone())));
     report.take("", registry.add(rdns::Rdns::new(rdns::Settings::default(), dns.clone())));
-    report.take("", registry.add(content::Content::new(content::Settings::default())));
+    report.take("", registry.add(checks::content::Content::new(checks::content::Settings::default())));
     report.take("", registry.add(TrapRecipients::new()));
     if let Some(store) = &ports.store {
         report.take("", registry.add(forwarders::Forwarders::new(store.clone())));

@@ -59,11 +59,7 @@ fn clause(written: &written::Clause, at: &str, catalogue: &Catalogue, report: &m
         name: written.name.as_str().into(),
         stage: written.stage.map(stage),
         when,
-        verdict: match written.verdict {
-            written::Verdict::Reject => Verdict::Reject,
-            written::Verdict::Defer => Verdict::Defer,
-            written::Verdict::Forward => Verdict::Forward,
-        },
+        verdict: verdict(written.verdict),
         text: written.text.as_deref().map(Into::into),
         status: written
             .status
@@ -90,7 +86,15 @@ fn status(written: &str, verdict: written::Verdict) -> Result<(u16, u16), String
     .ok_or_else(|| format!("`{written}` is no enhanced status code of that verdict, such as {class}.7.26"))
 }
 
-fn stage(written: written::Stage) -> Stage {
+pub(super) fn verdict(written: written::Verdict) -> Verdict {
+    match written {
+        written::Verdict::Reject => Verdict::Reject,
+        written::Verdict::Defer => Verdict::Defer,
+        written::Verdict::Forward => Verdict::Forward,
+    }
+}
+
+pub(super) fn stage(written: written::Stage) -> Stage {
     match written {
         written::Stage::Connect => Stage::Connect,
         written::Stage::Helo => Stage::Helo,

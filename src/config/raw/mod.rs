@@ -424,7 +424,7 @@ pub enum ReportsVia {
 section! {
     /// What judges: lists, weights, policy.
     pub struct Rules {
-        /// Directory of weights.toml, lists.toml and policy.toml. Default: the rules compiled in.
+        /// Directory of weights.toml, lists.toml, policy.toml and of rule files. Default: the rules compiled in.
         directory: Option<String> = None,
     }
 }

@@ -1,13 +1,14 @@
 //! Where what is found is kept: each once, in order, normalised, bounded.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use url::Host;
 
 use super::{Links, MAX_ADDRESSES, MAX_HOSTS};
 use crate::message::encoding::percent;
+use crate::message::model::Origin;
 use crate::units::canonical;
 
 /// Candidates that are looked at: the work for a message that repeats itself.
@@ -21,9 +22,30 @@ const MAX_LABEL: usize = 63;
 /// Octets of a local part (RFC 5321 4.5.3.1.1).
 const MAX_LOCAL_PART: usize = 64;
 
+/// Hosts as written of which the normal form is remembered.
+const MAX_REMEMBERED: usize = 200;
+/// Links that are kept as they stand.
+const MAX_WRITTEN: usize = 500;
+/// Octets of one of them.
+const MAX_LENGTH: usize = 4096;
+
+/// A link as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::message) struct Written {
+    pub(in crate::message) origin: Origin,
+    pub(in crate::message) target: String,
+    /// The text that it is shown as.
+    pub(in crate::message) shown: String,
+}
+
 #[derive(Default)]
-pub(super) struct Collector {
+pub(in crate::message) struct Collector {
     links: Links,
+    written: Vec<Written>,
+    is_written_cut: bool,
+    /// What the links are that are found next; `None` where they lead nowhere.
+    origin: Option<Origin>,
+    normal: HashMap<String, Option<String>>,
     seen_hosts: HashSet<Arc<str>>,
     seen_addresses: HashSet<Arc<str>>,
     candidates: usize,
@@ -31,12 +53,12 @@ pub(super) struct Collector {
 
 impl Collector {
     /// Something was left out.
-    pub(super) fn cut(&mut self) {
+    pub(in crate::message) fn cut(&mut self) {
         self.links.truncated = true;
     }
 
     /// True once nothing more can be kept: reading on would be of no use.
-    pub(super) fn is_full(&self) -> bool {
+    pub(in crate::message) fn is_full(&self) -> bool {
         self.candidates >= MAX_CANDIDATES
             || (self.links.hosts.len() >= MAX_HOSTS && self.links.addresses.len() >= MAX_ADDRESSES)
     }
@@ -72,28 +94,82 @@ impl Collector {
             self.cut();
             return None;
         }
-        // Encoding a label into an A-label takes time that grows with the square of its length.
-        let labels = if written.contains('%') { percent(written).into() } else { Cow::Borrowed(written) };
-        if labels.split('.').any(|label| label.len() > MAX_LABEL && label.chars().count() > MAX_LABEL) {
+        self.remembered(written)
+    }
+
+    /// The same of a host that was looked at before.
+    pub(in crate::message) fn remembered(&mut self, written: &str) -> Option<String> {
+        if written.is_empty() || written.len() > MAX_WRITTEN_HOST {
             return None;
         }
-        match Host::parse(written).ok()? {
-            Host::Ipv4(address) => Some(address.to_string()),
-            Host::Ipv6(address) => Some(canonical(address.into()).to_string()),
-            Host::Domain(mut name) => {
-                name.truncate(name.trim_end_matches('.').len());
-                let label = |label: &str| {
-                    !label.is_empty()
-                        && label.len() <= MAX_LABEL
-                        && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
-                };
-                (name.len() <= MAX_NAME && name.contains('.') && name.split('.').all(label)).then_some(name)
-            }
+        if let Some(known) = self.normal.get(written) {
+            return known.clone();
+        }
+        let normal = normal(written);
+        if self.normal.len() < MAX_REMEMBERED {
+            self.normal.insert(written.to_owned(), normal.clone());
+        }
+        normal
+    }
+
+    /// What the links are that are found next.
+    pub(in crate::message) fn set_origin(&mut self, origin: Option<Origin>) {
+        self.origin = origin;
+    }
+
+    /// Keeps a link as it stands. Its place among those that were kept, if it was.
+    pub(super) fn link(&mut self, origin: Option<Origin>, target: &str) -> Option<usize> {
+        let origin = origin?;
+        if self.written.len() == MAX_WRITTEN {
+            self.is_written_cut = true;
+            return None;
+        }
+        let target = target.get(..target.floor_char_boundary(MAX_LENGTH)).unwrap_or(target).to_owned();
+        self.written.push(Written { origin, target, shown: String::new() });
+        Some(self.written.len() - 1)
+    }
+
+    /// The same of a link that is found next.
+    pub(super) fn link_here(&mut self, target: &str) {
+        self.link(self.origin, target);
+    }
+
+    /// Says what text a link is shown as.
+    pub(super) fn show(&mut self, link: usize, shown: String) {
+        if let Some(written) = self.written.get_mut(link) {
+            written.shown = shown;
         }
     }
 
-    pub(super) fn into_links(self) -> Links {
+    /// The links as they stand; true beside them if there were more.
+    pub(in crate::message) fn take_written(&mut self) -> (Vec<Written>, bool) {
+        (std::mem::take(&mut self.written), self.is_written_cut)
+    }
+
+    pub(in crate::message) fn into_links(self) -> Links {
         self.links
+    }
+}
+
+/// The normal form of a host, see [`Collector::normal_host`].
+fn normal(written: &str) -> Option<String> {
+    // Encoding a label into an A-label takes time that grows with the square of its length.
+    let labels = if written.contains('%') { percent(written).into() } else { Cow::Borrowed(written) };
+    if labels.split('.').any(|label| label.len() > MAX_LABEL && label.chars().count() > MAX_LABEL) {
+        return None;
+    }
+    match Host::parse(written).ok()? {
+        Host::Ipv4(address) => Some(address.to_string()),
+        Host::Ipv6(address) => Some(canonical(address.into()).to_string()),
+        Host::Domain(mut name) => {
+            name.truncate(name.trim_end_matches('.').len());
+            let label = |label: &str| {
+                !label.is_empty()
+                    && label.len() <= MAX_LABEL
+                    && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+            };
+            (name.len() <= MAX_NAME && name.contains('.') && name.split('.').all(label)).then_some(name)
+        }
     }
 }
 

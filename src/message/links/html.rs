@@ -8,6 +8,7 @@ use super::collector::Collector;
 use super::reference;
 use super::text::{self, Bare};
 use crate::message::html::{self, Document};
+use crate::message::model::Origin;
 
 /// Text between two tags that break it; beyond it is read in pieces.
 const MAX_TEXT: usize = 64 * 1024;
@@ -27,10 +28,8 @@ const LINKS: [&str; 11] = [
     "longdesc",
 ];
 
-/// Reads a document or what is left of one.
-pub(super) fn scan(html: &str, found: &mut Collector) {
-    scan_within(html, Comments::Read, found);
-}
+/// Octets of the text that a link is shown as.
+const MAX_SHOWN: usize = 512;
 
 /// Whether comments with a condition are read: some programs show them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,26 +38,27 @@ enum Comments {
     Skip,
 }
 
-fn scan_within(html: &str, comments: Comments, found: &mut Collector) {
-    let sink = Sink { found: RefCell::new(found), text: RefCell::default(), text_is: Cell::new(Bare::Link), comments };
+fn scan_comment(html: &str, found: &mut Collector) {
+    let sink = Sink::within(Comments::Skip, found);
     let is_whole = html::read(html, &sink);
-    sink.flush();
-    if !is_whole {
-        sink.found.borrow_mut().cut();
-    } else if let Some(open) = html.rfind('<').and_then(|open| html.get(open..)).filter(|tag| !tag.contains('>')) {
-        // A browser drops a tag that does not end; a program that adds text behind the message closes it.
-        sink.read(open, Bare::Code);
-    }
+    sink.end(html, is_whole);
 }
 
 /// Takes what the tokenizer tells.
-struct Sink<'f> {
+pub(in crate::message) struct Sink<'f> {
     found: RefCell<&'f mut Collector>,
     /// Text since the last tag that breaks it.
     text: RefCell<String>,
     /// What that text is: scripts and style sheets are code.
     text_is: Cell<Bare>,
     comments: Comments,
+    /// The link that is open, and the text that it is shown as.
+    anchor: RefCell<Option<Anchor>>,
+}
+
+struct Anchor {
+    link: Option<usize>,
+    shown: String,
 }
 
 impl Document for Sink<'_> {
@@ -70,12 +70,12 @@ impl Document for Sink<'_> {
         self.read(text, Bare::Code);
     }
 
-    fn token(&self, token: Token) {
+    fn token(&self, token: &Token) {
         match token {
-            Token::TagToken(tag) => self.tag(&tag),
+            Token::TagToken(tag) => self.tag(tag),
             Token::CharacterTokens(characters) => {
                 let mut text = self.text.borrow_mut();
-                text.push_str(&characters);
+                text.push_str(characters);
                 if text.len() > MAX_TEXT {
                     let piece = std::mem::take(&mut *text);
                     drop(text);
@@ -84,7 +84,7 @@ impl Document for Sink<'_> {
             }
             Token::CommentToken(comment) if self.comments == Comments::Read && comment.starts_with("[if") => {
                 self.flush();
-                scan_within(&comment, Comments::Skip, &mut self.found.borrow_mut());
+                scan_comment(comment, &mut self.found.borrow_mut());
             }
             Token::CommentToken(_)
             | Token::DoctypeToken(_)
@@ -95,9 +95,52 @@ impl Document for Sink<'_> {
     }
 }
 
-impl Sink<'_> {
+impl<'f> Sink<'f> {
+    /// Of a document, or of what is left of one.
+    pub(in crate::message) fn new(found: &'f mut Collector) -> Self {
+        Self::within(Comments::Read, found)
+    }
+
+    fn within(comments: Comments, found: &'f mut Collector) -> Self {
+        Self {
+            found: RefCell::new(found),
+            text: RefCell::default(),
+            text_is: Cell::new(Bare::Link),
+            comments,
+            anchor: RefCell::default(),
+        }
+    }
+
+    /// Text that is seen: what a link is shown as.
+    pub(in crate::message) fn seen(&self, text: &str) {
+        if let Some(anchor) = &mut *self.anchor.borrow_mut()
+            && anchor.shown.len() < MAX_SHOWN
+        {
+            anchor.shown.push_str(text.get(..text.floor_char_boundary(MAX_SHOWN)).unwrap_or(text));
+        }
+    }
+
+    /// The end of a document, as far as it was read.
+    pub(in crate::message) fn end(&self, html: &str, is_whole: bool) {
+        self.flush();
+        self.end_anchor();
+        if !is_whole {
+            self.found.borrow_mut().cut();
+        } else if let Some(open) = html.rfind('<').and_then(|open| html.get(open..)).filter(|tag| !tag.contains('>')) {
+            // A browser drops a tag that does not end; a program that adds text behind the message closes it.
+            self.read(open, Bare::Code);
+        }
+    }
+
     fn read(&self, text: &str, bare: Bare) {
-        text::scan(text, bare, &mut self.found.borrow_mut());
+        // What a link is shown as leads nowhere by itself.
+        let origin = match bare {
+            Bare::Code => Some(Origin::Other),
+            Bare::Link => self.anchor.borrow().is_none().then_some(Origin::Text),
+        };
+        let mut found = self.found.borrow_mut();
+        found.set_origin(origin);
+        text::scan(text, bare, &mut found);
     }
 
     /// Reads the text so far.
@@ -108,10 +151,22 @@ impl Sink<'_> {
         }
     }
 
+    fn end_anchor(&self) {
+        if let Some(Anchor { link: Some(link), shown }) = self.anchor.take() {
+            let shown: Vec<&str> = shown.split_whitespace().collect();
+            self.found.borrow_mut().show(link, shown.join(" "));
+        }
+    }
+
     fn tag(&self, tag: &Tag) {
         let name = &*tag.name;
         if html::is_block(name) || matches!(name, "a" | "img" | "script" | "style") {
             self.flush();
+        }
+        if name == "a" {
+            self.end_anchor();
+        } else if html::is_block(name) {
+            self.seen(" ");
         }
         if tag.kind == TagKind::EndTag {
             if matches!(name, "script" | "style") {
@@ -127,20 +182,43 @@ impl Sink<'_> {
 
     fn attributes(&self, tag: &Tag) {
         let mut found = self.found.borrow_mut();
+        let element = &*tag.name;
         for attribute in &tag.attrs {
             let value = &*attribute.value;
-            match &*attribute.name.local {
-                name if LINKS.contains(&name) => reference::attribute(value, &mut found),
+            let name = &*attribute.name.local;
+            match name {
+                name if LINKS.contains(&name) => {
+                    let link = found.link(origin_of(element, name), value);
+                    reference::attribute(value, &mut found);
+                    if element == "a" && name == "href" {
+                        *self.anchor.borrow_mut() = Some(Anchor { link, shown: String::new() });
+                    }
+                }
                 "srcset" => {
                     for candidate in value.split(',').filter_map(|candidate| candidate.split_whitespace().next()) {
                         reference::attribute(candidate, &mut found);
                     }
                 }
-                "style" => text::scan(value, Bare::Code, &mut found),
-                "content" if &*tag.name == "meta" => refresh(value, &mut found),
+                "style" => {
+                    found.set_origin(Some(Origin::Other));
+                    text::scan(value, Bare::Code, &mut found);
+                }
+                "alt" if element == "img" => self.seen(value),
+                "content" if element == "meta" => refresh(value, &mut found),
                 _ => {}
             }
         }
+    }
+}
+
+/// Where a link stands that is in an attribute.
+fn origin_of(element: &str, attribute: &str) -> Option<Origin> {
+    match (element, attribute) {
+        ("a" | "area", "href" | "xlink:href") => Some(Origin::Anchor),
+        ("form", "action") | (_, "formaction") => Some(Origin::Form),
+        (_, "action" | "longdesc") => None,
+        ("img" | "input" | "image", _) | (_, "background" | "poster" | "lowsrc" | "dynsrc") => Some(Origin::Picture),
+        _ => Some(Origin::Other),
     }
 }
 
@@ -148,6 +226,8 @@ impl Sink<'_> {
 fn refresh(content: &str, found: &mut Collector) {
     let start = content.as_bytes().windows(4).position(|window| window.eq_ignore_ascii_case(b"url="));
     if let Some(target) = start.and_then(|start| content.get(start + 4..)) {
-        reference::attribute(target.trim_matches(['"', '\'', ' ']), found);
+        let target = target.trim_matches(['"', '\'', ' ']);
+        found.link(Some(Origin::Other), target);
+        reference::attribute(target, found);
     }
 }

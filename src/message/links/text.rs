@@ -15,7 +15,7 @@ const FILE_SUFFIXES: [&str; 6] = ["md", "mov", "py", "rs", "sh", "zip"];
 
 /// Whether a name without a scheme before it is a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Bare {
+pub(in crate::message) enum Bare {
     /// It is, if its suffix is known.
     Link,
     /// It is not: this is code.
@@ -23,7 +23,7 @@ pub(super) enum Bare {
 }
 
 /// Reads text.
-pub(super) fn scan(text: &str, bare: Bare, found: &mut Collector) {
+pub(in crate::message) fn scan(text: &str, bare: Bare, found: &mut Collector) {
     let text = visible(text);
     let text = undisguised(&text);
     let between = |character: char| {
@@ -101,12 +101,20 @@ fn undisguised(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// A link without the punctuation of the sentence that it stands in.
+fn ended(link: &str) -> &str {
+    link.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', ']', '}', '\'', '*'])
+}
+
 /// One word: links with a scheme, and what lies between them.
 fn scan_word(word: &str, bare: Bare, found: &mut Collector) {
     let mut rest = word;
     while let Some((start, authority)) = next_scheme(rest) {
         plain(rest.get(..start).unwrap_or_default(), bare, found);
-        rest = web(rest.get(authority..).unwrap_or_default(), found);
+        let after = web(rest.get(authority..).unwrap_or_default(), found);
+        let link = rest.get(start..rest.len() - after.len()).unwrap_or_default();
+        found.link_here(ended(link));
+        rest = after;
     }
     plain(rest, bare, found);
 }
@@ -206,11 +214,19 @@ fn bare_name(run: &str, after: &str, found: &mut Collector) -> bool {
     }
     let has_path = after == "/" || (after.len() > 1 && after.starts_with(['/', '?']));
     let run = run.trim_matches(['.', '-', '+', '~', '\'']);
-    let mut is_link = keep_bare(run, has_path, found);
+    let path = if has_path { after } else { "" };
+    let mut keep = |name: &str| {
+        let is_link = keep_bare(name, has_path, found);
+        if is_link {
+            found.link_here(ended(&format!("http://{name}{path}")));
+        }
+        is_link
+    };
+    let mut is_link = keep(run);
     if !is_link && !run.is_ascii() {
         // Languages that write without spaces put a link right between their words.
         for part in run.split(|character: char| !character.is_ascii()) {
-            is_link |= keep_bare(part.trim_matches(['.', '-']), has_path, found);
+            is_link |= keep(part.trim_matches(['.', '-']));
         }
     }
     is_link && has_path

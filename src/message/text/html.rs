@@ -43,35 +43,62 @@ const FORMATTING: [&str; 14] =
 const QUOTATIONS: [&str; 6] =
     ["gmail_quote", "gmail_extra", "yahoo_quoted", "moz-cite-prefix", "protonmail_quote", "zmail_extra"];
 
+/// Octets of text that is not seen.
+const MAX_HIDDEN: usize = 64 * 1024;
+/// Elements that need no end.
+const NEEDS_NO_END: [&str; 16] = [
+    "body", "colgroup", "dd", "dt", "head", "html", "li", "optgroup", "option", "p", "tbody", "td", "tfoot", "th",
+    "thead", "tr",
+];
+
 /// What is read of an HTML document.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Seen {
-    pub(super) text: String,
+pub(in crate::message) struct Seen {
+    pub(in crate::message) text: String,
+    /// The text that is hidden; scripts, titles and the like are not.
+    pub(in crate::message) hidden: String,
     /// The names of tags, hashed.
-    pub(super) tags: Vec<u32>,
+    pub(in crate::message) tags: Vec<u32>,
     /// It shows a picture that is fetched from elsewhere.
-    pub(super) has_picture: bool,
+    pub(in crate::message) has_picture: bool,
+    /// Tags that end nothing, and elements that were never ended.
+    pub(in crate::message) faults: u32,
 }
 
-/// What is seen, at most about `room` octets of text.
-pub(super) fn seen(html: &str, room: usize) -> Seen {
-    let page = Page(RefCell::new(State {
-        seen: Seen::default(),
-        room,
-        open: Vec::new(),
-        beyond: 0,
-        hidden_beyond: None,
-        rules: Rules::default(),
-        sheet: String::new(),
-        media: String::new(),
-        sheets_left: sheet::MAX_SHEET,
-        has_blank: false,
-    }));
-    html::read(html, &page);
-    page.0.into_inner().seen
-}
+/// Takes what the tokenizer tells.
+pub(in crate::message) struct Page(RefCell<State>);
 
-struct Page(RefCell<State>);
+impl Page {
+    /// Of which at most about `room` octets of text are kept.
+    pub(in crate::message) fn new(room: usize) -> Self {
+        Self(RefCell::new(State {
+            seen: Seen::default(),
+            room,
+            open: Vec::new(),
+            beyond: 0,
+            hidden_beyond: None,
+            rules: Rules::default(),
+            sheet: String::new(),
+            media: String::new(),
+            sheets_left: sheet::MAX_SHEET,
+            has_blank: false,
+            has_hidden_blank: false,
+        }))
+    }
+
+    /// Text that stands here is not seen.
+    pub(in crate::message) fn is_unseen(&self) -> bool {
+        let state = self.0.borrow();
+        state.open.last().is_some_and(Open::is_unseen) || state.hidden_beyond.is_some()
+    }
+
+    pub(in crate::message) fn into_seen(self) -> Seen {
+        let State { mut seen, open, .. } = self.0.into_inner();
+        let unended = open.iter().filter(|open| !NEEDS_NO_END.contains(&&*open.name)).count();
+        seen.faults = seen.faults.saturating_add(u32::try_from(unended).unwrap_or(u32::MAX));
+        seen
+    }
+}
 
 impl Document for Page {
     fn is_full(&self) -> bool {
@@ -81,12 +108,12 @@ impl Document for Page {
 
     fn surplus(&self, _text: &str) {}
 
-    fn token(&self, token: Token) {
+    fn token(&self, token: &Token) {
         let mut state = self.0.borrow_mut();
         match token {
-            Token::TagToken(tag) if tag.kind == TagKind::StartTag => state.start(&tag),
-            Token::TagToken(tag) => state.end(&tag),
-            Token::CharacterTokens(text) => state.characters(&text),
+            Token::TagToken(tag) if tag.kind == TagKind::StartTag => state.start(tag),
+            Token::TagToken(tag) => state.end(tag),
+            Token::CharacterTokens(text) => state.characters(text),
             _ => {}
         }
     }
@@ -113,6 +140,8 @@ struct Open {
     style: Style,
     is_block: bool,
     is_hidden: bool,
+    /// Its content is no text of the document: a script, a title.
+    is_foreign: bool,
     is_invisible: bool,
     /// Its letters are too small.
     is_tiny: bool,
@@ -150,6 +179,7 @@ impl Open {
             style,
             is_block,
             is_hidden: around.is_some_and(|open| open.is_hidden) || UNSEEN.contains(&tag) || style.hides(is_box),
+            is_foreign: around.is_some_and(|open| open.is_foreign) || UNSEEN.contains(&tag),
             is_invisible: style.is_invisible.unwrap_or(around.is_some_and(|open| open.is_invisible)),
             is_tiny: style.is_tiny.unwrap_or(around.is_some_and(|open| open.is_tiny)),
             is_preformatted: around.is_some_and(|open| open.is_preformatted)
@@ -195,6 +225,8 @@ struct State {
     sheets_left: usize,
     /// White space since the last word.
     has_blank: bool,
+    /// The same of words that are hidden.
+    has_hidden_blank: bool,
 }
 
 impl State {
@@ -205,6 +237,7 @@ impl State {
             self.media = attribute(tag, "media").unwrap_or_default().to_owned();
         }
         let element = self.element(tag);
+        self.has_hidden_blank |= element.is_block;
         if !element.is_hidden {
             if self.seen.tags.len() < MAX_TAGS && (html::is_block(name) || OF_A_LAYOUT.contains(&name)) {
                 self.seen.tags.push(xxh3_64(name.as_bytes()) as u32);
@@ -332,7 +365,11 @@ impl State {
         }
         let floor = self.floor(name);
         let inner = self.open.get(floor..).unwrap_or_default();
-        let Some(at) = inner.iter().rposition(|open| open.name == tag.name).map(|at| floor + at) else { return };
+        let Some(at) = inner.iter().rposition(|open| open.name == tag.name).map(|at| floor + at) else {
+            self.seen.faults =
+                self.seen.faults.saturating_add(u32::from(!matches!(name, "p" | "br" | "body" | "html")));
+            return;
+        };
         if name == "style" {
             let sheet = std::mem::take(&mut self.sheet);
             self.rules.add(&sheet, &self.media);
@@ -353,8 +390,12 @@ impl State {
             return;
         }
         if inner.is_some_and(Open::is_unseen) || self.hidden_beyond.is_some() {
+            if !inner.is_some_and(|open| open.is_foreign) {
+                self.hide(characters);
+            }
             return;
         }
+        self.has_hidden_blank = true;
         let is_preformatted = inner.is_some_and(|open| open.is_preformatted);
         let is_quotation = inner.is_some_and(|open| open.is_quotation);
         let text = &mut self.seen.text;
@@ -370,6 +411,23 @@ impl State {
                 text.push(' ');
             }
             text.push(character);
+        }
+    }
+
+    fn hide(&mut self, characters: &str) {
+        let hidden = &mut self.seen.hidden;
+        for character in characters.chars() {
+            if character.is_whitespace() {
+                self.has_hidden_blank = true;
+                continue;
+            }
+            if hidden.len() >= MAX_HIDDEN {
+                return;
+            }
+            if std::mem::take(&mut self.has_hidden_blank) && !hidden.is_empty() {
+                hidden.push(' ');
+            }
+            hidden.push(character);
         }
     }
 

@@ -8,7 +8,7 @@ use super::*;
 use crate::store::{HopRecord, StoreError};
 use futures_util::future::BoxFuture;
 
-const READY: Readiness = Readiness { listening: true, backends_ready: 2, draining: false };
+const READY: Readiness = Readiness { listening: true, backends_ready: 2, draining: false, rules_from_snapshot: false };
 
 struct Fixed(Mutex<Readiness>);
 

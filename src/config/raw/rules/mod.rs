@@ -2,6 +2,7 @@
 
 mod authentication;
 mod bulk;
+mod content;
 mod greylist;
 mod lists;
 mod policy;
@@ -13,6 +14,7 @@ mod weights;
 
 pub use authentication::*;
 pub use bulk::*;
+pub use content::*;
 pub use greylist::*;
 pub use lists::*;
 pub use policy::*;

@@ -16,6 +16,36 @@ section! {
         tarpit_on: Vec<String> = Vec::new(),
         /// The clauses in order; the first that holds wins, none means forward.
         clause: Vec<Clause> = Vec::new(),
+        /// What must never come of it, proven whenever the rules are loaded.
+        invariant: Vec<Invariant> = Vec::new(),
+    }
+}
+
+section! {
+    /// A promise: of the mail that it speaks of, none gets one of these verdicts.
+    #[schemars(extend("required" = ["name"]))]
+    pub struct Invariant {
+        /// Its name, in messages.
+        name: String = String::new(),
+        /// It speaks of mail in which each of these symbols was found.
+        all_of: Vec<String> = Vec::new(),
+        /// It speaks of mail in which at least one of these was found.
+        any_of: Vec<String> = Vec::new(),
+        /// It speaks of mail in which none of these was found.
+        none_of: Vec<String> = Vec::new(),
+        /// It speaks of mail with at most so many symbols whose weight is above zero.
+        #[schemars(range(max = 20))]
+        findings: Option<u64> = None,
+        /// All of those are found at this stage.
+        findings_of: Option<Stage> = None,
+        /// What must not become of such mail.
+        never: Vec<Verdict> = vec![Verdict::Reject],
+        /// True: only clauses with `at_least` are meant.
+        by_score: bool = false,
+        /// Only clauses of this stage are meant.
+        stage: Option<Stage> = None,
+        /// Names of clauses that are not meant.
+        except: Vec<String> = Vec::new(),
     }
 }
 

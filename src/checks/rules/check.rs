@@ -1,0 +1,112 @@
+//! Rules as checks: those of the envelope when MAIL was said, the others once the message is here.
+
+use std::sync::Arc;
+
+use tracing::debug;
+
+use super::set::{Phase, Set};
+use super::view::{Envelope, View};
+use crate::checks::Check;
+use crate::checks::client_name::ClientNames;
+use crate::checks::model::model;
+use crate::facts::{ClientName, MailFacts, MessageFacts};
+use crate::message::{Message, Model};
+use crate::pattern::Budget;
+use crate::scoring::{CheckName, Outcome, Spec};
+
+/// Octets that are looked at without letting others have their turn; about a millisecond.
+const IN_PLACE: usize = 256 << 10;
+
+/// Rules that need the message.
+pub struct MessageRules {
+    set: Arc<Set>,
+    names: ClientNames,
+    spec: Spec,
+}
+
+/// Rules that need the envelope only.
+pub struct EnvelopeRules {
+    set: Arc<Set>,
+    spec: Spec,
+}
+
+fn spec(name: &str, set: &Set, phase: Phase) -> Spec {
+    Spec { name: CheckName::new(name), emits: set.symbols(phase).cloned().collect(), exclusive: false }
+}
+
+impl MessageRules {
+    /// Judges by these rules.
+    pub fn new(set: Arc<Set>, names: ClientNames) -> Self {
+        Self { spec: spec("rules", &set, Phase::Message), set, names }
+    }
+
+    async fn client_name(&self, facts: &MessageFacts) -> Option<String> {
+        if !self.set.needs_client_name() {
+            return None;
+        }
+        match self.names.of(&facts.mail.helo.client).await {
+            Ok(Some(ClientName::Confirmed(name))) => Some(name.to_string()),
+            _ => None,
+        }
+    }
+}
+
+impl Check for MessageRules {
+    type Facts = MessageFacts;
+
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    async fn run(&self, facts: &MessageFacts) -> Outcome {
+        let model = model(facts).await;
+        let mut envelope = envelope(&facts.mail);
+        envelope.recipients = facts.recipients.iter().map(ToString::to_string).collect();
+        envelope.client_name = self.client_name(facts).await;
+        let is_large = facts.message.octets().len() > IN_PLACE;
+        let (mut state, mut budget) = (self.set.begin(), Budget::default());
+        let view = View::new(&facts.message, model, &envelope);
+        for place in 0..self.set.targets() {
+            self.set.look(place, Phase::Message, &view, &mut budget, &mut state);
+            if is_large {
+                tokio::task::yield_now().await;
+            }
+        }
+        if budget.ran_out() {
+            debug!(stopped = budget.stopped(), "rules.budget_spent");
+        }
+        Outcome::from_findings(self.set.findings(Phase::Message, &state))
+    }
+}
+
+impl EnvelopeRules {
+    /// Judges by these rules.
+    pub fn new(set: Arc<Set>) -> Self {
+        Self { spec: spec("rules.envelope", &set, Phase::Envelope), set }
+    }
+}
+
+impl Check for EnvelopeRules {
+    type Facts = MailFacts;
+
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    async fn run(&self, facts: &MailFacts) -> Outcome {
+        let (message, model, envelope) = (Message::new(Vec::new(), 0), Model::default(), envelope(facts));
+        let view = View::new(&message, &model, &envelope);
+        Outcome::from_findings(self.set.judge(Phase::Envelope, &view, &mut Budget::default()))
+    }
+}
+
+/// What is known when MAIL was said.
+fn envelope(facts: &MailFacts) -> Envelope {
+    Envelope {
+        helo: facts.helo.name.to_string(),
+        from: facts.reverse_path.to_string(),
+        recipients: Vec::new(),
+        client: facts.helo.client.addr,
+        client_name: None,
+    }
+}

@@ -1,0 +1,257 @@
+//! What conditions see, as tables: a rule file's words are tested in `config::content`.
+
+use std::sync::Arc;
+
+use super::condition::{
+    AddressPart, Condition, EnvelopePart, LinkPart, Matcher, RawPart, Rule, Target, TextPart, Whose,
+};
+use super::map::Map;
+use super::structure::Fact;
+use super::{Phase, Sample, Set};
+use crate::pattern::Budget;
+use crate::scoring::Symbol;
+
+const MESSAGE: &str = "@helo mail.evil.test\n@from bounce@evil.test\n@to one@site.test\n@to two@site.test\n\
+@client 198.51.100.7\n@client-name host.evil.test\n\
+From: \"PayPal Support\" <service@mail.evil.example.com>\n\
+To: One <one@site.test>, two@site.test\n\
+Reply-To: Other@Evil.Example.com\n\
+Subject: Your  account is   limited\n\
+Received: a\n\
+Received: b\n\
+X-Empty:\n\
+\n\
+Dear customer,\n\
+please verify your account. Please   verify\n\
+it now: http://evil.example.net/login?x=1\n";
+
+fn rule(symbol: &str, all: Vec<Condition>) -> Rule {
+    let symbol = Symbol::new(symbol).expect("a symbol");
+    Rule { symbol, description: "about".into(), shadow: false, all, any: Vec::new(), none: Vec::new() }
+}
+
+fn regex(target: Target, text: &str) -> Condition {
+    Condition::new(target, Matcher::Regex(text.into()))
+}
+
+fn header(names: &[&str]) -> Target {
+    Target::Header { names: names.iter().map(|name| Arc::from(*name)).collect(), raw: false }
+}
+
+fn raw_header(name: &str) -> Target {
+    Target::Header { names: vec![name.into()], raw: true }
+}
+
+fn address(of: Whose, part: AddressPart) -> Target {
+    Target::Address { of, part }
+}
+
+fn structure(word: &str) -> Target {
+    Target::Structure(Fact::of_word(word).expect(word))
+}
+
+fn map(text: &str) -> Matcher {
+    Matcher::Map(Arc::new(Map::read("maps/x.txt", text, &mut |broken| panic!("{broken:?}"))))
+}
+
+fn holds(condition: Condition, message: &str) -> bool {
+    let set = Set::compile(vec![rule("SOMETHING", vec![condition])]).expect("a rule");
+    set.judge_one(0, &Sample::parse(message).expect("a message").view()).is_ok()
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+#[test]
+fn conditions_look_where_they_say() {
+    let text = |part| Target::Text(part);
+    for (condition, expected) in [
+        (regex(header(&["subject"]), "^Your +account"), true),
+        (regex(header(&["x-none"]), "."), false),
+        (regex(header(&["to", "subject"]), "limited"), true),
+        (regex(header(&[]), "^Reply-To: Other"), true),
+        (regex(raw_header("subject"), "^ Your  account is   limited$"), true),
+        (regex(address(Whose::From, AddressPart::Name), "^PayPal Support$"), true),
+        (regex(address(Whose::From, AddressPart::Local), "^service$"), true),
+        (regex(address(Whose::From, AddressPart::Domain), r"^mail\.evil\.example\.com$"), true),
+        (regex(address(Whose::From, AddressPart::Registered), r"^example\.com$"), true),
+        (regex(address(Whose::ReplyTo, AddressPart::Address), "^Other@evil.example.com$"), true),
+        (regex(address(Whose::To, AddressPart::Address), "^two@site.test$"), true),
+        (regex(address(Whose::Cc, AddressPart::Address), "."), false),
+        (regex(address(Whose::EnvelopeFrom, AddressPart::Local), "^bounce$"), true),
+        (regex(address(Whose::Recipient, AddressPart::Local), "^one$"), true),
+        (regex(Target::Envelope(EnvelopePart::Helo), "^mail.evil.test$"), true),
+        (regex(Target::Envelope(EnvelopePart::From), "^bounce@evil.test$"), true),
+        (regex(Target::Envelope(EnvelopePart::Recipient), "^two@"), true),
+        (regex(Target::Envelope(EnvelopePart::Client), "^198"), true),
+        (regex(Target::Envelope(EnvelopePart::ClientName), "^host"), true),
+        (regex(text(TextPart::Shown), "verify it now"), true),
+        (regex(text(TextPart::Subject), "^Your account is limited$"), true),
+        (regex(text(TextPart::SubjectAndShown), "limited\nDear"), true),
+        (regex(text(TextPart::FirstLines), "^Dear customer, please"), true),
+        (regex(text(TextPart::Hidden), "."), false),
+        (regex(Target::Raw(RawPart::Body), r"Please   verify\r\nit"), true),
+        (regex(Target::Raw(RawPart::Headers), r"\r\nX-Empty:\r\n"), true),
+        (regex(Target::Raw(RawPart::Headers), "Dear"), false),
+        (regex(Target::Raw(RawPart::Message), r"(?s)X-Empty.*Dear"), true),
+    ] {
+        assert_eq!(holds(condition.clone(), MESSAGE), expected, "{condition:?}");
+        let negated = Condition { negated: true, ..condition };
+        assert_eq!(holds(negated.clone(), MESSAGE), !expected, "{negated:?}");
+    }
+}
+
+#[test]
+fn matchers_find_what_they_say() {
+    let shown = || Target::Text(TextPart::Shown);
+    let from = || address(Whose::From, AddressPart::Domain);
+    for (target, matcher, expected) in [
+        (header(&["x-empty"]), Matcher::Anything, true),
+        (header(&["x-none"]), Matcher::Anything, false),
+        (Target::Text(TextPart::Hidden), Matcher::Anything, false),
+        (shown(), Matcher::Phrases(words(&["verify  YOUR account"])), true),
+        (shown(), Matcher::Phrases(words(&["verify your accoun"])), false),
+        (shown(), Matcher::Phrases(words(&["nothing", "dear customer"])), true),
+        (header(&["reply-to"]), Matcher::Equals(words(&["nobody", "OTHER@evil.example.com"])), true),
+        (header(&["subject"]), Matcher::Equals(words(&["your"])), false),
+        (from(), map("evil.example.com"), true),
+        (from(), map("example.net\n/^mail\\./\n"), true),
+        (from(), map("example.net\n"), false),
+        (Target::Envelope(EnvelopePart::Client), map("198.51.100.0/24"), true),
+        (Target::Envelope(EnvelopePart::Client), map("192.0.2.0/24"), false),
+        (
+            address(Whose::ReplyTo, AddressPart::Registered),
+            Matcher::SameAs(Box::new(address(Whose::From, AddressPart::Registered))),
+            true,
+        ),
+        (from(), Matcher::SameAs(Box::new(address(Whose::ReplyTo, AddressPart::Domain))), false),
+        (from(), Matcher::SameAs(Box::new(address(Whose::Cc, AddressPart::Domain))), false),
+    ] {
+        let condition = Condition::new(target, matcher);
+        assert_eq!(holds(condition.clone(), MESSAGE), expected, "{condition:?}");
+    }
+}
+
+#[test]
+fn counts_are_of_matches_in_texts_of_values_elsewhere_and_of_different_phrases() {
+    let shown = || Target::Text(TextPart::Shown);
+    let phrases = || Matcher::Phrases(words(&["please", "verify", "nothing"]));
+    let bounded = |condition: Condition, least, most| Condition { at_least: least, at_most: most, ..condition };
+    for (condition, least, most, expected) in [
+        (regex(shown(), "(?i)verify"), Some(2), None, true),
+        (regex(shown(), "(?i)verify"), Some(3), None, false),
+        (regex(shown(), "(?i)verify"), None, Some(2), true),
+        (regex(shown(), "(?i)verify"), None, Some(1), false),
+        (regex(shown(), "nothing"), None, Some(1), true),
+        (regex(header(&["received"]), "[ab]"), Some(2), Some(2), true),
+        (regex(header(&["subject"]), "[a-z]"), Some(2), None, false),
+        (Condition::new(header(&["received"]), Matcher::Anything), Some(2), None, true),
+        (Condition::new(shown(), phrases()), Some(2), None, true),
+        (Condition::new(shown(), phrases()), Some(3), None, false),
+        (Condition::new(structure("received"), Matcher::Anything), None, None, true),
+        (Condition::new(structure("received"), Matcher::Anything), Some(3), None, false),
+        (Condition::new(structure("recipients"), Matcher::Anything), Some(2), Some(2), true),
+        (Condition::new(structure("to_addresses"), Matcher::Anything), Some(2), Some(2), true),
+        (Condition::new(structure("null_sender"), Matcher::Anything), None, None, false),
+        (Condition::new(structure("subject_letters"), Matcher::Anything), Some(20), Some(20), true),
+    ] {
+        let condition = bounded(condition, least, most);
+        assert_eq!(holds(condition.clone(), MESSAGE), expected, "{condition:?}");
+    }
+}
+
+#[test]
+fn a_rule_needs_all_one_of_any_and_none_of_none() {
+    let yes = || regex(header(&["subject"]), "account");
+    let no = || regex(header(&["subject"]), "nothing");
+    for (all, any, none, expected) in [
+        (vec![yes(), yes()], vec![], vec![], true),
+        (vec![yes(), no()], vec![], vec![], false),
+        (vec![], vec![no(), yes()], vec![], true),
+        (vec![], vec![no(), no()], vec![], false),
+        (vec![yes()], vec![no()], vec![], false),
+        (vec![yes()], vec![yes()], vec![no()], true),
+        (vec![yes()], vec![], vec![no(), yes()], false),
+        (vec![], vec![], vec![no()], true),
+    ] {
+        let rule = Rule { any, none, ..rule("SOMETHING", all) };
+        let set = Set::compile(vec![rule.clone()]).expect("a rule");
+        let found = set.judge_one(0, &Sample::parse(MESSAGE).expect("a message").view());
+        assert_eq!(found.is_ok(), expected, "{rule:?}");
+    }
+}
+
+#[test]
+fn rules_are_judged_together_as_alone_and_in_their_phase() {
+    let rules = vec![
+        rule("SUBJECT", vec![regex(header(&["subject"]), "account")]),
+        rule("HELO", vec![regex(Target::Envelope(EnvelopePart::Helo), "evil")]),
+        rule("OTHER_SUBJECT", vec![regex(header(&["subject"]), "account"), regex(header(&["subject"]), "nothing")]),
+        rule("TWO", vec![regex(header(&["subject"]), "limited"), regex(Target::Text(TextPart::Shown), "(?i)please")]),
+    ];
+    let set = Set::compile(rules).expect("rules");
+    assert_eq!(set.targets(), 3);
+    let sample = Sample::parse(MESSAGE).expect("a message");
+    let found = |phase| -> Vec<(String, String)> {
+        let findings = set.judge(phase, &sample.view(), &mut Budget::default());
+        findings.iter().map(|one| (one.symbol.to_string(), one.evidence.as_str().to_owned())).collect()
+    };
+    let pair = |symbol: &str, evidence: &str| (symbol.to_owned(), evidence.to_owned());
+    assert_eq!(found(Phase::Envelope), [pair("HELO", "envelope helo: \"evil\"")]);
+    assert_eq!(
+        found(Phase::Message),
+        [pair("SUBJECT", "subject: \"account\""), pair("TWO", "subject: \"limited\"; text shown: \"please\"")]
+    );
+}
+
+#[test]
+fn evidence_is_short_and_harmless() {
+    let message = format!("Subject: a\u{1b}[31m{}\n\n", "b".repeat(300));
+    let set = Set::compile(vec![rule("SOMETHING", vec![regex(header(&["subject"]), "a.*")])]).expect("a rule");
+    let evidence = set.judge_one(0, &Sample::parse(&message).expect("a message").view()).expect("found");
+    assert!(evidence.starts_with("subject: \"a\\u{1b}[31mbbb") && evidence.ends_with("b…\""), "{evidence}");
+    assert!(evidence.chars().count() < 80);
+}
+
+#[test]
+fn what_has_no_meaning_is_told_with_its_place() {
+    let bad = Condition::new(header(&["subject"]), Matcher::Phrases(words(&["good", " "])));
+    let rules = vec![
+        rule("A", vec![regex(header(&["subject"]), "a")]),
+        Rule { none: vec![regex(header(&["subject"]), "(")], any: vec![bad], ..rule("B", Vec::new()) },
+    ];
+    let faults = Set::compile(rules).expect_err("two mistakes");
+    let places: Vec<_> = faults.iter().map(|fault| (fault.rule, fault.condition, fault.item)).collect();
+    assert_eq!(places, [(1, 0, Some(1)), (1, 1, None)]);
+}
+
+#[test]
+fn lines_before_a_message_are_its_envelope() {
+    for (text, expected) in
+        [("@hello x\n\n", "`@hello` means nothing"), ("@client x\n\n", "`x` is no address"), ("@\n", "`@` means")]
+    {
+        let why = Sample::parse(text).expect_err(text);
+        assert!(why.starts_with(expected), "{why}");
+    }
+    assert!(Sample::parse("@from <>").is_ok());
+}
+
+#[test]
+fn every_word_for_a_fact_means_it() {
+    for (word, meaning) in Fact::words() {
+        let fact = Fact::of_word(&word).unwrap_or_else(|| panic!("{word}"));
+        assert_eq!(fact.to_string(), word);
+        assert!(!meaning.is_empty());
+    }
+}
+
+#[test]
+fn links_are_seen_in_part() {
+    let part = |part| Target::Link { part, origin: None, trick: None };
+    // Parts of links have words of their own.
+    for one in LinkPart::ALL {
+        assert_eq!(part(*one).to_string(), format!("link {one}"));
+        assert_eq!(LinkPart::of_word(one.word()), Some(*one));
+    }
+}

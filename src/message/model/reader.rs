@@ -1,0 +1,295 @@
+//! Takes what the walk through a message tells: once, for all that is to be known of it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::{Attachment, Link, Model, Oddity, Part, PartText, files, header, link, page, scripts};
+use crate::message::parts::{Choice, Description, Form, Place, Reader};
+use crate::message::text::MAX_TEXT;
+use crate::message::{Message, links, text};
+
+/// Characters of what is told of an oddity.
+pub(super) const MAX_EVIDENCE: usize = 80;
+/// Files that are looked into.
+const MAX_FILES: usize = 64;
+/// Octets of all files that are looked into.
+const MAX_FILE_OCTETS: usize = 8 << 20;
+/// Octets of what is hidden, of all texts.
+const MAX_HIDDEN: usize = 128 * 1024;
+/// Words of alternatives that are compared, and as few as say something.
+const MAX_COMPARED: usize = 500;
+const FEW_WORDS: usize = 8;
+
+/// One of the readers that is full: it hears nothing of a part, nor of those within it.
+#[derive(Default)]
+struct Muted(Option<usize>);
+
+impl Muted {
+    fn is_muted(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Behind the end of the part at this depth it hears again.
+    fn leave(&mut self, depth: usize) {
+        self.0 = self.0.filter(|muted| *muted < depth);
+    }
+}
+
+/// Everything that is to be known of a message.
+pub(super) struct Everything {
+    model: Model,
+    /// The parts that are open.
+    open: Vec<usize>,
+    links: links::Collector,
+    links_muted: Muted,
+    texts: text::Collector,
+    texts_muted: Muted,
+    /// The attachment that the part is, where it is not looked into yet.
+    waiting: Vec<Option<usize>>,
+    file_octets_left: usize,
+}
+
+impl Everything {
+    pub(super) fn new() -> Self {
+        Self {
+            model: Model::default(),
+            open: Vec::new(),
+            links: links::Collector::default(),
+            links_muted: Muted::default(),
+            texts: text::Collector::default(),
+            texts_muted: Muted::default(),
+            waiting: Vec::new(),
+            file_octets_left: MAX_FILE_OCTETS,
+        }
+    }
+
+    /// Reads the header section of the message.
+    pub(super) fn header(&mut self, message: &Message) {
+        let header = header::of(message);
+        self.model.fields = header.fields;
+        self.model.oddities = header.oddities;
+        self.model.is_cut = header.is_cut;
+        links::header(message, &mut self.links);
+    }
+
+    /// What was read; not all of it if the reading broke off.
+    pub(super) fn into_model(mut self, is_broken_off: bool) -> Model {
+        let (text, shown) = self.texts.into_text();
+        let mut model = self.model;
+        for shown in shown {
+            let Some(one) = model.texts.get_mut(shown) else { continue };
+            one.is_shown = true;
+            if !one.hidden.is_empty() && model.hidden.len() + one.hidden.len() < MAX_HIDDEN {
+                if !model.hidden.is_empty() {
+                    model.hidden.push('\n');
+                }
+                model.hidden.push_str(&one.hidden);
+            }
+        }
+        let (written, is_written_cut) = self.links.take_written();
+        let mut seen: HashSet<(super::Origin, Arc<str>, Arc<str>)> = HashSet::new();
+        let links = written.iter().filter_map(|written| link::of(written, &mut self.links));
+        let is_new = |link: &Link| seen.insert((link.origin, link.target.clone(), link.shown.clone()));
+        model.links = links.filter(is_new).collect();
+        model.scripts = scripts::count(&text.shown);
+        if differ(&text.shown, &text.other) {
+            model.odd(Oddity::AlternativesDiffer, "few words in common");
+        }
+        if let Some(evidence) = model.attachments.iter().find_map(files::contradiction) {
+            model.odd(Oddity::TypeMismatch, &evidence);
+        }
+        model.found = self.links.into_links();
+        model.found.truncated |= is_broken_off;
+        model.shown.clone_from(&text.shown);
+        model.text = text;
+        model.text.truncated |= is_broken_off;
+        model.is_cut |= is_broken_off || is_written_cut || model.found.truncated || model.text.truncated;
+        model
+    }
+
+    fn innermost(&self) -> usize {
+        self.open.last().copied().unwrap_or_default()
+    }
+}
+
+impl Model {
+    fn odd(&mut self, oddity: Oddity, evidence: &str) {
+        if !self.oddities.iter().any(|(known, _)| *known == oddity) {
+            self.oddities.push((oddity, evidence.chars().take(MAX_EVIDENCE).collect::<String>().into()));
+        }
+    }
+}
+
+impl Reader for Everything {
+    /// The walk is bounded, and each reader within bounds itself.
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    fn cut(&mut self) {
+        self.model.is_cut = true;
+        if !self.links_muted.is_muted() {
+            self.links.cut();
+        }
+        if !self.texts_muted.is_muted() {
+            self.texts.cut();
+        }
+    }
+
+    fn odd(&mut self, oddity: Oddity, evidence: &str) {
+        self.model.odd(oddity, evidence);
+    }
+
+    fn enter(&mut self, _section: &[u8], description: &Description, body: usize, depth: usize) {
+        let at = self.model.parts.len();
+        let parent = if self.open.is_empty() { at } else { self.innermost() };
+        let content_type = match &*description.content_type {
+            "" => "text/plain",
+            content_type => content_type,
+        };
+        let name: Option<Arc<str>> = description.names.first().map(|name| name.trim().into());
+        self.model.parts.push(Part {
+            depth: u8::try_from(depth).unwrap_or(u8::MAX),
+            parent,
+            content_type: content_type.into(),
+            charset: description.charset.as_deref().map(Arc::from),
+            encoding: description.encoding.as_str().into(),
+            disposition: description.disposition.as_str().into(),
+            name: name.clone(),
+            has_content_id: description.has_content_id,
+            octets: body,
+        });
+        // A message that is nothing but text is no file, whatever it says.
+        let is_file = description.is_file() && (depth > 0 || description.is_opaque());
+        let waiting = if !is_file {
+            None
+        } else if self.model.attachments.len() == MAX_FILES {
+            self.model.is_cut = true;
+            None
+        } else {
+            let name = name.unwrap_or_default();
+            self.model.attachments.push(Attachment {
+                part: at,
+                extension: files::extension(&name).into(),
+                name,
+                declared: content_type.into(),
+                is_picture: description.is_picture(),
+                ..Attachment::default()
+            });
+            Some(self.model.attachments.len() - 1)
+        };
+        self.waiting.push(waiting);
+        self.open.push(at);
+        let level = self.open.len();
+        if !self.links_muted.is_muted() && self.links.is_full() {
+            self.links.cut();
+            self.links_muted = Muted(Some(level));
+        }
+        if !self.texts_muted.is_muted() && self.texts.is_full() {
+            self.texts.cut();
+            self.texts_muted = Muted(Some(level));
+        }
+    }
+
+    fn leave(&mut self) {
+        self.links_muted.leave(self.open.len());
+        self.texts_muted.leave(self.open.len());
+        self.waiting.pop();
+        self.open.pop();
+    }
+
+    fn text(&mut self, text: &str, form: Form, place: Place) {
+        if place == Place::Elsewhere && text.trim_ascii().is_empty() {
+            return;
+        }
+        let part = self.innermost();
+        let source = self.model.texts.len();
+        let room = if self.texts_muted.is_muted() { None } else { self.texts.room(place) };
+        let links = (!self.links_muted.is_muted()).then_some(&mut self.links);
+        let mut one = PartText { part, source: text.into(), ..PartText::default() };
+        match form {
+            Form::Plain => {
+                if let Some(links) = links {
+                    links.set_origin(Some(super::Origin::Text));
+                    links::scan(text, links::Bare::Link, links);
+                }
+                if room.is_some() {
+                    self.texts.plain(text, place, source);
+                }
+                one.shown = Arc::clone(&one.source);
+            }
+            Form::Html => {
+                let seen = page::read(text, links, room.unwrap_or(MAX_TEXT), &mut self.model.html);
+                if room.is_some() {
+                    self.texts.html(&seen, place, source);
+                }
+                one.is_html = true;
+                one.shown = seen.text.into();
+                one.hidden = seen.hidden.into();
+            }
+        }
+        if one.shown.bytes().any(|octet| octet.is_ascii_control() && !matches!(octet, b'\t' | b'\r' | b'\n' | b'\x0c'))
+        {
+            self.model.odd(Oddity::ControlCharacters, "in a text");
+        }
+        self.model.texts.push(one);
+    }
+
+    fn room_for_files(&self) -> usize {
+        self.file_octets_left
+    }
+
+    fn octets(&mut self, octets: &[u8], is_whole: bool) {
+        let Some(attachment) = self.waiting.last_mut().and_then(Option::take) else { return };
+        self.file_octets_left = self.file_octets_left.saturating_sub(octets.len());
+        self.model.is_cut |= !is_whole;
+        if let Some(attachment) = self.model.attachments.get_mut(attachment) {
+            files::look_into(attachment, octets);
+        }
+    }
+
+    fn begin(&mut self, choice: Choice) {
+        if !self.texts_muted.is_muted() {
+            self.texts.begin(choice);
+        }
+    }
+
+    fn part(&mut self) {
+        if !self.texts_muted.is_muted() {
+            self.texts.part();
+        }
+    }
+
+    fn end(&mut self) {
+        if !self.texts_muted.is_muted() {
+            self.texts.end();
+        }
+    }
+}
+
+/// True if two texts have little in common although both say something.
+fn differ(shown: &str, other: &str) -> bool {
+    let other = words(other);
+    if other.len() < FEW_WORDS {
+        return false;
+    }
+    let shown = words(shown);
+    let common = other.iter().filter(|word| shown.binary_search(word).is_ok()).count();
+    shown.len() >= FEW_WORDS && common * 5 < other.len().min(shown.len())
+}
+
+/// The longer words at the beginning of a text, hashed, each once, in the order of their hashes.
+fn words(text: &str) -> Vec<u64> {
+    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 3);
+    let hash = |word: &str| {
+        let letters = word.chars().flat_map(char::to_lowercase);
+        // Who makes two words alike has made nothing but an oddity less.
+        letters.fold(0xcbf2_9ce4_8422_2325_u64, |hash, letter| {
+            (hash ^ u64::from(letter)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
+    };
+    let mut hashes: Vec<u64> = words.take(MAX_COMPARED).map(hash).collect();
+    hashes.sort_unstable();
+    hashes.dedup();
+    hashes
+}

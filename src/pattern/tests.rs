@@ -1,0 +1,229 @@
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use proptest::prelude::*;
+
+use super::literals::required;
+use super::relaxed::relaxed;
+use super::*;
+
+fn found_in(expressions: &[Expression], text: &[u8]) -> Vec<(usize, Range<usize>)> {
+    let mut builder = Builder::new();
+    for expression in expressions {
+        builder.add(expression).expect("a good expression");
+    }
+    let mut found = Vec::new();
+    builder.build().matches(text, &mut Budget::default(), &mut |id, range| found.push((id.index(), range)));
+    found
+}
+
+fn matches(expression: Expression, text: &str) -> bool {
+    !found_in(&[expression], text.as_bytes()).is_empty()
+}
+
+#[test]
+fn expressions_match_as_they_say() {
+    let regex = |text: &str| Expression::regex(text);
+    let octets = |text: &str| Expression::octets(text);
+    let phrase = |text: &str| Expression::phrase(text);
+    let table = [
+        (regex("viagra"), "buy viagra", true),
+        (regex("viagra"), "buy VIAGRA", false),
+        (regex("viagra").ignoring_case(), "buy VIAGRA", true),
+        (regex("(?i)straße"), "STRAßE", true),
+        (regex("(?i)kelvin"), "\u{212a}elvin", true),
+        (octets("(?i)kelvin"), "\u{212a}elvin", false),
+        (regex("^.$"), "ä", true),
+        (octets("^.$"), "ä", false),
+        (octets("^..$"), "ä", true),
+        (octets(r"\xc3\xa4"), "ä", true),
+        (regex(r"(?:free|cheap) (?:pills|watches)"), "cheap watches", true),
+        (regex(r"\bfoo(?!bar)"), "foobar", false),
+        (regex(r"\bfoo(?!bar)"), "foobaz", true),
+        (regex(r"(?<=my )secret"), "my secret", true),
+        (regex(r"(\w+) \1"), "the the", true),
+        (regex(r"(\w+) \1"), "the cat", false),
+        (octets(r"(?<!\w)\xc3\xa4(?=b)"), "äb", true),
+        (octets(r"a++b"), "aaab", true),
+        (octets(r"a++ab"), "aaab", false),
+        (phrase("act   now"), "please ACT\n now!", true),
+        (phrase("act now"), "react now", false),
+        (phrase("100% free"), "it is 100%  Free", true),
+        (phrase("$$$"), "a$$$b", true),
+        (regex(""), "", true),
+    ];
+    for (expression, text, expected) in table {
+        assert_eq!(matches(expression.clone(), text), expected, "{expression:?} in {text:?}");
+    }
+}
+
+#[test]
+fn as_many_matches_are_told_as_are_asked_for() {
+    let text = b"one two three";
+    assert_eq!(found_in(&[Expression::regex(r"\w+")], text), [(0, 0..3)]);
+    assert_eq!(found_in(&[Expression::regex(r"\w+").up_to(2)], text), [(0, 0..3), (0, 4..7)]);
+    assert_eq!(found_in(&[Expression::regex(r"\w+(?=.)").up_to(9)], text).len(), 3);
+    assert!(found_in(&[Expression::regex("(?=t)").up_to(9)], text).len() <= 3);
+}
+
+#[test]
+fn what_has_no_meaning_is_refused_with_a_reason() {
+    let table = [
+        (Expression::regex("(a"), "unclosed group"),
+        (Expression::regex("a{5,2}"), "invalid repetition count range"),
+        (Expression::regex("[z-a]"), "invalid character class range"),
+        (Expression::regex("(?<=a"), ""),
+        (Expression::phrase("  "), "it is empty"),
+        (Expression::regex("((a{1000}){1000}){1000}"), "too large"),
+        (Expression::regex(r"(?:\w{999}){999}(?=x)"), "too large"),
+    ];
+    for (expression, reason) in table {
+        let error = Builder::new().add(&expression).expect_err("no such expression").to_string();
+        assert!(error.contains(reason), "{expression:?}: {error}");
+    }
+}
+
+#[test]
+fn deep_nesting_is_refused_and_not_fatal() {
+    for text in ["(".repeat(20_000) + &")".repeat(20_000), "(?=".repeat(5_000) + &")".repeat(5_000), "[".repeat(9_000)]
+    {
+        assert!(Builder::new().add(&Expression::regex(text)).is_err());
+    }
+}
+
+#[test]
+fn literals_are_those_that_each_match_contains() {
+    let table: &[(&str, &[&str])] = &[
+        ("viagra", &["viagra"]),
+        ("VIAGRA", &["viagra"]),
+        ("(?i)abc", &["abc"]),
+        ("foo|barley", &["barley", "foo"]),
+        (r"\d+ dollars?", &[" dollar", " dollars"]),
+        (r"v[i1]agra", &["v1agra", "viagra"]),
+        (r"(?:ab){2}c", &["ababc"]),
+        (r"(?:abc)+x", &["abc"]),
+        (r"ab|.*", &[]),
+        (r"\w+@\w+", &[]),
+        (r"(?:money)?back", &["back", "moneyback"]),
+    ];
+    for (text, expected) in table {
+        let hir = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(text).expect("good");
+        let mut literals = required(&hir).unwrap_or_default();
+        literals.sort();
+        let literals: Vec<String> = literals.into_iter().map(|l| String::from_utf8_lossy(&l).into_owned()).collect();
+        assert_eq!(literals, *expected, "{text}");
+    }
+}
+
+#[test]
+fn what_the_linear_engine_refuses_is_left_out_for_the_literals() {
+    let table = [
+        (r"foo(?!bar)baz", Some(r"foo(?:)baz")),
+        (r"(?<![a)])x", Some(r"(?:)x")),
+        (r"(\w+) \1x", Some(r"(\w+) (?s:.*)x")),
+        (r"a++b*+c?+d{2}+", Some(r"a+b*c?d{2}")),
+        (r"a+?b", Some(r"a+?b")),
+        (r"\x{41}+b}+(?=x)", Some(r"\x{41}+b}+(?:)")),
+        (r"(?>a|b)", Some(r"(?:a|b)")),
+        (r"[^]a(]\Kb", Some(r"[^]a(](?:)b")),
+        (r"(a)?(?(1)b|c)", None),
+        ("(?x) a # )\n(?=b)", None),
+        (r"(?=a", None),
+    ];
+    for (text, expected) in table {
+        assert_eq!(relaxed(text).as_deref(), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_runaway_stops_and_is_counted() {
+    let mut builder = Builder::new();
+    let id = builder.add(&Expression::regex(r"(?:x+x+)+(?=y)z")).expect("good");
+    let patterns = builder.build();
+    let text = "x".repeat(2_000);
+    let mut budget = Budget::of_steps(120_000);
+    assert!(!patterns.is_match(id, text.as_bytes(), &mut budget));
+    assert!(budget.ran_out());
+    for _ in 0..10 {
+        patterns.is_match(id, text.as_bytes(), &mut budget);
+    }
+    assert!(budget.stopped() > 3, "{budget:?}");
+}
+
+#[test]
+fn nothing_is_begun_when_it_is_late() {
+    let calls = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&calls);
+    let mut budget = Budget::default().until(move || counter.fetch_add(1, Ordering::Relaxed) > 0);
+    let mut builder = Builder::new();
+    for text in ["a", "b", "c"] {
+        builder.add(&Expression::regex(text)).expect("good");
+    }
+    let mut found = 0;
+    builder.build().matches(b"abc", &mut budget, &mut |_, _| found += 1);
+    assert_eq!((found, budget.stopped()), (1, 2));
+}
+
+#[test]
+fn only_candidates_are_compiled() {
+    let mut builder = Builder::new();
+    builder.add(&Expression::regex("needle [0-9]{20}")).expect("good");
+    let patterns = builder.build();
+    let before = patterns.octets();
+    patterns.matches(b"hay", &mut Budget::default(), &mut |_, _| {});
+    assert_eq!(patterns.octets(), before);
+    patterns.matches(b"needle 1", &mut Budget::default(), &mut |_, _| {});
+    assert!(patterns.octets() > before);
+}
+
+/// Expressions of few letters, so that they match now and then.
+fn expression() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        "[abAB]{1,4}",
+        Just("[ab]".to_owned()),
+        Just(".".to_owned()),
+        Just(r"\w".to_owned()),
+        Just("^".to_owned()),
+        Just(r"\b".to_owned()),
+        Just("ä".to_owned()),
+        Just("(?i:aB)".to_owned()),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 1..4).prop_map(|parts| parts.concat()),
+            prop::collection::vec(inner.clone(), 1..4).prop_map(|parts| format!("(?:{})", parts.join("|"))),
+            (inner.clone(), prop_oneof![Just("?"), Just("*"), Just("+"), Just("{2}"), Just("{1,3}"), Just("+?")])
+                .prop_map(|(part, times)| format!("(?:{part}){times}")),
+            inner.clone().prop_map(|part| format!("(?={part})")),
+            inner.prop_map(|part| format!("(?!{part})")),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn the_filter_loses_no_match(texts in prop::collection::vec(expression(), 1..6), text in "[abABä \n]{0,40}", octets: bool) {
+        let mut builder = Builder::new();
+        for text in &texts {
+            let expression = if octets { Expression::octets(text) } else { Expression::regex(text) };
+            // What nothing can match is refused; that is no concern here.
+            let _ = builder.add(&expression);
+        }
+        let patterns = builder.build();
+        let mut filtered = Vec::new();
+        patterns.matches(text.as_bytes(), &mut Budget::default(), &mut |id, range| filtered.push((id.index(), range)));
+        let mut plain = Vec::new();
+        for number in 0..patterns.len() as u32 {
+            let id = PatternId::from_number(number);
+            patterns.matches_of(id, text.as_bytes(), &mut Budget::default(), &mut |range| plain.push((id.index(), range)));
+        }
+        prop_assert_eq!(filtered, plain);
+    }
+
+    #[test]
+    fn no_text_is_fatal(text in "[a(){}\\[\\]?*+|\\\\^$<>=!:x1#, -]{0,30}") {
+        let _ = Builder::new().add(&Expression::regex(text.clone()));
+        let _ = Builder::new().add(&Expression::octets(text));
+    }
+}
