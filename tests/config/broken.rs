@@ -43,7 +43,7 @@ fn each_mistake_is_named_with_its_place_and_remedy() {
         ),
         (
             "[[listen]]\naddress = \"[::1]:587\"\nrole = \"submission\"\nauth_without_tls = true\nbackend = \"users\"\n[pool.users]\nidentity = \"none\"\nmember = [{ address = \"mail.example.org:587\", tls = \"opportunistic\" }]\n",
-            "17:55: error: pool.users.member[0].tls: users authenticate through this pool: tls must be \"verify\"",
+            "17:53: error: pool.users.member[0].tls: users authenticate through this pool: tls must be \"verify\"",
         ),
         (
             "[pool.users]\nidentity = \"none\"\nmember = [{ address = \"[::1]:27\" }]\n",
