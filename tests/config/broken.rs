@@ -47,7 +47,7 @@ fn each_mistake_is_named_with_its_place_and_remedy() {
         ),
         (
             "[pool.users]\nidentity = \"none\"\nmember = [{ address = \"[::1]:27\" }]\n",
-            "10:7: warning: pool.users: no listener names it: it gets no mail",
+            "10:1: warning: pool.users: no listener names it: it gets no mail",
         ),
         ("[limits]\nsesions = 1\n", "11:1: error: limits.sesions: no such key; did you mean `sessions`?"),
         ("[limts]\n", "10:2: error: limts: no such key; did you mean `limits`?"),

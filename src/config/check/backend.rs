@@ -62,7 +62,7 @@ fn pool(
     }
     if written.timeouts.end_of_data_seconds < 600 {
         let reason = "is below the 10 minutes of RFC 5321 4.5.3.2.6: a slow backend then delivers twice";
-        report.warning(&join(at, "timeouts.end_of_data_seconds"), reason);
+        report.warning(&format!("{at}.timeouts.end_of_data_seconds"), reason);
     }
     let mut seen = BTreeSet::new();
     let mut members = Vec::new();
