@@ -7,7 +7,7 @@
 
 use std::fmt::Write;
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -16,6 +16,7 @@ use gatepost::cli::scan::{Judging, envelope::Envelope, item};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::runtime::{Builder, Runtime};
+use tokio::time::Instant;
 
 /// Different messages.
 const MESSAGES: usize = 60;

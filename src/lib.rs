@@ -17,6 +17,7 @@
 
 pub mod backend;
 pub mod checks;
+pub mod classifier;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -34,6 +35,7 @@ pub mod server;
 pub mod session;
 pub mod similarity;
 pub mod smtp;
+pub mod spamassassin;
 pub mod store;
 pub mod telemetry;
 pub mod units;

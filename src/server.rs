@@ -36,10 +36,10 @@ pub use listeners::BindError;
 use crate::net::listener::{self, AcceptLimits, Inherited};
 use crate::net::{self, Gate, accept};
 use crate::store::{Forwarders, Store, Upkeep};
-use crate::telemetry::admin::bulk;
 use crate::telemetry::admin::greylist::Desk;
 use crate::telemetry::admin::reputation::Desk as ReputationDesk;
 use crate::telemetry::admin::{self, Health, Pages, Readiness};
+use crate::telemetry::admin::{bulk, classifier};
 use intake::Intake;
 use listeners::{Change, Listener};
 use metrics::Metrics;
@@ -113,6 +113,7 @@ pub struct Server<D> {
     greylist: Option<Arc<Desk>>,
     reputation: Option<Arc<ReputationDesk>>,
     bulk: Option<Arc<bulk::Desk>>,
+    classifier: Option<Arc<classifier::Desk>>,
 }
 
 /// What the admin pages see.
@@ -168,6 +169,7 @@ impl<D: Dialogue> Server<D> {
             greylist: None,
             reputation: None,
             bulk: None,
+            classifier: None,
         })
     }
 
@@ -203,6 +205,12 @@ impl<D: Dialogue> Server<D> {
         Self { bulk, ..self }
     }
 
+    /// Shows on the admin pages what the classifier was taught, and teaches it there.
+    #[must_use]
+    pub fn classifying(self, classifier: Option<Arc<classifier::Desk>>) -> Self {
+        Self { classifier, ..self }
+    }
+
     /// Where it listens, in the order of the plan.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.listeners.iter().map(|(listener, _)| listener.bound).collect()
@@ -224,6 +232,7 @@ impl<D: Dialogue> Server<D> {
                 .with_greylist(self.greylist.take())
                 .with_reputation(self.reputation.take())
                 .with_bulk(self.bulk.take())
+                .with_classifier(self.classifier.take())
                 .with_upkeep(store.map(|store| store as Arc<dyn Upkeep>));
             tokio::spawn(admin::run(socket, pages, admin_stop.clone()))
         });

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// Modules by layer: each may import those of lower layers, and its own.
 const LAYERS: &[&[&str]] = &[
     &["smtp", "units"],
-    &["message", "similarity", "pattern", "facts", "verdict"],
+    &["message", "similarity", "classifier", "pattern", "spamassassin", "facts", "verdict"],
     &["scoring", "policy", "fit"],
     &["dns", "store", "clock"],
     &["checks"],
@@ -23,6 +23,9 @@ const SIDEWAYS: &[(&str, &str)] = &[
     ("facts", "message"),
     ("facts", "similarity"),
     ("similarity", "message"),
+    ("classifier", "message"),
+    ("spamassassin", "message"),
+    ("spamassassin", "pattern"),
     ("policy", "scoring"),
     ("fit", "scoring"),
     ("dns", "clock"),
@@ -50,8 +53,20 @@ const BLIND_TO_CHECKS: &[&str] = &["backend", "session", "net", "pipeline"];
 const CHECKS_IN_GENERAL: &[&str] = &["registry"];
 
 /// Layers of pure code, and crates that they must do without.
-const PURE: &[&str] =
-    &["smtp", "units", "message", "similarity", "pattern", "facts", "verdict", "scoring", "policy", "fit"];
+const PURE: &[&str] = &[
+    "smtp",
+    "units",
+    "message",
+    "similarity",
+    "classifier",
+    "pattern",
+    "spamassassin",
+    "facts",
+    "verdict",
+    "scoring",
+    "policy",
+    "fit",
+];
 /// A derived fact is computed once, by whoever asks first, while the others wait: the one cell that awaits.
 const DERIVED_FACT: (&str, &str) = ("facts", "tokio::sync::OnceCell");
 const IMPURE_CRATES: &[&str] = &["tokio", "futures_util", "hickory_resolver", "rustls", "prometheus"];

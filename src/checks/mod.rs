@@ -5,6 +5,7 @@
 
 pub mod auth;
 pub mod bulk;
+pub mod classifier;
 pub mod client_name;
 pub mod content;
 pub mod dmarc_reports;
@@ -23,6 +24,7 @@ pub mod reputation;
 pub mod rules;
 pub mod sender;
 pub mod site;
+pub mod spamassassin;
 pub mod traps;
 pub mod trust;
 

@@ -76,6 +76,15 @@ pub struct Bounds {
     pub keep: Vec<String>,
 }
 
+/// Weights with which the rules load.
+struct Accepted {
+    weights: Vec<i32>,
+    /// The file that holds them.
+    candidate: String,
+    /// How often the way to what was fitted was halved, and why.
+    halved: Option<(usize, String)>,
+}
+
 /// Judges the mail, fits the weights, prints the difference and its effect.
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -106,7 +115,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
     }
     let all: Vec<&Example> = mail.examples.iter().collect();
     let fitted = descent::fit(&mail, &all, &wishes);
-    let (weights, candidate, halved) = acceptable(&mail, &wishes, &fitted, &basis)?;
+    let Accepted { weights, candidate, halved } = acceptable(&mail, &wishes, &fitted, &basis)?;
     let validation: Validation = folds::validate(&mail, &wishes, arguments.bounds.folds);
     let before = &basis.rules.weights.1.source.text;
     let shown = target.as_deref().map_or_else(|| WEIGHTS.to_owned(), |path| path.display().to_string());
@@ -152,13 +161,8 @@ fn wishes(bounds: &Bounds, policy: &Policy) -> Wishes {
 }
 
 /// The fitted weights with the file that holds them, if that loads; what they break (an invariant of the policy) they
-/// break the less the nearer they are to what is there, so the way is halved until they load. Also says how often.
-fn acceptable(
-    mail: &Mail,
-    wishes: &Wishes,
-    fitted: &[f64],
-    basis: &Basis,
-) -> Result<(Vec<i32>, String, Option<(usize, String)>), Failed> {
+/// break the less the nearer they are to what is there, so the way is halved until they load.
+fn acceptable(mail: &Mail, wishes: &Wishes, fitted: &[f64], basis: &Basis) -> Result<Accepted, Failed> {
     let mut first = None;
     for halves in 0..HALVES {
         let part = 0.5_f64.powi(i32::try_from(halves).unwrap_or(i32::MAX));
@@ -167,7 +171,7 @@ fn acceptable(
         let weights = wishes.rounded(mail, &between);
         let candidate = with(mail, &weights, &basis.rules)?;
         match loads(&candidate, basis) {
-            Ok(()) => return Ok((weights, candidate, first.map(|why| (halves, why)))),
+            Ok(()) => return Ok(Accepted { weights, candidate, halved: first.map(|why| (halves, why)) }),
             Err(Failed(why)) => first = first.or(Some(why)),
         }
     }

@@ -1,12 +1,21 @@
-//! `gatepost learn`: tells the running proxy of which campaigns messages are unwanted, and of which not.
+//! `gatepost learn` and `gatepost unlearn`: what messages are, for the classifier and for the cards of campaigns.
+//!
+//! The running proxy is told; where none runs, the file of its store is taught.
 
-use std::fs;
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+mod mailbox;
+mod teacher;
 
-use super::Failed;
-use super::ask::{Common, Request};
-use crate::telemetry::admin::bulk::{Entry, LARGEST_MESSAGE, Lesson};
+use std::io::Write;
+use std::path::PathBuf;
+
+use super::ask::Common;
+use super::{Failed, check_config};
+use crate::telemetry::admin::bulk::Entry;
+use teacher::Teacher;
+pub use teacher::Told;
+
+/// Messages that are taught together.
+const TOGETHER: usize = 64;
 
 /// Arguments of `learn`.
 #[derive(Debug, clap::Args)]
@@ -14,9 +23,26 @@ pub struct Arguments {
     /// What the messages are.
     #[arg(value_enum, value_name = "spam|ham")]
     pub what: What,
-    /// Files with one message each, directories of such (a Maildir too), or `-` for one on standard input.
+    /// Files with one message each, mbox files, directories of such (a Maildir too), or `-` for standard input.
     #[arg(value_name = "FILE", required = true)]
     pub messages: Vec<PathBuf>,
+    /// Say nothing of single messages.
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// How to ask, and how to print.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Arguments of `unlearn`.
+#[derive(Debug, clap::Args)]
+pub struct Unlearn {
+    /// Files with one message each, mbox files, directories of such (a Maildir too), or `-` for standard input.
+    #[arg(value_name = "FILE", required = true)]
+    pub messages: Vec<PathBuf>,
+    /// Say nothing of single messages.
+    #[arg(long, short)]
+    pub quiet: bool,
     /// How to ask, and how to print.
     #[command(flatten)]
     pub common: Common,
@@ -31,100 +57,105 @@ pub enum What {
     Ham,
 }
 
-/// Tells the running proxy, and prints the campaign of each message.
+/// Teaches, and prints what became of each message.
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
-    let mut failures = 0;
-    for path in files(&arguments.messages)? {
-        match teach(arguments, &path) {
-            Ok(entries) if arguments.common.json => writeln!(out, "{}", serde_json::to_string(&entries)?)?,
-            Ok(entries) => entries.iter().try_for_each(|entry| writeln!(out, "{}", line(&path, entry)))?,
-            // The others may still be learned.
-            Err(Failed(why)) => {
-                failures += 1;
-                writeln!(out, "{}: {why}", path.display())?;
+    teach(Some(arguments.what == What::Spam), &arguments.messages, &arguments.common, arguments.quiet, out)
+}
+
+/// Takes back what the classifier has learned of messages. What campaigns were learned as, `learn` with the opposite
+/// takes back.
+pub fn unlearn(arguments: &Unlearn, out: &mut dyn Write) -> Result<(), Failed> {
+    teach(None, &arguments.messages, &arguments.common, arguments.quiet, out)
+}
+
+/// Messages that wait to be taught, and how it went so far.
+struct Class<'c> {
+    spam: Option<bool>,
+    common: &'c Common,
+    quiet: bool,
+    out: &'c mut dyn Write,
+    teacher: Teacher,
+    names: Vec<String>,
+    messages: Vec<Vec<u8>>,
+    taught: usize,
+    failures: usize,
+    last: Option<Told>,
+}
+
+fn teach(
+    spam: Option<bool>,
+    written: &[PathBuf],
+    common: &Common,
+    quiet: bool,
+    out: &mut dyn Write,
+) -> Result<(), Failed> {
+    let teacher = Teacher::of(&check_config::load(&common.config)?.config)?;
+    let (names, messages) = (Vec::new(), Vec::new());
+    let mut class = Class { spam, common, quiet, out, teacher, names, messages, taught: 0, failures: 0, last: None };
+    for path in mailbox::files(written)? {
+        let read = mailbox::each(&path, &mut |name, octets| class.take(name, octets));
+        // The others may still be learned.
+        if let Err(Failed(why)) = read {
+            class.failures += 1;
+            writeln!(class.out, "{why}")?;
+        }
+    }
+    class.end()
+}
+
+impl Class<'_> {
+    fn take(&mut self, name: &str, octets: Vec<u8>) -> Result<(), Failed> {
+        self.names.push(name.to_owned());
+        self.messages.push(octets);
+        if self.messages.len() < TOGETHER { Ok(()) } else { self.teach() }
+    }
+
+    fn teach(&mut self) -> Result<(), Failed> {
+        let (names, messages) = (std::mem::take(&mut self.names), std::mem::take(&mut self.messages));
+        for (name, told) in names.iter().zip(self.teacher.teach(self.spam, &messages)) {
+            match told {
+                Ok(told) => {
+                    self.taught += 1;
+                    if self.common.json {
+                        writeln!(self.out, "{}", serde_json::to_string(&told)?)?;
+                    } else if !self.quiet {
+                        writeln!(self.out, "{}", line(name, &told))?;
+                    }
+                    self.last = Some(told);
+                }
+                Err(Failed(why)) => {
+                    self.failures += 1;
+                    writeln!(self.out, "{name}: {why}")?;
+                }
             }
         }
+        Ok(())
     }
-    match failures {
-        0 => Ok(()),
-        some => Err(Failed(format!("{some} messages were not learned"))),
-    }
-}
 
-fn teach(arguments: &Arguments, path: &Path) -> Result<Vec<Entry>, Failed> {
-    let mut octets = Vec::new();
-    let read = match path == Path::new("-") {
-        true => io::stdin().take(LARGEST_MESSAGE as u64).read_to_end(&mut octets),
-        false => fs::File::open(path).and_then(|file| file.take(LARGEST_MESSAGE as u64).read_to_end(&mut octets)),
-    };
-    read?;
-    let lesson = Lesson::new(arguments.what == What::Spam, without_envelope(&octets));
-    arguments.common.ask(&Request::post("/learn".to_owned(), serde_json::to_string(&lesson)?))
-}
-
-/// Without the line that mbox files put before a message.
-fn without_envelope(octets: &[u8]) -> &[u8] {
-    match octets.starts_with(b"From ") {
-        true => octets.splitn(2, |octet| *octet == b'\n').nth(1).unwrap_or_default(),
-        false => octets,
-    }
-}
-
-/// The files meant: of a directory those in it, and in the folders of a Maildir.
-fn files(written: &[PathBuf]) -> Result<Vec<PathBuf>, Failed> {
-    let mut files = Vec::new();
-    for path in written {
-        if !path.is_dir() {
-            files.push(path.clone());
-            continue;
+    fn end(mut self) -> Result<(), Failed> {
+        self.teach()?;
+        if let Some(told) = self.last.take().filter(|_| !self.common.json) {
+            let (done, classifier) = (if self.spam.is_some() { "learned" } else { "unlearned" }, told.classifier);
+            let taught = self.taught;
+            let text = format!("{taught} messages {done}; known now: {} spam, {} ham", classifier.spam, classifier.ham);
+            writeln!(self.out, "{text}")?;
         }
-        let mut found = Vec::new();
-        for directory in [path.clone(), path.join("cur"), path.join("new")].iter().filter(|path| path.is_dir()) {
-            for entry in fs::read_dir(directory).map_err(|why| Failed(format!("{}: {why}", directory.display())))? {
-                found.push(entry?.path());
-            }
+        self.teacher.finish()?;
+        match self.failures {
+            0 => Ok(()),
+            some => Err(Failed(format!("{some} messages or files were not learned"))),
         }
-        found.retain(|path| path.is_file());
-        found.sort();
-        files.extend(found);
     }
-    Ok(files)
 }
 
-fn line(path: &Path, entry: &Entry) -> String {
+fn line(name: &str, told: &Told) -> String {
+    let done = told.classifier.done.as_deref().unwrap_or_default();
+    let Some(entry) = &told.campaign else { return format!("{name}: {done}") };
     let Entry { id, volume, networks, spam, ham, .. } = entry;
     let found = match (entry.by_attachment, volume + u64::from(spam + ham)) {
         (_, 1) => "new".to_owned(),
         (true, _) => "by an attachment".to_owned(),
         (false, _) => format!("{:.0} % alike", entry.similarity),
     };
-    let path = path.display();
-    format!("{path}: campaign {id} ({found}): {volume} copies, {networks} networks, spam {spam}, ham {ham}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_maildir_is_the_messages_in_it() {
-        let directory = tempfile::tempdir().expect("a directory");
-        for name in ["cur", "new", "tmp"] {
-            fs::create_dir(directory.path().join(name)).expect(name);
-            fs::write(directory.path().join(name).join(format!("1.{name}")), "x").expect(name);
-        }
-        let found = files(&[directory.path().to_owned(), "-".into()]).expect("readable");
-        let names: Vec<_> =
-            found.iter().map(|path| path.file_name().map_or("-", |name| name.to_str().expect("ours"))).collect();
-        assert_eq!(names, ["1.cur", "1.new", "-"]);
-    }
-
-    #[test]
-    fn the_envelope_of_an_mbox_is_no_part_of_the_message() {
-        for (file, message) in
-            [("From a@b Thu\nA: b\n\nc", "A: b\n\nc"), ("From: a\n\nb", "From: a\n\nb"), ("From ", "")]
-        {
-            assert_eq!(without_envelope(file.as_bytes()), message.as_bytes());
-        }
-    }
+    format!("{name}: {done}; campaign {id} ({found}): {volume} copies, {networks} networks, spam {spam}, ham {ham}")
 }

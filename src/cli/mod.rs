@@ -7,6 +7,7 @@ pub mod demo;
 pub mod fit;
 pub mod forwarders;
 pub mod greylist;
+pub mod import_report;
 pub mod learn;
 pub mod reputation;
 pub mod rules;
@@ -66,8 +67,10 @@ pub enum Command {
     Reputation(reputation::Arguments),
     /// Look at the campaigns that the running proxy knows: bulk mail, honest or not.
     Bulk(bulk::Arguments),
-    /// Tell the running proxy that messages are spam or ham, and so their campaigns.
+    /// Teach that messages are spam or ham: the classifier, and what is known of their campaigns.
     Learn(learn::Arguments),
+    /// Take back what the classifier has learned of messages.
+    Unlearn(learn::Unlearn),
     /// Look at the store as a whole; make its file smaller, export it, import it.
     Store(store::Arguments),
 }
@@ -107,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Reputation(arguments) => reputation::run(arguments, &mut out),
         Command::Bulk(arguments) => bulk::run(arguments, &mut out),
         Command::Learn(arguments) => learn::run(arguments, &mut out),
+        Command::Unlearn(arguments) => learn::unlearn(arguments, &mut out),
         Command::Store(arguments) => store::run(arguments, &mut out),
     };
     match done {

@@ -24,6 +24,8 @@ pub enum What {
     Test(Test),
     /// Print every rule with what it means.
     List(List),
+    /// Print what of SpamAssassin's rules runs here, what not and why.
+    ImportReport(super::import_report::Arguments),
     /// Change each rule in one thing, and print the changes that none of its messages notices.
     Mutate(Mutate),
 }
@@ -77,6 +79,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
     match &arguments.what {
         What::Test(test) => self::test(test, out),
         What::List(list) => self::list(list, out),
+        What::ImportReport(arguments) => super::import_report::run(arguments, out),
         What::Mutate(mutate) => self::mutate(mutate, out),
     }
 }

@@ -55,7 +55,7 @@ async fn serve(loaded: Loaded, path: &Path, log: log::Handle, inherited: Inherit
     let (loader, ready) = (proxy.loader(path.to_owned(), log), proxy.backends_ready());
     let server = Server::bind(plan, inherited, registry, proxy.clone(), loader, ready)?;
     let server = server.remembering(proxy.store()).greylisting(proxy.greylist());
-    let server = server.reputing(proxy.reputation()).learning(proxy.bulk());
+    let server = server.reputing(proxy.reputation()).learning(proxy.bulk()).classifying(proxy.classifier());
     let server = server.judging_from_snapshot(proxy.judges_from_snapshot());
     proxy.keep_rules(path);
     proxy.warm_up().await;

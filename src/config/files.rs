@@ -57,11 +57,17 @@ impl Files {
 
     /// The text of a file; the error says why there is none.
     pub(super) fn read(&mut self, path: &Path) -> Result<String, String> {
+        let octets = self.read_octets(path)?;
+        String::from_utf8(octets).map_err(|_| format!("cannot read {}: it is no UTF-8", path.display()))
+    }
+
+    /// The octets of a file; the error says why there are none.
+    pub(super) fn read_octets(&mut self, path: &Path) -> Result<Vec<u8>, String> {
         let cannot = |why: String| format!("cannot read {}: {why}", path.display());
         self.paths.push(path.to_owned());
         let file = std::fs::File::open(path).map_err(|why| cannot(why.to_string()))?;
-        let mut text = String::new();
-        file.take(LARGEST + 1).read_to_string(&mut text).map_err(|why| cannot(why.to_string()))?;
+        let mut text = Vec::new();
+        file.take(LARGEST + 1).read_to_end(&mut text).map_err(|why| cannot(why.to_string()))?;
         if text.len() as u64 > LARGEST {
             return Err(cannot("it is larger than 64 MiB".to_owned()));
         }

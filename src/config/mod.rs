@@ -21,6 +21,7 @@ pub mod resolvers;
 pub mod rules;
 pub mod shape;
 pub mod source;
+pub mod spamassassin;
 pub mod why;
 
 use std::collections::BTreeMap;

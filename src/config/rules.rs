@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::files::Files;
 use super::problem::Report;
+use super::spamassassin::Imported;
 use super::{Config, Content, Document, Problems, Source, judging, raw, shape};
 use crate::checks::dnsbl::Lists;
 use crate::checks::site::Site;
@@ -56,13 +57,19 @@ pub struct Rules {
     pub traps: (raw::rules::TrapsFile, Document),
     /// bulk.toml.
     pub bulk: (raw::rules::BulkFile, Document),
+    /// classifier.toml.
+    pub classifier: (raw::rules::ClassifierFile, Document),
+    /// spamassassin.toml.
+    pub spamassassin: (raw::rules::SpamAssassinFile, Document),
+    /// The rules that it names.
+    pub imported: Imported,
     /// The rule files.
     pub content: Content,
     /// A digest of all.
     pub version: Arc<str>,
 }
 
-const COMPILED_IN: [(&str, &str); 11] = [
+const COMPILED_IN: [(&str, &str); 13] = [
     ("weights.toml", include_str!("../../rules/weights.toml")),
     ("lists.toml", include_str!("../../rules/lists.toml")),
     ("policy.toml", include_str!("../../rules/policy.toml")),
@@ -73,6 +80,8 @@ const COMPILED_IN: [(&str, &str); 11] = [
     ("reputation.toml", include_str!("../../rules/reputation.toml")),
     ("traps.toml", include_str!("../../rules/traps.toml")),
     ("bulk.toml", include_str!("../../rules/bulk.toml")),
+    ("classifier.toml", include_str!("../../rules/classifier.toml")),
+    ("spamassassin.toml", include_str!("../../rules/spamassassin.toml")),
     ("outgoing.toml", include_str!("../../rules/outgoing.toml")),
 ];
 
@@ -88,7 +97,7 @@ pub(super) const FIXED: [&str; COMPILED_IN.len()] = {
 };
 
 /// These may be absent from a directory of rules; each of their keys has a default.
-const OPTIONAL: [&str; 8] = [
+const OPTIONAL: [&str; 10] = [
     "authentication.toml",
     "trust.toml",
     "greylist.toml",
@@ -96,6 +105,8 @@ const OPTIONAL: [&str; 8] = [
     "reputation.toml",
     "traps.toml",
     "bulk.toml",
+    "classifier.toml",
+    "spamassassin.toml",
     "outgoing.toml",
 ];
 
@@ -204,12 +215,29 @@ impl Rules {
             sources.extend(text.map(|text| Source::new(path.display().to_string(), text)));
         }
         let content = Content::read(&directory, &FIXED, files, report);
-        Self::parse(&sources.try_into().ok()?, content, report.problems)
+        let mut rules = Self::parse(&sources.try_into().ok()?, content, report.problems)?;
+        rules.imported = Imported::read(&directory, &rules.spamassassin, files, report.problems);
+        rules.version = rules.imported.version(rules.version);
+        Some(rules)
     }
 
     fn parse(files: &[Arc<Source>; COMPILED_IN.len()], content: Content, problems: &mut Problems) -> Option<Self> {
         let version = digest(files.iter().chain(content.sources()));
-        let [weights, lists, policy, authentication, trust, greylist, rates, reputation, traps, bulk, outgoing] = files;
+        let [
+            weights,
+            lists,
+            policy,
+            authentication,
+            trust,
+            greylist,
+            rates,
+            reputation,
+            traps,
+            bulk,
+            classifier,
+            spamassassin,
+            outgoing,
+        ] = files;
         let weights = shape::read(weights, problems);
         let lists = shape::read(lists, problems);
         let policy = shape::read(policy, problems);
@@ -220,6 +248,8 @@ impl Rules {
         let reputation = shape::read(reputation, problems);
         let traps = shape::read(traps, problems);
         let bulk = shape::read(bulk, problems);
+        let classifier = shape::read(classifier, problems);
+        let spamassassin = shape::read(spamassassin, problems);
         let outgoing = shape::read(outgoing, problems);
         Some(Self {
             weights: weights?,
@@ -232,6 +262,9 @@ impl Rules {
             reputation: reputation?,
             traps: traps?,
             bulk: bulk?,
+            classifier: classifier?,
+            spamassassin: spamassassin?,
+            imported: Imported::default(),
             outgoing: outgoing?,
             content,
             version,

@@ -94,6 +94,8 @@ mirrors!(
     raw::rules::ReputationFile,
     raw::rules::TrapsFile,
     raw::rules::BulkFile,
+    raw::rules::ClassifierFile,
+    raw::rules::SpamAssassinFile,
     raw::rules::RuleFile
 );
 

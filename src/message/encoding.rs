@@ -26,7 +26,7 @@ impl Encoding {
 
 /// What base64 hides, up to `limit` octets; both alphabets (RFC 4648 4 and 5). Octets outside them are
 /// skipped; padding ends a run, and another may follow.
-pub(super) fn base64(octets: &[u8], limit: usize) -> Vec<u8> {
+pub(crate) fn base64(octets: &[u8], limit: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(limit.min(octets.len() / 4 * 3 + 3));
     let (mut bits, mut held) = (0_u32, 0_u32);
     for &octet in octets {
@@ -80,7 +80,7 @@ pub(super) fn is_cut_base64(octets: &[u8]) -> bool {
 }
 
 /// Quoted-printable undone, up to `limit` octets; `=` before what is no hexadecimal number stands for itself.
-pub(super) fn quoted_printable(octets: &[u8], limit: usize) -> Vec<u8> {
+pub(crate) fn quoted_printable(octets: &[u8], limit: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(limit.min(octets.len()));
     let mut rest = octets;
     while let (Some((&octet, after)), true) = (rest.split_first(), out.len() < limit) {

@@ -5,7 +5,7 @@
 pub mod address;
 pub mod attachments;
 mod charset;
-mod encoding;
+pub(crate) mod encoding;
 pub mod fields;
 pub mod header;
 mod html;

@@ -93,6 +93,17 @@ impl Patterns {
     /// Tells `found` of the first match of each pattern that matches `text`, in the order of adding; of those that
     /// were added with `most`, of so many matches.
     pub fn matches(&self, text: &[u8], budget: &mut Budget, found: &mut dyn FnMut(PatternId, Range<usize>)) {
+        self.matches_where(text, budget, &|_| true, found);
+    }
+
+    /// The same, for those patterns that are still wanted: the others are not run.
+    pub fn matches_where(
+        &self,
+        text: &[u8],
+        budget: &mut Budget,
+        is_wanted: &dyn Fn(PatternId) -> bool,
+        found: &mut dyn FnMut(PatternId, Range<usize>),
+    ) {
         if self.engines.is_empty() {
             return;
         }
@@ -108,6 +119,9 @@ impl Patterns {
             }
         }
         candidates.each(|id| {
+            if !is_wanted(PatternId(id)) {
+                return;
+            }
             self.engines[id as usize].run(text, budget, &mut |range| found(PatternId(id), range));
         });
     }

@@ -27,10 +27,10 @@ use crate::reports::delivery::{ToBackend, ToFolder};
 use crate::reports::{self, Delivery, Schedule, Via};
 use crate::session::spool::Spool;
 use crate::session::{self, Incoming, Shared};
-use crate::store::{self, Campaigns, Reputations, Store};
-use crate::telemetry::admin::bulk;
+use crate::store::{self, Campaigns, Reputations, Store, Teachings};
 use crate::telemetry::admin::greylist::Desk;
 use crate::telemetry::admin::reputation::Desk as ReputationDesk;
+use crate::telemetry::admin::{bulk, classifier};
 use crate::telemetry::log;
 
 /// How long the end waits for what is to be remembered.
@@ -280,6 +280,12 @@ impl Proxy {
     pub fn bulk(&self) -> Option<Arc<bulk::Desk>> {
         let store = self.ports.store.clone()? as Arc<dyn Campaigns>;
         Some(Arc::new(bulk::Desk { store, clock: clock::system() }))
+    }
+
+    /// What the classifier was taught.
+    pub fn classifier(&self) -> Option<Arc<classifier::Desk>> {
+        let store = self.ports.store.clone()? as Arc<dyn Teachings>;
+        Some(Arc::new(classifier::Desk { store, clock: clock::system() }))
     }
 
     /// Writes down what is to be remembered, once all sessions have ended. A disk that does not answer is

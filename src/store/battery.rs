@@ -1,6 +1,7 @@
 //! What every home of the store must do; all pass the same battery.
 
 mod campaigns;
+mod classifier;
 mod greylist;
 mod rates;
 mod reputation;
@@ -18,6 +19,7 @@ use campaigns::{
     an_attachment_leads_to_its_campaign, campaigns_are_counted_and_found_again,
     what_is_learned_of_a_message_holds_for_its_campaign,
 };
+use classifier::{lessons_count_once_and_can_be_taken_back, of_too_many_lessons_the_oldest_stay_learned};
 use greylist::{
     triplets_are_looked_up_together_as_they_were_noted, triplets_of_one_network_displace_no_others,
     what_triplets_were_told_is_believed_within_reason,
@@ -476,6 +478,8 @@ battery! { Memory in memory, Embedded in embedded, Redis in redis_server, RedisC
     takings_are_answered_in_their_order_and_alone,
     buckets_that_are_in_use_outlive_a_flood,
     reputations_fade_and_are_reset,
+    lessons_count_once_and_can_be_taken_back,
+    of_too_many_lessons_the_oldest_stay_learned,
     many_networks_displace_nobody_who_is_well_known,
     campaigns_are_counted_and_found_again,
     what_is_learned_of_a_message_holds_for_its_campaign,

@@ -10,6 +10,7 @@
 //! Failure: a full queue is [`StoreError::Busy`]. A disk that fails costs what was to be written; the
 //! file is opened again from time to time until that succeeds. All of it is counted, and logged sparingly.
 
+mod classifier;
 mod file;
 mod load;
 mod reputation;
@@ -32,6 +33,7 @@ pub use upkeep::ArchiveError;
 
 use super::buckets::Buckets;
 use super::campaigns::local::{Change as CampaignChange, LocalCampaigns};
+use super::classifier::table::Teachbook;
 use super::earned::Reputables;
 use super::ledger::{Bounds, Kept, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
@@ -65,6 +67,7 @@ pub struct EmbeddedStore {
     buckets: Buckets,
     reputables: Reputables,
     campaigns: Arc<LocalCampaigns>,
+    teachbook: Teachbook,
     loading: Option<Loading>,
     /// Ends when the writer has.
     writing: Mutex<Receiver<()>>,
@@ -84,6 +87,7 @@ impl EmbeddedStore {
         let triplets = Triplets::new(settings.triplets, &known.greylist_secret, known.triplets, clock.now());
         let reputables = Reputables::new(settings.reputations, known.reputations, Fading::default(), clock.now());
         let campaigns = LocalCampaigns::new(known.campaign_key, settings, known.cards, clock.now());
+        let teachbook = Teachbook::new(settings.lessons, known.taught);
         // Before anything is noted: what is on file keeps its places.
         campaigns.clusters().reserve(known.places);
         let (file, bounds, campaigns) = (Arc::new(file), Bounds::from(settings), Arc::new(campaigns));
@@ -109,8 +113,20 @@ impl EmbeddedStore {
             .map_err(|why| OpenError::Unusable { path: Path::new("its thread").to_owned(), why: why.to_string() })?;
         let (file, orders, loading, writing) = (Some(file), Some(orders), Some(loading), Mutex::new(writing));
         let buckets = Buckets::new(settings.buckets);
-        let store =
-            Self { bounds, clock, metrics, file, orders, triplets, buckets, reputables, campaigns, loading, writing };
+        let store = Self {
+            bounds,
+            clock,
+            metrics,
+            file,
+            orders,
+            triplets,
+            buckets,
+            reputables,
+            campaigns,
+            teachbook,
+            loading,
+            writing,
+        };
         store.shrink_to_bounds();
         Ok(store)
     }
@@ -130,6 +146,7 @@ impl EmbeddedStore {
             // What could not be queued is in the file until the next start, which does this again.
             let _ = self.order(Order { work: Work::Triplets(some.to_vec()), committed: None });
         }
+        self.metrics.show_taught(self.teachbook.count_all(&self.teachbook.lock()));
         let (mut table, mut changes) = (self.reputables.lock(), Vec::new());
         table.make_room(&mut changes);
         self.metrics.show_reputations(table.count());

@@ -1,5 +1,6 @@
 //! Remembers until the process ends, within bounds. The home without a path, and the reference for the other.
 
+mod classifier;
 mod reputation;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -11,6 +12,7 @@ use futures_util::future::{self, BoxFuture};
 
 use super::buckets::Buckets;
 use super::campaigns::local::LocalCampaigns;
+use super::classifier::table::Teachbook;
 use super::earned::Reputables;
 use super::ledger::{Bounds, Counted, Kept, Ledger, Medium, NamedHop, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
@@ -33,6 +35,7 @@ pub struct MemoryStore {
     buckets: Buckets,
     reputables: Reputables,
     campaigns: LocalCampaigns,
+    teachbook: Teachbook,
 }
 
 struct Inner {
@@ -59,8 +62,9 @@ impl MemoryStore {
         let buckets = Buckets::new(settings.buckets);
         let reputables = Reputables::new(settings.reputations, [], Fading::default(), clock.now());
         let campaigns = LocalCampaigns::new(rand::random(), settings, [], clock.now());
+        let teachbook = Teachbook::new(settings.lessons, []);
         let inner = Mutex::new(Inner { ledger, shelves });
-        Self { bounds, clock, metrics, inner, triplets, buckets, reputables, campaigns }
+        Self { bounds, clock, metrics, inner, triplets, buckets, reputables, campaigns, teachbook }
     }
 
     /// Does one thing under the lock, which is never held across an await.
@@ -247,6 +251,9 @@ impl Upkeep for MemoryStore {
         tables.push(TableInfo::in_memory("campaigns", cards.cards));
         tables.push(TableInfo::in_memory("digests", clusters.digests));
         tables.push(TableInfo::in_memory("attachments", clusters.attachments));
+        let taught = self.teachbook.count_all(&self.teachbook.lock());
+        tables.push(TableInfo::in_memory("classifier_cells", taught.cells));
+        tables.push(TableInfo::in_memory("classifier_lessons", taught.lessons));
         Box::pin(future::ready(Ok(Info { home: "memory".to_owned(), tables, ..Info::default() })))
     }
 }

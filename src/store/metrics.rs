@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::buckets;
 use super::campaigns::local::Counts;
+use super::classifier::TaughtCount;
 use super::earned::EarnedCount;
 use super::ledger::Lost;
 use super::record::{DAY, time};
@@ -42,6 +43,9 @@ pub(super) enum Operation {
     CampaignLearn,
     CampaignTop,
     CampaignShow,
+    ClassifierWeigh,
+    ClassifierLearn,
+    ClassifierUnlearn,
 }
 
 /// What became of it.
@@ -55,7 +59,7 @@ pub(super) enum Outcome {
     Failed,
 }
 
-const OPERATIONS: [&str; 21] = [
+const OPERATIONS: [&str; 24] = [
     "sighted",
     "hops",
     "dmarc_observed",
@@ -77,6 +81,9 @@ const OPERATIONS: [&str; 21] = [
     "campaign_learn",
     "campaign_top",
     "campaign_show",
+    "classifier_weigh",
+    "classifier_learn",
+    "classifier_unlearn",
 ];
 const OUTCOMES: [&str; 5] = ["ok", "left_out", "absent", "busy", "failed"];
 const LOSSES: [&str; 2] = ["expired", "displaced"];
@@ -107,6 +114,10 @@ pub struct Metrics {
     campaigns: [IntGauge; 3],
     /// Cards, and what they are found by: expired, then displaced.
     forgotten: [[IntCounter; LOSSES.len()]; 2],
+    /// Messages that the classifier has learned: ham, spam.
+    taught: [IntGauge; 2],
+    /// Its cells in use, and messages that it can unlearn.
+    taught_size: [IntGauge; 2],
     /// Held while the counters of what was forgotten catch up with their totals.
     catching_up: Arc<Mutex<()>>,
     complaints: Arc<Mutex<Complaints>>,
@@ -180,6 +191,16 @@ impl Metrics {
             ),
             &["kind", "reason"],
         )?;
+        let taught = IntGaugeVec::new(
+            Opts::new("gatepost_store_taught_messages", "Messages that the classifier has learned, by what they are."),
+            &["kind"],
+        )?;
+        let taught_size = IntGaugeVec::new(
+            Opts::new("gatepost_store_taught", "Cells of the classifier in use, and messages that it can unlearn."),
+            &["of"],
+        )?;
+        registry.register(Box::new(taught.clone()))?;
+        registry.register(Box::new(taught_size.clone()))?;
         registry.register(Box::new(campaigns.clone()))?;
         registry.register(Box::new(forgotten.clone()))?;
         registry.register(Box::new(operations.clone()))?;
@@ -204,6 +225,8 @@ impl Metrics {
             campaigns: ["campaign", "digest", "attachment"].map(|kind| campaigns.with_label_values(&[kind])),
             forgotten: ["campaign", "fingerprint"]
                 .map(|kind| LOSSES.map(|reason| forgotten.with_label_values(&[kind, reason]))),
+            taught: ["ham", "spam"].map(|kind| taught.with_label_values(&[kind])),
+            taught_size: ["cells", "lessons"].map(|of| taught_size.with_label_values(&[of])),
             catching_up: Arc::default(),
             complaints: Arc::default(),
             redis: super::redis::LinkMetrics::register(registry)?,
@@ -250,6 +273,15 @@ impl Metrics {
         for (counter, total) in self.forgotten.as_flattened().iter().zip(totals.as_flattened()) {
             counter.inc_by(total.saturating_sub(counter.get()));
         }
+    }
+
+    /// Shows how much the classifier was taught.
+    pub(super) fn show_taught(&self, count: TaughtCount) {
+        let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let taught = [count.ham, count.spam].map(|messages| i64::try_from(messages).unwrap_or(i64::MAX));
+        self.taught.iter().zip(taught).for_each(|(gauge, messages)| gauge.set(messages));
+        let sizes = [count.cells, count.lessons].map(number);
+        self.taught_size.iter().zip(sizes).for_each(|(gauge, size)| gauge.set(size));
     }
 
     /// Counts reputations that were forgotten early.

@@ -6,6 +6,7 @@
 
 mod buckets;
 mod campaigns;
+mod classifier;
 mod crowds;
 mod doubt;
 mod earned;
@@ -29,6 +30,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::BoxFuture;
 
 pub use campaigns::{Campaign, CampaignId, CampaignSighting, Campaigns, Fingerprint, Learned};
+pub use classifier::{Lesson, LessonId, Taught, TaughtCount, Teachings, Weighed};
 pub use embedded::{EmbeddedStore, OpenError};
 pub use greylist::{Greylist, Holder, Secret, TripletEvent, TripletKey, TripletRecord, WantedTriplets};
 pub use memory::MemoryStore;
@@ -81,6 +83,8 @@ pub struct Settings {
     pub digests: usize,
     /// What belongs to a campaign is forgotten when nothing like it was seen for this long.
     pub campaign_window: Duration,
+    /// Messages that the classifier can unlearn; of older ones what they have taught remains. 100 octets of memory each.
+    pub lessons: usize,
     /// What was not seen again for that long is forgotten; how long triplets are kept, greylisting says.
     pub retention: Duration,
 }
@@ -259,7 +263,7 @@ pub trait Reports: Send + Sync + 'static {
 }
 
 /// A home of all that is remembered.
-pub trait Store: Forwarders + Reports + Greylist + Campaigns + Rates + Reputations + Upkeep {
+pub trait Store: Forwarders + Reports + Greylist + Campaigns + Rates + Reputations + Teachings + Upkeep {
     /// Waits until everything so far is as safe as it will be, and can be read.
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(std::future::ready(Ok(())))
@@ -283,6 +287,7 @@ impl Default for Settings {
             reputations: 200_000,
             campaigns: 100_000,
             digests: 250_000,
+            lessons: 100_000,
             campaign_window: Duration::from_secs(3 * record::DAY),
             retention: Duration::from_secs(90 * record::DAY),
         }

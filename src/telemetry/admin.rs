@@ -1,4 +1,4 @@
-//! `/metrics`, `/healthz`, `/readyz`, `/forwarders`, `/greylist`, `/bulk`, `/reputation` and `/store` over HTTP.
+//! `/metrics`, `/healthz`, `/readyz`, `/forwarders`, `/greylist`, `/bulk`, `/classifier`, `/reputation` and `/store` over HTTP.
 //!
 //! Meant for an address that only the monitoring reaches; still it cannot be knocked over from there:
 //! connections are bounded in number and in length of life, whatever they do or fail to do.
@@ -8,6 +8,7 @@
 
 mod bounded;
 pub mod bulk;
+pub mod classifier;
 pub mod greylist;
 pub mod hop;
 pub mod reputation;
@@ -110,6 +111,8 @@ pub struct Pages {
     pub reputation: Option<Arc<reputation::Desk>>,
     /// What is remembered of campaigns; `None`: nothing.
     pub bulk: Option<Arc<bulk::Desk>>,
+    /// What the classifier was taught; `None`: nothing.
+    pub classifier: Option<Arc<classifier::Desk>>,
     /// The store as a whole; `None`: there is none.
     pub upkeep: Option<Arc<dyn Upkeep>>,
     /// One at a time looks through all hops: it takes a while, and memory.
@@ -126,6 +129,7 @@ impl Pages {
             greylist: None,
             reputation: None,
             bulk: None,
+            classifier: None,
             upkeep: None,
             looking: Arc::new(Semaphore::new(1)),
         }
@@ -149,6 +153,12 @@ impl Pages {
         Self { bulk, ..self }
     }
 
+    /// With what the classifier was taught.
+    #[must_use]
+    pub fn with_classifier(self, classifier: Option<Arc<classifier::Desk>>) -> Self {
+        Self { classifier, ..self }
+    }
+
     /// With the store as a whole.
     #[must_use]
     pub fn with_upkeep(self, upkeep: Option<Arc<dyn Upkeep>>) -> Self {
@@ -165,6 +175,7 @@ pub async fn run(listener: TcpListener, pages: Pages, stop: CancellationToken) -
         .route("/forwarders", get(forwarders_page))
         .merge(greylist::routes())
         .merge(bulk::routes())
+        .merge(classifier::routes())
         .merge(reputation::routes())
         .merge(store::routes());
     let router = Router::new()

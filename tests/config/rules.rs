@@ -372,6 +372,23 @@ fn mistakes_about_bulk_mail_are_named_with_their_place() {
 }
 
 #[test]
+fn mistakes_about_the_classifier_are_named_with_their_place() {
+    for (written, expected) in [
+        ("minimum = 0\n", "classifier.toml:1:11: error: minimum: must lie between 1 and 1000000"),
+        ("minimun = 9\n", "classifier.toml:1:1: error: minimun: no such key"),
+        (
+            "unfamiliar_percent = 40\nfamiliar_percent = 40\n",
+            "classifier.toml:2:20: error: familiar_percent: is not more than unfamiliar_percent (40)",
+        ),
+    ] {
+        let site = site("", "", "");
+        site.write("rules/classifier.toml", written);
+        let said = lines(&site.load().map(|_| ()).expect_err(expected));
+        assert!(said.iter().any(|line| line.starts_with(expected)), "expected {expected}\nsaid {said:#?}");
+    }
+}
+
+#[test]
 fn a_clause_without_a_condition_is_a_warning() {
     let loaded = site("", "", "[[clause]]\nname = \"a\"\nverdict = \"reject\"\n").load().expect("it loads");
     assert!(lines(&loaded.warnings)[0].starts_with("policy.toml:1:1: warning: clause[0]: has no condition"));

@@ -27,7 +27,7 @@ use super::{Log, stream};
 
 /// The configuration that a dialogue changes by `set`.
 const CONFIG: &str = include_str!("../dialogues/gatepost.toml");
-const RULES: [(&str, &str); 10] = [
+const RULES: [(&str, &str); 11] = [
     ("weights", include_str!("../dialogues/rules/weights.toml")),
     ("lists", include_str!("../dialogues/rules/lists.toml")),
     ("policy", include_str!("../dialogues/rules/policy.toml")),
@@ -37,6 +37,7 @@ const RULES: [(&str, &str); 10] = [
     ("reputation", ""),
     ("traps", ""),
     ("bulk", ""),
+    ("classifier", ""),
     ("outgoing", ""),
 ];
 
@@ -161,6 +162,7 @@ impl Setup {
             include_str!("../../rules/reputation.toml"),
             include_str!("../../rules/traps.toml"),
             include_str!("../../rules/bulk.toml"),
+            include_str!("../../rules/classifier.toml"),
             include_str!("../../rules/outgoing.toml"),
         ]
         .map(str::to_owned);

@@ -77,7 +77,7 @@ impl Site {
         let loader: Loader = Arc::new(|| Err("the demonstration has no file to read again".to_owned()));
         let server = Server::bind(plan, Inherited::default(), registry.clone(), proxy.clone(), loader, ready.clone())?;
         let server = server.remembering(proxy.store()).greylisting(proxy.greylist());
-        let server = server.reputing(proxy.reputation()).learning(proxy.bulk());
+        let server = server.reputing(proxy.reputation()).learning(proxy.bulk()).classifying(proxy.classifier());
         let addresses = server.addresses();
         let &[cast, plain] = addresses.as_slice() else {
             return Err(Failed("config/demo.toml must have two listeners".to_owned()));

@@ -31,7 +31,7 @@ pub enum Ticket {
     /// A file with one message.
     File(PathBuf),
     /// A message out of an mbox.
-    Item(Item),
+    Item(Box<Item>),
 }
 
 /// Hands out messages in order.
@@ -79,7 +79,7 @@ impl Iterator for Messages {
         loop {
             if let Some(mbox) = &mut self.mbox {
                 match mbox.read() {
-                    Ok(Some(item)) => return Some(Ok(Ticket::Item(item))),
+                    Ok(Some(item)) => return Some(Ok(Ticket::Item(Box::new(item)))),
                     Ok(None) => self.mbox = None,
                     Err(why) => {
                         let failed = about(&mbox.path, &why);
@@ -108,7 +108,7 @@ impl Ticket {
     /// The file cannot be read.
     pub fn read(self) -> Result<Item, Failed> {
         match self {
-            Self::Item(item) => Ok(item),
+            Self::Item(item) => Ok(*item),
             Self::File(path) => read(&path),
         }
     }

@@ -102,6 +102,7 @@ fn store(written: &raw::Store, files: &mut Files, report: &mut Report<'_>) -> st
         triplets: count(written.triplets),
         buckets: count(written.buckets),
         reputations: count(written.reputations),
+        lessons: count(written.lessons),
         campaigns: count(written.campaigns),
         digests: count(written.digests),
         campaign_window: Duration::from_secs(written.campaign_hours.saturating_mul(3600)),

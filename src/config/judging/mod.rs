@@ -1,6 +1,7 @@
 //! The rule files as one value: checks, weights and policy, with every symbol known.
 
 mod bulk;
+mod classifier;
 pub(super) mod content;
 pub(super) mod greylist;
 mod invariants;
@@ -9,6 +10,7 @@ mod policy;
 mod rates;
 pub(super) mod reputation;
 mod senders;
+mod spamassassin;
 mod traps;
 mod trust;
 mod weights;
@@ -63,11 +65,16 @@ pub(super) fn build(
     let traps = traps::traps(&rules.traps.0, site, report);
     let report = &mut Report { document: &rules.bulk.1, problems };
     bulk::add(&rules.bulk.0, &senders, site, (&shared, ports), &mut registry, report);
+    let report = &mut Report { document: &rules.classifier.1, problems };
+    classifier::add(&rules.classifier.0, ports, &mut registry, report);
     content::add(&rules.content, &shared, &mut registry, problems);
     let mut known: BTreeSet<Symbol> = registry.symbols().keys().cloned().collect();
     known.extend(lists.iter().flat_map(|list| list.settings.codes.iter().map(|(_, symbol)| symbol.clone())));
     known.extend(unused);
     known.extend(rules.content.symbols.iter().cloned());
+    let report = &mut Report { document: &rules.spamassassin.1, problems };
+    let imported = spamassassin::add(&rules.imported, &shared, &known, &mut registry, report);
+    known.extend(imported.iter().map(|(symbol, _)| symbol.clone()));
     let emitted = known.clone();
     known.extend(answers.iter().map(|composite| composite.symbol.clone()));
     known.extend(rules.weights.0.composite.iter().filter_map(|composite| Symbol::new(&composite.symbol).ok()));
@@ -75,7 +82,7 @@ pub(super) fn build(
     let report = &mut Report { document: &rules.weights.1, problems };
     let shadow = lists::shadow(&lists).chain(rates.iter().filter(|rate| rate.shadow).map(|rate| rate.symbol().clone()));
     let shadow = shadow.chain(content::shadow(&rules.content.set)).collect();
-    let weights = weights::weights(&rules.weights.0, shadow, answers, &catalogue, &emitted, report);
+    let weights = weights::weights(&rules.weights.0, shadow, (answers, &imported), &catalogue, &emitted, report);
     let policy = policy::policy(&rules.policy.0, &catalogue, &mut Report { document: &rules.policy.1, problems });
     let report = &mut Report { document: &rules.outgoing.1, problems };
     let outgoing = policy::policy(&rules.outgoing.0, &catalogue, report);

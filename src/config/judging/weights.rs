@@ -6,12 +6,12 @@ use super::super::problem::Report;
 use super::super::raw::rules as written;
 use super::super::source::{element, join};
 use super::{Catalogue, score};
-use crate::scoring::{Composite, Group, Symbol, Weights};
+use crate::scoring::{Composite, Group, Score, Symbol, Weights};
 
 pub(super) fn weights(
     file: &written::WeightsFile,
     shadow: BTreeSet<Symbol>,
-    made: Vec<Composite>,
+    (made, imported): (Vec<Composite>, &[(Symbol, Score)]),
     catalogue: &Catalogue,
     emitted: &BTreeSet<Symbol>,
     report: &mut Report<'_>,
@@ -23,6 +23,9 @@ pub(super) fn weights(
         if let (Some(symbol), Some(score)) = (symbol, score(*points, &key, report)) {
             builder = builder.weight(symbol, score);
         }
+    }
+    for (symbol, score) in imported.iter().filter(|(symbol, _)| !file.weights.contains_key(symbol.as_str())) {
+        builder = builder.weight(symbol.clone(), *score);
     }
     for symbol in shadow {
         builder = builder.shadow(symbol);

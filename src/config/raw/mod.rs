@@ -339,6 +339,9 @@ section! {
         /// with the least evidence are forgotten.
         #[schemars(range(min = 1000, max = 100_000_000))]
         reputations: u64 = 200_000,
+        /// Messages that the classifier can unlearn, 100 octets of memory each; of older ones what they taught remains.
+        #[schemars(range(min = 100, max = 10_000_000))]
+        lessons: u64 = 100_000,
         /// Campaigns that are counted, 0.4 to 1.6 KB of memory each; beyond that those of one network go first.
         #[schemars(range(min = 100, max = 10_000_000))]
         campaigns: u64 = 100_000,

@@ -456,10 +456,13 @@ fn distance(model: &Model<'_>, fixed: &[Range]) -> Option<Distance> {
 fn smallest(model: &Model<'_>, mut example: Vec<Range>) -> Vec<Option<u8>> {
     for (atom, own) in others(model) {
         let whose = example.clone();
-        if let Some([from, to]) =
-            example.get_disjoint_mut([atom, own]).ok().filter(|[from, to]| from.is_there() && !to.is_there())
-        {
-            std::mem::swap(from, to);
+        let pair = example.get_disjoint_mut([atom, own]).ok();
+        if let Some([from, to]) = pair.filter(|[from, _]| from.is_there()) {
+            if to.is_there() {
+                *from = Range::ABSENT;
+            } else {
+                std::mem::swap(from, to);
+            }
         }
         if !is_example(model, &example) {
             example = whose;

@@ -9,6 +9,8 @@ use super::super::CampaignId;
 use super::super::campaigns::cards::Card;
 use super::super::campaigns::clusters::{Attached, Change as ClusterChange};
 use super::super::campaigns::local::Change as CampaignChange;
+use super::super::classifier::LessonId;
+use super::super::classifier::table::{Change as TaughtChange, NOTED, Noted};
 use super::super::earned::{EARNED, Earned, EarnedChange};
 use super::super::greylist::{SECRET, Secret, TripletKey};
 use super::super::ledger::{Medium, NamedHop, Readable};
@@ -34,6 +36,7 @@ pub(super) struct Known {
     /// Places of digests, which are loaded later.
     pub(super) places: usize,
     pub(super) reputations: Vec<(Arc<str>, Earned)>,
+    pub(super) taught: Vec<TaughtChange>,
 }
 
 /// Some clusters as they are on file, and the place and the attachment with which the next ones begin.
@@ -52,12 +55,17 @@ const DIGESTS: TableDefinition<'_, u32, (&[u8; LENGTH], u64, u64)> = TableDefini
 /// A cluster, and when it was last seen.
 const ATTACHMENTS: TableDefinition<'_, u64, (u64, u64)> = TableDefinition::new("attachments.v1");
 const CARDS: TableDefinition<'_, u64, Octets> = TableDefinition::new("campaigns.v1");
+/// Of the classifier: cells, counts of each class of margins (ham, spam), and lessons. A release that makes other
+/// features of messages names others.
+const TAUGHT_CELLS: TableDefinition<'_, u32, i32> = TableDefinition::new("classifier_cells.v1");
+const TAUGHT_CLASSES: TableDefinition<'_, u8, (u32, u32)> = TableDefinition::new("classifier_classes.v1");
+const LESSONS: TableDefinition<'_, u128, &[u8; NOTED]> = TableDefinition::new("classifier_lessons.v1");
 /// The names of the secrets that triplets are keyed with, and digests.
 const OF_GREYLIST: &str = "greylist";
 const OF_CAMPAIGNS: &str = "campaigns";
 
 /// Every table, for what is done with the file as a whole.
-pub(super) const ALL: [&dyn upkeep::Kept; 9] = [
+pub(super) const ALL: [&dyn upkeep::Kept; 12] = [
     &upkeep::Table(HOPS),
     &upkeep::Table(REPORTS),
     &upkeep::Table(ROWS),
@@ -66,6 +74,9 @@ pub(super) const ALL: [&dyn upkeep::Kept; 9] = [
     &upkeep::Table(DIGESTS),
     &upkeep::Table(ATTACHMENTS),
     &upkeep::Table(CARDS),
+    &upkeep::Table(TAUGHT_CELLS),
+    &upkeep::Table(TAUGHT_CLASSES),
+    &upkeep::Table(LESSONS),
     &upkeep::Table(SECRETS),
 ];
 
@@ -85,6 +96,13 @@ pub(super) struct Copies<'t> {
     digests: Table<'t, u32, DigestEntry>,
     attachments: Table<'t, u64, (u64, u64)>,
     cards: Table<'t, u64, Octets>,
+    taught: Taught<'t>,
+}
+
+struct Taught<'t> {
+    cells: Table<'t, u32, i32>,
+    classes: Table<'t, u8, (u32, u32)>,
+    lessons: Table<'t, u128, &'static [u8; NOTED]>,
 }
 
 pub(super) type ForReading =
@@ -105,8 +123,10 @@ impl<'t> ForWriting<'t> {
         let (hops, reports) = (transaction.open_table(HOPS)?, transaction.open_table(REPORTS)?);
         let (triplets, digests) = (transaction.open_table(TRIPLETS)?, transaction.open_table(DIGESTS)?);
         let (attachments, cards) = (transaction.open_table(ATTACHMENTS)?, transaction.open_table(CARDS)?);
-        let copies =
-            Copies { triplets, digests, attachments, cards, reputations: transaction.open_table(REPUTATIONS)? };
+        let (cells, classes) = (transaction.open_table(TAUGHT_CELLS)?, transaction.open_table(TAUGHT_CLASSES)?);
+        let taught = Taught { cells, classes, lessons: transaction.open_table(LESSONS)? };
+        let reputations = transaction.open_table(REPUTATIONS)?;
+        let copies = Copies { triplets, digests, attachments, cards, reputations, taught };
         Ok(Self { hops, reports, rows: transaction.open_table(ROWS)?, copies })
     }
 
@@ -115,6 +135,20 @@ impl<'t> ForWriting<'t> {
             match earned {
                 Some(earned) => drop(self.copies.reputations.insert(&**key, &earned.encode())?),
                 None => drop(self.copies.reputations.remove(&**key)?),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn change_taught(&mut self, changes: &[TaughtChange]) -> Result<(), Error> {
+        let Taught { cells, classes, lessons } = &mut self.copies.taught;
+        for change in changes {
+            match change {
+                TaughtChange::Cell(cell, 0) => drop(cells.remove(cell)?),
+                TaughtChange::Cell(cell, weight) => drop(cells.insert(cell, weight)?),
+                TaughtChange::Class(class, [ham, spam]) => drop(classes.insert(class, (*ham, *spam))?),
+                TaughtChange::Lesson(id, Some(noted)) => drop(lessons.insert(id.0, &noted.encode())?),
+                TaughtChange::Lesson(id, None) => drop(lessons.remove(id.0)?),
             }
         }
         Ok(())
@@ -217,7 +251,30 @@ pub(super) fn load(transaction: &WriteTransaction) -> Result<Known, Error> {
         let (key, earned) = entry?;
         reputations.push((key.value().into(), Earned::decode(earned.value())));
     }
-    Ok(Known { greylist_secret, triplets, campaign_key, cards, places, reputations })
+    let (cells, classes) = (transaction.open_table(TAUGHT_CELLS)?, transaction.open_table(TAUGHT_CLASSES)?);
+    let taught = taught(&cells, &classes, &transaction.open_table(LESSONS)?)?;
+    Ok(Known { greylist_secret, triplets, campaign_key, cards, places, reputations, taught })
+}
+
+fn taught(
+    cells: &impl ReadableTable<u32, i32>,
+    classes: &impl ReadableTable<u8, (u32, u32)>,
+    lessons: &impl ReadableTable<u128, &'static [u8; NOTED]>,
+) -> Result<Vec<TaughtChange>, Error> {
+    let mut taught = Vec::new();
+    for entry in cells.iter()? {
+        let (cell, weight) = entry?;
+        taught.push(TaughtChange::Cell(cell.value(), weight.value()));
+    }
+    for entry in classes.iter()? {
+        let (class, counts) = entry?;
+        taught.push(TaughtChange::Class(class.value(), counts.value().into()));
+    }
+    for entry in lessons.iter()? {
+        let (id, noted) = entry?;
+        taught.push(TaughtChange::Lesson(LessonId(id.value()), Some(Noted::decode(noted.value()))));
+    }
+    Ok(taught)
 }
 
 impl<H, R, W, M> Readable for Tables<H, R, W, M>

@@ -10,7 +10,7 @@ use redb::{Builder, StorageBackend};
 use tempfile::TempDir;
 
 use super::super::battery::{Hands, batches, day, hops, metrics, observation, sighting};
-use super::super::{Holder, Reputations, Reputed, SightingKind, open_between};
+use super::super::{Holder, Lesson, LessonId, Reputations, Reputed, SightingKind, Taught, Teachings, open_between};
 use super::*;
 use crate::similarity::{Content, Digest};
 
@@ -318,6 +318,7 @@ async fn a_full_queue_is_busy_and_waits_for_nobody() {
         buckets,
         reputables,
         campaigns,
+        teachbook: Teachbook::new(10, []),
         loading,
         writing,
     };
@@ -450,4 +451,24 @@ fn what_was_not_exported_is_not_imported() {
     assert_eq!(import(&path, &mut text.as_bytes(), false).expect("nothing is there"), 1);
     assert!(matches!(import(&path, &mut text.as_bytes(), false), Err(ArchiveError::NotEmpty(1))));
     assert_eq!(import(&path, &mut text.as_bytes(), true).expect("it may be replaced"), 1);
+}
+
+#[tokio::test]
+async fn what_was_taught_is_there_after_a_restart() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("store");
+    let open = || EmbeddedStore::open(&path, &Settings::default(), Hands::at(day(0)), metrics()).expect("opened");
+    let cells = vec![3, 70_000, 1_000_000];
+    let lesson = |id, is_spam| Lesson { id: LessonId(id), is_spam, cells: cells.clone() };
+    let (weighed, count) = {
+        let store = open();
+        for number in 0..20 {
+            store.classifier_learn(lesson(number, number % 3 == 0), day(0)).await.expect("written");
+        }
+        store.classifier_unlearn(LessonId(3), cells.clone()).await.expect("written");
+        (store.classifier_weigh(&cells).await, store.classifier_count().await)
+    };
+    let store = open();
+    assert_eq!((store.classifier_weigh(&cells).await, store.classifier_count().await), (weighed, count));
+    assert_eq!(store.classifier_learn(lesson(6, true), day(1)).await, Ok(Taught::Again));
 }

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::super::campaigns::local::Change as CampaignChange;
+use super::super::classifier::table::Change as TaughtChange;
 use super::super::earned::EarnedChange;
 use super::super::ledger::{Bounds, Counted, Ledger};
 use super::super::metrics::{Metrics, Operation, Outcome};
@@ -41,6 +42,8 @@ pub(super) enum Work {
     Reputations(Vec<EarnedChange>, Operation),
     /// What has become of campaigns, and what that is counted as.
     Campaigns(Vec<CampaignChange>, Option<Operation>),
+    /// What the classifier was taught.
+    Taught(Vec<TaughtChange>, Operation),
     /// Nothing: everything before it, now.
     Flush,
 }
@@ -170,6 +173,7 @@ impl Work {
             Self::Triplets(_) => Some(Operation::GreylistNote),
             Self::Reputations(_, operation) => Some(*operation),
             Self::Campaigns(_, operation) => *operation,
+            Self::Taught(_, operation) => Some(*operation),
             Self::Flush => None,
         }
     }
@@ -194,6 +198,7 @@ fn carry_out(work: &Work, ledger: &mut Ledger, tables: &mut ForWriting<'_>) -> R
         Work::Triplets(changes) => tables.change_triplets(changes)?,
         Work::Reputations(changes, _) => tables.change_reputations(changes)?,
         Work::Campaigns(changes, _) => tables.change_campaigns(changes)?,
+        Work::Taught(changes, _) => tables.change_taught(changes)?,
         Work::Flush => {}
     }
     Ok(Outcome::Ok)

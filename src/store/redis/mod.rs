@@ -10,6 +10,7 @@
 //! Failure: none that a caller sees. It is counted by kind, and the log has a line when Redis goes and comes.
 
 mod campaigns;
+mod classifier;
 mod connect;
 mod failure;
 mod forwarders;

@@ -26,7 +26,7 @@ const MOST: usize = 10_000;
 /// Octets of a message that are read: what the proxy itself has in memory of one.
 pub const LARGEST_MESSAGE: usize = 4 << 20;
 /// Octets of what is posted: a character for each octet of a message takes up to six.
-const LARGEST_BODY: usize = 3 * LARGEST_MESSAGE;
+pub(super) const LARGEST_BODY: usize = 3 * LARGEST_MESSAGE;
 
 /// What the pages work with.
 pub struct Desk {
@@ -116,7 +116,7 @@ impl Lesson {
     }
 
     /// With the line ends that it had on its way: what is attached is hashed exactly.
-    fn message(&self) -> Message {
+    pub(crate) fn message(&self) -> Message {
         let mut octets = Vec::with_capacity(self.message.len());
         for character in self.message.chars() {
             if character == '\n' && octets.last() != Some(&b'\r') {

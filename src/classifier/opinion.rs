@@ -1,0 +1,96 @@
+//! What is said of a message, and how loudly.
+
+use super::calibration::{BINS, Calibration, probability};
+use super::features::Features;
+use super::learner::margin;
+
+/// Features that are named.
+const NAMED: usize = 5;
+
+/// What an administrator can set about it (`rules/classifier.toml`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Messages of each kind before anything is said.
+    pub minimum: u32,
+    /// Messages of each kind beyond those, at which half as much is said as of many.
+    pub half: u32,
+    /// The share of known features at which something is said, and from which on nothing is held back.
+    pub familiar: (f64, f64),
+    /// Log-odds at which something is said, and at which all is.
+    pub log_odds: (f64, f64),
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { minimum: 50, half: 50, familiar: (0.2, 0.5), log_odds: (1.5, 6.0) }
+    }
+}
+
+/// To which side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaning {
+    /// Unwanted.
+    Spam,
+    /// Wanted.
+    Ham,
+}
+
+/// What is said of a message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Opinion {
+    /// To which side it leans.
+    pub leaning: Leaning,
+    /// How much: 1 to 100.
+    pub percent: u8,
+    /// How probable it is that the message is unwanted, if as much is unwanted as wanted.
+    pub probability: f64,
+    /// The share of its features that are known.
+    pub known: f64,
+    /// The features that say most for it, as people read them.
+    pub strongest: Vec<String>,
+}
+
+/// Of a message with these features, whose cells (see [`Features::cells`]) hold `weights`. `None`: nothing is said,
+/// because too little was learned, too little of it is known, or it could be either.
+pub fn opinion(
+    settings: &Settings,
+    features: &Features,
+    cells: &[u32],
+    weights: &[i32],
+    taught: &[[u32; 2]; BINS],
+) -> Option<Opinion> {
+    let [ham, spam] = taught.iter().fold([0u64, 0], |[ham, spam], [h, s]| [ham + u64::from(*h), spam + u64::from(*s)]);
+    let beyond = ham.min(spam).checked_sub(u64::from(settings.minimum))?;
+    let known = weights.iter().filter(|weight| **weight != 0).count() as f64 / weights.len().max(1) as f64;
+    // Never nothing beyond the minimum, and all of it in the end.
+    let grown = (beyond as f64 + f64::from(settings.half)) / (beyond as f64 + 2.0 * f64::from(settings.half).max(0.5));
+    let confidence = grown.min(1.0) * ramp(known, settings.familiar);
+    let log_odds = Calibration::of(taught).log_odds(margin(weights.iter().copied())) * confidence;
+    let percent = (100.0 * ramp(log_odds.abs(), settings.log_odds)) as u8;
+    if percent == 0 {
+        return None;
+    }
+    let leaning = if log_odds > 0.0 { Leaning::Spam } else { Leaning::Ham };
+    let strongest = strongest(features, cells, weights, leaning);
+    Some(Opinion { leaning, percent, probability: probability(log_odds), known, strongest })
+}
+
+/// 0 up to the first, 1 from the second on.
+fn ramp(value: f64, (from, to): (f64, f64)) -> f64 {
+    ((value - from) / (to - from).max(f64::EPSILON)).clamp(0.0, 1.0)
+}
+
+fn strongest(features: &Features, cells: &[u32], weights: &[i32], leaning: Leaning) -> Vec<String> {
+    let side = if leaning == Leaning::Spam { 1 } else { -1 };
+    let mut ranked: Vec<(i64, u32)> =
+        cells.iter().zip(weights).map(|(cell, weight)| (i64::from(*weight) * side, *cell)).collect();
+    ranked.retain(|(weight, _)| *weight > 0);
+    let most = NAMED.min(ranked.len());
+    if most == 0 {
+        return Vec::new();
+    }
+    ranked.select_nth_unstable_by(most - 1, |a, b| b.cmp(a));
+    ranked.truncate(most);
+    ranked.sort_unstable_by(|a, b| b.cmp(a));
+    ranked.iter().map(|(_, cell)| features.read(*cell)).collect()
+}

@@ -1,0 +1,220 @@
+//! What the learner promises, whatever it is taught.
+
+use proptest::collection::{btree_set, vec};
+use proptest::prelude::*;
+
+use super::*;
+use crate::message::{Message, Model};
+
+/// A table in miniature.
+struct Table(Vec<i32>);
+
+impl Table {
+    fn margin(&self, cells: &[u32]) -> f64 {
+        margin(cells.iter().map(|cell| self.0[*cell as usize]))
+    }
+
+    fn learn(&mut self, cells: &[u32], is_spam: bool, taught: i32) -> i32 {
+        let step = lesson(is_spam, self.margin(cells), taught, cells.len());
+        self.add(cells, step - taught);
+        step
+    }
+
+    fn add(&mut self, cells: &[u32], step: i32) {
+        cells.iter().for_each(|cell| self.0[*cell as usize] = stepped(self.0[*cell as usize], step));
+    }
+}
+
+fn message() -> impl Strategy<Value = (Vec<u32>, bool)> {
+    (btree_set(0u32..64, 1..40).prop_map(|cells| cells.into_iter().collect()), any::<bool>())
+}
+
+fn features(text: &str) -> Features {
+    let octets = text.replace('\n', "\r\n").into_bytes();
+    let len = octets.len() as u64;
+    Features::of(&Model::of(&Message::new(octets, len)))
+}
+
+proptest! {
+    #[test]
+    fn no_message_moves_another_by_more_than_the_bound(
+        known in vec(message(), 0..40), (cells, is_spam) in message(), other in message()
+    ) {
+        let mut table = Table(vec![0; 64]);
+        for (cells, is_spam) in &known {
+            table.learn(cells, *is_spam, 0);
+        }
+        let before = table.margin(&other.0);
+        let mut taught = 0;
+        for _ in 0..5 {
+            taught = table.learn(&cells, is_spam, taught);
+            let moved = (table.margin(&other.0) - before).abs();
+            prop_assert!(moved <= MOST + 1e-6, "by {moved}");
+        }
+    }
+
+    #[test]
+    fn what_is_taken_back_was_never_learned(
+        known in vec(message(), 0..20), (cells, is_spam) in message(), later in vec(message(), 0..20)
+    ) {
+        let mut table = Table(vec![0; 64]);
+        for (cells, is_spam) in &known {
+            table.learn(cells, *is_spam, 0);
+        }
+        let mut steps = vec![(cells.clone(), table.learn(&cells, is_spam, 0))];
+        let before: Vec<i32> = {
+            let mut without = Table(table.0.clone());
+            without.add(&cells, -steps[0].1);
+            without.0
+        };
+        for (cells, is_spam) in &later {
+            let step = table.learn(cells, *is_spam, 0);
+            steps.push((cells.clone(), step));
+        }
+        // In any order.
+        for (cells, step) in &steps {
+            table.add(cells, -step);
+        }
+        prop_assert_eq!(table.0, before);
+    }
+
+    #[test]
+    fn a_lesson_goes_to_its_side_and_not_beyond_what_is_wanted(
+        margin in -1e6..1e6f64, is_spam in any::<bool>(), features in 0usize..10_000
+    ) {
+        let step = lesson(is_spam, margin, 0, features);
+        prop_assert!(step == 0 || (step > 0) == is_spam);
+        let bound = MOST * UNIT / (features.max(1) as f64).sqrt();
+        prop_assert!(f64::from(step).abs() <= bound);
+    }
+
+    #[test]
+    fn margins_and_opinions_are_numbers(weights in vec(any::<i32>(), 0..50), counts in vec(any::<[u32; 2]>(), BINS)) {
+        let taught: [[u32; 2]; BINS] = counts.try_into().expect("as many");
+        let margin = margin(weights.iter().copied());
+        prop_assert!(margin.is_finite());
+        prop_assert!(bin(margin) < BINS);
+        prop_assert!(Calibration::of(&taught).log_odds(margin).is_finite());
+        let cells: Vec<u32> = (0..weights.len() as u32).collect();
+        let said = opinion(&Settings::default(), &Features::default(), &cells, &weights, &taught);
+        if let Some(said) = said {
+            prop_assert!((0.0..=1.0).contains(&said.probability) && (1..=100).contains(&said.percent), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn any_message_has_features_in_order_and_within_bounds(octets in vec(any::<u8>(), 0..600)) {
+        let text = String::from_utf8_lossy(&octets).into_owned();
+        let features = features(&format!("Subject: {text}\n\n{text}"));
+        let cells = features.cells();
+        prop_assert!(cells.is_sorted() && cells.iter().all(|cell| (*cell as usize) < SIZE));
+        prop_assert!(cells.iter().all(|cell| !features.read(*cell).is_empty()));
+    }
+}
+
+#[test]
+fn margins_of_no_number_fall_into_a_class() {
+    for (margin, class) in
+        [(f64::NAN, 0), (f64::NEG_INFINITY, 0), (f64::INFINITY, BINS - 1), (0.01, BINS / 2), (-0.01, BINS / 2 - 1)]
+    {
+        assert_eq!(bin(margin), class, "{margin}");
+    }
+}
+
+#[test]
+fn calibration_follows_the_evidence_and_doubts_without() {
+    let none = Calibration::of(&[[0, 0]; BINS]);
+    assert!(none.log_odds(0.0) == 0.0 && none.log_odds(0.5) > 0.0);
+    let counts = |ham: &[(f64, u32)], spam: &[(f64, u32)]| {
+        let mut counts = [[0, 0]; BINS];
+        ham.iter().for_each(|(margin, number)| counts[bin(*margin)][0] += number);
+        spam.iter().for_each(|(margin, number)| counts[bin(*margin)][1] += number);
+        Calibration::of(&counts)
+    };
+    let sharp = counts(&[(-0.6, 500), (0.1, 1)], &[(0.6, 500), (-0.1, 1)]);
+    let blurred = counts(&[(-0.6, 300), (0.6, 200)], &[(0.6, 300), (-0.6, 200)]);
+    assert!(sharp.log_odds(0.5) > 3.0, "{sharp:?}");
+    assert!(blurred.log_odds(0.5) < 1.0, "{blurred:?}");
+    // Twice as much ham says nothing about how probable spam is.
+    let (even, uneven) = (counts(&[(-0.6, 100)], &[(0.6, 100)]), counts(&[(-0.6, 1000)], &[(0.6, 100)]));
+    assert!((even.log_odds(0.4) - uneven.log_odds(0.4)).abs() < 0.5, "{even:?} {uneven:?}");
+    // What is always a little too high is moved.
+    assert!(counts(&[(0.2, 200)], &[(0.8, 200)]).log_odds(0.2) < 0.0);
+}
+
+#[test]
+fn features_are_what_a_receiving_site_keeps() {
+    let here =
+        "From: Ann <ann@shop.example>\nSubject: Cheap Pills 123\nMessage-ID: <a1@shop.example>\n\nBuy pills now\n";
+    let there =
+        "Return-Path: <x@y>\nReceived: from a by b; Thu\nX-Spam-Flag: YES\nDate: Thu, 1 Jan 2026\nDelivered-To: me\n";
+    let dated = format!("Date: Fri, 2 Jan 2026\n{here}");
+    let stored = format!("{there}{here}");
+    assert_eq!(features(&dated).name(), features(&stored).name());
+    assert_ne!(features(&dated).name(), features(&dated.replace("pills", "bills")).name());
+    let read: Vec<String> = {
+        let features = features(&dated);
+        features.cells().iter().map(|cell| features.read(*cell)).collect()
+    };
+    for expected in [
+        r#"text "pills""#,
+        r#"text "buy pills""#,
+        r#"text "buy … now""#,
+        r#"subject "cheap""#,
+        r#"subject "000""#,
+        r#"from "@shop.example""#,
+        r#"from "ann""#,
+        r#"header "no to""#,
+    ] {
+        assert!(read.iter().any(|one| one == expected), "{expected} in {read:?}");
+    }
+}
+
+#[test]
+fn words_are_read_as_people_write_them() {
+    let read = |text: &str| {
+        let mut tokens = tokens::Tokens::default();
+        tokens.split(text, 100);
+        (0..tokens.len()).map(|index| tokens.read(index).to_owned()).collect::<Vec<_>>()
+    };
+    for (text, words) in [
+        ("Don't stop-me, e.g. now.", vec!["don't", "stop-me", "e.g", "now"]),
+        ("Save $1,000!!", vec!["save", "$", "0", "000", "!", "!"]),
+        ("ÄRGER Über", vec!["ärger", "über"]),
+        ("你好 world", vec!["你", "好", "world"]),
+        ("a--b 'c'", vec!["a", "b", "c"]),
+        ("", vec![]),
+    ] {
+        assert_eq!(read(text), words, "{text}");
+    }
+    assert_eq!(read(&"x".repeat(100)), ["xxxxxxxx…6"]);
+    let mut tokens = tokens::Tokens::default();
+    let fact = tokens.push("message-id @a.very.long.name.example");
+    assert_eq!(tokens.read(fact), "message-id @a.very.long.name.example", "only words are cut");
+}
+
+#[test]
+fn nothing_is_said_before_enough_was_learned() {
+    let settings = Settings { minimum: 10, ..Settings::default() };
+    let features = features("Subject: win\n\nwin money\n");
+    let cells = features.cells();
+    let weights = vec![(UNIT * 0.3) as i32; cells.len()];
+    let taught = |ham: u32, spam: u32| {
+        let mut taught = [[0, 0]; BINS];
+        taught[bin(-0.7)][0] = ham;
+        taught[bin(0.7)][1] = spam;
+        opinion(&settings, &features, &cells, &weights, &taught)
+    };
+    assert_eq!(taught(9, 1000), None);
+    assert_eq!(taught(1000, 9), None);
+    let (little, much) = (taught(10, 10).expect("enough"), taught(1000, 1000).expect("enough"));
+    assert!(little.percent < much.percent, "{little:?} {much:?}");
+    assert_eq!(much.leaning, Leaning::Spam);
+    assert!(much.strongest.len() == 5 && much.known == 1.0);
+    // Of a message nearly all of whose features are unknown nothing is said.
+    let mut unknown = vec![0; cells.len()];
+    unknown[0] = i32::MAX;
+    let mut counts = [[0, 0]; BINS];
+    (counts[0][0], counts[BINS - 1][1]) = (1000, 1000);
+    assert_eq!(opinion(&settings, &features, &cells, &unknown, &counts), None);
+}

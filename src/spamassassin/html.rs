@@ -1,0 +1,464 @@
+//! HTML as text, the way that rules about bodies expect it, and what rules about HTML count.
+
+use std::collections::BTreeMap;
+
+/// Tokens of one page, at most.
+const TOKENS_MOST: usize = 200_000;
+/// Attributes of one tag, at most.
+const ATTRIBUTES_MOST: usize = 60;
+
+/// What was found in a page.
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    /// Its text, white space as it stands.
+    pub(super) text: String,
+    /// Octets of the source.
+    pub(super) length: usize,
+    /// Tags, and those of them that HTML knows.
+    pub(super) tags: u32,
+    pub(super) elements: u32,
+    /// Names that were new when they came, and those of them that HTML knows.
+    pub(super) tags_seen: u32,
+    pub(super) elements_seen: u32,
+    /// How many of each are still open; all that ever came are in it.
+    pub(super) inside: BTreeMap<String, i32>,
+    /// Ends of what was not open.
+    pub(super) closed_extra: u32,
+    /// Words that go on behind a tag.
+    pub(super) obfuscation: u32,
+    /// The text of each anchor, title, comment.
+    pub(super) anchors: Vec<String>,
+    pub(super) titles: Vec<String>,
+    pub(super) comments: Vec<String>,
+    /// Addresses, with the element that they stand in.
+    pub(super) uris: Vec<(String, String)>,
+    /// Targets of anchors with their text.
+    pub(super) links: Vec<(String, String)>,
+    /// The area of pictures, as far as they say it.
+    pub(super) image_area: f64,
+    pub(super) min_size: i32,
+    pub(super) max_size: i32,
+    /// Facts by the name that tests ask for.
+    pub(super) facts: BTreeMap<&'static str, f64>,
+    base: Option<String>,
+    chunks: Vec<Chunk>,
+    closed_html: bool,
+}
+
+#[derive(Debug)]
+struct Chunk {
+    text: String,
+    is_space: bool,
+}
+
+const ELEMENTS: &str = " a abbr acronym address area b base bdo big blockquote body br button caption cite code col \
+    colgroup dd del dfn div dl dt em fieldset form h1 h2 h3 h4 h5 h6 head hr html i img input ins kbd label legend li \
+    link map meta noscript object ol optgroup option p param pre q samp script select small span strong style sub sup \
+    table tbody td textarea tfoot th thead title tr tt ul var applet basefont center dir font frame frameset iframe \
+    isindex menu noframes s strike u nobr x-sigsep x-tab ";
+const TRICKS: &str = " bgsound embed listing plaintext xmp ";
+
+fn is_in(list: &str, name: &str) -> bool {
+    !name.contains(' ') && list.contains(&format!(" {name} "))
+}
+
+impl Page {
+    /// Reads a page.
+    pub(super) fn of(source: &str) -> Self {
+        let mut page = Self { length: source.chars().count(), min_size: 3, max_size: 3, ..Self::default() };
+        let source = source.replace("&nbsp;", " ").replace(['\u{201c}', '\u{201d}'], "\"");
+        let mut rest = source.as_str();
+        let mut pending = String::new();
+        for _ in 0..TOKENS_MOST {
+            // What never ends is no tag.
+            let Some(open) = rest.find('<').filter(|_| rest.contains('>')) else { break };
+            pending.push_str(&rest[..open]);
+            rest = &rest[open..];
+            if let Some(raw) = page.raw_element() {
+                // The text of scripts and styles ends at their own end only.
+                let closing = format!("</{raw}");
+                if !starts_ignoring_case(rest, &closing) {
+                    pending.push('<');
+                    rest = &rest[1..];
+                    continue;
+                }
+            }
+            let Some((token, length)) = token(rest) else {
+                pending.push('<');
+                rest = &rest[1..];
+                continue;
+            };
+            page.text(&std::mem::take(&mut pending));
+            page.take(token, &rest[..length]);
+            rest = &rest[length..];
+        }
+        pending.push_str(rest);
+        page.text(&pending);
+        page.text = page.chunks.drain(..).map(|chunk| chunk.text).collect();
+        page
+    }
+
+    fn raw_element(&self) -> Option<&'static str> {
+        ["script", "style"].into_iter().find(|name| self.is_inside(name))
+    }
+
+    pub(super) fn is_inside(&self, name: &str) -> bool {
+        self.inside.get(name).is_some_and(|count| *count > 0)
+    }
+
+    fn text(&mut self, raw: &str) {
+        if raw.is_empty() || self.raw_element().is_some() {
+            return;
+        }
+        let text = unescaped(raw);
+        if self.is_inside("a") {
+            if let Some(anchor) = self.anchors.last_mut() {
+                anchor.push_str(&text);
+            }
+            if let Some((_, shown)) = self.links.last_mut() {
+                shown.push_str(&text);
+            }
+        }
+        if self.is_inside("title") {
+            if let Some(title) = self.titles.last_mut() {
+                title.push_str(&text);
+            }
+        }
+        if let Some(last) = self.chunks.last() {
+            let is_word = |c: char| !c.is_whitespace() && !c.is_ascii_punctuation() && !c.is_ascii_control();
+            if text.starts_with(is_word) && last.text.ends_with(is_word) {
+                self.obfuscation += 1;
+            }
+        }
+        let mut flat = String::with_capacity(text.len());
+        for c in text.chars() {
+            match c {
+                ' ' | '\t' | '\n' | '\r' | '\u{c}' | '\u{b}' => {
+                    if !flat.ends_with(' ') {
+                        flat.push(' ');
+                    }
+                }
+                c => flat.push(c),
+            }
+        }
+        let follows_space = self.chunks.last().is_some_and(|last| last.is_space);
+        let flat = if follows_space { flat.strip_prefix(' ').unwrap_or(&flat).to_owned() } else { flat };
+        self.chunks.push(Chunk { text: flat, is_space: false });
+    }
+
+    fn space(&mut self, text: &str) {
+        if let Some(last) = self.chunks.last_mut().filter(|last| !last.is_space) {
+            if last.text.ends_with(' ') {
+                last.text.pop();
+            }
+        }
+        self.chunks.push(Chunk { text: text.to_owned(), is_space: true });
+    }
+
+    fn take(&mut self, token: Token, source: &str) {
+        match token {
+            Token::Comment => self.comments.push(source.to_owned()),
+            Token::Declaration => {
+                if starts_ignoring_case(source, "<!doctype") {
+                    self.tags += 1;
+                    self.elements += 1;
+                    self.inside.insert("!doctype".to_owned(), 0);
+                }
+            }
+            Token::Open(name, attributes) => self.tag(&name, &attributes, 1),
+            Token::Close(name) => self.tag(&name, &[], -1),
+        }
+    }
+
+    fn tag(&mut self, name: &str, attributes: &[(String, String)], count: i32) {
+        let has_namespace = name.starts_with("o:") || (name.starts_with("st") && name.get(3..4) == Some(":"));
+        let is_new = !self.inside.contains_key(name);
+        let is_element = is_in(ELEMENTS, name) || has_namespace;
+        self.elements += u32::from(is_element);
+        self.elements_seen += u32::from(is_element && is_new);
+        self.tags += 1;
+        self.tags_seen += u32::from(is_new);
+        let inside = self.inside.entry(name.to_owned()).or_default();
+        *inside += count;
+        if *inside < 0 {
+            *inside = 0;
+            self.closed_extra += 1;
+        }
+        if has_namespace || !(is_element || is_in(TRICKS, name)) {
+            return;
+        }
+        match name {
+            "br" | "div" => self.space("\n"),
+            "li" | "th" | "td" | "dd" | "dt" | "embed" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => self.space(" "),
+            "p" | "hr" | "blockquote" | "pre" | "listing" | "plaintext" | "xmp" | "title" => self.space("\n\n"),
+            _ => {}
+        }
+        if count > 0 {
+            self.uri(name, attributes);
+            self.opened(name, attributes);
+        } else if name == "html" {
+            self.closed_html = true;
+        }
+    }
+
+    fn uri(&mut self, name: &str, attributes: &[(String, String)]) {
+        let wanted: &[&str] = match name {
+            "body" | "table" | "tr" | "td" => &["background"],
+            "a" | "area" | "link" => &["href", "data-saferedirecturl"],
+            "img" | "frame" | "iframe" | "embed" | "script" | "bgsound" => &["src"],
+            "form" => &["action"],
+            "base" => &["href"],
+            _ => &[],
+        };
+        for wanted in wanted {
+            let Some(uri) = attribute(attributes, wanted).map(|uri| absolute(uri, self.base.as_deref())) else {
+                continue;
+            };
+            if name == "base" {
+                self.base = Some(uri.clone());
+            }
+            self.uris.push((name.to_owned(), uri));
+        }
+    }
+
+    fn opened(&mut self, name: &str, attributes: &[(String, String)]) {
+        match name {
+            "a" => {
+                self.anchors.push(String::new());
+                let target = attribute(attributes, "href").unwrap_or_default();
+                self.links.push((absolute(target, self.base.as_deref()), String::new()));
+            }
+            "title" => self.titles.push(String::new()),
+            "embed" | "object" => self.set("embeds", 1.0),
+            "img" => {
+                let side = |name: &str| attribute(attributes, name).and_then(|side| side.trim().parse::<f64>().ok());
+                if let (Some(width), Some(height)) = (side("width"), side("height")) {
+                    let area = width.clamp(0.0, 2000.0) * height.clamp(0.0, 2000.0);
+                    if area > 0.0 {
+                        self.image_area += area;
+                    }
+                }
+            }
+            "font" => self.font(attributes),
+            "form" => {
+                if attribute(attributes, "action").is_some_and(|action| starts_ignoring_case(action.trim(), "mailto:"))
+                {
+                    self.set("form_action_mailto", 1.0);
+                }
+            }
+            "iframe" => {
+                if attribute(attributes, "src").is_some() {
+                    self.set("iframe_src", 1.0);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn font(&mut self, attributes: &[(String, String)]) {
+        if let Some(size) = attribute(attributes, "size").map(str::trim) {
+            let number: Option<i32> = size.trim_start_matches('+').parse().ok();
+            if let Some(number) = number {
+                let absolute = if size.starts_with(['+', '-']) { 3 + number } else { number };
+                self.max_size = self.max_size.max(absolute);
+                self.min_size = self.min_size.min(absolute);
+            }
+        }
+        if let Some(face) = attribute(attributes, "face") {
+            let is_good = face.chars().all(|c| c.is_ascii_alphanumeric() || " ,.'\"-_".contains(c));
+            if !is_good {
+                self.set("font_face_bad", 1.0);
+            }
+        }
+        if attribute(attributes, "color").is_some_and(|colour| !is_colour(colour)) {
+            self.set("font_invalid_color", 1.0);
+        }
+    }
+
+    fn set(&mut self, name: &'static str, value: f64) {
+        self.facts.insert(name, value);
+    }
+}
+
+fn is_colour(text: &str) -> bool {
+    let text = text.trim();
+    let digits = text.trim_start_matches('#');
+    let is_number = text.starts_with('#') && digits.bytes().all(|octet| octet.is_ascii_hexdigit());
+    is_number || text.starts_with("rgb(") || text.bytes().all(|octet| octet.is_ascii_alphabetic())
+}
+
+/// An address as it would be opened.
+fn absolute(uri: &str, base: Option<&str>) -> String {
+    let uri: String = uri.trim().chars().filter(|c| !matches!(c, '\n' | '\r' | '\t' | '\u{feff}')).collect();
+    let has_scheme = uri.split_once(':').is_some_and(|(scheme, _)| {
+        !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+    });
+    if has_scheme || uri.starts_with('#') || uri.is_empty() {
+        return uri;
+    }
+    if let Some(rest) = uri.strip_prefix("//") {
+        let lower = rest.to_ascii_lowercase();
+        return if lower.starts_with("www") { format!("http:{uri}") } else { uri };
+    }
+    if starts_ignoring_case(&uri, "www.") {
+        return format!("http://{uri}");
+    }
+    match base.and_then(|base| base.rfind('/').map(|slash| &base[..=slash])) {
+        Some(base) if base.len() > 8 => format!("{base}{}", uri.trim_start_matches('/')),
+        _ => uri,
+    }
+}
+
+fn attribute<'a>(attributes: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    attributes.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+}
+
+fn starts_ignoring_case(text: &str, with: &str) -> bool {
+    text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with))
+}
+
+enum Token {
+    Comment,
+    Declaration,
+    Open(String, Vec<(String, String)>),
+    Close(String),
+}
+
+/// The token that begins here, at `<`.
+fn token(text: &str) -> Option<(Token, usize)> {
+    if let Some(rest) = text.strip_prefix("<!--") {
+        let end = rest.find("-->").map(|end| end + 7).or_else(|| rest.find('>').map(|end| end + 5))?;
+        return Some((Token::Comment, end));
+    }
+    if text.starts_with("<!") || text.starts_with("<?") {
+        return Some((Token::Declaration, text.find('>')? + 1));
+    }
+    let (is_close, start) = if text.starts_with("</") { (true, 2) } else { (false, 1) };
+    let name: String = text[start..]
+        .chars()
+        .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_' | '.'))
+        .collect::<String>()
+        .to_ascii_lowercase();
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return None;
+    }
+    let mut at = start + name.len();
+    if is_close {
+        let end = text[at..].find('>')? + at + 1;
+        return Some((Token::Close(name), end));
+    }
+    let mut attributes = Vec::new();
+    while attributes.len() < ATTRIBUTES_MOST {
+        let rest = &text[at..];
+        let blank = rest.len() - rest.trim_start_matches(|c: char| c.is_whitespace() || c == '/').len();
+        at += blank;
+        let rest = &text[at..];
+        if rest.starts_with('>') {
+            return Some((Token::Open(name, attributes), at + 1));
+        }
+        let length = rest.find(|c: char| c.is_whitespace() || matches!(c, '=' | '>' | '/')).unwrap_or(rest.len());
+        if rest.is_empty() {
+            return None;
+        }
+        let key = rest[..length].to_ascii_lowercase();
+        at += length.max(usize::from(length == 0 && rest.starts_with('=')));
+        let behind = text[at..].trim_start();
+        let Some(value) = behind.strip_prefix('=') else {
+            attributes.push((key, String::new()));
+            continue;
+        };
+        let value = value.trim_start();
+        at = text.len() - value.len();
+        let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
+        let (found, used) = match quote.and_then(|quote| value[1..].find(quote)) {
+            Some(end) => (&value[1..=end], end + 2),
+            None => {
+                let end = value.find(|c: char| c.is_whitespace() || c == '>').unwrap_or(value.len());
+                (&value[..end], end)
+            }
+        };
+        attributes.push((key, unescaped(found)));
+        at += used;
+    }
+    None
+}
+
+/// Text with its entities undone.
+fn unescaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('&') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        match entity(rest) {
+            Some((c, length)) => {
+                out.push(c);
+                rest = &rest[length..];
+            }
+            None => {
+                out.push('&');
+                rest = &rest[1..];
+            }
+        }
+    }
+    out + rest
+}
+
+fn entity(text: &str) -> Option<(char, usize)> {
+    if let Some(number) = text.strip_prefix("&#") {
+        let (digits, radix, used) = match number.strip_prefix(['x', 'X']) {
+            Some(digits) => (digits, 16, 3),
+            None => (number, 10, 2),
+        };
+        let length = digits.chars().take_while(|c| c.is_digit(radix)).take(7).count();
+        let c = char::from_u32(u32::from_str_radix(&digits[..length], radix).ok()?)?;
+        let semicolon = usize::from(digits[length..].starts_with(';'));
+        return Some((c, used + length + semicolon));
+    }
+    let name: String = text[1..].chars().take_while(char::is_ascii_alphanumeric).take(8).collect();
+    let c = match name.as_str() {
+        "amp" => '&',
+        "lt" => '<',
+        "gt" => '>',
+        "quot" => '"',
+        "apos" => '\'',
+        "nbsp" => '\u{a0}',
+        "copy" => '\u{a9}',
+        "reg" => '\u{ae}',
+        "trade" => '\u{2122}',
+        "euro" => '\u{20ac}',
+        "pound" => '\u{a3}',
+        "bull" => '\u{2022}',
+        "middot" => '\u{b7}',
+        "ndash" => '\u{2013}',
+        "mdash" => '\u{2014}',
+        "lsquo" => '\u{2018}',
+        "rsquo" => '\u{2019}',
+        "ldquo" => '\u{201c}',
+        "rdquo" => '\u{201d}',
+        "hellip" => '\u{2026}',
+        "laquo" => '\u{ab}',
+        "raquo" => '\u{bb}',
+        "auml" => 'ä',
+        "ouml" => 'ö',
+        "uuml" => 'ü',
+        "Auml" => 'Ä',
+        "Ouml" => 'Ö',
+        "Uuml" => 'Ü',
+        "szlig" => 'ß',
+        "eacute" => 'é',
+        "egrave" => 'è',
+        "agrave" => 'à',
+        "aacute" => 'á',
+        "oacute" => 'ó',
+        "ccedil" => 'ç',
+        "ntilde" => 'ñ',
+        "shy" => '\u{ad}',
+        "zwnj" => '\u{200c}',
+        "zwj" => '\u{200d}',
+        "deg" => '°',
+        _ => return None,
+    };
+    let length = 1 + name.len();
+    Some((c, length + usize::from(text[length..].starts_with(';'))))
+}

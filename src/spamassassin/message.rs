@@ -1,0 +1,75 @@
+//! A message as read for the rules, once.
+
+use std::collections::BTreeSet;
+
+use super::mail::Mail;
+use super::relays::Relays;
+use super::text::Texts;
+use super::uris;
+
+/// What the transaction knows beyond the message.
+#[derive(Clone, Debug, Default)]
+pub struct Envelope {
+    /// Where it comes from; none if the message says it itself, as its top Received field does behind a mail server.
+    pub client: Option<std::net::IpAddr>,
+    /// The name of the client, confirmed; empty if it has none.
+    pub client_name: String,
+    /// What it said in HELO.
+    pub helo: String,
+    /// The reverse-path; none if the message says it itself (Return-Path).
+    pub from: Option<String>,
+}
+
+impl Envelope {
+    /// The fields that a mail server would have put before the message.
+    pub(super) fn fields(&self) -> Vec<u8> {
+        let mut out = String::new();
+        if let Some(from) = &self.from {
+            out.push_str(&format!("Return-Path: <{}>\n", one_line(from)));
+        }
+        if let Some(client) = self.client {
+            let name = if self.client_name.is_empty() { "unknown" } else { &self.client_name };
+            out.push_str(&format!(
+                "Received: from {} ({} [{client}])\n\tby gatepost.invalid (Postfix) with ESMTP id 0;\n\t\n",
+                one_line(&self.helo),
+                one_line(name)
+            ));
+        }
+        out.into_bytes()
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() && !c.is_whitespace()).collect()
+}
+
+/// A message as read.
+#[derive(Debug)]
+pub(super) struct Read<'e> {
+    pub(super) mail: Mail,
+    pub(super) relays: Relays,
+    pub(super) texts: Texts,
+    pub(super) uris: BTreeSet<String>,
+    pub(super) envelope_from: Option<String>,
+    /// How long ago it came, as far as it says, is measured against this: seconds since 1970.
+    pub(super) now: i64,
+    pub(super) envelope: &'e Envelope,
+}
+
+impl<'e> Read<'e> {
+    pub(super) fn of(octets: &[u8], envelope: &'e Envelope, now: i64) -> Self {
+        let mut whole = envelope.fields();
+        whole.extend_from_slice(octets);
+        let mail = Mail::of(&whole);
+        let relays = Relays::of(&mail);
+        let texts = Texts::of(&mail);
+        let uris = uris::of(&texts);
+        let envelope_from = envelope.from.clone().or_else(|| {
+            let names = ["x-envelope-from", "envelope-sender", "return-path"];
+            let found = names.iter().find_map(|name| mail.named(name).next());
+            found.map(|field| String::from_utf8_lossy(&field.value).trim_matches(['<', '>', ' ']).to_owned())
+        });
+        let envelope_from = envelope_from.filter(|from| !from.is_empty());
+        Self { mail, relays, texts, uris, envelope_from, now, envelope }
+    }
+}

@@ -1,0 +1,205 @@
+//! Arithmetic over rules: `meta NAME (__A + __B > 1) && !__C`.
+
+/// An expression over rules, in the order of computing: operands before their operator.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Expression {
+    steps: Vec<Step>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Step {
+    Number(f64),
+    Rule(String),
+    Unary(char),
+    Binary(&'static str),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Token {
+    Number(f64),
+    Name(String),
+    Sign(&'static str),
+}
+
+const SIGNS: [&str; 21] =
+    ["&&", "||", "==", "!=", "<=", ">=", "**", "<<", ">>", "(", ")", "!", "<", ">", "+", "-", "*", "/", "%", "&", "|"];
+/// Nested parentheses and signs, at most.
+const DEEPEST: usize = 200;
+
+impl Expression {
+    /// Reads one. An error says what is not understood.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let tokens = tokens(text)?;
+        // Rewritten with a stack of its own, so that no nesting is too deep for ours.
+        let mut expression = Self::default();
+        let mut waiting: Vec<&'static str> = Vec::new();
+        let mut wants_operand = true;
+        for token in tokens {
+            match token {
+                Token::Number(number) if wants_operand => {
+                    expression.steps.push(Step::Number(number));
+                    wants_operand = false;
+                }
+                Token::Name(name) if wants_operand => {
+                    expression.steps.push(Step::Rule(name));
+                    wants_operand = false;
+                }
+                Token::Sign("(") if wants_operand => waiting.push("("),
+                Token::Sign("!") if wants_operand => waiting.push("!"),
+                Token::Sign("-") if wants_operand => waiting.push("neg"),
+                Token::Sign("+") if wants_operand => {}
+                Token::Sign(")") if !wants_operand => loop {
+                    match waiting.pop() {
+                        Some("(") => break,
+                        Some(sign) => expression.push(sign),
+                        None => return Err("a parenthesis that nothing opens".to_owned()),
+                    }
+                },
+                Token::Sign(sign) if !wants_operand && rank(sign) > 0 => {
+                    while let Some(top) = waiting.last().filter(|top| rank(top) >= rank(sign)) {
+                        expression.push(top);
+                        waiting.pop();
+                    }
+                    waiting.push(sign);
+                    wants_operand = true;
+                }
+                token => return Err(format!("`{token:?}` stands where it cannot")),
+            }
+            if waiting.len() > DEEPEST {
+                return Err("nested too deep".to_owned());
+            }
+        }
+        if wants_operand {
+            return Err("it ends too early".to_owned());
+        }
+        while let Some(sign) = waiting.pop() {
+            if sign == "(" {
+                return Err("a parenthesis that nothing closes".to_owned());
+            }
+            expression.push(sign);
+        }
+        Ok(expression)
+    }
+
+    fn push(&mut self, sign: &'static str) {
+        self.steps.push(match sign {
+            "!" => Step::Unary('!'),
+            "neg" => Step::Unary('-'),
+            sign => Step::Binary(sign),
+        });
+    }
+
+    /// The rules that it names.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Rule(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
+    /// What it comes to, where each rule has a value.
+    pub(super) fn value(&self, value_of: &mut dyn FnMut(&str) -> f64) -> f64 {
+        let mut stack: Vec<f64> = Vec::new();
+        for step in &self.steps {
+            let value = match step {
+                Step::Number(number) => *number,
+                Step::Rule(name) => value_of(name),
+                Step::Unary('!') => truth(stack.pop().unwrap_or_default() == 0.0),
+                Step::Unary(_) => -stack.pop().unwrap_or_default(),
+                Step::Binary(sign) => {
+                    let right = stack.pop().unwrap_or_default();
+                    let left = stack.pop().unwrap_or_default();
+                    binary(sign, left, right)
+                }
+            };
+            stack.push(value);
+        }
+        stack.pop().unwrap_or_default()
+    }
+}
+
+fn truth(holds: bool) -> f64 {
+    if holds { 1.0 } else { 0.0 }
+}
+
+fn binary(sign: &str, left: f64, right: f64) -> f64 {
+    match sign {
+        "&&" => {
+            if left == 0.0 {
+                left
+            } else {
+                right
+            }
+        }
+        "||" => {
+            if left == 0.0 {
+                right
+            } else {
+                left
+            }
+        }
+        "==" => truth(left == right),
+        "!=" => truth(left != right),
+        "<" => truth(left < right),
+        ">" => truth(left > right),
+        "<=" => truth(left <= right),
+        ">=" => truth(left >= right),
+        "+" => left + right,
+        "-" => left - right,
+        "*" => left * right,
+        "**" => left.powf(right),
+        "/" if right == 0.0 => 0.0,
+        "/" => left / right,
+        "%" if (right as i64) == 0 => 0.0,
+        "%" => (left as i64).wrapping_rem(right as i64) as f64,
+        "&" => ((left as i64) & (right as i64)) as f64,
+        "|" => ((left as i64) | (right as i64)) as f64,
+        _ => 0.0,
+    }
+}
+
+/// How tightly it binds; 0 for what binds nothing.
+fn rank(sign: &str) -> u8 {
+    match sign {
+        "||" => 1,
+        "&&" => 2,
+        "|" => 3,
+        "&" => 4,
+        "==" | "!=" => 5,
+        "<" | ">" | "<=" | ">=" => 6,
+        "+" | "-" => 8,
+        "*" | "/" | "%" => 9,
+        "!" | "neg" => 10,
+        "**" => 11,
+        _ => 0,
+    }
+}
+
+fn tokens(text: &str) -> Result<Vec<Token>, String> {
+    let mut rest = text.trim_start();
+    let mut tokens = Vec::new();
+    while let Some(c) = rest.chars().next() {
+        let length = if let Some(sign) = SIGNS.iter().find(|sign| rest.starts_with(**sign)) {
+            tokens.push(Token::Sign(sign));
+            sign.len()
+        } else if c.is_ascii_digit() || c == '.' {
+            let number: String = rest.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+            tokens.push(Token::Number(number.parse().map_err(|_| format!("`{number}` is no number"))?));
+            number.len()
+        } else if c.is_ascii_alphabetic() || c == '_' {
+            let name: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            let length = name.len();
+            tokens.push(match name.as_str() {
+                "and" => Token::Sign("&&"),
+                "or" => Token::Sign("||"),
+                "not" => Token::Sign("!"),
+                _ => Token::Name(name),
+            });
+            length
+        } else {
+            return Err(format!("`{c}` is not understood"));
+        };
+        rest = rest[length..].trim_start();
+    }
+    Ok(tokens)
+}

@@ -1,0 +1,187 @@
+use super::meta::Expression as Meta;
+use super::perl;
+use super::*;
+use crate::pattern::Budget;
+
+fn set(text: &str) -> RuleSet {
+    let mut none = |name: &str| Err(format!("{name} is not there"));
+    RuleSet::read(&[("local.cf".to_owned(), text.as_bytes().to_vec())], &mut none)
+}
+
+fn hits(rules: &str, message: &str) -> Vec<String> {
+    let set = set(rules);
+    let report = set.report();
+    assert!(report.unsupported.is_empty() && report.problems.is_empty(), "{report:#?}");
+    let hits = set.hits(message.as_bytes(), &Envelope::default(), 0, &mut Budget::default());
+    hits.into_iter().map(|hit| hit.name.to_owned()).collect()
+}
+
+const MESSAGE: &str = "Return-Path: <bounce@lists.example>\n\
+    Received: from mx.example (mx.example [192.0.2.1]) by here.example with ESMTP id 1; Thu, 3 Oct 2002 10:00:00 +0000\n\
+    From: \"Joe Doe\" <joe@Shop.example>\n\
+    To: a@b.example, c@d.example\n\
+    Subject: =?utf-8?q?Buy_n=C3=B6w?=\n\
+    Date: Thu, 3 Oct 2002 18:00:00 +0200\n\
+    Message-ID: <1@shop.example>\n\
+    Content-Type: text/html; charset=iso-8859-1\n\
+    \n\
+    <html><body><p>Cheap   <b>pills</b></p><p>at www.pills-shop.com today</p>\n\
+    <a href=\"http://x.pills.com/%41?u=1\">https://bank.com/</a></body>\n";
+
+#[test]
+fn rules_hit_what_they_are_about() {
+    let table = [
+        ("header T Subject =~ /^Buy n\\xc3\\xb6w$/", true),
+        ("header T Subject:raw =~ /=\\?utf-8/", true),
+        ("header T subject =~ /buy/i", true),
+        ("header T Subject !~ /sell/", true),
+        ("header T X-None =~ /./", false),
+        ("header T X-None !~ /./", true),
+        ("header T X-None =~ /^UNSET$/ [if-unset: UNSET]", true),
+        ("header T exists:Message-Id", true),
+        ("header T exists:X-None", false),
+        ("header T From:addr =~ /^joe\\@Shop.example$/", true),
+        ("header T From:name =~ /^Joe Doe$/", true),
+        ("header T ToCc =~ /a@b.*c@d/", true),
+        ("header T MESSAGEID =~ /shop/", true),
+        ("header T EnvelopeFrom =~ /^bounce@/", true),
+        ("header T ALL =~ /^Date: Thu/m", true),
+        ("header T X-Spam-Relays-Untrusted =~ /^\\[ ip=192\\.0\\.2\\.1 rdns=mx\\.example helo=mx\\.example /", true),
+        ("body T /Cheap pills/", true),
+        ("body T /^Buy n/", true),
+        ("body T /<b>/", false),
+        ("body T /pills.*today/", false),
+        ("rawbody T /<b>pills/", true),
+        ("full T /^Subject: .*<html>/ms", true),
+        ("uri T m{^http://www\\.pills-shop\\.com$}", true),
+        ("uri T m,/A\\?u=1,", true),
+        ("mimeheader T Content-Type =~ /iso-8859/", true),
+        ("body __A /pills/\nmeta T __A && !__B", true),
+        ("body __A /pills/\ntflags __A multiple\nmeta T __A > 1", true),
+        ("body __A /pills/\ntflags __A multiple maxhits=1\nmeta T __A > 1", false),
+        ("body T eval:html_tag_exists('body')", true),
+        ("header T eval:check_for_shifted_date('undef', '-5')", false),
+        ("header T eval:check_for_shifted_date('5', '7')", true),
+        ("body T eval:check_https_http_mismatch('1', '10')", true),
+        ("header T eval:check_equal_from_domains()", true),
+        ("body T /pills/\nscore T 0", false),
+        ("if (version >= 3.004 && !plugin(Mail::SpamAssassin::Plugin::None))\nbody T /pills/\nendif", true),
+        ("ifplugin Mail::SpamAssassin::Plugin::None\nbody T /pills/\nelse\nbody T /nothing/\nendif", false),
+        ("replace_tag L [il1]\nreplace_inter I _?\nreplace_rules T\nbody T /<inter I>p<L><L>ls/", true),
+        ("replace_tag I [i1!]\nreplace_rules T\nbody T /p<I>lls/", true),
+    ];
+    for (rules, expected) in table {
+        let found = hits(rules, MESSAGE).contains(&"T".to_owned());
+        assert_eq!(found, expected, "{rules}");
+    }
+}
+
+#[test]
+fn perl_becomes_ours() {
+    let table = [
+        ("/a\\/b/", "a\\x2fb"),
+        ("/\\223x/i", "(?i)\\x93x"),
+        ("m{a{2,}b}x", "a{2,}b"),
+        ("/a b # c/x", "ab"),
+        ("/[\\w-.]/", "[\\w\\x2d\\x2e]"),
+        ("/[]a]/", "[\\x5da]"),
+        ("/x{,y/", "x\\{,y"),
+        ("/\\x{20ac}/", "\\xe2\\x82\\xac"),
+        ("/(?^i:a)b$/", "(?i-ms:a)b(?:\\n?\\z)"),
+        ("/\u{e4}/", "\\xe4"),
+        ("/a$/m", "(?m)a$"),
+        ("/(a)\\1/", "(a)(?:\\1)"),
+        ("/\\Qa.b\\E./", "a\\x2eb."),
+    ];
+    for (written, expected) in table {
+        let (body, flags) = perl::delimited(written).expect(written);
+        assert_eq!(perl::translated(body, flags).as_deref(), Ok(expected), "{written}");
+    }
+    for written in ["/\\p{Han}/", "/(?{ system })/", "/[b-a]/", "/a\\/"] {
+        let (body, flags) = perl::delimited(written).expect(written);
+        assert!(perl::translated(body, flags).is_err(), "{written}");
+    }
+    assert_eq!(perl::delimited("no"), None);
+}
+
+#[test]
+fn arithmetic_is_that_of_the_files() {
+    let table = [
+        ("A && B", 1.0),
+        ("A + C * 2 >= 7", 1.0),
+        ("(A + B + C) > 5", 0.0),
+        ("!(A && NONE)", 1.0),
+        ("!A || NONE", 0.0),
+        ("C - 1", 2.0),
+        ("-C + 4 == 1", 1.0),
+        ("C / 0", 0.0),
+        ("A and not NONE", 1.0),
+    ];
+    for (text, expected) in table {
+        let value = Meta::parse(text).expect(text).value(&mut |name| match name {
+            "A" | "B" => 1.0,
+            "C" => 3.0,
+            _ => 0.0,
+        });
+        assert_eq!(value, expected, "{text}");
+    }
+    for text in ["", "A B", "(A", "A)", "A &&", "A ; B", &"(".repeat(10_000)] {
+        assert!(Meta::parse(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn what_does_not_run_is_told() {
+    let set = set("body A /a/\nheader B eval:check_rbl('x', 'y')\nscore B 2.5 3 4 5\nbody C /(a/\nnonsense here\n\
+        meta D A && B\nscore A 0.5\ndescribe A Says a\nbody E eval:unheard_of()\nif (\n");
+    let report = set.report();
+    let reasons: Vec<(&str, &str)> =
+        report.unsupported.iter().map(|rule| (rule.name.as_str(), rule.reason.as_str())).collect();
+    assert_eq!(reasons[0].0, "B");
+    assert!(reasons[0].1.starts_with("covered elsewhere: DNS lists"), "{reasons:?}");
+    assert!(reasons[1].1.contains("unclosed group"), "{reasons:?}");
+    assert!(reasons[2].1.contains("unheard_of"), "{reasons:?}");
+    assert_eq!(report.kinds[&Kind::Body], (1, 3));
+    assert_eq!((report.mass, report.lost), (6.0, 4.5));
+    assert_eq!(report.ignored["nonsense"], 1);
+    assert_eq!(report.problems.len(), 2, "{:?}", report.problems);
+    let symbols: Vec<_> = set.symbols().collect();
+    assert_eq!(symbols, [("A", 0.5, "Says a"), ("D", 1.0, "")]);
+}
+
+#[test]
+fn files_include_files_but_not_themselves_for_ever() {
+    let mut open = |name: &str| match name {
+        "a.cf" => Ok(b"include a.cf\nbody A /a/\n".to_vec()),
+        name => Err(format!("{name} is not there")),
+    };
+    let set = RuleSet::read(&[("local.cf".to_owned(), b"include a.cf\ninclude b.cf\n".to_vec())], &mut open);
+    assert_eq!(set.symbols().count(), 1);
+    assert_eq!(set.report().problems.len(), 2);
+}
+
+#[test]
+fn the_envelope_stands_where_a_mail_server_would_have_put_it() {
+    let set = set("header A X-Spam-Relays-External =~ /^\\[ ip=198\\.51\\.100\\.7 rdns=mx\\.test helo=me\\.test /\n\
+        header B EnvelopeFrom =~ /^x\\@y\\.test$/");
+    let envelope = Envelope {
+        client: "198.51.100.7".parse().ok(),
+        client_name: "mx.test".to_owned(),
+        helo: "me.test".to_owned(),
+        from: Some("x@y.test".to_owned()),
+    };
+    let hits = set.hits(b"Subject: a\r\n\r\nb\r\n", &envelope, 0, &mut Budget::default());
+    assert_eq!(hits.len(), 2, "{hits:?}");
+}
+
+#[test]
+fn nothing_hostile_is_fatal() {
+    let rules = "body A /a/\nfull B /(x+x+)+y(?=z)/\nuri C /x/\nmimeheader D Content-Type =~ /x/";
+    let set = set(rules);
+    let deep = "Content-Type: multipart/mixed; boundary=a\n\n--a\n".repeat(5_000);
+    let page = format!("Content-Type: text/html\n\n{}", "<a href=".repeat(20_000));
+    let angles = format!("Content-Type: text/html\n\n{}", "<".repeat(20_000));
+    for message in ["", "\n", ":", "a:", deep.as_str(), page.as_str(), angles.as_str(), &"x".repeat(5_000)] {
+        set.hits(message.as_bytes(), &Envelope::default(), 0, &mut Budget::default());
+    }
+}
