@@ -28,6 +28,7 @@ macro_rules! topics {
 }
 
 topics! {
+    auth,
     backend,
     basics,
     bulk,
@@ -39,6 +40,7 @@ topics! {
     lists,
     manners,
     rates,
+    roles,
     senders,
     sequence,
     traps,

@@ -128,7 +128,7 @@ impl Transaction {
         if !may_relay(&settings.relay, client, &path) {
             return self.refuse(shared, "relaying_denied", refusal::RELAYING_DENIED);
         }
-        let exempt = settings.exempt.contains(&path);
+        let exempt = !client.role.is_outgoing() && settings.exempt.contains(&path);
         if let Some(first) = self.exempt.first().copied()
             && first != exempt
             && shared.splits.contains(&self.split_key())
@@ -261,7 +261,7 @@ impl Transaction {
 /// True if nobody uses `path`. It lies in our domains, and whoever may relay is one of us, who deserves to hear the truth.
 fn is_trap(assessment: &Assessment, relay: &settings::Relay, client: &ClientFacts, path: &ForwardPath) -> bool {
     let traps = &assessment.ruleset().traps;
-    !traps.is_empty() && !relay.networks.contains(client.addr) && traps.contains(path)
+    !traps.is_empty() && !client.role.is_outgoing() && !relay.networks.contains(client.addr) && traps.contains(path)
 }
 
 /// The same, said by an enhanced status code: other refusals come without one.
@@ -286,7 +286,8 @@ fn may_relay(relay: &settings::Relay, client: &ClientFacts, path: &ForwardPath) 
         ForwardPath::Postmaster(_) => return true,
         ForwardPath::Mailbox(mailbox) => mailbox,
     };
-    if relay.networks.contains(client.addr) {
+    // Where mail leaves, MAIL was let pass only from whoever may send anywhere.
+    if client.role.is_outgoing() || relay.networks.contains(client.addr) {
         return true;
     }
     if mailbox.unquoted_local().contains(['%', '!', '@']) {

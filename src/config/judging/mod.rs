@@ -86,12 +86,16 @@ pub(super) fn build(
     let shadow = shadow.chain(content::shadow(&rules.content.set)).collect();
     let weights = weights::weights(&rules.weights.0, shadow, (answers, &imported), &catalogue, &emitted, report);
     let policy = policy::policy(&rules.policy.0, &catalogue, &mut Report { document: &rules.policy.1, problems });
+    let report = &mut Report { document: &rules.outgoing.1, problems };
+    let outgoing = policy::policy(&rules.outgoing.0, &catalogue, report);
     let weights = weights?;
     let report = &mut Report { document: &rules.lists.1, problems };
     lists::warn_of_unconfirmed(&lists, &weights, &policy, report);
     if !problems.has_errors() {
-        for problem in policy.problems(&weights) {
-            Report { document: &rules.policy.1, problems }.error("", problem.to_string());
+        for (policy, file) in [(&policy, &rules.policy.1), (&outgoing, &rules.outgoing.1)] {
+            for problem in policy.problems(&weights) {
+                Report { document: file, problems }.error("", problem.to_string());
+            }
         }
         let off = lists::off(&lists, &shared);
         let checks = registry.checks().chain(off.iter().map(|(stage, spec)| (*stage, spec)));
@@ -99,11 +103,19 @@ pub(super) fn build(
         let emitted = crate::policy::invariant::Catalogue::new(checks, observed);
         let report = &mut Report { document: &rules.policy.1, problems };
         invariants::prove(&rules.policy.0, &policy, &weights, &emitted, &catalogue, report);
+        let leaving = registry.for_outgoing();
+        let emitted = crate::policy::invariant::Catalogue::new(leaving.checks(), []);
+        let report = &mut Report { document: &rules.outgoing.1, problems };
+        invariants::prove(&rules.outgoing.0, &outgoing, &weights, &emitted, &catalogue, report);
     }
     if !enabled {
         return Some(Ruleset { version: rules.version.clone(), ..Ruleset::empty() });
     }
-    Some(Ruleset::new(rules.version.clone(), registry, Arc::new(weights), policy).with_traps(traps))
+    Some(
+        Ruleset::new(rules.version.clone(), registry, Arc::new(weights), policy)
+            .with_traps(traps)
+            .with_outgoing(outgoing),
+    )
 }
 
 fn registry(own_names: &[String], ports: &Ports, report: &mut Report<'_>) -> Registry {
