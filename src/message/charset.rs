@@ -4,12 +4,17 @@ use std::borrow::Cow;
 
 use mail_parser::decoders::charsets::map::charset_decoder;
 
+/// Octets as UTF-8, invalid ones replaced. To see that there are none takes much less than to look for them.
+pub(super) fn text(octets: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(octets).map_or_else(|_| String::from_utf8_lossy(octets), Cow::Borrowed)
+}
+
 /// What octets say in a charset, named in lower case. False beside it if they are not in it, or if nobody knows it;
 /// what names no charset may be in any.
 pub(super) fn decoded<'t>(octets: &'t [u8], charset: Option<&str>) -> (Cow<'t, str>, bool) {
     let name = charset.unwrap_or_default().trim();
     if matches!(name, "" | "utf-8" | "utf8" | "us-ascii") {
-        let text = String::from_utf8_lossy(octets);
+        let text = text(octets);
         let is_clean = match name {
             "" => true,
             "us-ascii" => text.is_ascii(),
@@ -26,7 +31,7 @@ pub(super) fn decoded<'t>(octets: &'t [u8], charset: Option<&str>) -> (Cow<'t, s
         None => {
             // What is ASCII all over is the same in nearly all of them.
             let is_clean = octets.is_ascii() && matches!(name, "unknown-8bit" | "x-unknown" | "binary" | "default");
-            (String::from_utf8_lossy(octets), is_clean)
+            (text(octets), is_clean)
         }
     }
 }

@@ -24,24 +24,42 @@ impl Encoding {
     }
 }
 
+/// What an octet stands for in base64; what is no digit is beyond them.
+const VALUES: [u8; 256] = {
+    let mut values = [FOREIGN; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        values[octet] = match octet as u8 {
+            digit @ b'A'..=b'Z' => digit - b'A',
+            digit @ b'a'..=b'z' => digit - b'a' + 26,
+            digit @ b'0'..=b'9' => digit - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            b'=' => PADDING,
+            b' ' | b'\t' | b'\n' | b'\x0c' | b'\r' => BLANK,
+            _ => FOREIGN,
+        };
+        octet += 1;
+    }
+    values
+};
+const PADDING: u8 = 64;
+const BLANK: u8 = 65;
+const FOREIGN: u8 = 66;
+
 /// What base64 hides, up to `limit` octets; both alphabets (RFC 4648 4 and 5). Octets outside them are
 /// skipped; padding ends a run, and another may follow.
 pub(crate) fn base64(octets: &[u8], limit: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(limit.min(octets.len() / 4 * 3 + 3));
     let (mut bits, mut held) = (0_u32, 0_u32);
     for &octet in octets {
-        let value = match octet {
-            b'A'..=b'Z' => octet - b'A',
-            b'a'..=b'z' => octet - b'a' + 26,
-            b'0'..=b'9' => octet - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            b'=' => {
+        let value = VALUES[usize::from(octet)];
+        if value >= PADDING {
+            if value == PADDING {
                 held = 0;
-                continue;
             }
-            _ => continue,
-        };
+            continue;
+        }
         bits = (bits << 6) | u32::from(value);
         held += 6;
         if held >= 8 {
@@ -58,16 +76,12 @@ pub(crate) fn base64(octets: &[u8], limit: usize) -> Vec<u8> {
 /// True if more than line ends and a stray character lie outside the alphabet: another program may show
 /// such text as it stands.
 pub(super) fn is_broken_base64(octets: &[u8]) -> bool {
-    let foreign = octets
-        .iter()
-        .filter(|octet| !(octet.is_ascii_alphanumeric() || octet.is_ascii_whitespace() || b"+/=-_".contains(octet)))
-        .count();
-    foreign > 0
+    octets.iter().any(|octet| VALUES[usize::from(*octet)] == FOREIGN)
 }
 
 /// True if the last run of base64 ends within an octet.
 pub(super) fn is_cut_base64(octets: &[u8]) -> bool {
-    let is_value = |octet: &&u8| octet.is_ascii_alphanumeric() || b"+/-_".contains(octet);
+    let is_value = |octet: &&u8| VALUES[usize::from(**octet)] < PADDING;
     let end = octets.trim_ascii_end();
     let run = end.iter().rev().skip_while(|octet| **octet == b'=').take_while(|octet| **octet != b'=');
     let padding = end.iter().rev().take_while(|octet| **octet == b'=').count();
@@ -84,11 +98,14 @@ pub(crate) fn quoted_printable(octets: &[u8], limit: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(limit.min(octets.len()));
     let mut rest = octets;
     while let (Some((&octet, after)), true) = (rest.split_first(), out.len() < limit) {
-        rest = after;
         if octet != b'=' {
-            out.push(octet);
+            let end = memchr::memchr(b'=', rest).unwrap_or(rest.len()).min(limit - out.len());
+            let (plain, after) = rest.split_at(end);
+            out.extend_from_slice(plain);
+            rest = after;
             continue;
         }
+        rest = after;
         // White space behind a soft line break was added on the way (RFC 2045 6.7 (3)).
         let blanks = after.iter().take_while(|octet| matches!(octet, b' ' | b'\t')).count();
         match (after, after.get(blanks..).unwrap_or_default()) {

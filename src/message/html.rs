@@ -3,14 +3,16 @@
 //! Only the tokenizer is used: entities are decoded as a browser does it, and no tree is built. What a tree
 //! builder would tell it, that a script or a style sheet begins, is told here.
 
+mod plain;
 mod tags;
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 
 use html5ever::TokenizerResult;
 use html5ever::buffer_queue::BufferQueue;
 use html5ever::tokenizer::states::{Rawtext, Rcdata, ScriptData};
-use html5ever::tokenizer::{Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts};
+use html5ever::tokenizer::{self as html5, TagKind, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts};
 
 use tags::{Step, Tags};
 
@@ -138,38 +140,139 @@ pub(super) fn ends_foreign(name: &str) -> bool {
     NOT_FOREIGN.contains(&name)
 }
 
+/// How the content of an element is read, where it is no HTML.
+fn content(name: &str) -> Option<TokenSinkResult<()>> {
+    match name {
+        "script" => Some(TokenSinkResult::RawData(ScriptData)),
+        "style" | "xmp" | "iframe" | "noembed" | "noframes" => Some(TokenSinkResult::RawData(Rawtext)),
+        "title" | "textarea" => Some(TokenSinkResult::RawData(Rcdata)),
+        "plaintext" => Some(TokenSinkResult::Plaintext),
+        _ => None,
+    }
+}
+
+/// A text in lower case, as far as it is ASCII. Nearly all is written so: that costs nothing.
+pub(super) fn in_lower_case(text: &str) -> Cow<'_, str> {
+    match text.bytes().any(|octet| octet.is_ascii_uppercase()) {
+        true => Cow::Owned(text.to_ascii_lowercase()),
+        false => Cow::Borrowed(text),
+    }
+}
+
 /// Who is told of tokens.
 pub(super) trait Document {
     /// True if nothing more needs to be told.
     fn is_full(&self) -> bool;
 
     /// The next token; errors are not told.
-    fn token(&self, token: &Token);
+    fn token(&self, token: Token<'_>);
 
     /// What no program writes: attributes beyond those that are read.
     fn surplus(&self, text: &str);
 }
 
+/// What a document consists of.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Token<'t> {
+    Tag(&'t Tag<'t>),
+    /// Text, or a piece of one, its entities decoded.
+    Text(&'t str),
+    Comment(&'t str),
+}
+
+/// A tag.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tag<'t> {
+    /// Its name, in lower case.
+    pub(super) name: Cow<'t, str>,
+    pub(super) is_end: bool,
+    pub(super) is_self_closing: bool,
+    /// Its element begins a line of its own.
+    pub(super) is_block: bool,
+    /// Its attributes, each name once.
+    pub(super) attributes: Vec<Attribute<'t>>,
+}
+
+impl Tag<'_> {
+    /// The value of an attribute.
+    pub(super) fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|attribute| attribute.name == name).map(|attribute| &*attribute.value)
+    }
+}
+
+/// An attribute: its name in lower case, its value decoded.
+#[derive(Clone, Debug)]
+pub(super) struct Attribute<'t> {
+    pub(super) name: Cow<'t, str>,
+    pub(super) value: Cow<'t, str>,
+}
+
 /// Tells the tokens of a document, or of what is left of one. True if it was read to its end.
+///
+/// The tokenizer needs much longer for a tag than it takes to see that there is nothing special about it: what is
+/// plain is told without it, between two tags that it has read whole.
 pub(super) fn read(html: &str, document: &impl Document) -> bool {
     let sink = Sink { document, raw: RefCell::default(), is_foreign: Cell::new(false) };
     let tokenizer = Tokenizer::new(&sink, TokenizerOpts::default());
-    let mut tags = Tags::new();
-    let (mut fed, mut attributes, mut surplus) = (0, 0, None);
-    for (at, octet) in html.bytes().enumerate() {
+    let mut tag = Tag::default();
+    let mut at = 0;
+    loop {
+        while at > 0 && sink.raw.borrow().is_none() {
+            let Some((text, end)) = plain::next(html, at, BITE, &mut tag) else { break };
+            plain::tell(text, &mut |piece| document.token(Token::Text(piece)));
+            // Only elements with content that is HTML are plain.
+            let _ = sink.content_of(&tag.name, tag.is_end, tag.is_self_closing);
+            document.token(Token::Tag(&tag));
+            at = end;
+            if document.is_full() {
+                return at == html.len();
+            }
+        }
+        match through_tag(html, at, &tokenizer, &sink) {
+            Read::Tag(end) => at = end,
+            Read::Full => return false,
+            Read::End => break,
+        }
+        if document.is_full() {
+            return at == html.len();
+        }
+    }
+    tokenizer.end();
+    true
+}
+
+/// How far the tokenizer has read.
+enum Read {
+    /// Through a tag that ends here.
+    Tag(usize),
+    Full,
+    End,
+}
+
+/// Feeds the tokenizer from `start` through the next tag.
+fn through_tag<'d, D: Document>(
+    html: &str,
+    start: usize,
+    tokenizer: &Tokenizer<&Sink<'d, D>>,
+    sink: &Sink<'d, D>,
+) -> Read {
+    let document = sink.document;
+    let mut tags = Tags::new(sink.raw.borrow().clone());
+    let (mut fed, mut attributes, mut surplus) = (start, 0, None);
+    for (at, octet) in html.bytes().enumerate().skip(start) {
         match tags.step(octet) {
             Step::Nothing if surplus.is_none() && at - fed >= BITE && html.is_char_boundary(at) => {
-                feed(&tokenizer, html.get(fed..at).unwrap_or_default());
+                feed(tokenizer, html.get(fed..at).unwrap_or_default());
                 fed = at;
                 if document.is_full() {
-                    return false;
+                    return Read::Full;
                 }
             }
             Step::Nothing => {}
             Step::Attribute => {
                 attributes += 1;
                 if attributes > MAX_ATTRIBUTES && surplus.is_none() {
-                    feed(&tokenizer, html.get(fed..at).unwrap_or_default());
+                    feed(tokenizer, html.get(fed..at).unwrap_or_default());
                     surplus = Some(at);
                 }
             }
@@ -178,23 +281,17 @@ pub(super) fn read(html: &str, document: &impl Document) -> bool {
                     document.surplus(html.get(surplus..at).unwrap_or_default());
                     fed = at;
                 }
-                attributes = 0;
                 // What follows depends on what the sink makes of the tag.
-                feed(&tokenizer, html.get(fed..=at).unwrap_or_default());
-                fed = at + 1;
-                tags.set_raw(sink.raw.borrow().as_deref());
-                if document.is_full() {
-                    return fed == html.len();
-                }
+                feed(tokenizer, html.get(fed..=at).unwrap_or_default());
+                return Read::Tag(at + 1);
             }
         }
     }
     match surplus {
         Some(surplus) => document.surplus(html.get(surplus..).unwrap_or_default()),
-        None => feed(&tokenizer, html.get(fed..).unwrap_or_default()),
+        None => feed(tokenizer, html.get(fed..).unwrap_or_default()),
     }
-    tokenizer.end();
-    true
+    Read::End
 }
 
 fn feed<D: Document>(tokenizer: &Tokenizer<&Sink<'_, D>>, text: &str) {
@@ -215,40 +312,49 @@ struct Sink<'d, D> {
 impl<D: Document> TokenSink for &Sink<'_, D> {
     type Handle = ();
 
-    fn process_token(&self, token: Token, _line: u64) -> TokenSinkResult<()> {
-        let goes_on = match &token {
-            Token::ParseError(_) => return TokenSinkResult::Continue,
-            Token::TagToken(tag) => self.content_of(tag),
-            _ => TokenSinkResult::Continue,
-        };
-        self.document.token(&token);
-        goes_on
+    fn process_token(&self, token: html5::Token, _line: u64) -> TokenSinkResult<()> {
+        match &token {
+            html5::Token::TagToken(tag) => {
+                let is_end = tag.kind == TagKind::EndTag;
+                let goes_on = self.content_of(&tag.name, is_end, tag.self_closing);
+                let attributes = tag.attrs.iter().map(|attribute| Attribute {
+                    name: Cow::Borrowed(&*attribute.name.local),
+                    value: Cow::Borrowed(&*attribute.value),
+                });
+                self.document.token(Token::Tag(&Tag {
+                    name: Cow::Borrowed(&*tag.name),
+                    is_end,
+                    is_self_closing: tag.self_closing,
+                    is_block: is_block(&tag.name),
+                    attributes: attributes.collect(),
+                }));
+                return goes_on;
+            }
+            html5::Token::CharacterTokens(text) => self.document.token(Token::Text(text)),
+            html5::Token::CommentToken(comment) => self.document.token(Token::Comment(comment)),
+            html5::Token::DoctypeToken(_)
+            | html5::Token::NullCharacterToken
+            | html5::Token::EOFToken
+            | html5::Token::ParseError(_) => {}
+        }
+        TokenSinkResult::Continue
     }
 }
 
 impl<D> Sink<'_, D> {
     /// How the tokenizer reads what stands behind a tag.
-    fn content_of(&self, tag: &Tag) -> TokenSinkResult<()> {
-        let name = &*tag.name;
+    fn content_of(&self, name: &str, is_end: bool, is_self_closing: bool) -> TokenSinkResult<()> {
         self.raw.take();
-        match (tag.kind, name) {
-            (TagKind::StartTag, "svg" | "math") => self.is_foreign.set(!tag.self_closing),
-            (TagKind::EndTag, "svg" | "math") | (TagKind::StartTag, "foreignobject" | "desc") => {
-                self.is_foreign.set(false);
-            }
-            (TagKind::StartTag, _) if ends_foreign(name) => self.is_foreign.set(false),
+        match name {
+            "svg" | "math" => self.is_foreign.set(!is_end && !is_self_closing),
+            "foreignobject" | "desc" if !is_end => self.is_foreign.set(false),
+            _ if self.is_foreign.get() && !is_end && ends_foreign(name) => self.is_foreign.set(false),
             _ => {}
         }
-        if tag.kind == TagKind::EndTag || self.is_foreign.get() {
+        if is_end || self.is_foreign.get() {
             return TokenSinkResult::Continue;
         }
-        let content = match name {
-            "script" => TokenSinkResult::RawData(ScriptData),
-            "style" | "xmp" | "iframe" | "noembed" | "noframes" => TokenSinkResult::RawData(Rawtext),
-            "title" | "textarea" => TokenSinkResult::RawData(Rcdata),
-            "plaintext" => TokenSinkResult::Plaintext,
-            _ => return TokenSinkResult::Continue,
-        };
+        let Some(content) = content(name) else { return TokenSinkResult::Continue };
         self.raw.replace(Some(name.to_owned()));
         content
     }
@@ -256,22 +362,30 @@ impl<D> Sink<'_, D> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[derive(Default)]
-    struct Told(RefCell<String>);
+    struct Told(RefCell<String>, RefCell<String>);
 
     impl Document for Told {
         fn is_full(&self) -> bool {
             false
         }
 
-        fn token(&self, token: &Token) {
+        fn token(&self, token: Token<'_>) {
             let mut told = self.0.borrow_mut();
             match token {
-                Token::TagToken(tag) => told.push_str(&format!("[{}:{}]", &*tag.name, tag.attrs.len())),
-                Token::CharacterTokens(text) => told.push_str(text),
-                _ => {}
+                Token::Tag(tag) => {
+                    told.push_str(&format!("[{}:{}]", &*tag.name, tag.attributes.len()));
+                    tag.attributes
+                        .iter()
+                        .for_each(|one| self.1.borrow_mut().push_str(&format!("{}={};", one.name, one.value)));
+                    self.1.borrow_mut().push_str(&format!("{}{}{}|", tag.is_end, tag.is_self_closing, tag.is_block));
+                }
+                Token::Text(text) => told.push_str(text),
+                Token::Comment(_) => {}
             }
         }
 
@@ -305,6 +419,30 @@ mod tests {
             let told = Told::default();
             assert!(read(&html, &told));
             assert_eq!(told.0.into_inner(), expected, "{}", html.get(..40).unwrap_or(&html));
+        }
+    }
+
+    /// The same, by the tokenizer alone.
+    fn slowly(html: &str) -> (String, String) {
+        let told = Told::default();
+        let sink = Sink { document: &told, raw: RefCell::default(), is_foreign: Cell::new(false) };
+        let tokenizer = Tokenizer::new(&sink, TokenizerOpts::default());
+        let mut at = 0;
+        while let Read::Tag(end) = through_tag(html, at, &tokenizer, &sink) {
+            at = end;
+        }
+        tokenizer.end();
+        (told.0.into_inner(), told.1.into_inner())
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_plain_is_read_as_the_tokenizer_reads_it(
+            html in "(<[pPaB]|</p>|</a >|<br/>|<svg>|<title>|</title>|>| |\r\n|\r|\n|=|\"|'|/|a|href=|b=\"c&amp;d\"|X=y|&nbsp;|&amp;|&lt|&copy|&x=|&#65;|;|\u{feff}|\u{e4}|\0|<!--|-->|<){0,60}"
+        ) {
+            let told = Told::default();
+            prop_assert!(read(&html, &told));
+            prop_assert_eq!((told.0.into_inner(), told.1.into_inner()), slowly(&html));
         }
     }
 }

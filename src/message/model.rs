@@ -301,5 +301,12 @@ impl Model {
     }
 }
 
+/// True if there are control characters in a text other than these. It does not stop at the first: so many octets
+/// are looked at at once.
+fn has_control<const N: usize>(text: &str, other_than: &[u8; N]) -> bool {
+    let is_known = |octet: u8| other_than.iter().fold(false, |any, known| any | (*known == octet));
+    text.bytes().fold(false, |any, octet| any | (octet.is_ascii_control() & !is_known(octet)))
+}
+
 #[cfg(test)]
 mod tests;

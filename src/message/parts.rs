@@ -347,7 +347,7 @@ impl<R: Reader> Walk<'_, R> {
             self.reader.cut();
         }
         self.text_left -= read.len();
-        self.reader.text(&String::from_utf8_lossy(read), Form::Plain, Place::Elsewhere);
+        self.reader.text(&charset::text(read), Form::Plain, Place::Elsewhere);
     }
 }
 

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
+
 use super::{charset, encoding};
 
 /// Octets of a value that are read.
@@ -27,7 +29,7 @@ pub(super) struct Decoded {
 pub(super) fn decoded(value: &[u8]) -> Decoded {
     let is_cut = value.len() > MAX_VALUE;
     let line = unfolded(value.get(..MAX_VALUE).unwrap_or(value));
-    if !line.contains("=?") {
+    if memmem::find(line.as_bytes(), b"=?").is_none() {
         return Decoded { text: line.trim().to_owned(), broken: None, is_cut };
     }
     let mut writer = Writer::default();
@@ -56,7 +58,7 @@ pub(super) fn decoded(value: &[u8]) -> Decoded {
 
 /// The lines of a value as one: the white space that folds it is a space. Octets that are no text are replaced.
 fn unfolded(value: &[u8]) -> Cow<'_, str> {
-    let text = String::from_utf8_lossy(value);
+    let text = charset::text(value);
     if !text.contains('\n') {
         return text;
     }

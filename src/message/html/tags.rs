@@ -47,14 +47,9 @@ pub(super) struct Tags {
 }
 
 impl Tags {
-    pub(super) fn new() -> Self {
-        Self { state: State::Text, raw: None, name: String::new() }
-    }
-
-    /// Behind a tag: only the end of this element is a tag from here on.
-    pub(super) fn set_raw(&mut self, raw: Option<&str>) {
-        self.raw = raw.map(str::to_owned);
-        self.state = State::Text;
+    /// Behind a tag: only the end of the element `raw` is a tag from here on, if there is one.
+    pub(super) fn new(raw: Option<String>) -> Self {
+        Self { state: State::Text, raw, name: String::new() }
     }
 
     pub(super) fn step(&mut self, octet: u8) -> Step {

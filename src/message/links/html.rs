@@ -2,12 +2,10 @@
 
 use std::cell::{Cell, RefCell};
 
-use html5ever::tokenizer::{Tag, TagKind, Token};
-
 use super::collector::Collector;
 use super::reference;
 use super::text::{self, Bare};
-use crate::message::html::{self, Document};
+use crate::message::html::{self, Document, Tag, Token};
 use crate::message::model::Origin;
 
 /// Text between two tags that break it; beyond it is read in pieces.
@@ -70,10 +68,10 @@ impl Document for Sink<'_> {
         self.read(text, Bare::Code);
     }
 
-    fn token(&self, token: &Token) {
+    fn token(&self, token: Token<'_>) {
         match token {
-            Token::TagToken(tag) => self.tag(tag),
-            Token::CharacterTokens(characters) => {
+            Token::Tag(tag) => self.tag(tag),
+            Token::Text(characters) => {
                 let mut text = self.text.borrow_mut();
                 text.push_str(characters);
                 if text.len() > MAX_TEXT {
@@ -82,15 +80,11 @@ impl Document for Sink<'_> {
                     self.read(&piece, self.text_is.get());
                 }
             }
-            Token::CommentToken(comment) if self.comments == Comments::Read && comment.starts_with("[if") => {
+            Token::Comment(comment) if self.comments == Comments::Read && comment.starts_with("[if") => {
                 self.flush();
                 scan_comment(comment, &mut self.found.borrow_mut());
             }
-            Token::CommentToken(_)
-            | Token::DoctypeToken(_)
-            | Token::NullCharacterToken
-            | Token::EOFToken
-            | Token::ParseError(_) => {}
+            Token::Comment(_) => {}
         }
     }
 }
@@ -145,9 +139,11 @@ impl<'f> Sink<'f> {
 
     /// Reads the text so far.
     fn flush(&self) {
-        let text = std::mem::take(&mut *self.text.borrow_mut());
+        let mut text = std::mem::take(&mut *self.text.borrow_mut());
         if !text.is_empty() {
             self.read(&text, self.text_is.get());
+            text.clear();
+            self.text.replace(text);
         }
     }
 
@@ -158,17 +154,17 @@ impl<'f> Sink<'f> {
         }
     }
 
-    fn tag(&self, tag: &Tag) {
+    fn tag(&self, tag: &Tag<'_>) {
         let name = &*tag.name;
-        if html::is_block(name) || matches!(name, "a" | "img" | "script" | "style") {
+        if tag.is_block || matches!(name, "a" | "img" | "script" | "style") {
             self.flush();
         }
         if name == "a" {
             self.end_anchor();
-        } else if html::is_block(name) {
+        } else if tag.is_block {
             self.seen(" ");
         }
-        if tag.kind == TagKind::EndTag {
+        if tag.is_end {
             if matches!(name, "script" | "style") {
                 self.text_is.set(Bare::Link);
             }
@@ -180,12 +176,12 @@ impl<'f> Sink<'f> {
         }
     }
 
-    fn attributes(&self, tag: &Tag) {
+    fn attributes(&self, tag: &Tag<'_>) {
         let mut found = self.found.borrow_mut();
         let element = &*tag.name;
-        for attribute in &tag.attrs {
+        for attribute in &tag.attributes {
             let value = &*attribute.value;
-            let name = &*attribute.name.local;
+            let name = &*attribute.name;
             match name {
                 name if LINKS.contains(&name) => {
                     let link = found.link(origin_of(element, name), value);

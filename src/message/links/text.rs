@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
+
 use super::collector::{Collector, has_known_suffix};
 use super::reference;
 
@@ -26,21 +28,55 @@ pub(in crate::message) enum Bare {
 pub(in crate::message) fn scan(text: &str, bare: Bare, found: &mut Collector) {
     let text = visible(text);
     let text = undisguised(&text);
+    let is_ascii = text.is_ascii();
+    if is_ascii && bare == Bare::Code && !found.is_full() && !leads_anywhere(text.as_bytes()) {
+        return;
+    }
     let between = |character: char| {
         character.is_whitespace() || character.is_control() || matches!(character, '<' | '>' | '"' | '`' | '|')
     };
-    for word in text.split(between).filter(|word| word.len() > 3) {
-        let mut rest = word;
-        while !rest.is_empty() {
-            if found.is_full() {
-                found.cut();
-                return;
-            }
-            let (piece, after) = rest.split_at(rest.floor_char_boundary(MAX_WORD));
-            scan_word(piece, bare, found);
-            rest = after;
-        }
+    if !is_ascii {
+        text.split(between).all(|word| scan_pieces(word, bare, found));
+        return;
     }
+    let ends = |octet: &u8| *octet <= b' ' || matches!(octet, 0x7f | b'<' | b'>' | b'"' | b'`' | b'|');
+    let mut rest = &*text;
+    while !rest.is_empty() {
+        // Most words are nothing but words.
+        let mut is_more = found.is_full();
+        let is_end = |octet: &u8| {
+            is_more |= matches!(octet, b'.' | b':' | b'@');
+            ends(octet)
+        };
+        let (word, after) = rest.split_at(rest.as_bytes().iter().position(is_end).unwrap_or(rest.len()));
+        if is_more && !scan_pieces(word, bare, found) {
+            return;
+        }
+        rest = after.get(1..).unwrap_or_default();
+    }
+}
+
+/// Reads what stands between white space; false if nothing more can be kept.
+fn scan_pieces(word: &str, bare: Bare, found: &mut Collector) -> bool {
+    if word.len() <= 3 {
+        return true;
+    }
+    let mut rest = word;
+    while !rest.is_empty() {
+        if found.is_full() {
+            found.cut();
+            return false;
+        }
+        let (piece, after) = rest.split_at(rest.floor_char_boundary(MAX_WORD));
+        scan_word(piece, bare, found);
+        rest = after;
+    }
+    true
+}
+
+/// True if there may be a scheme or an address in code.
+fn leads_anywhere(code: &[u8]) -> bool {
+    memchr::memchr2(b'@', b'\\', code).is_some() || memmem::find(code, b"//").is_some()
 }
 
 /// Text without the characters that nobody sees.

@@ -1,26 +1,25 @@
 //! What is counted of HTML.
 
-use html5ever::tokenizer::{Tag, TagKind, Token};
-
 use super::HtmlFacts;
+use crate::message::html::{Tag, Token};
 
 impl HtmlFacts {
     /// Counts a token.
-    pub(super) fn token(&mut self, token: &Token) {
+    pub(super) fn token(&mut self, token: Token<'_>) {
         match token {
-            Token::TagToken(tag) if tag.kind == TagKind::StartTag => self.tag(tag),
-            Token::CommentToken(_) => self.comments = self.comments.saturating_add(1),
+            Token::Tag(tag) if !tag.is_end => self.tag(tag),
+            Token::Comment(_) => self.comments = self.comments.saturating_add(1),
             _ => {}
         }
     }
 
-    fn tag(&mut self, tag: &Tag) {
+    fn tag(&mut self, tag: &Tag<'_>) {
         let one = |count: &mut u32| *count = count.saturating_add(1);
         one(&mut self.tags);
         match &*tag.name {
             "img" | "image" => self.picture(tag),
             "form" => one(&mut self.forms),
-            "input" => match attribute(tag, "type").map(str::to_ascii_lowercase).as_deref() {
+            "input" => match tag.attribute("type").map(str::to_ascii_lowercase).as_deref() {
                 Some("password") => one(&mut self.password_fields),
                 Some("hidden" | "submit" | "button" | "image" | "reset" | "checkbox" | "radio") => {}
                 _ => one(&mut self.input_fields),
@@ -28,29 +27,29 @@ impl HtmlFacts {
             "textarea" | "select" => one(&mut self.input_fields),
             "script" => one(&mut self.scripts),
             "iframe" | "frame" | "object" | "embed" | "applet" => one(&mut self.frames),
-            "base" if attribute(tag, "href").is_some() => one(&mut self.refreshes),
-            "meta" if attribute(tag, "http-equiv").is_some_and(|what| what.trim().eq_ignore_ascii_case("refresh")) => {
+            "base" if tag.attribute("href").is_some() => one(&mut self.refreshes),
+            "meta" if tag.attribute("http-equiv").is_some_and(|what| what.trim().eq_ignore_ascii_case("refresh")) => {
                 one(&mut self.refreshes);
             }
             _ => {}
         }
         let runs =
             |name: &str| name.len() > 4 && name.starts_with("on") && name.bytes().all(|b| b.is_ascii_lowercase());
-        if tag.attrs.iter().any(|attribute| runs(&attribute.name.local)) {
+        if tag.attributes.iter().any(|attribute| runs(&attribute.name)) {
             one(&mut self.scripts);
         }
     }
 
-    fn picture(&mut self, tag: &Tag) {
-        let source = attribute(tag, "src").unwrap_or_default().trim_start().to_ascii_lowercase();
+    fn picture(&mut self, tag: &Tag<'_>) {
+        let source = tag.attribute("src").unwrap_or_default().trim_start().to_ascii_lowercase();
         if source.starts_with("cid:") || source.starts_with("data:") {
             self.own_pictures = self.own_pictures.saturating_add(1);
         } else if !source.is_empty() {
             self.remote_pictures = self.remote_pictures.saturating_add(1);
         }
         let is_nothing = |side: &str| matches!(side.trim().trim_end_matches("px").trim_end(), "0" | "1");
-        let by_attribute = ["height", "width"].iter().any(|side| attribute(tag, side).is_some_and(is_nothing));
-        let by_style = attribute(tag, "style").is_some_and(|style| {
+        let by_attribute = ["height", "width"].iter().any(|side| tag.attribute(side).is_some_and(is_nothing));
+        let by_style = tag.attribute("style").is_some_and(|style| {
             style.split(';').filter_map(|one| one.split_once(':')).any(|(name, value)| {
                 matches!(&*name.trim().to_ascii_lowercase(), "height" | "width")
                     && is_nothing(value.trim().trim_end_matches("!important"))
@@ -60,8 +59,4 @@ impl HtmlFacts {
             self.pixels = self.pixels.saturating_add(1);
         }
     }
-}
-
-fn attribute<'t>(tag: &'t Tag, name: &str) -> Option<&'t str> {
-    tag.attrs.iter().find(|attribute| *attribute.name.local == *name).map(|attribute| &*attribute.value)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Field, Oddity};
-use crate::message::{Message, words};
+use crate::message::{Message, charset, words};
 
 /// Fields that are kept.
 const MAX_FIELDS: usize = 2000;
@@ -33,7 +33,7 @@ pub(super) fn of(message: &Message) -> Header {
             header.is_cut = true;
             break;
         }
-        let name = String::from_utf8_lossy(field.name);
+        let name = charset::text(field.name);
         if let Some(count) =
             ONCE.iter().position(|once| once.eq_ignore_ascii_case(&name)).and_then(|at| counts.get_mut(at))
         {
@@ -53,7 +53,7 @@ pub(super) fn of(message: &Message) -> Header {
         if let Some(broken) = decoded.broken {
             header.odd(Oddity::BrokenEncodedWord, &format!("{name}: {broken}"));
         }
-        if decoded.text.contains(|c: char| c.is_ascii_control() && c != '\t') {
+        if super::has_control(&decoded.text, b"\t") {
             header.odd(Oddity::ControlCharacters, &name);
         }
         header.fields.push(Field {
@@ -62,7 +62,10 @@ pub(super) fn of(message: &Message) -> Header {
             value: decoded.text.into(),
         });
     }
-    if let Some(field) = message.fields().find(|field| !field.value.is_ascii()) {
+    let mut eight_bit = message.fields().filter(|field| !field.value.is_ascii());
+    if !message.header_section().is_ascii()
+        && let Some(field) = eight_bit.next()
+    {
         header.odd(Oddity::EightBitHeader, &String::from_utf8_lossy(field.name));
     }
     if let Some(length) = long_line(message.octets()) {

@@ -2,10 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 
-use html5ever::tokenizer::Token;
-
 use super::HtmlFacts;
-use crate::message::html::{self, Document};
+use crate::message::html::{self, Document, Token};
 use crate::message::links;
 use crate::message::text::{self, Seen};
 
@@ -61,14 +59,14 @@ impl Document for Page<'_> {
         }
     }
 
-    fn token(&self, token: &Token) {
+    fn token(&self, token: Token<'_>) {
         self.facts.borrow_mut().token(token);
         if self.has_text.get() {
             self.text.token(token);
         }
         if let Some(links) = self.links() {
             links.token(token);
-            if let Token::CharacterTokens(characters) = token
+            if let Token::Text(characters) = token
                 && !self.text.is_unseen()
             {
                 links.seen(characters);

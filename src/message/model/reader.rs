@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Attachment, Link, Model, Oddity, Part, PartText, files, header, link, page, scripts};
+use super::{Attachment, Link, Model, Oddity, Part, PartText, files, has_control, header, link, page, scripts};
 use crate::message::parts::{Choice, Description, Form, Place, Reader};
 use crate::message::text::MAX_TEXT;
 use crate::message::{Message, links, text};
@@ -228,8 +228,7 @@ impl Reader for Everything {
                 one.hidden = seen.hidden.into();
             }
         }
-        if one.shown.bytes().any(|octet| octet.is_ascii_control() && !matches!(octet, b'\t' | b'\r' | b'\n' | b'\x0c'))
-        {
+        if has_control(&one.shown, b"\t\r\n\x0c") {
             self.model.odd(Oddity::ControlCharacters, "in a text");
         }
         self.model.texts.push(one);

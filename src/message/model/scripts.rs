@@ -35,7 +35,12 @@ pub(super) fn of(character: char) -> Option<Script> {
 pub(super) fn count(text: &str) -> Vec<(Script, u32)> {
     let mut counts: Vec<(Script, u32)> = Vec::new();
     let mut latin = 0_u32;
-    for character in text.chars() {
+    let (ascii, other) = if text.is_ascii() { (text, "") } else { ("", text) };
+    for octet in ascii.bytes() {
+        // No text is so long, and without a check many are counted at once.
+        latin = latin.wrapping_add(u32::from(octet.is_ascii_alphabetic()));
+    }
+    for character in other.chars() {
         match of(character) {
             Some(Script::Latin) => latin += 1,
             Some(script) => match counts.iter_mut().find(|(known, _)| *known == script) {

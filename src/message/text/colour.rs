@@ -1,5 +1,7 @@
 //! Colours, as far as text can hide in them.
 
+use crate::message::html::in_lower_case;
+
 /// Red, green, blue.
 pub(super) type Colour = [u8; 3];
 
@@ -19,11 +21,11 @@ const CLEAR: f32 = 0.05;
 
 /// The value of `color` or `background-color`; `None` if it says nothing.
 pub(super) fn paint(value: &str) -> Option<Paint> {
-    let value = value.trim().to_ascii_lowercase();
+    let value = in_lower_case(value.trim());
     if let Some(inside) = value.strip_prefix("rgb") {
         return Some(by_parts(inside.strip_prefix('a').unwrap_or(inside)));
     }
-    match value.as_str() {
+    match &*value {
         "" | "inherit" | "initial" | "unset" | "currentcolor" => None,
         "transparent" => Some(Paint::Clear),
         value => Some(colour(value).map_or(Paint::Unknown, Paint::Known)),
@@ -90,9 +92,17 @@ fn by_parts(inside: &str) -> Paint {
 /// A colour by number or by one of the names in use.
 fn colour(value: &str) -> Option<Colour> {
     let digits = value.strip_prefix('#').unwrap_or(value);
-    let nibbles: Option<Vec<u8>> = digits.chars().take(8).map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
-    if let Some(nibbles) = nibbles {
-        return match *nibbles.as_slice() {
+    let mut nibbles = [0_u8; 8];
+    let (mut count, mut is_number) = (0, true);
+    for (nibble, c) in nibbles.iter_mut().zip(digits.chars()) {
+        match c.to_digit(16) {
+            Some(digit) => *nibble = digit as u8,
+            None => is_number = false,
+        }
+        count += 1;
+    }
+    if is_number {
+        return match *nibbles.get(..count).unwrap_or_default() {
             [r, g, b] | [r, g, b, _] => Some([r * 17, g * 17, b * 17]),
             [a, b, c, d, e, f] | [a, b, c, d, e, f, _, _] => Some([a << 4 | b, c << 4 | d, e << 4 | f]),
             _ => None,

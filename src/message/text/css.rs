@@ -1,6 +1,7 @@
 //! As much of declarations as hides text, or shows it.
 
 use super::colour::{self, Paint};
+use crate::message::html::in_lower_case;
 
 /// How an element takes part in the layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +48,7 @@ impl Declarations {
         let mut declarations = Self::default();
         for declaration in text.split(';') {
             let Some((name, value)) = declaration.split_once(':') else { continue };
-            let (name, value) = (name.trim().to_ascii_lowercase(), value.trim().to_ascii_lowercase());
+            let (name, value) = (in_lower_case(name.trim()), in_lower_case(value.trim()));
             match value.strip_suffix("important").and_then(|value| value.trim_end().strip_suffix('!')) {
                 Some(value) => declarations.important.declare(&name, value.trim_end()),
                 None => declarations.usual.declare(&name, &value),

@@ -8,14 +8,13 @@
 use std::cell::RefCell;
 
 use html5ever::LocalName;
-use html5ever::tokenizer::{Tag, TagKind, Token};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::MAX_TAGS;
 use super::colour::{self, Colour, Paint};
 use super::css::{Declarations, Display, Style};
 use super::sheet::{self, Rules};
-use crate::message::html::{self, Document};
+use crate::message::html::{self, Document, Tag, Token};
 
 /// Elements within each other that are told apart.
 const MAX_OPEN: usize = 128;
@@ -108,13 +107,13 @@ impl Document for Page {
 
     fn surplus(&self, _text: &str) {}
 
-    fn token(&self, token: &Token) {
+    fn token(&self, token: Token<'_>) {
         let mut state = self.0.borrow_mut();
         match token {
-            Token::TagToken(tag) if tag.kind == TagKind::StartTag => state.start(tag),
-            Token::TagToken(tag) => state.end(tag),
-            Token::CharacterTokens(text) => state.characters(text),
-            _ => {}
+            Token::Tag(tag) if !tag.is_end => state.start(tag),
+            Token::Tag(tag) => state.end(tag),
+            Token::Text(text) => state.characters(text),
+            Token::Comment(_) => {}
         }
     }
 }
@@ -230,21 +229,21 @@ struct State {
 }
 
 impl State {
-    fn start(&mut self, tag: &Tag) {
+    fn start(&mut self, tag: &Tag<'_>) {
         let name = &*tag.name;
-        self.end_before(name);
+        self.end_before(name, tag.is_block);
         if name == "style" {
-            self.media = attribute(tag, "media").unwrap_or_default().to_owned();
+            self.media = tag.attribute("media").unwrap_or_default().to_owned();
         }
         let element = self.element(tag);
         self.has_hidden_blank |= element.is_block;
         if !element.is_hidden {
-            if self.seen.tags.len() < MAX_TAGS && (html::is_block(name) || OF_A_LAYOUT.contains(&name)) {
+            if self.seen.tags.len() < MAX_TAGS && (tag.is_block || OF_A_LAYOUT.contains(&name)) {
                 self.seen.tags.push(xxh3_64(name.as_bytes()) as u32);
             }
             self.seen.has_picture |= name == "img"
-                && attribute(tag, "src").is_some_and(|source| !source.trim_start().starts_with("data:"))
-                && !["height", "width"].iter().any(|side| attribute(tag, side).is_some_and(is_nothing));
+                && tag.attribute("src").is_some_and(|source| !source.trim_start().starts_with("data:"))
+                && !["height", "width"].iter().any(|side| tag.attribute(side).is_some_and(is_nothing));
             match name {
                 "td" | "th" => self.has_blank = true,
                 _ if element.is_block => self.new_line(),
@@ -252,7 +251,7 @@ impl State {
             }
         }
         // In a drawing what has no content says so.
-        if VOID.contains(&name) || (tag.self_closing && self.open.iter().any(|open| open.wall == Wall::Foreign)) {
+        if VOID.contains(&name) || (tag.is_self_closing && self.open.iter().any(|open| open.wall == Wall::Foreign)) {
             return;
         }
         if self.open.len() < MAX_OPEN {
@@ -266,9 +265,9 @@ impl State {
     }
 
     /// Ends the elements that nobody ends: a row ends where the next one begins, in spite of its cells.
-    fn end_before(&mut self, name: &str) {
-        if html::ends_foreign(name)
-            && let Some(at) = self.open.iter().position(|open| open.wall == Wall::Foreign)
+    fn end_before(&mut self, name: &str, is_block: bool) {
+        if let Some(at) = self.open.iter().position(|open| open.wall == Wall::Foreign)
+            && html::ends_foreign(name)
         {
             self.close(at);
         }
@@ -276,7 +275,7 @@ impl State {
             "tr" => Wall::Row,
             "td" | "th" => Wall::Cell,
             "tbody" | "thead" | "tfoot" | "br" | "caption" | "col" | "colgroup" => return,
-            name if html::is_block(name) => {
+            _ if is_block => {
                 self.end_paragraph();
                 if SIBLINGS.contains(&name) && self.open.last().is_some_and(|open| *open.name == *name) {
                     self.close(self.open.len() - 1);
@@ -324,16 +323,16 @@ impl State {
     }
 
     /// An element with what it inherits.
-    fn element(&self, tag: &Tag) -> Open {
+    fn element(&self, tag: &Tag<'_>) -> Open {
         let name = &*tag.name;
         // What attributes other than `style` say goes behind all rules.
         let mut style = Style::default();
         let mut own = Declarations::default();
         let (mut classes, mut identity) = ("", "");
         let mut is_quotation = false;
-        for attribute in &tag.attrs {
+        for attribute in &tag.attributes {
             let value = &*attribute.value;
-            match &*attribute.name.local {
+            match &*attribute.name {
                 "style" => own = Declarations::of(value),
                 "class" => classes = value,
                 "id" => identity = value,
@@ -353,10 +352,10 @@ impl State {
         let classes = classes.split_ascii_whitespace().take(MAX_CLASSES);
         is_quotation |= classes.clone().any(|class| QUOTATIONS.contains(&class));
         self.rules.apply(&mut style, name, classes, identity, &own);
-        Open::within(self.open.last(), &tag.name, style, is_quotation)
+        Open::within(self.open.last(), &LocalName::from(&*tag.name), style, is_quotation)
     }
 
-    fn end(&mut self, tag: &Tag) {
+    fn end(&mut self, tag: &Tag<'_>) {
         let name = &*tag.name;
         if self.beyond > 0 && !VOID.contains(&name) {
             self.beyond -= 1;
@@ -365,7 +364,7 @@ impl State {
         }
         let floor = self.floor(name);
         let inner = self.open.get(floor..).unwrap_or_default();
-        let Some(at) = inner.iter().rposition(|open| open.name == tag.name).map(|at| floor + at) else {
+        let Some(at) = inner.iter().rposition(|open| *open.name == *tag.name).map(|at| floor + at) else {
             self.seen.faults =
                 self.seen.faults.saturating_add(u32::from(!matches!(name, "p" | "br" | "body" | "html")));
             return;
@@ -399,18 +398,32 @@ impl State {
         let is_preformatted = inner.is_some_and(|open| open.is_preformatted);
         let is_quotation = inner.is_some_and(|open| open.is_quotation);
         let text = &mut self.seen.text;
-        for character in characters.chars() {
-            if !is_preformatted && (character.is_ascii_whitespace() || character == '\u{a0}') {
-                self.has_blank = true;
-                continue;
+        let mut rest = characters;
+        while !rest.is_empty() {
+            // A word at once, or a character where white space counts.
+            let word = if is_preformatted { rest.chars().next().map_or(0, char::len_utf8) } else { word_end(rest) };
+            let (word, after) = rest.split_at(word);
+            if !word.is_empty() {
+                let begins_line = text.is_empty() || text.ends_with('\n');
+                if begins_line && is_quotation {
+                    text.push_str("> ");
+                } else if std::mem::take(&mut self.has_blank) && !begins_line {
+                    text.push(' ');
+                }
+                // Of a quotation the white space before a line is told behind its first character.
+                let first = word.chars().next().map_or(0, char::len_utf8);
+                let (first, others) = word.split_at(first);
+                text.push_str(first);
+                if !others.is_empty() && std::mem::take(&mut self.has_blank) {
+                    text.push(' ');
+                }
+                text.push_str(others);
             }
-            let begins_line = text.is_empty() || text.ends_with('\n');
-            if begins_line && is_quotation {
-                text.push_str("> ");
-            } else if std::mem::take(&mut self.has_blank) && !begins_line {
-                text.push(' ');
+            rest = after;
+            if !is_preformatted {
+                rest = rest.trim_start_matches(is_blank);
+                self.has_blank |= rest.len() < after.len();
             }
-            text.push(character);
         }
     }
 
@@ -439,8 +452,20 @@ impl State {
     }
 }
 
-fn attribute<'t>(tag: &'t Tag, name: &str) -> Option<&'t str> {
-    tag.attrs.iter().find(|attribute| *attribute.name.local == *name).map(|attribute| &*attribute.value)
+/// White space that is as good as one space.
+fn is_blank(character: char) -> bool {
+    character.is_ascii_whitespace() || character == '\u{a0}'
+}
+
+/// Where the word at the beginning of a text ends.
+fn word_end(text: &str) -> usize {
+    let octets = text.as_bytes();
+    let is_end = |(at, octet): (usize, &u8)| match octet {
+        octet if octet.is_ascii_whitespace() => true,
+        0xc2 => octets.get(at + 1) == Some(&0xa0),
+        _ => false,
+    };
+    octets.iter().enumerate().position(is_end).unwrap_or(octets.len())
 }
 
 /// A side of a picture that nobody sees.
