@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use fancy_regex::BytesMode;
+use fancy_regex::{BytesMode, Expr};
 use regex_automata::meta;
 use regex_automata::util::syntax;
 use regex_syntax::hir::{Class, Hir, HirKind};
@@ -17,7 +17,7 @@ const SIZE_LIMIT: usize = 32 << 20;
 /// States, about, of one that is accepted: beyond, compiling takes long.
 const STATES_MOST: usize = 400_000;
 /// Octets of an expression as written.
-const TEXT_MOST: usize = 64 << 10;
+const TEXT_MOST: usize = 256 << 10;
 /// Octets of the lazy automaton of one expression, for each that runs at the same time.
 const CACHE: usize = 512 << 10;
 /// Octets of an expression that backtracks, as compiled, for each octet written: measured, about.
@@ -41,8 +41,9 @@ enum Compiled {
 }
 
 impl Engine {
-    /// The engine for an expression, and the literals of which each match contains one.
-    pub(super) fn of(expression: &Expression) -> Result<(Self, Option<Vec<Vec<u8>>>), PatternError> {
+    /// The engine for an expression, and the literals of which each match contains one. One that backtracks takes long
+    /// to compile: a lazy one does it when it is first run, and then may turn out to be refused.
+    pub(super) fn of(expression: &Expression, is_lazy: bool) -> Result<(Self, Option<Vec<Vec<u8>>>), PatternError> {
         let text = expression.text()?;
         if text.len() > TEXT_MOST {
             return Err(PatternError::TooLarge);
@@ -70,8 +71,12 @@ impl Engine {
         if hir.as_ref().is_some_and(|hir| states(hir) > STATES_MOST) {
             return Err(PatternError::TooLarge);
         }
-        let compiled = engine.backtracking().map_err(|error| PatternError::Syntax(last_line(&error.to_string())))?;
-        engine.compiled = OnceLock::from(Some(compiled));
+        let refused = |error: fancy_regex::Error| PatternError::Syntax(last_line(&error.to_string()));
+        if is_lazy && hir.is_some() {
+            Expr::parse_tree(&engine.text).map_err(refused)?;
+        } else {
+            engine.compiled = OnceLock::from(Some(engine.backtracking().map_err(refused)?));
+        }
         Ok((engine, hir.as_ref().and_then(literals::required)))
     }
 
@@ -81,7 +86,7 @@ impl Engine {
             return;
         }
         match self.compiled.get_or_init(|| self.compile()) {
-            None => {}
+            None => budget.miss(),
             Some(Compiled::Linear(regex)) => {
                 regex.find_iter(text).take(self.most).for_each(|found_one| found(found_one.range()));
             }
@@ -114,6 +119,15 @@ impl Engine {
                 return;
             }
         }
+    }
+
+    /// Why it cannot run, which only compiling it tells.
+    pub(super) fn refusal(&self) -> Option<String> {
+        let is_compiled = self.compiled.get().is_some_and(Option::is_some);
+        if !self.backtracks || is_compiled {
+            return None;
+        }
+        self.backtracking().err().map(|error| last_line(&error.to_string()))
     }
 
     /// Octets that it takes, about.

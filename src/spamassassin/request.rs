@@ -44,7 +44,12 @@ fn plain(read: &Read<'_>, name: &str, is_raw: bool, wants_raw: bool) -> Vec<Vec<
     let of = |name: &str| mail.named(name).map(value).collect::<Vec<_>>();
     match name.to_ascii_lowercase().as_str() {
         "all" if name == "ALL" => vec![all(mail.fields(), wants_raw)],
-        "all-external" | "all-untrusted" | "all-trusted" | "all-internal" => vec![all(mail.fields(), wants_raw)],
+        "all-external" | "all-untrusted" => vec![all(below(read), wants_raw)],
+        "all-trusted" | "all-internal" => {
+            // The field that was written when it came to whom one trusts belongs to both.
+            let count = mail.fields().len() - below(read).len() + usize::from(!below(read).is_empty());
+            vec![all(&mail.fields()[..count], wants_raw)]
+        }
         "envelopefrom" => read.envelope_from.iter().map(|from| from.as_bytes().to_vec()).collect(),
         "x-spam-relays-untrusted" | "x-spam-relays-external" => {
             vec![Relays::text(&read.relays.untrusted).into_bytes()]
@@ -61,6 +66,13 @@ fn plain(read: &Read<'_>, name: &str, is_raw: bool, wants_raw: bool) -> Vec<Vec<
         }
         _ => of(name),
     }
+}
+
+/// The fields from the one on that was written when the message came to whom one trusts.
+fn below<'m>(read: &'m Read<'_>) -> &'m [Field] {
+    let fields = read.mail.fields();
+    let hops = fields.iter().enumerate().filter(|(_, field)| field.name.eq_ignore_ascii_case("received"));
+    hops.map(|(at, _)| at).nth(read.relays.trusted_fields).map_or(&[], |at| &fields[at..])
 }
 
 /// All fields, as rules about them expect them.
