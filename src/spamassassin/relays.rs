@@ -23,7 +23,7 @@ pub(super) struct Relay {
     pub(super) ident: String,
     pub(super) envelope_from: Option<String>,
     pub(super) is_private: bool,
-    is_internal: bool,
+    pub(super) is_internal: bool,
 }
 
 /// All hops.
