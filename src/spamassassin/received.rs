@@ -133,12 +133,12 @@ impl<'t> Hop<'t> {
         let greeting = self.groups.iter().find_map(|group| greeting(group));
         let own = ip_in_brackets(self.first).or_else(|| ip(self.first));
         let read = match (greeting, named, own) {
-            (Some(helo), _, Some(ip)) => {
+            (Some(helo), None, Some(ip)) => {
                 relay.helo = helo.to_owned();
                 relay.ip = ip.to_owned();
                 true
             }
-            (Some(helo), named, None) => self.greeted(helo, named, relay),
+            (Some(helo), named, _) => self.greeted(helo, named, relay),
             (None, _, Some(ip)) if self.first.starts_with('[') => {
                 relay.ip = ip.to_owned();
                 true
@@ -215,6 +215,8 @@ impl<'t> Hop<'t> {
                 relay.id.clear();
                 relay.helo = first;
             }
+            // More than a port behind the address: only the address is sure.
+            _ if is_bracketed && !is_port(inside) => return false,
             // `( 192.0.2.1)`, and with brackets: what was said in HELO.
             _ if is_bracketed && !self.is_qmail() || self.line.contains("(Scalix") => relay.helo = first,
             _ => {
@@ -255,10 +257,15 @@ impl<'t> Hop<'t> {
 
     /// Exchange writes its version behind: names there are what was said in HELO.
     fn is_exchange(&self) -> bool {
-        ["with Microsoft SMTP Server", "with mapi id"].iter().any(|with| self.behind.contains(with))
-            && self.behind.split(' ').any(|word| {
-                word.split('.').count() == 4 && word.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.')
-            })
+        let Some(behind) = ["with Microsoft SMTP Server ", "with mapi id "]
+            .iter()
+            .find_map(|with| self.behind.find(with).map(|at| &self.behind[at + with.len()..]))
+        else {
+            return false;
+        };
+        let behind = if behind.starts_with('(') { behind[group(behind)..].trim_start() } else { behind };
+        let version = behind.split(' ').next().unwrap_or_default();
+        version.split('.').count() == 4 && version.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.')
     }
 
     /// Qmail says SMTP, and no number behind.
@@ -277,7 +284,10 @@ impl<'t> Hop<'t> {
         let group = self.groups.first().copied().unwrap_or_default();
         is_plain && (behind.starts_with('(') || matches!(behind, "with" | "via" | "for"))
             || is_plain && self.first.contains('@')
-            || (self.groups.is_empty() && self.words == 3 && !self.by.is_empty())
+            || (self.groups.is_empty()
+                && self.words == 3
+                && !self.by.is_empty()
+                && matches!(self.line.split(' ').nth(1), Some("with" | "via" | "for")))
             || ["unverified", "[unix socket]"].contains(&group)
             || group.ends_with("[local]")
             || (group == "unknown" && self.behind.starts_with("(SG) with "))
@@ -326,6 +336,12 @@ fn group(text: &str) -> usize {
         }
     }
     text.len()
+}
+
+/// Whether only a port stands behind an address in brackets.
+fn is_port(inside: &str) -> bool {
+    let inside = inside.strip_suffix(']').unwrap_or(inside);
+    inside.strip_prefix([':', '.']).unwrap_or(inside).bytes().all(|octet| octet.is_ascii_digit())
 }
 
 /// What was said in HELO, in a group that says it.

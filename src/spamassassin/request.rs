@@ -29,7 +29,8 @@ pub(super) fn values(read: &Read<'_>, request: &str) -> Vec<Vec<u8>> {
         values = if has("addr") {
             addresses.map(|(_, address)| address).filter(|address| !address.is_empty()).collect()
         } else {
-            addresses.map(|(name, _)| name).filter(|name| !name.is_empty()).map(|name| shown(&name)).collect()
+            let names = addresses.map(|(name, _)| name).filter(|name| !name.is_empty());
+            names.map(|name| if has("raw") { name } else { shown(&name) }).collect()
         };
     }
     if has("host") || has("domain") {

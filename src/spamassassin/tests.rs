@@ -215,7 +215,7 @@ fn hops_are_read_in_the_forms_of_many_servers() {
         // Exchange.
         (
             "from h.test (198.51.100.7) by m.test with Microsoft SMTP Server (version=TLS1_2) id 15.20.6111.18",
-            "ip=198.51.100.7 rdns= helo=h.test by=m.test ident= envfrom= intl=0 id= auth= ",
+            "ip=198.51.100.7 rdns=h.test helo=h.test by=m.test ident= envfrom= intl=0 id=15.20.6111.18 auth= ",
         ),
         (
             "from [198.51.100.7] by m.test via HTTP",
