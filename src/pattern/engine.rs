@@ -19,7 +19,7 @@ const STATES_MOST: usize = 400_000;
 /// Octets of an expression as written.
 const TEXT_MOST: usize = 256 << 10;
 /// Octets of the lazy automaton of one expression, for each that runs at the same time.
-const CACHE: usize = 512 << 10;
+const CACHE: usize = 2 << 20;
 /// Octets of an expression that backtracks, as compiled, for each octet written: measured, about.
 const BACKTRACKING_SIZE: usize = 200;
 
@@ -32,6 +32,9 @@ pub(super) struct Engine {
     backtracks: bool,
     most: usize,
     compiled: OnceLock<Option<Compiled>>,
+    /// What backtracks, without what makes it so: where this does not match, it need not be tried.
+    relaxed: Option<Box<str>>,
+    sieve: OnceLock<Option<Box<meta::Regex>>>,
 }
 
 #[derive(Debug)]
@@ -55,6 +58,8 @@ impl Engine {
             backtracks: false,
             most: expression.most.max(1),
             compiled: OnceLock::new(),
+            relaxed: None,
+            sieve: OnceLock::new(),
         };
         let relaxed = relaxed(&engine.text);
         if relaxed.as_ref().is_none_or(|relaxed| **relaxed == *engine.text) {
@@ -67,7 +72,8 @@ impl Engine {
             }
         }
         engine.backtracks = true;
-        let hir = relaxed.and_then(|text| engine.parsed(&text).ok());
+        let hir = relaxed.as_ref().and_then(|text| engine.parsed(text).ok());
+        engine.relaxed = relaxed.filter(|_| hir.is_some()).map(String::into_boxed_str);
         if hir.as_ref().is_some_and(|hir| states(hir) > STATES_MOST) {
             return Err(PatternError::TooLarge);
         }
@@ -85,6 +91,9 @@ impl Engine {
         if !budget.admits(self.backtracks) {
             return;
         }
+        if self.is_sieved_out(text) {
+            return;
+        }
         match self.compiled.get_or_init(|| self.compile()) {
             None => budget.miss(),
             Some(Compiled::Linear(regex)) => {
@@ -92,6 +101,13 @@ impl Engine {
             }
             Some(Compiled::Backtracking(regex)) => self.backtrack(regex, text, budget, found),
         }
+    }
+
+    /// Whether it cannot match, as the linear engine says in less time.
+    fn is_sieved_out(&self, text: &[u8]) -> bool {
+        let Some(relaxed) = &self.relaxed else { return false };
+        let sieve = self.sieve.get_or_init(|| self.linear(relaxed).map(Box::new));
+        sieve.as_ref().is_some_and(|sieve| !sieve.is_match(text))
     }
 
     fn backtrack(
@@ -154,14 +170,17 @@ impl Engine {
         if self.backtracks {
             return self.backtracking().ok();
         }
+        Some(Compiled::Linear(Box::new(self.linear(&self.text)?)))
+    }
+
+    fn linear(&self, text: &str) -> Option<meta::Regex> {
         let config = meta::Config::new()
             .utf8_empty(false)
             .nfa_size_limit(Some(SIZE_LIMIT))
             .onepass_size_limit(Some(1 << 20))
             .hybrid_cache_capacity(CACHE);
         let syntax = syntax::Config::new().utf8(false).unicode(!self.is_octets).case_insensitive(self.ignores_case);
-        let regex = meta::Builder::new().configure(config).syntax(syntax).build(&self.text).ok()?;
-        Some(Compiled::Linear(Box::new(regex)))
+        meta::Builder::new().configure(config).syntax(syntax).build(text).ok()
     }
 
     fn backtracking(&self) -> Result<Compiled, fancy_regex::Error> {

@@ -289,7 +289,8 @@ impl<'t> Hop<'t> {
                 && !self.by.is_empty()
                 && matches!(self.line.split(' ').nth(1), Some("with" | "via" | "for")))
             || ["unverified", "[unix socket]"].contains(&group)
-            || group.ends_with("[local]")
+            || (group.ends_with("[local]") && self.line.contains("[local]) by "))
+            || (self.first == "localhost" && group.starts_with("localhost"))
             || (group == "unknown" && self.behind.starts_with("(SG) with "))
             || self.first == "Unknown/Local"
             || group.contains("UNIX: localhost")

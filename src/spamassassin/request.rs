@@ -111,8 +111,12 @@ pub(super) fn addresses(value: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
             Some(b'<') => is_angled = true,
             Some(b'>') => is_angled = false,
             Some(b',' | b';') if depth == 0 && !is_angled => {
-                found.extend(mailbox(&text[start..at]));
-                start = at + 1;
+                // A comma in a name without quotes ends no mailbox.
+                let mailbox = mailbox(&text[start..at]);
+                if mailbox.is_some() || text[start..at].trim_ascii().is_empty() {
+                    start = at + 1;
+                }
+                found.extend(mailbox);
             }
             None => found.extend(mailbox(&text[start.min(text.len())..])),
             _ => {}
