@@ -53,7 +53,7 @@ impl Imported {
         };
         let set = RuleSet::read(&read, &mut open);
         included.iter().for_each(|path| files.miss(path));
-        let unknown = set.report().problems.len();
+        let unknown = set.problems().len();
         if unknown > 0 {
             let reason = format!("{unknown} lines are not understood: `gatepost rules import-report` lists them");
             report.warning("spamassassin.files", reason);

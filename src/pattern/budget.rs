@@ -55,6 +55,11 @@ impl Budget {
         self.steps = self.steps.saturating_sub(octets as u64 / 8 + 1);
     }
 
+    /// A run that cannot be: the expression cannot be compiled.
+    pub(super) fn miss(&mut self) {
+        self.stopped += 1;
+    }
+
     /// A run that took all the steps that one may take.
     pub(super) fn give_up(&mut self) {
         self.steps = self.steps.saturating_sub(STEPS_PER_RUN as u64);

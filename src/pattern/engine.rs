@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use fancy_regex::BytesMode;
+use fancy_regex::{BytesMode, Expr};
 use regex_automata::meta;
 use regex_automata::util::syntax;
 use regex_syntax::hir::{Class, Hir, HirKind};
@@ -17,9 +17,9 @@ const SIZE_LIMIT: usize = 32 << 20;
 /// States, about, of one that is accepted: beyond, compiling takes long.
 const STATES_MOST: usize = 400_000;
 /// Octets of an expression as written.
-const TEXT_MOST: usize = 64 << 10;
+const TEXT_MOST: usize = 256 << 10;
 /// Octets of the lazy automaton of one expression, for each that runs at the same time.
-const CACHE: usize = 512 << 10;
+const CACHE: usize = 2 << 20;
 /// Octets of an expression that backtracks, as compiled, for each octet written: measured, about.
 const BACKTRACKING_SIZE: usize = 200;
 
@@ -32,6 +32,9 @@ pub(super) struct Engine {
     backtracks: bool,
     most: usize,
     compiled: OnceLock<Option<Compiled>>,
+    /// What backtracks, without what makes it so: where this does not match, it need not be tried.
+    relaxed: Option<Box<str>>,
+    sieve: OnceLock<Option<Box<meta::Regex>>>,
 }
 
 #[derive(Debug)]
@@ -41,8 +44,9 @@ enum Compiled {
 }
 
 impl Engine {
-    /// The engine for an expression, and the literals of which each match contains one.
-    pub(super) fn of(expression: &Expression) -> Result<(Self, Option<Vec<Vec<u8>>>), PatternError> {
+    /// The engine for an expression, and the literals of which each match contains one. One that backtracks takes long
+    /// to compile: a lazy one does it when it is first run, and then may turn out to be refused.
+    pub(super) fn of(expression: &Expression, is_lazy: bool) -> Result<(Self, Option<Vec<Vec<u8>>>), PatternError> {
         let text = expression.text()?;
         if text.len() > TEXT_MOST {
             return Err(PatternError::TooLarge);
@@ -54,6 +58,8 @@ impl Engine {
             backtracks: false,
             most: expression.most.max(1),
             compiled: OnceLock::new(),
+            relaxed: None,
+            sieve: OnceLock::new(),
         };
         let relaxed = relaxed(&engine.text);
         if relaxed.as_ref().is_none_or(|relaxed| **relaxed == *engine.text) {
@@ -66,12 +72,17 @@ impl Engine {
             }
         }
         engine.backtracks = true;
-        let hir = relaxed.and_then(|text| engine.parsed(&text).ok());
+        let hir = relaxed.as_ref().and_then(|text| engine.parsed(text).ok());
+        engine.relaxed = relaxed.filter(|_| hir.is_some()).map(String::into_boxed_str);
         if hir.as_ref().is_some_and(|hir| states(hir) > STATES_MOST) {
             return Err(PatternError::TooLarge);
         }
-        let compiled = engine.backtracking().map_err(|error| PatternError::Syntax(last_line(&error.to_string())))?;
-        engine.compiled = OnceLock::from(Some(compiled));
+        let refused = |error: fancy_regex::Error| PatternError::Syntax(last_line(&error.to_string()));
+        if is_lazy && hir.is_some() {
+            Expr::parse_tree(&engine.text).map_err(refused)?;
+        } else {
+            engine.compiled = OnceLock::from(Some(engine.backtracking().map_err(refused)?));
+        }
         Ok((engine, hir.as_ref().and_then(literals::required)))
     }
 
@@ -80,13 +91,23 @@ impl Engine {
         if !budget.admits(self.backtracks) {
             return;
         }
+        if self.is_sieved_out(text) {
+            return;
+        }
         match self.compiled.get_or_init(|| self.compile()) {
-            None => {}
+            None => budget.miss(),
             Some(Compiled::Linear(regex)) => {
                 regex.find_iter(text).take(self.most).for_each(|found_one| found(found_one.range()));
             }
             Some(Compiled::Backtracking(regex)) => self.backtrack(regex, text, budget, found),
         }
+    }
+
+    /// Whether it cannot match, as the linear engine says in less time.
+    fn is_sieved_out(&self, text: &[u8]) -> bool {
+        let Some(relaxed) = &self.relaxed else { return false };
+        let sieve = self.sieve.get_or_init(|| self.linear(relaxed).map(Box::new));
+        sieve.as_ref().is_some_and(|sieve| !sieve.is_match(text))
     }
 
     fn backtrack(
@@ -116,6 +137,15 @@ impl Engine {
         }
     }
 
+    /// Why it cannot run, which only compiling it tells.
+    pub(super) fn refusal(&self) -> Option<String> {
+        let is_compiled = self.compiled.get().is_some_and(Option::is_some);
+        if !self.backtracks || is_compiled {
+            return None;
+        }
+        self.backtracking().err().map(|error| last_line(&error.to_string()))
+    }
+
     /// Octets that it takes, about.
     pub(super) fn octets(&self) -> usize {
         let compiled = match self.compiled.get() {
@@ -140,14 +170,17 @@ impl Engine {
         if self.backtracks {
             return self.backtracking().ok();
         }
+        Some(Compiled::Linear(Box::new(self.linear(&self.text)?)))
+    }
+
+    fn linear(&self, text: &str) -> Option<meta::Regex> {
         let config = meta::Config::new()
             .utf8_empty(false)
             .nfa_size_limit(Some(SIZE_LIMIT))
             .onepass_size_limit(Some(1 << 20))
             .hybrid_cache_capacity(CACHE);
         let syntax = syntax::Config::new().utf8(false).unicode(!self.is_octets).case_insensitive(self.ignores_case);
-        let regex = meta::Builder::new().configure(config).syntax(syntax).build(&self.text).ok()?;
-        Some(Compiled::Linear(Box::new(regex)))
+        meta::Builder::new().configure(config).syntax(syntax).build(text).ok()
     }
 
     fn backtracking(&self) -> Result<Compiled, fancy_regex::Error> {

@@ -32,6 +32,7 @@ pub struct Builder {
     literals: BTreeMap<Vec<u8>, Vec<u32>>,
     /// Patterns that require none.
     always: Vec<u32>,
+    is_lazy: bool,
 }
 
 impl Builder {
@@ -40,9 +41,15 @@ impl Builder {
         Self::default()
     }
 
+    /// Without any; what backtracks is compiled when it is first run, and refused then only. See
+    /// [`Patterns::refused`].
+    pub fn lazy() -> Self {
+        Self { is_lazy: true, ..Self::default() }
+    }
+
     /// Adds one. An error if it has no meaning, or would become too large.
     pub fn add(&mut self, expression: &Expression) -> Result<PatternId, PatternError> {
-        let (engine, literals) = Engine::of(expression)?;
+        let (engine, literals) = Engine::of(expression, self.is_lazy)?;
         let id = u32::try_from(self.engines.len()).map_err(|_| PatternError::TooLarge)?;
         match literals {
             Some(literals) => {
@@ -138,6 +145,12 @@ impl Patterns {
         let mut matches = false;
         self.matches_of(id, text, budget, &mut |_| matches = true);
         matches
+    }
+
+    /// Patterns that cannot run, and why: compiles all that backtrack, which takes a while.
+    pub fn refused(&self) -> impl Iterator<Item = (PatternId, String)> {
+        let refusals = (0..).zip(&self.engines).map(|(id, engine)| (PatternId(id), engine.refusal()));
+        refusals.filter_map(|(id, reason)| Some((id, reason?)))
     }
 
     /// Octets of memory that they take, about. It grows, as patterns are compiled when they are first run.

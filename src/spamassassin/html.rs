@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::markup::{Token, starts_ignoring_case, token, unescaped};
+
 /// Tokens of one page, at most.
 const TOKENS_MOST: usize = 200_000;
-/// Attributes of one tag, at most.
-const ATTRIBUTES_MOST: usize = 60;
 
 /// What was found in a page.
 #[derive(Debug, Default)]
@@ -221,6 +221,18 @@ impl Page {
         }
     }
 
+    /// Where a page leads on by itself.
+    fn refresh(&mut self, attributes: &[(String, String)]) {
+        let is_refresh =
+            attribute(attributes, "http-equiv").is_some_and(|what| what.to_ascii_lowercase().contains("refresh"));
+        let content = attribute(attributes, "content").filter(|_| is_refresh).unwrap_or_default();
+        let Some(at) = content.to_ascii_lowercase().find("url") else { return };
+        if let Some(uri) = content[at + 3..].trim_start().strip_prefix('=') {
+            let uri = uri.split(';').next().unwrap_or_default();
+            self.uris.push(("meta".to_owned(), absolute(uri, self.base.as_deref())));
+        }
+    }
+
     fn opened(&mut self, name: &str, attributes: &[(String, String)]) {
         match name {
             "a" => {
@@ -228,21 +240,22 @@ impl Page {
                 let target = attribute(attributes, "href").unwrap_or_default();
                 self.links.push((absolute(target, self.base.as_deref()), String::new()));
             }
+            "meta" => self.refresh(attributes),
             "title" => self.titles.push(String::new()),
             "embed" | "object" => self.set("embeds", 1.0),
             "img" => {
-                let side = |name: &str| attribute(attributes, name).and_then(|side| side.trim().parse::<f64>().ok());
-                if let (Some(width), Some(height)) = (side("width"), side("height")) {
-                    let area = width.clamp(0.0, 2000.0) * height.clamp(0.0, 2000.0);
-                    if area > 0.0 {
-                        self.image_area += area;
-                    }
+                if self.is_inside("a") {
+                    self.anchors.last_mut().into_iter().for_each(|anchor| anchor.push_str("<img>\n"));
+                }
+                let sides = (attribute(attributes, "width"), attribute(attributes, "height"));
+                if let (Some(width), Some(height)) = sides {
+                    self.image_area += side(width, 8.0) * side(height, 6.0);
                 }
             }
             "font" => self.font(attributes),
             "form" => {
-                if attribute(attributes, "action").is_some_and(|action| starts_ignoring_case(action.trim(), "mailto:"))
-                {
+                let action = attribute(attributes, "action").unwrap_or_default();
+                if action.to_ascii_lowercase().contains("mailto:") {
                     self.set("form_action_mailto", 1.0);
                 }
             }
@@ -265,8 +278,7 @@ impl Page {
             }
         }
         if let Some(face) = attribute(attributes, "face") {
-            let is_good = face.chars().all(|c| c.is_ascii_alphanumeric() || " ,.'\"-_".contains(c));
-            if !is_good {
+            if !is_face(face) {
                 self.set("font_face_bad", 1.0);
             }
         }
@@ -278,6 +290,32 @@ impl Page {
     fn set(&mut self, name: &'static str, value: f64) {
         self.facts.insert(name, value);
     }
+}
+
+/// The side of a picture, a hundredth of the screen counted as that many; 200 where it says nothing.
+fn side(text: &str, hundredth: f64) -> f64 {
+    let (digits, factor) = text.strip_suffix('%').map_or((text, 1.0), |digits| (digits, hundredth));
+    let is_number = !digits.is_empty() && digits.bytes().all(|octet| octet.is_ascii_digit());
+    let side = digits.parse::<f64>().ok().filter(|side| is_number && *side > 0.0);
+    side.map_or(200.0, |side| side.min(1e6) * factor)
+}
+
+/// A list of names of fonts: words of letters, perhaps in quotes, a digit at their end.
+fn is_face(text: &str) -> bool {
+    let text = text.trim_start();
+    let text = text.strip_suffix(';').unwrap_or(text);
+    text.split(',').enumerate().all(|(at, name)| {
+        let name = name.trim_start_matches([' ', '\t', '\n', '\r']);
+        let name = if at == 0 { name.trim_start_matches('.') } else { name };
+        let name = name.strip_prefix(['"', '\'']).unwrap_or(name);
+        let name = name.strip_suffix(['"', '\'']).unwrap_or(name);
+        let name = name.strip_suffix(|c: char| c.is_ascii_digit()).unwrap_or(name);
+        let is_inner = |c: char| c.is_ascii_alphabetic() || c == ' ' || c == '-';
+        name.len() >= 2
+            && name.chars().all(is_inner)
+            && !name.starts_with('-')
+            && name.ends_with(|c: char| c.is_ascii_alphabetic())
+    })
 }
 
 fn is_colour(text: &str) -> bool {
@@ -311,154 +349,4 @@ fn absolute(uri: &str, base: Option<&str>) -> String {
 
 fn attribute<'a>(attributes: &'a [(String, String)], name: &str) -> Option<&'a str> {
     attributes.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
-}
-
-fn starts_ignoring_case(text: &str, with: &str) -> bool {
-    text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with))
-}
-
-enum Token {
-    Comment,
-    Declaration,
-    Open(String, Vec<(String, String)>),
-    Close(String),
-}
-
-/// The token that begins here, at `<`.
-fn token(text: &str) -> Option<(Token, usize)> {
-    if let Some(rest) = text.strip_prefix("<!--") {
-        let end = rest.find("-->").map(|end| end + 7).or_else(|| rest.find('>').map(|end| end + 5))?;
-        return Some((Token::Comment, end));
-    }
-    if text.starts_with("<!") || text.starts_with("<?") {
-        return Some((Token::Declaration, text.find('>')? + 1));
-    }
-    let (is_close, start) = if text.starts_with("</") { (true, 2) } else { (false, 1) };
-    let name: String = text[start..]
-        .chars()
-        .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_' | '.'))
-        .collect::<String>()
-        .to_ascii_lowercase();
-    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
-        return None;
-    }
-    let mut at = start + name.len();
-    if is_close {
-        let end = text[at..].find('>')? + at + 1;
-        return Some((Token::Close(name), end));
-    }
-    let mut attributes = Vec::new();
-    while attributes.len() < ATTRIBUTES_MOST {
-        let rest = &text[at..];
-        let blank = rest.len() - rest.trim_start_matches(|c: char| c.is_whitespace() || c == '/').len();
-        at += blank;
-        let rest = &text[at..];
-        if rest.starts_with('>') {
-            return Some((Token::Open(name, attributes), at + 1));
-        }
-        let length = rest.find(|c: char| c.is_whitespace() || matches!(c, '=' | '>' | '/')).unwrap_or(rest.len());
-        if rest.is_empty() {
-            return None;
-        }
-        let key = rest[..length].to_ascii_lowercase();
-        at += length.max(usize::from(length == 0 && rest.starts_with('=')));
-        let behind = text[at..].trim_start();
-        let Some(value) = behind.strip_prefix('=') else {
-            attributes.push((key, String::new()));
-            continue;
-        };
-        let value = value.trim_start();
-        at = text.len() - value.len();
-        let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
-        let (found, used) = match quote.and_then(|quote| value[1..].find(quote)) {
-            Some(end) => (&value[1..=end], end + 2),
-            None => {
-                let end = value.find(|c: char| c.is_whitespace() || c == '>').unwrap_or(value.len());
-                (&value[..end], end)
-            }
-        };
-        attributes.push((key, unescaped(found)));
-        at += used;
-    }
-    None
-}
-
-/// Text with its entities undone.
-fn unescaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('&') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at..];
-        match entity(rest) {
-            Some((c, length)) => {
-                out.push(c);
-                rest = &rest[length..];
-            }
-            None => {
-                out.push('&');
-                rest = &rest[1..];
-            }
-        }
-    }
-    out + rest
-}
-
-fn entity(text: &str) -> Option<(char, usize)> {
-    if let Some(number) = text.strip_prefix("&#") {
-        let (digits, radix, used) = match number.strip_prefix(['x', 'X']) {
-            Some(digits) => (digits, 16, 3),
-            None => (number, 10, 2),
-        };
-        let length = digits.chars().take_while(|c| c.is_digit(radix)).take(7).count();
-        let c = char::from_u32(u32::from_str_radix(&digits[..length], radix).ok()?)?;
-        let semicolon = usize::from(digits[length..].starts_with(';'));
-        return Some((c, used + length + semicolon));
-    }
-    let name: String = text[1..].chars().take_while(char::is_ascii_alphanumeric).take(8).collect();
-    let c = match name.as_str() {
-        "amp" => '&',
-        "lt" => '<',
-        "gt" => '>',
-        "quot" => '"',
-        "apos" => '\'',
-        "nbsp" => '\u{a0}',
-        "copy" => '\u{a9}',
-        "reg" => '\u{ae}',
-        "trade" => '\u{2122}',
-        "euro" => '\u{20ac}',
-        "pound" => '\u{a3}',
-        "bull" => '\u{2022}',
-        "middot" => '\u{b7}',
-        "ndash" => '\u{2013}',
-        "mdash" => '\u{2014}',
-        "lsquo" => '\u{2018}',
-        "rsquo" => '\u{2019}',
-        "ldquo" => '\u{201c}',
-        "rdquo" => '\u{201d}',
-        "hellip" => '\u{2026}',
-        "laquo" => '\u{ab}',
-        "raquo" => '\u{bb}',
-        "auml" => 'ä',
-        "ouml" => 'ö',
-        "uuml" => 'ü',
-        "Auml" => 'Ä',
-        "Ouml" => 'Ö',
-        "Uuml" => 'Ü',
-        "szlig" => 'ß',
-        "eacute" => 'é',
-        "egrave" => 'è',
-        "agrave" => 'à',
-        "aacute" => 'á',
-        "oacute" => 'ó',
-        "ccedil" => 'ç',
-        "ntilde" => 'ñ',
-        "shy" => '\u{ad}',
-        "zwnj" => '\u{200c}',
-        "zwj" => '\u{200d}',
-        "deg" => '°',
-        _ => return None,
-    };
-    let length = 1 + name.len();
-    Some((c, length + usize::from(text[length..].starts_with(';'))))
 }

@@ -64,12 +64,38 @@ impl<'e> Read<'e> {
         let relays = Relays::of(&mail);
         let texts = Texts::of(&mail);
         let uris = uris::of(&texts);
-        let envelope_from = envelope.from.clone().or_else(|| {
-            let names = ["x-envelope-from", "envelope-sender", "return-path"];
-            let found = names.iter().find_map(|name| mail.named(name).next());
-            found.map(|field| String::from_utf8_lossy(&field.value).trim_matches(['<', '>', ' ']).to_owned())
-        });
-        let envelope_from = envelope_from.filter(|from| !from.is_empty());
+        let envelope_from =
+            envelope.from.clone().or_else(|| told_sender(&mail, &relays)).filter(|from| !from.is_empty());
         Self { mail, relays, texts, uris, envelope_from, now, envelope }
     }
+}
+
+/// The reverse-path, as a hop or a mail server wrote it down.
+fn told_sender(mail: &Mail, relays: &Relays) -> Option<String> {
+    let hop = relays.untrusted.first().or(relays.trusted.last());
+    if let Some(from) = hop.and_then(|hop| hop.envelope_from.as_ref()) {
+        if from.is_empty() || from.find('@').is_some_and(|at| at > 0) {
+            return Some(from.clone());
+        }
+    }
+    let is_fetched = || {
+        mail.named("received").any(|field| memchr::memmem::find(&field.value, b"(fetchmail").is_some())
+            && mail.named("x-sender").any(|field| field.value.contains(&b'@'))
+    };
+    if is_fetched() {
+        return None;
+    }
+    let hop_at = mail.fields().iter().position(|field| field.name.eq_ignore_ascii_case("received"));
+    for name in ["x-envelope-from", "envelope-sender", "return-path"] {
+        let Some(at) = mail.fields().iter().position(|field| field.name.eq_ignore_ascii_case(name)) else { continue };
+        // What stands below a hop may be of a mailing list that sent it on.
+        if hop_at.is_none_or(|hop| at < hop) {
+            let value = String::from_utf8_lossy(&mail.fields()[at].value).into_owned();
+            return Some(value.trim_matches(['<', '>', ' ']).to_owned());
+        }
+        if name == "x-envelope-from" {
+            return None;
+        }
+    }
+    None
 }

@@ -5,7 +5,7 @@ use super::reader::Settings;
 /// Names within names, at most so deep.
 const PASSES: usize = 5;
 /// Octets that an expression may come to.
-const LONGEST: usize = 60_000;
+const LONGEST: usize = 250_000;
 
 /// The expression with all names replaced.
 pub(super) fn replaced(body: &str, settings: &Settings) -> String {

@@ -29,7 +29,8 @@ pub(super) fn values(read: &Read<'_>, request: &str) -> Vec<Vec<u8>> {
         values = if has("addr") {
             addresses.map(|(_, address)| address).filter(|address| !address.is_empty()).collect()
         } else {
-            addresses.map(|(name, _)| name).filter(|name| !name.is_empty()).map(|name| shown(&name)).collect()
+            let names = addresses.map(|(name, _)| name).filter(|name| !name.is_empty());
+            names.map(|name| if has("raw") { name } else { shown(&name) }).collect()
         };
     }
     if has("host") || has("domain") {
@@ -44,7 +45,12 @@ fn plain(read: &Read<'_>, name: &str, is_raw: bool, wants_raw: bool) -> Vec<Vec<
     let of = |name: &str| mail.named(name).map(value).collect::<Vec<_>>();
     match name.to_ascii_lowercase().as_str() {
         "all" if name == "ALL" => vec![all(mail.fields(), wants_raw)],
-        "all-external" | "all-untrusted" | "all-trusted" | "all-internal" => vec![all(mail.fields(), wants_raw)],
+        "all-external" | "all-untrusted" => vec![all(below(read), wants_raw)],
+        "all-trusted" | "all-internal" => {
+            // The field that was written when it came to whom one trusts belongs to both.
+            let count = mail.fields().len() - below(read).len() + usize::from(!below(read).is_empty());
+            vec![all(&mail.fields()[..count], wants_raw)]
+        }
         "envelopefrom" => read.envelope_from.iter().map(|from| from.as_bytes().to_vec()).collect(),
         "x-spam-relays-untrusted" | "x-spam-relays-external" => {
             vec![Relays::text(&read.relays.untrusted).into_bytes()]
@@ -61,6 +67,13 @@ fn plain(read: &Read<'_>, name: &str, is_raw: bool, wants_raw: bool) -> Vec<Vec<
         }
         _ => of(name),
     }
+}
+
+/// The fields from the one on that was written when the message came to whom one trusts.
+fn below<'m>(read: &'m Read<'_>) -> &'m [Field] {
+    let fields = read.mail.fields();
+    let hops = fields.iter().enumerate().filter(|(_, field)| field.name.eq_ignore_ascii_case("received"));
+    hops.map(|(at, _)| at).nth(read.relays.trusted_fields).map_or(&[], |at| &fields[at..])
 }
 
 /// All fields, as rules about them expect them.
@@ -98,8 +111,12 @@ pub(super) fn addresses(value: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
             Some(b'<') => is_angled = true,
             Some(b'>') => is_angled = false,
             Some(b',' | b';') if depth == 0 && !is_angled => {
-                found.extend(mailbox(&text[start..at]));
-                start = at + 1;
+                // A comma in a name without quotes ends no mailbox.
+                let mailbox = mailbox(&text[start..at]);
+                if mailbox.is_some() || text[start..at].trim_ascii().is_empty() {
+                    start = at + 1;
+                }
+                found.extend(mailbox);
             }
             None => found.extend(mailbox(&text[start.min(text.len())..])),
             _ => {}

@@ -113,7 +113,7 @@ impl Counts<'_> {
                         (Some(field), _) if is_raw => field.raw.clone(),
                         (Some(field), _) => field.value.clone(),
                         (None, Some(text)) => text.chars().map(|c| c as u32 as u8).collect(),
-                        (None, None) => continue,
+                        (None, None) => Vec::new(),
                     }
                 };
                 let rules = &header.group.rules;

@@ -109,11 +109,16 @@ pub struct Report {
 }
 
 /// Patterns that are being collected.
-#[derive(Default)]
 struct Collected {
     builder: Builder,
     rules: Vec<usize>,
     negated: BTreeSet<usize>,
+}
+
+impl Default for Collected {
+    fn default() -> Self {
+        Self { builder: Builder::lazy(), rules: Vec::new(), negated: BTreeSet::new() }
+    }
 }
 
 impl Collected {
@@ -264,10 +269,27 @@ impl RuleSet {
         })
     }
 
-    /// What became of the files.
+    /// Lines of the files that are not understood.
+    pub fn problems(&self) -> &[Problem] {
+        &self.settings.problems
+    }
+
+    /// Rules that do not run. Compiles what backtracks.
+    fn refused(&self) -> Vec<Unsupported> {
+        let refused = self.groups().flat_map(|group| {
+            group.patterns.refused().map(|(id, reason)| {
+                let rule = &self.rules[group.rules[id.index()]];
+                let score = self.settings.score_of(&rule.name);
+                Unsupported { name: rule.name.clone(), kind: rule.kind, reason, score }
+            })
+        });
+        self.unsupported.iter().cloned().chain(refused).collect()
+    }
+
+    /// What became of the files. Takes a while: all that backtracks is compiled.
     pub fn report(&self) -> Report {
         let mut report = Report {
-            unsupported: self.unsupported.clone(),
+            unsupported: self.refused(),
             idle: self.idle.clone(),
             ignored: self.settings.ignored.clone(),
             problems: self.settings.problems.clone(),
@@ -281,13 +303,21 @@ impl RuleSet {
                 report.mass += self.settings.score_of(&rule.name).abs();
             }
         }
-        for rule in &self.unsupported {
+        let refused = report.unsupported.split_off(self.unsupported.len());
+        for rule in &refused {
+            report.kinds.entry(rule.kind).or_default().0 -= 1;
+            if !is_inner(&rule.name) {
+                report.lost += rule.score.abs();
+            }
+        }
+        for rule in &report.unsupported {
             report.kinds.entry(rule.kind).or_default().1 += 1;
             if !is_inner(&rule.name) {
                 report.mass += rule.score.abs();
                 report.lost += rule.score.abs();
             }
         }
+        report.unsupported.extend(refused);
         for group in self.groups() {
             report.backtracking += group.patterns.backtracking();
             report.unfiltered += group.patterns.unfiltered();

@@ -50,7 +50,7 @@ fn rules_hit_what_they_are_about() {
         ("body T /Cheap pills/", true),
         ("body T /^Buy n/", true),
         ("body T /<b>/", false),
-        ("body T /pills.*today/", false),
+        ("body T /Cheap.*today/", false),
         ("rawbody T /<b>pills/", true),
         ("full T /^Subject: .*<html>/ms", true),
         ("uri T m{^http://www\\.pills-shop\\.com$}", true),
@@ -172,6 +172,97 @@ fn the_envelope_stands_where_a_mail_server_would_have_put_it() {
     };
     let hits = set.hits(b"Subject: a\r\n\r\nb\r\n", &envelope, 0, &mut Budget::default());
     assert_eq!(hits.len(), 2, "{hits:?}");
+}
+
+#[test]
+fn hops_are_read_in_the_forms_of_many_servers() {
+    let table = [
+        // Postfix, sendmail: HELO, the name that was looked up, the address.
+        (
+            "from h.test (n.test [198.51.100.7]) by m.test (Postfix) with ESMTP id A1B2C3; 3 Oct 2002 1:2:3 +0000",
+            "ip=198.51.100.7 rdns=n.test helo=h.test by=m.test ident= envfrom= intl=0 id=A1B2C3 auth= ",
+        ),
+        (
+            "from h.test (unknown [198.51.100.7]) by m.test (Postfix) with ESMTPSA id A1B2C3",
+            "ip=198.51.100.7 rdns= helo=h.test by=m.test ident= envfrom= intl=1 id=A1B2C3 auth=ESMTPSA ",
+        ),
+        (
+            "from h.test (u@n.test [198.51.100.7] (may be forged)) by m.test (8.11.6/8.11.6) with ESMTP id g89",
+            "ip=198.51.100.7 rdns=n.test helo=h.test by=m.test ident=u envfrom= intl=0 id=g89 auth= ",
+        ),
+        (
+            "from h.test ([198.51.100.7]) by m.test (8.11.6/8.11.6) with SMTP id g89",
+            "ip=198.51.100.7 rdns= helo=h.test by=m.test ident= envfrom= intl=0 id=g89 auth= ",
+        ),
+        // Exim.
+        (
+            "from n.test ([198.51.100.7] helo=h.test) by m.test with esmtp (Exim 4.69) (envelope-from <a@b.test>) id 1O7-0",
+            "ip=198.51.100.7 rdns=n.test helo=h.test by=m.test ident= envfrom=a@b.test intl=0 id=1O7-0 auth= ",
+        ),
+        (
+            "from [198.51.100.7] (helo=h.test) by m.test with smtp (Exim 3.35 #1) id 18tq",
+            "ip=198.51.100.7 rdns= helo=h.test by=m.test ident= envfrom= intl=0 id=18tq auth= ",
+        ),
+        // Qmail: the name, HELO only where it differs.
+        (
+            "from n.test (HELO h.test) (u@198.51.100.7) by m.test with SMTP",
+            "ip=198.51.100.7 rdns=n.test helo=h.test by=m.test ident=u envfrom= intl=0 id= auth= ",
+        ),
+        (
+            "from n.test (198.51.100.7) by m.test with SMTP",
+            "ip=198.51.100.7 rdns=n.test helo=n.test by=m.test ident= envfrom= intl=0 id= auth= ",
+        ),
+        // Exchange.
+        (
+            "from h.test (198.51.100.7) by m.test with Microsoft SMTP Server (version=TLS1_2) id 15.20.6111.18",
+            "ip=198.51.100.7 rdns=h.test helo=h.test by=m.test ident= envfrom= intl=0 id=15.20.6111.18 auth= ",
+        ),
+        (
+            "from [198.51.100.7] by m.test via HTTP",
+            "ip=198.51.100.7 rdns= helo= by=m.test ident= envfrom= intl=0 id= auth= ",
+        ),
+        // Nothing between machines.
+        ("from mail pickup service by m.test with Microsoft SMTPSVC", ""),
+        ("from localhost by m.test with local (Exim 4.69)", ""),
+        ("by m.test (Postfix, from userid 1000) id A1B2C3", ""),
+        ("from x [127.0.0.1] by localhost with IMAP (fetchmail-5.9.0)", ""),
+    ];
+    for (line, expected) in table {
+        let mail = super::mail::Mail::of(format!("Received: {line}\n\nx").as_bytes());
+        let relays = super::relays::Relays::of(&mail);
+        let hops = super::relays::Relays::text(&[relays.trusted, relays.untrusted].concat());
+        assert!(hops.contains(expected) && hops.is_empty() == expected.is_empty(), "{line}: {hops}");
+        assert_eq!(relays.unparseable, 0, "{line}");
+    }
+    let mail = super::mail::Mail::of(b"Received: from mars\n\nx");
+    assert_eq!(super::relays::Relays::of(&mail).unparseable, 1);
+}
+
+#[test]
+fn addresses_are_found_in_text_and_opened() {
+    let table: [(&str, &[&str]); 9] = [
+        ("see http://a.example.com/x, now", &["http://a.example.com/x"]),
+        ("see:example.com/x or example.com, no", &["http://example.com/x"]),
+        ("www.example.com.", &["http://www.example.com"]),
+        ("me@example.com", &["mailto:me@example.com"]),
+        ("me@nowhere a.b x@ @x example.invalidtld", &[]),
+        ("http:\\\\example.com?a", &[]),
+        ("http://example.com?a=%41%20", &["http://example.com/?a=A%20", "http://example.com?a=%41%20"]),
+        (
+            "http://example.com:80/r?u=http://x.example.org/&y",
+            &[
+                "http://example.com/r?u=http://x.example.org/&y",
+                "http://example.com:80/r?u=http://x.example.org/&y",
+                "http://x.example.org/",
+            ],
+        ),
+        ("mailto:me@example.com?subject=x", &["mailto:me@example.com", "mailto:me@example.com?subject=x"]),
+    ];
+    for (text, expected) in table {
+        let texts = super::text::Texts { body: vec![text.as_bytes().to_vec()], ..Default::default() };
+        let found: Vec<String> = super::uris::of(&texts).into_iter().collect();
+        assert_eq!(found, expected, "{text}");
+    }
 }
 
 #[test]

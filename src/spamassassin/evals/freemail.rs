@@ -32,12 +32,44 @@ fn is_free(context: &Context<'_>, address: &str) -> bool {
         lists.get("freemail_welcomelist").is_some_and(|welcome| welcome.contains(address) || welcome.contains(domain));
     let is_role = ROLES.contains(&local)
         || ["undisclosed", "bounce-", "bounced-"].iter().any(|start| local.starts_with(start))
+        || local.strip_prefix("request-").is_some_and(|id| is_hex(id, 16))
+        || local.split_once(['.', '-']).is_some_and(|(first, id)| {
+            is_hex(first, 8) && (is_hex(id, 8) || (id.len() == 27 && is_hex(&id.replace('-', ""), 24)))
+        })
         || local.matches('=').count() >= 2;
     if is_welcome || is_role || address.is_empty() {
         return false;
     }
     let starred = |pattern: &str| pattern.contains('*') && glob(pattern, domain);
     domains.contains(domain) || domains.iter().any(|pattern| starred(pattern))
+}
+
+fn is_hex(text: &str, length: usize) -> bool {
+    text.len() == length && text.bytes().all(|octet| octet.is_ascii_hexdigit())
+}
+
+/// Whether a reverse-path is that of a list or a program, to whom nobody answers.
+fn is_bulk(from: &str) -> bool {
+    let from = from.to_ascii_lowercase();
+    let Some((local, _)) = from.rsplit_once('@') else { return false };
+    let starts = ["sentto-", "owner-", "return-", "bounce-", "bounced-", "grbounce-", "grbounced-"];
+    let ends = [
+        "-request",
+        "-bounce",
+        "-bounces",
+        "-admin",
+        "-owner",
+        "noreply",
+        "noreplies",
+        "no-reply",
+        "no_reply",
+        "no.reply",
+    ];
+    ["postmaster", "hostmaster", "domainmaster"].contains(&local)
+        || local.starts_with("double-bounce")
+        || starts.iter().any(|start| local.strip_prefix(start).is_some_and(|rest| !rest.is_empty()))
+        || ends.iter().any(|end| local.ends_with(end))
+        || local.trim_matches('=').contains('=')
 }
 
 /// Whether a pattern with stars is a name.
@@ -85,6 +117,9 @@ fn header(context: &Context<'_>, arguments: &[String]) -> bool {
 }
 
 fn reply_to(context: &Context<'_>, arguments: &[String]) -> bool {
+    if context.read.envelope_from.as_deref().is_some_and(is_bulk) {
+        return false;
+    }
     let (from, reply) = (addresses(context, "From:addr"), addresses(context, "Reply-To:addr"));
     let from_is_free = from.iter().any(|address| is_free(context, address));
     let reply_is_free = reply.iter().any(|address| is_free(context, address));
@@ -110,9 +145,9 @@ fn in_body(context: &Context<'_>) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for line in &context.read.texts.body {
         let text = String::from_utf8_lossy(line);
-        for word in
-            text.split(|c: char| c.is_whitespace() || "<>()[]\"',;:".contains(c)).filter(|word| word.contains('@'))
-        {
+        // What stands in angles is who was quoted.
+        let words = text.split_inclusive(|c: char| c.is_whitespace() || "<>()[]\"',;:".contains(c));
+        for word in words.filter(|word| word.contains('@') && !word.ends_with('>')) {
             let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_ascii_lowercase();
             if word.contains("://") || !word.contains('@') || all.len() >= BODY_MOST {
                 continue;

@@ -98,22 +98,31 @@ fn fact(context: &Context<'_>, arguments: &[String]) -> bool {
 
 /// Whether quoted-printable text escapes what needs no escape; true where there is no such text.
 fn escapes_letters(context: &Context<'_>) -> bool {
-    let mut texts = parts(context)
-        .iter()
-        .filter(|part| part.is_leaf && part.encoding() == "quoted-printable")
-        .map(|part| raw(context, part))
-        .filter(|text| !text.is_empty())
-        .peekable();
-    let needless = |text: &[u8]| {
-        text.windows(3).any(|three| match (three[0], three[1], three[2]) {
-            (b'=', b'3', low) => matches!(low, b'0'..=b'9' | b'A'..=b'C' | b'E' | b'F'),
-            (b'=', b'2', b'0') => false,
-            (b'=', b'2' | b'4'..=b'6', low) => low.is_ascii_digit() || matches!(low, b'A'..=b'F'),
-            (b'=', b'7', low) => low.is_ascii_digit() || matches!(low, b'A'..=b'E'),
+    let texts = parts(context).iter().filter(|part| part.is_leaf && part.encoding() == "quoted-printable");
+    let mut texts = texts.map(|part| raw(context, part)).filter(|text| !text.is_empty()).peekable();
+    texts.peek().is_none() || texts.flat_map(|text| text.split(|octet| *octet == b'\n')).any(|line| needless(line) > 0)
+}
+
+/// How many signs a line escapes without need. Blanks at its end are no signs.
+fn needless(line: &[u8]) -> usize {
+    let mut kept = line.trim_ascii_end();
+    while let Some(rest) = kept.strip_suffix(b"=20").or_else(|| kept.strip_suffix(b"=09")) {
+        kept = rest;
+    }
+    let mut count = 0;
+    let mut rest = kept;
+    while let Some(at) = memchr::memchr(b'=', rest) {
+        rest = &rest[at + 1..];
+        let is_needless = match (rest.first(), rest.get(1)) {
+            (Some(b'0'), Some(b'9')) => true,
+            (Some(b'3'), Some(low)) => matches!(low, b'0'..=b'9' | b'A'..=b'C' | b'E' | b'F'),
+            (Some(b'2' | b'4'..=b'6'), Some(low)) => matches!(low, b'0'..=b'9' | b'A'..=b'F'),
+            (Some(b'7'), Some(low)) => matches!(low, b'0'..=b'9' | b'A'..=b'E'),
             _ => false,
-        })
-    };
-    texts.peek().is_none() || texts.any(needless)
+        };
+        count += usize::from(is_needless);
+    }
+    count
 }
 
 fn multipart_ratio(context: &Context<'_>, arguments: &[String]) -> bool {

@@ -16,7 +16,6 @@ pub(super) const TESTS: &[(&str, Eval)] = &[
     }),
     ("check_relays_unparseable", |context, _| context.read.relays.unparseable > 0),
     ("helo_ip_mismatch", helo_mismatch),
-    ("check_for_no_rdns_dotcom_helo", nameless_dotcom),
     ("have_any_bounce_relays", |_, _| false),
     ("check_welcomelist_bounce_relays", |_, _| false),
     ("check_whitelist_bounce_relays", |_, _| false),
@@ -29,16 +28,5 @@ fn helo_mismatch(context: &Context<'_>, _: &[String]) -> bool {
             return false;
         };
         helo.octets()[..3] != ip.octets()[..3] && !is_private(helo.into()) && !is_private(ip.into())
-    })
-}
-
-/// Providers whose servers have names.
-const DOTCOMS: &[&str] =
-    &["aol.com", "yahoo.com", "hotmail.com", "msn.com", "excite.com", "lycos.com", "juno.com", "earthlink.net"];
-
-fn nameless_dotcom(context: &Context<'_>, _: &[String]) -> bool {
-    context.read.relays.untrusted.iter().any(|relay| {
-        let helo = relay.helo.to_ascii_lowercase();
-        relay.rdns.is_empty() && DOTCOMS.iter().any(|domain| helo == *domain || helo.ends_with(&format!(".{domain}")))
     })
 }
