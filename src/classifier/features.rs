@@ -1,7 +1,7 @@
 //! What of a message is learned: words and pairs of words, and what its header, links and structure are.
 //!
 //! Only what a stored message still has as it came is taken: fields that the receiving side adds on delivery
-//! (Received, Return-Path, results of filters) and dates are not.
+//! (Received, Return-Path, results of filters) are not; of dates what form they have, not when they are.
 
 use std::fmt::Write as _;
 
@@ -172,6 +172,7 @@ impl Features {
         features.text(model);
         features.links(model);
         features.structure(model);
+        features.habits(model);
         features.settle();
         features
     }
@@ -244,7 +245,7 @@ impl Features {
     }
 
     /// One thing that is so.
-    fn fact(&mut self, place: Place, fact: &str) {
+    pub(super) fn fact(&mut self, place: Place, fact: &str) {
         let token = self.tokens.push(fact);
         self.add(place, token);
     }
@@ -483,7 +484,7 @@ impl Features {
 }
 
 /// The form of a name: letters as `a`, digits as `0`, runs counted up to three.
-fn shape(text: &str) -> String {
+pub(super) fn shape(text: &str) -> String {
     let mut shape = String::new();
     let (mut last, mut run) = (' ', 0);
     for character in text.chars().take(64) {
@@ -503,7 +504,7 @@ fn shape(text: &str) -> String {
 }
 
 /// Nothing that somebody else makes up is long.
-fn clip(text: &str) -> String {
+pub(super) fn clip(text: &str) -> String {
     text.chars().take(64).collect()
 }
 

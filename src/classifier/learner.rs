@@ -25,6 +25,13 @@ pub fn lesson(is_spam: bool, margin: f64, taught: i32, features: usize) -> i32 {
     (strength * UNIT / root * side) as i32
 }
 
+/// The margin of a message if it had never been learned: what it has `taught` left out.
+pub fn without(margin: f64, taught: i32, features: usize) -> f64 {
+    let left = margin - f64::from(taught) * (features.max(1) as f64).sqrt() / UNIT;
+    // What cancels out is nothing, and not a little less than nothing.
+    if left.abs() < 1e-6 { 0.0 } else { left }
+}
+
 /// A cell after a lesson was added or taken back. What cannot be held stays at the bound.
 pub fn stepped(cell: i32, step: i32) -> i32 {
     cell.saturating_add(step)

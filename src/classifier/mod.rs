@@ -7,13 +7,14 @@
 
 mod calibration;
 mod features;
+mod habits;
 mod learner;
 mod opinion;
 mod tokens;
 
 pub use calibration::{BINS, Calibration, bin};
 pub use features::{Features, Place, SIZE};
-pub use learner::{MOST, UNIT, lesson, margin, stepped};
+pub use learner::{MOST, UNIT, lesson, margin, stepped, without};
 pub use opinion::{Leaning, Opinion, Settings, opinion};
 
 #[cfg(test)]

@@ -56,8 +56,8 @@ async fn what_was_learned_is_said_with_its_reasons() {
 
 #[tokio::test]
 async fn unlearning_makes_the_store_what_it_was() {
+    // Others would have been learned again meanwhile.
     let store = store();
-    taught(&store, 20).await;
     let (id, cells) = features_of(&message("mail", "win money with pills"));
     let before = store.classifier_weigh(&cells).await;
     for is_spam in [false, true, true] {

@@ -1,8 +1,8 @@
 //! The table that every home has in memory. To weigh waits for nobody; lessons come one at a time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use super::{Lesson, LessonId, Taught, TaughtCount, Weighed};
@@ -11,6 +11,15 @@ use crate::clock::seconds;
 
 /// Octets of what is remembered of a lesson, as it is written down.
 pub(in crate::store) const NOTED: usize = 18;
+
+/// Messages of each kind that are learned again from time to time,
+const KEPT: usize = 2048;
+/// unless they have more cells than this.
+const LARGEST: usize = 4096;
+/// With each lesson so many of the other kind are learned again,
+const AGAIN_OPPOSITE: usize = 2;
+/// and so many of its own.
+const AGAIN_SAME: usize = 1;
 
 /// What a message has added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +42,8 @@ pub(in crate::store) enum Change {
     Lesson(LessonId, Option<Noted>),
     /// Of a class of margins: ham and spam.
     Class(u8, [u32; 2]),
+    /// The cells of a lesson that will be learned again; `None`: no more.
+    Kept(LessonId, Option<Arc<[u8]>>),
 }
 
 /// The table of one home.
@@ -50,6 +61,8 @@ pub(in crate::store) struct Lessons {
     order: BTreeMap<u64, LessonId>,
     next: u64,
     used: usize,
+    /// Of ham and of spam, what is learned again, the next one first: which, and its cells (see [`encode`]).
+    kept: [VecDeque<(LessonId, Arc<[u8]>)>; 2],
 }
 
 // === impl Noted ===
@@ -82,9 +95,8 @@ impl Teachbook {
     pub(in crate::store) fn new(bound: usize, known: impl IntoIterator<Item = Change>) -> Self {
         let mut cells = Vec::with_capacity(SIZE);
         cells.resize_with(SIZE, AtomicI32::default);
-        let lessons = Lessons { bound: bound.max(1), known: HashMap::new(), order: BTreeMap::new(), next: 0, used: 0 };
-        let book = Self { cells: cells.into(), classes: Default::default(), lessons: Mutex::new(lessons) };
-        let mut lessons = Vec::new();
+        let book = Self { cells: cells.into(), classes: Default::default(), lessons: Mutex::new(Lessons::new(bound)) };
+        let (mut lessons, mut kept) = (Vec::new(), Vec::new());
         let mut used = 0;
         for change in known {
             match change {
@@ -99,7 +111,8 @@ impl Teachbook {
                     class.zip(counts).for_each(|(place, count)| place.store(count, Ordering::Relaxed));
                 }
                 Change::Lesson(id, Some(noted)) => lessons.push((id, noted)),
-                Change::Lesson(_, None) => {}
+                Change::Kept(id, Some(cells)) => kept.push((id, cells)),
+                Change::Lesson(_, None) | Change::Kept(_, None) => {}
             }
         }
         lessons.sort_by_key(|(id, noted)| (noted.at, *id));
@@ -107,6 +120,11 @@ impl Teachbook {
         table.used = used;
         for (id, noted) in lessons {
             table.put(id, noted);
+        }
+        for (id, cells) in kept {
+            if let Some(is_spam) = table.known.get(&id).map(|(_, noted)| noted.is_spam) {
+                table.kept(is_spam).push_back((id, cells));
+            }
         }
         drop(table);
         book
@@ -140,29 +158,63 @@ impl Teachbook {
             }
             known = None;
         }
-        let margin = classifier::margin(lesson.cells.iter().map(|cell| self.read(*cell)));
-        let before = known.map_or(0, |noted| noted.step);
-        let step = classifier::lesson(lesson.is_spam, margin, before, lesson.cells.len());
-        self.step(lessons, &lesson.cells, step - before, &mut changes);
-        let noted = match known {
-            Some(noted) => {
-                taught = Taught::Again;
-                Noted { step, ..noted }
-            }
-            None => {
-                let bin = classifier::bin(margin) as u8;
-                self.count(bin, lesson.is_spam, 1, &mut changes);
-                Noted { step, cells: number, is_spam: lesson.is_spam, bin, at: seconds(at) }
-            }
-        };
-        lessons.put(lesson.id, noted);
-        changes.push(Change::Lesson(lesson.id, Some(noted)));
+        taught = if known.is_some() { Taught::Again } else { taught };
+        self.settle(lessons, lesson, number, known, at, &mut changes);
+        self.replay(lessons, lesson.is_spam, &mut changes);
+        lessons.keep(lesson, &mut changes);
         while lessons.known.len() > lessons.bound {
             let Some((_, oldest)) = lessons.order.pop_first() else { break };
             lessons.known.remove(&oldest);
             changes.push(Change::Lesson(oldest, None));
+            lessons.forget(oldest, &mut changes);
         }
         (taught, changes)
+    }
+
+    /// Has a message add what it should add now, in place of what it has added.
+    fn settle(
+        &self,
+        lessons: &mut Lessons,
+        lesson: &Lesson,
+        cells: u32,
+        known: Option<Noted>,
+        at: SystemTime,
+        changes: &mut Vec<Change>,
+    ) {
+        let margin = classifier::margin(lesson.cells.iter().map(|cell| self.read(*cell)));
+        let before = known.map_or(0, |noted| noted.step);
+        let step = classifier::lesson(lesson.is_spam, margin, before, lesson.cells.len());
+        let bin = classifier::bin(classifier::without(margin, before, lesson.cells.len())) as u8;
+        if known.is_some_and(|noted| (noted.step, noted.bin) == (step, bin)) {
+            return;
+        }
+        if known.is_none_or(|noted| noted.bin != bin) {
+            if let Some(noted) = known {
+                self.count(noted.bin, noted.is_spam, -1, changes);
+            }
+            self.count(bin, lesson.is_spam, 1, changes);
+        }
+        self.step(lessons, &lesson.cells, step.saturating_sub(before), changes);
+        let at = known.map_or_else(|| seconds(at), |noted| noted.at);
+        let noted = Noted { step, cells, is_spam: lesson.is_spam, bin, at };
+        lessons.put(lesson.id, noted);
+        changes.push(Change::Lesson(lesson.id, Some(noted)));
+    }
+
+    /// Learns some messages again that were learned before: whoever teaches all ham first and all spam after it is
+    /// understood as if both came by turns.
+    fn replay(&self, lessons: &mut Lessons, is_spam: bool, changes: &mut Vec<Change>) {
+        for (kind, times) in [(!is_spam, AGAIN_OPPOSITE), (is_spam, AGAIN_SAME)] {
+            for _ in 0..times.min(lessons.kept(kind).len()) {
+                let Some((id, cells)) = lessons.kept(kind).pop_front() else { break };
+                let lesson = Lesson { id, is_spam: kind, cells: decode(&cells) };
+                lessons.kept(kind).push_back((id, cells));
+                let Some((_, noted)) = lessons.known.get(&id).copied() else { continue };
+                if lesson.cells.len() == noted.cells as usize && noted.is_spam == kind {
+                    self.settle(lessons, &lesson, noted.cells, Some(noted), SystemTime::UNIX_EPOCH, changes);
+                }
+            }
+        }
     }
 
     /// Takes back; what has changed is added to `changes`.
@@ -176,6 +228,7 @@ impl Teachbook {
         let Some((_, noted)) = lessons.known.get(&id).copied() else { return Taught::Unknown };
         lessons.take(id);
         changes.push(Change::Lesson(id, None));
+        lessons.forget(id, changes);
         self.count(noted.bin, noted.is_spam, -1, changes);
         // A release that finds other features in the message cannot undo what an earlier one has done with it.
         if u32::try_from(cells.len()).is_ok_and(|number| number == noted.cells) {
@@ -222,6 +275,43 @@ impl Teachbook {
 // === impl Lessons ===
 
 impl Lessons {
+    fn new(bound: usize) -> Self {
+        let (known, order) = (HashMap::new(), BTreeMap::new());
+        Self { bound: bound.max(1), known, order, next: 0, used: 0, kept: Default::default() }
+    }
+
+    fn kept(&mut self, is_spam: bool) -> &mut VecDeque<(LessonId, Arc<[u8]>)> {
+        let [ham, spam] = &mut self.kept;
+        if is_spam { spam } else { ham }
+    }
+
+    /// Has a message learned again from time to time. Whose turn is next goes when there are too many: the ages of
+    /// those that stay are mixed.
+    fn keep(&mut self, lesson: &Lesson, changes: &mut Vec<Change>) {
+        let kept = self.kept(lesson.is_spam);
+        if lesson.cells.len() > LARGEST || kept.iter().any(|(id, _)| *id == lesson.id) {
+            return;
+        }
+        if kept.len() >= KEPT
+            && let Some((gone, _)) = kept.pop_front()
+        {
+            changes.push(Change::Kept(gone, None));
+        }
+        let cells = encode(&lesson.cells);
+        kept.push_back((lesson.id, cells.clone()));
+        changes.push(Change::Kept(lesson.id, Some(cells)));
+    }
+
+    fn forget(&mut self, id: LessonId, changes: &mut Vec<Change>) {
+        for kept in &mut self.kept {
+            let before = kept.len();
+            kept.retain(|(one, _)| *one != id);
+            if kept.len() < before {
+                changes.push(Change::Kept(id, None));
+            }
+        }
+    }
+
     fn put(&mut self, id: LessonId, noted: Noted) {
         let place = self.known.get(&id).map_or(self.next, |(place, _)| *place);
         self.next = self.next.max(place + 1);
@@ -233,5 +323,95 @@ impl Lessons {
         if let Some((place, _)) = self.known.remove(&id) {
             self.order.remove(&place);
         }
+    }
+}
+
+/// Cells in order, each as the distance from the one before, seven bits to an octet.
+fn encode(cells: &[u32]) -> Arc<[u8]> {
+    let (mut octets, mut last) = (Vec::with_capacity(cells.len() * 2), 0);
+    for cell in cells {
+        let mut distance = cell.wrapping_sub(last);
+        last = *cell;
+        while distance >= 0x80 {
+            octets.push(distance as u8 | 0x80);
+            distance >>= 7;
+        }
+        octets.push(distance as u8);
+    }
+    octets.into()
+}
+
+/// What [`encode`] was given. Of octets that it has not written, something.
+fn decode(octets: &[u8]) -> Vec<u32> {
+    let (mut cells, mut last, mut distance, mut shift) = (Vec::with_capacity(octets.len() / 2), 0u32, 0u32, 0);
+    for octet in octets {
+        distance |= u32::from(octet & 0x7F).checked_shl(shift).unwrap_or(0);
+        shift += 7;
+        if octet & 0x80 == 0 {
+            last = last.wrapping_add(distance);
+            cells.push(last);
+            (distance, shift) = (0, 0);
+        }
+    }
+    cells
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::{btree_set, vec};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn cells_are_kept_as_they_are(cells in btree_set(any::<u32>(), 0..300), octets in vec(any::<u8>(), 0..100)) {
+            let cells: Vec<u32> = cells.into_iter().collect();
+            prop_assert_eq!(decode(&encode(&cells)), cells);
+            decode(&octets);
+        }
+    }
+
+    /// Fifty of each kind: one feature tells them apart, another is the message's own.
+    fn lesson(number: u32) -> Lesson {
+        let is_spam = number % 2 == 1;
+        Lesson { id: LessonId(number.into()), is_spam, cells: vec![u32::from(is_spam), 7, 100 + number] }
+    }
+
+    fn taught(numbers: impl IntoIterator<Item = u32>) -> Teachbook {
+        let book = Teachbook::new(1000, []);
+        for number in numbers {
+            book.learn(&mut book.lock(), &lesson(number), SystemTime::UNIX_EPOCH);
+        }
+        book
+    }
+
+    #[test]
+    fn in_which_order_it_is_taught_matters_little() {
+        let margin = |book: &Teachbook, cells: &[u32]| classifier::margin(book.weigh(cells).weights.into_iter());
+        for numbers in
+            [(0..100).collect(), (0..100).rev().collect(), sorted(|number| number % 2), sorted(|number| 1 - number % 2)]
+        {
+            let book = taught(numbers);
+            let (ham, spam) = (margin(&book, &[0, 7, 900]), margin(&book, &[1, 7, 900]));
+            assert!(ham < -0.4 && spam > 0.4, "{ham} {spam}");
+        }
+    }
+
+    fn sorted(by: impl Fn(&u32) -> u32) -> Vec<u32> {
+        let mut numbers: Vec<u32> = (0..100).collect();
+        numbers.sort_by_key(by);
+        numbers
+    }
+
+    #[test]
+    fn when_all_is_taken_back_nothing_remains() {
+        let book = taught(0..100);
+        for number in 0..100 {
+            book.unlearn(&mut book.lock(), LessonId(number.into()), &lesson(number).cells, &mut Vec::new());
+        }
+        let cells: Vec<u32> = (0..300).collect();
+        assert_eq!(book.weigh(&cells), Teachbook::new(1, []).weigh(&cells));
+        assert!(book.lock().kept.iter().all(VecDeque::is_empty));
     }
 }

@@ -60,12 +60,14 @@ const CARDS: TableDefinition<'_, u64, Octets> = TableDefinition::new("campaigns.
 const TAUGHT_CELLS: TableDefinition<'_, u32, i32> = TableDefinition::new("classifier_cells.v1");
 const TAUGHT_CLASSES: TableDefinition<'_, u8, (u32, u32)> = TableDefinition::new("classifier_classes.v1");
 const LESSONS: TableDefinition<'_, u128, &[u8; NOTED]> = TableDefinition::new("classifier_lessons.v1");
+/// Cells of lessons that are learned again.
+const KEPT: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("classifier_kept.v1");
 /// The names of the secrets that triplets are keyed with, and digests.
 const OF_GREYLIST: &str = "greylist";
 const OF_CAMPAIGNS: &str = "campaigns";
 
 /// Every table, for what is done with the file as a whole.
-pub(super) const ALL: [&dyn upkeep::Kept; 12] = [
+pub(super) const ALL: [&dyn upkeep::Kept; 13] = [
     &upkeep::Table(HOPS),
     &upkeep::Table(REPORTS),
     &upkeep::Table(ROWS),
@@ -77,6 +79,7 @@ pub(super) const ALL: [&dyn upkeep::Kept; 12] = [
     &upkeep::Table(TAUGHT_CELLS),
     &upkeep::Table(TAUGHT_CLASSES),
     &upkeep::Table(LESSONS),
+    &upkeep::Table(KEPT),
     &upkeep::Table(SECRETS),
 ];
 
@@ -103,6 +106,7 @@ struct Taught<'t> {
     cells: Table<'t, u32, i32>,
     classes: Table<'t, u8, (u32, u32)>,
     lessons: Table<'t, u128, &'static [u8; NOTED]>,
+    kept: Table<'t, u128, &'static [u8]>,
 }
 
 pub(super) type ForReading =
@@ -124,7 +128,8 @@ impl<'t> ForWriting<'t> {
         let (triplets, digests) = (transaction.open_table(TRIPLETS)?, transaction.open_table(DIGESTS)?);
         let (attachments, cards) = (transaction.open_table(ATTACHMENTS)?, transaction.open_table(CARDS)?);
         let (cells, classes) = (transaction.open_table(TAUGHT_CELLS)?, transaction.open_table(TAUGHT_CLASSES)?);
-        let taught = Taught { cells, classes, lessons: transaction.open_table(LESSONS)? };
+        let (lessons, kept) = (transaction.open_table(LESSONS)?, transaction.open_table(KEPT)?);
+        let taught = Taught { cells, classes, lessons, kept };
         let reputations = transaction.open_table(REPUTATIONS)?;
         let copies = Copies { triplets, digests, attachments, cards, reputations, taught };
         Ok(Self { hops, reports, rows: transaction.open_table(ROWS)?, copies })
@@ -141,7 +146,7 @@ impl<'t> ForWriting<'t> {
     }
 
     pub(super) fn change_taught(&mut self, changes: &[TaughtChange]) -> Result<(), Error> {
-        let Taught { cells, classes, lessons } = &mut self.copies.taught;
+        let Taught { cells, classes, lessons, kept } = &mut self.copies.taught;
         for change in changes {
             match change {
                 TaughtChange::Cell(cell, 0) => drop(cells.remove(cell)?),
@@ -149,6 +154,8 @@ impl<'t> ForWriting<'t> {
                 TaughtChange::Class(class, [ham, spam]) => drop(classes.insert(class, (*ham, *spam))?),
                 TaughtChange::Lesson(id, Some(noted)) => drop(lessons.insert(id.0, &noted.encode())?),
                 TaughtChange::Lesson(id, None) => drop(lessons.remove(id.0)?),
+                TaughtChange::Kept(id, Some(cells)) => drop(kept.insert(id.0, &**cells)?),
+                TaughtChange::Kept(id, None) => drop(kept.remove(id.0)?),
             }
         }
         Ok(())
@@ -252,7 +259,8 @@ pub(super) fn load(transaction: &WriteTransaction) -> Result<Known, Error> {
         reputations.push((key.value().into(), Earned::decode(earned.value())));
     }
     let (cells, classes) = (transaction.open_table(TAUGHT_CELLS)?, transaction.open_table(TAUGHT_CLASSES)?);
-    let taught = taught(&cells, &classes, &transaction.open_table(LESSONS)?)?;
+    let (lessons, kept) = (transaction.open_table(LESSONS)?, transaction.open_table(KEPT)?);
+    let taught = taught(&cells, &classes, &lessons, &kept)?;
     Ok(Known { greylist_secret, triplets, campaign_key, cards, places, reputations, taught })
 }
 
@@ -260,6 +268,7 @@ fn taught(
     cells: &impl ReadableTable<u32, i32>,
     classes: &impl ReadableTable<u8, (u32, u32)>,
     lessons: &impl ReadableTable<u128, &'static [u8; NOTED]>,
+    kept: &impl ReadableTable<u128, &'static [u8]>,
 ) -> Result<Vec<TaughtChange>, Error> {
     let mut taught = Vec::new();
     for entry in cells.iter()? {
@@ -273,6 +282,10 @@ fn taught(
     for entry in lessons.iter()? {
         let (id, noted) = entry?;
         taught.push(TaughtChange::Lesson(LessonId(id.value()), Some(Noted::decode(noted.value()))));
+    }
+    for entry in kept.iter()? {
+        let (id, cells) = entry?;
+        taught.push(TaughtChange::Kept(LessonId(id.value()), Some(cells.value().into())));
     }
     Ok(taught)
 }
