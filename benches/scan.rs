@@ -148,11 +148,11 @@ fn html(random: &mut StdRng, number: u64, octets: usize) -> String {
     let mut paragraph = 0;
     while out.len() < octets {
         paragraph += 1;
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<table width=\"100%\"><tr><td style=\"padding:4px;color:#222\"><p class=\"c{paragraph}\">{}</p>\
              <a href=\"https://www{number}.example/{paragraph}?u={number}\">{}</a><img src=\"https://img.example/{paragraph}.png\" \
-             width=\"20\" height=\"20\"></td></tr></table>\n",
+             width=\"20\" height=\"20\"></td></tr></table>",
             words(random, 300),
             words(random, 20).trim(),
         );

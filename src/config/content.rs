@@ -320,10 +320,10 @@ impl Content {
     fn untested(&self) -> Vec<usize> {
         let known = |texts: &[(&str, &str)], source: &Source| texts.iter().any(|(_, text)| *text == source.text);
         let maps = self.sources.iter().skip(self.files.len());
-        let are_maps_ours = maps.clone().all(|map| known(&MAPS, map));
+        let are_maps_ours = maps.clone().all(|map| known(MAPS, map));
         let is_untested = |place: &Place| {
             let file = self.files.get(place.file).map(|(_, document)| &document.source);
-            !are_maps_ours || !file.is_some_and(|file| known(&RULE_FILES, file))
+            !are_maps_ours || !file.is_some_and(|file| known(RULE_FILES, file))
         };
         let places = self.places.iter().enumerate();
         places.filter(|(_, place)| is_untested(place)).map(|(index, _)| index).collect()

@@ -25,7 +25,7 @@ pub(crate) fn mail(count: usize, sources: usize) -> Mail {
     for index in 0..count {
         let is_spam = index % 2 == 0;
         // A little of everything everywhere, the same each time.
-        let noise = |of: usize| (index / 2 * 7 + of * 13) % 10 == 0;
+        let noise = |of: usize| (index / 2 * 7 + of * 13).is_multiple_of(10);
         let found = (0..7).filter(|of| match of {
             0..=2 => is_spam != noise(*of),
             3 => is_spam == noise(3),
@@ -70,7 +70,10 @@ fn a_strong_pull_and_a_fixed_weight_move_nothing() {
     assert!(!mail.fix(&Symbol::known("NOBODY_KNOWS")));
 }
 
-fn small_mail() -> impl Strategy<Value = (Vec<i32>, i32, Vec<(bool, Vec<(usize, u8)>)>)> {
+/// Weights, a threshold, and messages: spam or not, and what was found with which strength.
+type SmallMail = (Vec<i32>, i32, Vec<(bool, Vec<(usize, u8)>)>);
+
+fn small_mail() -> impl Strategy<Value = SmallMail> {
     let weights = prop::collection::vec(prop_oneof![Just(0), -400_i32..0, 1_i32..900], 6);
     let found = prop::collection::vec((0..6_usize, 0_u8..=100), 0..6);
     (weights, 0_i32..600, prop::collection::vec((any::<bool>(), found), 0..40))

@@ -43,10 +43,13 @@ enum Compiled {
     Backtracking(Box<fancy_regex::Regex>),
 }
 
+/// Octets of which each match contains one; `None` if there are none that every match needs.
+type Literals = Option<Vec<Vec<u8>>>;
+
 impl Engine {
     /// The engine for an expression, and the literals of which each match contains one. One that backtracks takes long
     /// to compile: a lazy one does it when it is first run, and then may turn out to be refused.
-    pub(super) fn of(expression: &Expression, is_lazy: bool) -> Result<(Self, Option<Vec<Vec<u8>>>), PatternError> {
+    pub(super) fn of(expression: &Expression, is_lazy: bool) -> Result<(Self, Literals), PatternError> {
         let text = expression.text()?;
         if text.len() > TEXT_MOST {
             return Err(PatternError::TooLarge);

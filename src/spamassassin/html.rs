@@ -119,10 +119,10 @@ impl Page {
                 shown.push_str(&text);
             }
         }
-        if self.is_inside("title") {
-            if let Some(title) = self.titles.last_mut() {
-                title.push_str(&text);
-            }
+        if self.is_inside("title")
+            && let Some(title) = self.titles.last_mut()
+        {
+            title.push_str(&text);
         }
         if let Some(last) = self.chunks.last() {
             let is_word = |c: char| !c.is_whitespace() && !c.is_ascii_punctuation() && !c.is_ascii_control();
@@ -147,10 +147,10 @@ impl Page {
     }
 
     fn space(&mut self, text: &str) {
-        if let Some(last) = self.chunks.last_mut().filter(|last| !last.is_space) {
-            if last.text.ends_with(' ') {
-                last.text.pop();
-            }
+        if let Some(last) = self.chunks.last_mut().filter(|last| !last.is_space)
+            && last.text.ends_with(' ')
+        {
+            last.text.pop();
         }
         self.chunks.push(Chunk { text: text.to_owned(), is_space: true });
     }
@@ -259,10 +259,8 @@ impl Page {
                     self.set("form_action_mailto", 1.0);
                 }
             }
-            "iframe" => {
-                if attribute(attributes, "src").is_some() {
-                    self.set("iframe_src", 1.0);
-                }
+            "iframe" if attribute(attributes, "src").is_some() => {
+                self.set("iframe_src", 1.0);
             }
             _ => {}
         }
@@ -277,10 +275,10 @@ impl Page {
                 self.min_size = self.min_size.min(absolute);
             }
         }
-        if let Some(face) = attribute(attributes, "face") {
-            if !is_face(face) {
-                self.set("font_face_bad", 1.0);
-            }
+        if let Some(face) = attribute(attributes, "face")
+            && !is_face(face)
+        {
+            self.set("font_face_bad", 1.0);
         }
         if attribute(attributes, "color").is_some_and(|colour| !is_colour(colour)) {
             self.set("font_invalid_color", 1.0);

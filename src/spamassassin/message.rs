@@ -73,10 +73,10 @@ impl<'e> Read<'e> {
 /// The reverse-path, as a hop or a mail server wrote it down.
 fn told_sender(mail: &Mail, relays: &Relays) -> Option<String> {
     let hop = relays.untrusted.first().or(relays.trusted.last());
-    if let Some(from) = hop.and_then(|hop| hop.envelope_from.as_ref()) {
-        if from.is_empty() || from.find('@').is_some_and(|at| at > 0) {
-            return Some(from.clone());
-        }
+    if let Some(from) = hop.and_then(|hop| hop.envelope_from.as_ref())
+        && (from.is_empty() || from.find('@').is_some_and(|at| at > 0))
+    {
+        return Some(from.clone());
     }
     let is_fetched = || {
         mail.named("received").any(|field| memchr::memmem::find(&field.value, b"(fetchmail").is_some())

@@ -282,8 +282,8 @@ impl<'t> Hop<'t> {
         let behind = self.behind.split(' ').next().unwrap_or_default();
         let is_plain = self.words == 1 && self.groups.is_empty() && !self.by.is_empty();
         let group = self.groups.first().copied().unwrap_or_default();
-        is_plain && (behind.starts_with('(') || matches!(behind, "with" | "via" | "for"))
-            || is_plain && self.first.contains('@')
+        let is_handed_on = behind.starts_with('(') || matches!(behind, "with" | "via" | "for");
+        (is_plain && (is_handed_on || self.first.contains('@')))
             || (self.groups.is_empty()
                 && self.words == 3
                 && !self.by.is_empty()

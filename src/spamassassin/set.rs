@@ -146,11 +146,11 @@ impl RuleSet {
             if !is_inner(name) && settings.score_of(name) == 0.0 {
                 continue;
             }
-            if let Ok(Test::Eval { function, arguments }) = &rule.test {
-                if evals::is_idle(function, arguments, &settings) {
-                    set.idle.push(name.clone());
-                    continue;
-                }
+            if let Ok(Test::Eval { function, arguments }) = &rule.test
+                && evals::is_idle(function, arguments, &settings)
+            {
+                set.idle.push(name.clone());
+                continue;
             }
             let flags = settings.flags.get(name).cloned().unwrap_or_default();
             let index = set.rules.len();

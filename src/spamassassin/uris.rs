@@ -119,10 +119,14 @@ fn web_forms(uri: &str, forms: &mut BTreeSet<String>) -> Option<String> {
     let is_number = !host.is_empty() && host.bytes().all(|octet| octet.is_ascii_digit());
     if let Some(number) = host.parse::<u32>().ok().filter(|_| is_number) {
         forms.insert(format!("{proto}{}{port_part}{rest}", std::net::Ipv4Addr::from(number)));
-    } else if !host.contains('.') && !host.is_empty() && !has_user && default == "80" && port.is_empty() {
-        if host != "localhost" {
-            forms.insert(format!("{proto}www.{host}.com{rest}"));
-        }
+    } else if !host.contains('.')
+        && !host.is_empty()
+        && !has_user
+        && default == "80"
+        && port.is_empty()
+        && host != "localhost"
+    {
+        forms.insert(format!("{proto}www.{host}.com{rest}"));
     }
     redirection(rest)
 }
@@ -261,9 +265,9 @@ fn opened(raw: &str) -> Option<String> {
     }
     let scheme = if starts(raw, "ftp.") {
         "ftp://"
-    } else if starts(raw, "www") && is_www(raw) {
-        "http://"
-    } else if raw.find('/').is_some_and(|slash| raw[slash + 1..].find('@').is_some_and(|at| at > 0)) {
+    } else if starts(raw, "www") && is_www(raw)
+        || raw.find('/').is_some_and(|slash| raw[slash + 1..].find('@').is_some_and(|at| at > 0))
+    {
         "http://"
     } else if let Some((_, host)) = raw.split_once('@') {
         let is_mail = host.find('.').is_some_and(|dot| dot > 0);

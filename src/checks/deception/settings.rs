@@ -74,7 +74,7 @@ fn joined(text: &str) -> String {
     let mut last_was_letter = false;
     for word in text.split_whitespace() {
         let is_letter = word.chars().nth(1).is_none();
-        if !(is_letter && last_was_letter) && !joined.ends_with(' ') {
+        if !(is_letter && last_was_letter || joined.ends_with(' ')) {
             joined.push(' ');
         }
         joined.push_str(word);

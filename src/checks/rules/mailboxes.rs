@@ -75,7 +75,8 @@ mod tests {
 
     #[test]
     fn mailboxes_are_read_as_people_see_them() {
-        let cases: [(&str, &[(&str, &str, &str)]); 8] = [
+        type Read = (&'static str, &'static str, &'static str);
+        let cases: [(&str, &[Read]); 8] = [
             (" PayPal <a@B.Example>", &[("PayPal", "a", "b.example")]),
             (" \"Pay, Pal\" <a@b.example>, c@d.example", &[("Pay, Pal", "a", "b.example"), ("", "c", "d.example")]),
             (" =?utf-8?B?UGF5UGFs?= <a@b.example>", &[("PayPal", "a", "b.example")]),

@@ -22,8 +22,11 @@ pub struct Samples {
     pub misses: Vec<Sample>,
 }
 
+/// One of the lists of conditions of a rule.
+type PartOf = fn(&mut Rule) -> &mut Vec<Condition>;
+
 /// The three lists of conditions of a rule.
-const PARTS: [(&str, fn(&mut Rule) -> &mut Vec<Condition>); 3] =
+const PARTS: [(&str, PartOf); 3] =
     [("all", |rule| &mut rule.all), ("any", |rule| &mut rule.any), ("none", |rule| &mut rule.none)];
 
 /// Every mutant of a rule.

@@ -127,11 +127,7 @@ fn reply_to(context: &Context<'_>, arguments: &[String]) -> bool {
         return true;
     }
     let is_about_reply = arguments.first().is_some_and(|what| what == "reply");
-    let may_be = if is_about_reply {
-        (reply.is_empty() && from_is_free) || (reply_is_free && from_is_free)
-    } else {
-        reply_is_free
-    };
+    let may_be = if is_about_reply { from_is_free && (reply.is_empty() || reply_is_free) } else { reply_is_free };
     if !may_be {
         return false;
     }

@@ -223,7 +223,7 @@ fn ratware_envelope(context: &Context<'_>, _: &[String]) -> bool {
     let (to, from) = (context.first("To:addr"), context.first("EnvelopeFrom:addr").to_ascii_lowercase());
     let Some((user, host)) = to.split_once('@') else { return false };
     let Some(domain) = super::registered(host) else { return false };
-    let needle = (format!("{domain}"), format!("{}@", user.to_ascii_lowercase()));
+    let needle = (domain.to_string(), format!("{}@", user.to_ascii_lowercase()));
     from.find(&needle.0).is_some_and(|at| {
         let behind = &from[at + needle.0.len()..];
         behind.chars().next().is_some_and(|c| behind[c.len_utf8()..].starts_with(&needle.1))
