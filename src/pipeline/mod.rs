@@ -4,6 +4,7 @@ pub mod assessment;
 pub mod decision;
 mod examine;
 pub mod metrics;
+mod policies;
 mod runs;
 pub mod trace;
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 pub use assessment::Assessment;
 pub use decision::{Conclusion, Decision};
 pub use metrics::{Meter, Metrics};
+pub use policies::{Policies, PolicyId};
 pub use trace::Trace;
 
 use crate::checks::Registry;
@@ -33,6 +35,8 @@ pub struct Ruleset {
     pub weights: Arc<Weights>,
     /// What follows from the score.
     pub policy: Policy,
+    /// The same for some recipients.
+    pub policies: Policies,
     /// Recipients that nobody uses; the session treats them otherwise than real ones.
     pub traps: Traps,
     /// Where its assessments are counted; [`Ruleset::with_metrics`] sets it.
@@ -42,7 +46,15 @@ pub struct Ruleset {
 impl Ruleset {
     /// Puts the parts together, not counted anywhere.
     pub fn new(version: impl Into<Arc<str>>, registry: Registry, weights: Arc<Weights>, policy: Policy) -> Self {
-        Self { version: version.into(), registry, weights, policy, traps: Traps::default(), meter: None }
+        Self {
+            version: version.into(),
+            registry,
+            weights,
+            policy,
+            policies: Policies::default(),
+            traps: Traps::default(),
+            meter: None,
+        }
     }
 
     /// No checks, no weights, no clauses: everything is forwarded.
@@ -56,14 +68,21 @@ impl Ruleset {
         Self { traps, ..self }
     }
 
+    /// The same, with policies of their own for some recipients.
+    #[must_use]
+    pub fn with_policies(self, policies: Policies) -> Self {
+        Self { policies, ..self }
+    }
+
     /// The same, counted in `metrics`.
     pub fn with_metrics(mut self, metrics: &Metrics) -> Self {
-        self.meter = Some(metrics.meter(&self.registry, &self.weights, &self.policy));
+        self.meter = Some(metrics.meter(&self.registry, &self.weights, &self.policy).with_policies(&self.policies));
         self
     }
 
     /// True if any of it counts in shadow only.
     pub fn has_shadow(&self) -> bool {
-        self.weights.has_shadow() || self.policy.has_shadow()
+        let mut named = self.policies.iter();
+        self.weights.has_shadow() || self.policy.has_shadow() || named.any(|(_, policy)| policy.has_shadow())
     }
 }
