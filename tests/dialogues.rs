@@ -38,6 +38,7 @@ topics! {
     links,
     lists,
     manners,
+    policies,
     rates,
     senders,
     sequence,
