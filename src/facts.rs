@@ -56,6 +56,51 @@ impl Stage {
     }
 }
 
+/// What a listener is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Mail from anywhere for our own domains.
+    #[default]
+    Edge,
+    /// Mail of our users, who authenticate; TLS by STARTTLS (RFC 6409).
+    Submission,
+    /// The same, with TLS from the first octet (RFC 8314).
+    Submissions,
+    /// Mail of our own networks for anywhere, without AUTH: a smarthost.
+    Outbound,
+}
+
+impl Role {
+    /// True where mail leaves: whoever may use it may send anywhere, and is one of us.
+    pub fn is_outgoing(self) -> bool {
+        self != Self::Edge
+    }
+
+    /// True where nobody may send who has not authenticated.
+    pub fn wants_auth(self) -> bool {
+        matches!(self, Self::Submission | Self::Submissions)
+    }
+
+    /// The word for logs and configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Edge => "edge",
+            Self::Submission => "submission",
+            Self::Submissions => "submissions",
+            Self::Outbound => "outbound",
+        }
+    }
+}
+
+/// Whom the backend has taken a client for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// The SASL mechanism.
+    pub mechanism: Arc<str>,
+    /// Who it said it is, in lower case; `None` where only the backend understands that (GSSAPI, NTLM).
+    pub user: Option<Arc<str>>,
+}
+
 /// What is known when a client has connected.
 #[derive(Debug)]
 pub struct ClientFacts {
@@ -63,6 +108,8 @@ pub struct ClientFacts {
     pub addr: IpAddr,
     /// Name of the listener that it came to.
     pub listener: Arc<str>,
+    /// What that listener is for.
+    pub role: Role,
     /// Our own name, as greeted with: a client that claims it lies.
     pub hostname: Arc<str>,
     /// The host name that a trusted front end vouched for (XCLIENT NAME=).
@@ -143,6 +190,8 @@ pub struct MailFacts {
     pub reverse_path: ReversePath,
     /// Its ESMTP parameters.
     pub params: Params,
+    /// As whom the client has authenticated, if it has.
+    pub login: Option<Arc<Login>>,
     /// Wall-clock time of the transaction, read once.
     pub at: SystemTime,
     /// SPF of the reverse-path's domain; of `postmaster` at the HELO name if it is null (RFC 7208 2.4).
@@ -258,7 +307,14 @@ impl Violation {
 impl ClientFacts {
     /// Nothing derived yet. An IPv4-mapped `addr` becomes IPv4.
     pub fn new(addr: IpAddr, listener: Arc<str>, hostname: Arc<str>, vouched_name: Option<String>) -> Self {
-        Self { addr: addr.to_canonical(), listener, hostname, vouched_name, name: Derived::default() }
+        let (addr, role, name) = (addr.to_canonical(), Role::default(), Derived::default());
+        Self { addr, listener, role, hostname, vouched_name, name }
+    }
+
+    /// The same, at a listener of that role.
+    #[must_use]
+    pub fn with_role(self, role: Role) -> Self {
+        Self { role, ..self }
     }
 
     /// The client name, if it is confirmed and already known: vouched for, or found by reverse DNS.
@@ -281,7 +337,18 @@ impl HeloFacts {
 impl MailFacts {
     /// Nothing derived yet.
     pub fn new(helo: Arc<HeloFacts>, reverse_path: ReversePath, params: Params, at: SystemTime) -> Self {
-        Self { helo, reverse_path, params, at, spf: Derived::default() }
+        Self { helo, reverse_path, params, login: None, at, spf: Derived::default() }
+    }
+
+    /// The same, of a client that has authenticated.
+    #[must_use]
+    pub fn with_login(self, login: Option<Arc<Login>>) -> Self {
+        Self { login, ..self }
+    }
+
+    /// Who the client has proved to be.
+    pub fn user(&self) -> Option<&str> {
+        self.login.as_ref()?.user.as_deref()
     }
 }
 

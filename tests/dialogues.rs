@@ -28,6 +28,7 @@ macro_rules! topics {
 }
 
 topics! {
+    auth,
     backend,
     basics,
     bulk,
@@ -40,6 +41,7 @@ topics! {
     manners,
     policies,
     rates,
+    roles,
     senders,
     sequence,
     traps,

@@ -45,9 +45,10 @@ fn every_symbol_has_a_weight_and_every_weight_a_symbol() {
 #[test]
 fn groups_and_clauses_name_symbols_that_exist() {
     let (weights, policy) = (file(include_str!("../rules/weights.toml")), file(include_str!("../rules/policy.toml")));
+    let outgoing = file(include_str!("../rules/outgoing.toml"));
     let groups = tables(&weights, "group").flat_map(|group| words(group, "symbols"));
     let parts = |clause| ["all_of", "any_of", "none_of"].map(|part| words(clause, part)).concat();
-    let clauses = tables(&policy, "clause").flat_map(parts);
+    let clauses = tables(&policy, "clause").chain(tables(&outgoing, "clause")).flat_map(parts);
     let known = emitted();
     for symbol in groups.chain(clauses) {
         assert!(known.contains(symbol), "{symbol}");

@@ -21,10 +21,14 @@ pub struct Connection {
     input: Vec<u8>,
     /// What it offered in its last EHLO.
     pub extensions: Arc<Extensions>,
+    /// True within TLS.
+    pub encrypted: bool,
     /// When it was opened.
     pub opened: Instant,
     /// When it was last given back.
     pub idle_since: Instant,
+    /// When it was last told something.
+    pub spoken_to: Instant,
     /// Transactions so far.
     pub transactions: u32,
     /// 4xx and 5xx replies so far.
@@ -41,8 +45,10 @@ impl Connection {
             io,
             input: Vec::new(),
             extensions: Arc::default(),
+            encrypted: false,
             opened: now,
             idle_since: now,
+            spoken_to: now,
             transactions: 0,
             refusals: 0,
             healthy: true,
@@ -78,6 +84,7 @@ impl Connection {
     }
 
     async fn write_all(&mut self, mut parts: &mut [IoSlice<'_>], limit: Duration) -> Result<(), BackendError> {
+        self.spoken_to = Instant::now();
         IoSlice::advance_slices(&mut parts, 0);
         while !parts.is_empty() {
             let io = &mut self.io;

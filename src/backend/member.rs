@@ -276,6 +276,7 @@ impl Member {
         let by = Instant::now() + settings.timeouts.connect;
         let (stream, _) = tls.connect(stream, by).await.map_err(|why| BackendError::Tls(why.to_string()))?;
         let mut connection = Connection::new(stream);
+        connection.encrypted = true;
         hello(&mut connection, &settings.helo, limit).await?;
         Ok(connection)
     }

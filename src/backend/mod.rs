@@ -11,14 +11,18 @@ pub mod client;
 pub mod machine;
 pub mod member;
 pub mod metrics;
+pub mod own;
 pub mod pool;
+pub mod pools;
 pub mod settings;
 pub mod submit;
 
 pub use client::Connection;
 pub use machine::{Identity, Need};
 pub use metrics::Metrics;
+pub use own::Own;
 pub use pool::{Lease, Pool};
+pub use pools::Pools;
 pub use settings::Settings;
 
 use crate::smtp::{Reply, ReplyError};
@@ -50,6 +54,9 @@ pub enum BackendError {
     /// TLS is required and not offered, or failed.
     #[error("TLS: {0}")]
     Tls(String),
+    /// What a client says to authenticate would cross the network in clear.
+    #[error("neither TLS nor loopback: credentials would cross the network in clear")]
+    InClear,
     /// All connections are busy.
     #[error("all connections busy")]
     Busy,
@@ -66,7 +73,7 @@ pub enum BackendError {
 
 impl BackendError {
     /// Every value of [`BackendError::label`].
-    pub const LABELS: [&'static str; 11] = [
+    pub const LABELS: [&'static str; 12] = [
         "connect",
         "timed_out",
         "closed",
@@ -75,6 +82,7 @@ impl BackendError {
         "not_ready",
         "identity",
         "tls",
+        "in_clear",
         "busy",
         "down",
         "cannot_carry",
@@ -91,6 +99,7 @@ impl BackendError {
             Self::NotReady(_) => "not_ready",
             Self::Identity(_) => "identity",
             Self::Tls(_) => "tls",
+            Self::InClear => "in_clear",
             Self::Busy => "busy",
             Self::Down => "down",
             Self::CannotCarry { .. } => "cannot_carry",

@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 use super::machine::{Identity, Need};
 use super::member::{Dial, Member, TcpDial};
 use super::settings::{IdentityMethod, Settings, TlsMode};
-use super::{BackendError, Connection, Metrics};
+use super::{BackendError, Connection, Metrics, Own};
 use crate::net::tls::{ClientTls, TlsError, Trust};
 use crate::smtp::Extensions;
 
 /// A pool of one or more members.
 pub struct Pool {
-    settings: Settings,
+    pub(super) settings: Settings,
     members: Vec<Arc<Member>>,
     next: AtomicUsize,
     dial: Box<dyn Dial>,
@@ -27,9 +27,11 @@ pub struct Pool {
 
 /// A connection of one's own, until it is given back or dropped (which closes it).
 pub struct Lease {
-    connection: Connection,
-    member: Arc<Member>,
-    pool: Arc<Pool>,
+    pub(super) connection: Connection,
+    pub(super) member: Arc<Member>,
+    pub(super) pool: Arc<Pool>,
+    /// Where it goes back to, if it is one client's own; never to the pool.
+    pub(super) home: Option<Own>,
     _slot: OwnedSemaphorePermit,
     _busy: Busy,
     /// True if it had been idle: the backend may have closed it in this very moment.
@@ -142,6 +144,32 @@ impl Pool {
         Err(last)
     }
 
+    /// A connection of `client`'s own, to authenticate on: opened for it, over TLS or to this machine only, and never
+    /// used by anybody else (DECISIONS 24).
+    ///
+    /// # Errors
+    /// The failure of the last member tried.
+    pub async fn lease_own(self: &Arc<Self>, client: &Identity) -> Result<Lease, BackendError> {
+        let mut last = BackendError::Down;
+        for member in self.candidates(&Need::default())? {
+            let lease = async {
+                let slot = self.slot(&member).await?;
+                let lease = self.lease_fresh(&member, client, slot).await?;
+                let is_private = lease.connection.encrypted || member.settings.is_loopback();
+                if is_private { Ok(lease) } else { Err(BackendError::InClear) }
+            };
+            match lease.await {
+                Ok(lease) => return Ok(lease),
+                Err(why) => {
+                    self.metrics.failures.with_label_values(&[why.label()]).inc();
+                    tracing::warn!(member = %member.label, error = %why, "backend.failure");
+                    last = why;
+                }
+            }
+        }
+        Err(last)
+    }
+
     /// Members worth trying, in order.
     fn candidates(&self, need: &Need) -> Result<Vec<Arc<Member>>, BackendError> {
         let now = Instant::now();
@@ -166,13 +194,7 @@ impl Pool {
         client: &Identity,
         fresh: bool,
     ) -> Result<Lease, BackendError> {
-        let slot = match member.slots.clone().try_acquire_owned() {
-            Ok(slot) => slot,
-            Err(_full) => timeout(self.settings.timeouts.queue, member.slots.clone().acquire_owned())
-                .await
-                .map_err(|_| BackendError::Busy)?
-                .map_err(|_| BackendError::Busy)?,
-        };
+        let slot = self.slot(member).await?;
         while let Some(mut connection) = member.pop_idle(&self.settings) {
             if fresh {
                 connection.quit();
@@ -188,6 +210,26 @@ impl Pool {
                 Err(_stale) => {}
             }
         }
+        self.lease_fresh(member, client, slot).await
+    }
+
+    /// A place among the connections of `member`.
+    async fn slot(&self, member: &Member) -> Result<OwnedSemaphorePermit, BackendError> {
+        match member.slots.clone().try_acquire_owned() {
+            Ok(slot) => Ok(slot),
+            Err(_full) => timeout(self.settings.timeouts.queue, member.slots.clone().acquire_owned())
+                .await
+                .map_err(|_| BackendError::Busy)?
+                .map_err(|_| BackendError::Busy),
+        }
+    }
+
+    async fn lease_fresh(
+        self: &Arc<Self>,
+        member: &Arc<Member>,
+        client: &Identity,
+        slot: OwnedSemaphorePermit,
+    ) -> Result<Lease, BackendError> {
         let mut connection = self.open(member, Some(client)).await?;
         member.introduce(&mut connection, &self.settings, client).await.inspect_err(|why| {
             // A refusal of this client says nothing about the next one.
@@ -207,7 +249,7 @@ impl Pool {
     ) -> Lease {
         self.metrics.busy.inc();
         let busy = Busy(self.metrics.busy.clone());
-        Lease { connection, member: member.clone(), pool: self.clone(), _slot: slot, _busy: busy, reused }
+        Lease { connection, member: member.clone(), pool: self.clone(), home: None, _slot: slot, _busy: busy, reused }
     }
 
     async fn open(&self, member: &Member, client: Option<&Identity>) -> Result<Connection, BackendError> {
@@ -286,16 +328,32 @@ impl Lease {
         &self.pool
     }
 
-    /// No transaction is open: the next session may have it.
-    pub fn give_back(self) {
-        let Lease { connection, member, pool, _slot: slot, _busy, reused: _ } = self;
+    /// True if it is one client's own.
+    pub fn is_own(&self) -> bool {
+        self.home.is_some()
+    }
+
+    /// Says QUIT; nobody gets it any more.
+    pub fn quit(self) {
+        self.connection.quit();
+    }
+
+    /// No transaction is open: the next session may have it, or the client whose own it is.
+    pub fn give_back(mut self) {
+        if let Some(home) = self.home.take() {
+            return home.put(self, false);
+        }
+        let Lease { connection, member, pool, home: _, _slot: slot, _busy, reused: _ } = self;
         // The connection is back before its slot is free: whoever waits for the slot finds it.
         member.give_back(connection, &pool.settings);
         drop(slot);
     }
 
     /// A transaction is open: end it with RSET, apart from the session, then give back.
-    pub fn reset(self) {
+    pub fn reset(mut self) {
+        if let Some(home) = self.home.take() {
+            return home.put(self, true);
+        }
         if self.pool.settings.identity == IdentityMethod::ProxyV2 || !self.connection.is_healthy() {
             return;
         }

@@ -37,6 +37,14 @@ pub struct MemberSettings {
 }
 
 impl MemberSettings {
+    /// True if what is said to it never leaves this machine.
+    pub fn is_loopback(&self) -> bool {
+        match &self.address {
+            Address::Socket(addr) => addr.ip().is_loopback(),
+            Address::Host(host, _) => host.eq_ignore_ascii_case("localhost"),
+        }
+    }
+
     /// The name that its certificate must be for.
     pub fn server_name(&self) -> String {
         match (&self.tls_name, &self.address) {

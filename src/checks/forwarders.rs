@@ -54,6 +54,10 @@ impl Check for Forwarders {
         &self.spec
     }
 
+    fn is_edge_only(&self) -> bool {
+        true
+    }
+
     async fn run(&self, facts: &MessageFacts) -> Outcome {
         if is_local_scope(facts.mail.helo.client.addr) { Outcome::Skipped(Skip::NotApplicable) } else { Outcome::Clear }
     }

@@ -105,6 +105,10 @@ impl Check for Helo {
         &self.spec
     }
 
+    fn is_edge_only(&self) -> bool {
+        true
+    }
+
     async fn run(&self, facts: &HeloFacts) -> Outcome {
         self.look(facts.name.as_str(), canonical(facts.client.addr), &facts.client.hostname).await
     }

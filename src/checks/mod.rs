@@ -62,6 +62,11 @@ pub trait Check: Send + Sync + 'static {
         false
     }
 
+    /// True if what it says makes sense of strangers only: mail that leaves is judged without it (DECISIONS 38).
+    fn is_edge_only(&self) -> bool {
+        false
+    }
+
     /// True if it wants to be told what became of the transaction.
     fn remembers(&self) -> bool {
         false
@@ -112,6 +117,8 @@ pub enum Deed {
     Errors(u32),
     /// The backend does not know so many recipients that it named.
     UnknownRecipients(u32),
+    /// The backend did not believe that it is who it said.
+    FailedAuth,
 }
 
 /// Who did it, as far as it is known.
@@ -123,12 +130,28 @@ pub struct Doer<'a> {
     pub helo: Option<&'a HeloFacts>,
     /// The transaction that is open.
     pub mail: Option<&'a MailFacts>,
+    /// Who it says it is, where it authenticates.
+    pub user: Option<&'a str>,
+}
+
+/// What is to become of a client that wants to authenticate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Restraint {
+    /// It waits for replies.
+    pub slow: bool,
+    /// It has failed too often, as these words say.
+    pub refuse: Option<String>,
 }
 
 /// Is told what clients do.
 pub trait Witness: Send + Sync + 'static {
     /// Remembers it; `None` if there is nothing to remember.
     fn saw(&self, deed: Deed, by: Doer<'_>) -> Option<BoxFuture<'static, ()>>;
+
+    /// Whether it may try to authenticate; `None` if there is nothing against it.
+    fn restrains<'a>(&'a self, _by: Doer<'a>) -> Option<BoxFuture<'a, Restraint>> {
+        None
+    }
 }
 
 /// What the same policy says of the same findings without those of one check.
@@ -177,6 +200,8 @@ pub trait Runnable<F>: Send + Sync + 'static {
     fn time_limit(&self) -> Option<std::time::Duration>;
     /// See [`Check::is_reported`].
     fn is_reported(&self) -> bool;
+    /// See [`Check::is_edge_only`].
+    fn is_edge_only(&self) -> bool;
     /// See [`Check::remembers`].
     fn remembers(&self) -> bool;
     /// See [`Check::learns_from_others`].
@@ -200,6 +225,10 @@ impl<C: Check> Runnable<C::Facts> for C {
 
     fn is_reported(&self) -> bool {
         Check::is_reported(self)
+    }
+
+    fn is_edge_only(&self) -> bool {
+        Check::is_edge_only(self)
     }
 
     fn remembers(&self) -> bool {

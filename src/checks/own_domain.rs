@@ -87,6 +87,10 @@ impl Check for OwnDomain {
         &self.spec
     }
 
+    fn is_edge_only(&self) -> bool {
+        true
+    }
+
     async fn run(&self, facts: &MessageFacts) -> Outcome {
         if self.site.networks.contains(facts.mail.helo.client.addr) {
             return Outcome::Skipped(Skip::Trusted);

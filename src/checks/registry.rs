@@ -17,7 +17,7 @@ pub struct Registry {
     pub(super) message: Vec<Arc<dyn Runnable<MessageFacts>>>,
     /// What the session itself observes (protocol tests): specs without a task.
     observed: Vec<(Stage, Spec)>,
-    witnesses: Vec<Box<dyn Witness>>,
+    witnesses: Vec<Arc<dyn Witness>>,
     owners: BTreeMap<Symbol, CheckName>,
 }
 
@@ -56,12 +56,29 @@ impl Registry {
 
     /// Adds somebody who is told what clients do.
     pub fn add_witness(&mut self, witness: impl Witness) {
-        self.witnesses.push(Box::new(witness));
+        self.witnesses.push(Arc::new(witness));
     }
 
     /// Those who are told what clients do.
     pub fn witnesses(&self) -> impl Iterator<Item = &dyn Witness> {
         self.witnesses.iter().map(|witness| &**witness)
+    }
+
+    /// The same for mail that leaves: without what makes sense of strangers only. Symbols keep their owners.
+    pub fn for_outgoing(&self) -> Self {
+        fn kept<F: Facts>(list: &[Arc<dyn Runnable<F>>]) -> Vec<Arc<dyn Runnable<F>>> {
+            list.iter().filter(|check| !check.is_edge_only()).cloned().collect()
+        }
+        Self {
+            connect: kept(&self.connect),
+            helo: kept(&self.helo),
+            mail: kept(&self.mail),
+            rcpt: kept(&self.rcpt),
+            message: kept(&self.message),
+            observed: Vec::new(),
+            witnesses: self.witnesses.clone(),
+            owners: self.owners.clone(),
+        }
     }
 
     /// Specs of what the session itself observes.

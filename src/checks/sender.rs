@@ -113,6 +113,10 @@ impl Check for Sender {
         &self.spec
     }
 
+    fn is_edge_only(&self) -> bool {
+        true
+    }
+
     async fn run(&self, facts: &MailFacts) -> Outcome {
         match &facts.reverse_path {
             ReversePath::Mailbox(mailbox) if matches!(mailbox.domain(), Domain::Name(_)) => {

@@ -32,6 +32,10 @@ impl Check for TrapRecipients {
         &self.spec
     }
 
+    fn is_edge_only(&self) -> bool {
+        true
+    }
+
     async fn run(&self, facts: &RcptFacts) -> Outcome {
         if !facts.is_trap {
             return Outcome::Clear;

@@ -2,7 +2,8 @@
 //! force, so that "does this fail open?" has an answer before it happens.
 
 use super::Loaded;
-use crate::backend::settings::{Address, TlsMode};
+use crate::backend;
+use crate::backend::settings::{Address, IdentityMethod, TlsMode};
 use crate::reports::Via;
 use crate::session::refusal;
 use crate::smtp::Reply;
@@ -167,7 +168,21 @@ fn lists(loaded: &Loaded, rows: &mut Vec<Failure>) {
 }
 
 fn backends(loaded: &Loaded, rows: &mut Vec<Failure>) {
-    let backend = &loaded.config.backend;
+    let config = &loaded.config;
+    pool("backend", &config.backend, rows);
+    for (name, settings) in &config.pools {
+        pool(&format!("pool {name}:"), settings, rows);
+    }
+    for listener in config.listeners.iter().filter(|listener| listener.role.wants_auth()) {
+        rows.push(row(
+            format!("AUTH at {}", listener.name),
+            "no backend can be asked, or it offers none",
+            format!("{}, or AUTH is not offered: nobody is let in", spoken(&refusal::AUTH_UNAVAILABLE)),
+        ));
+    }
+}
+
+fn pool(pool: &str, backend: &backend::Settings, rows: &mut Vec<Failure>) {
     let several = backend.members.len() > 1;
     for member in &backend.members {
         let name = match &member.address {
@@ -177,31 +192,31 @@ fn backends(loaded: &Loaded, rows: &mut Vec<Failure>) {
         let refused = spoken(&refusal::BACKEND_DOWN);
         let down = if several { format!("the next member; {refused} if there is none") } else { refused.clone() };
         rows.push(row(
-            format!("backend {name}"),
+            format!("{pool} {name}"),
             format!("no connection within {} s", backend.timeouts.connect.as_secs()),
             down,
         ));
         rows.push(row(
-            format!("backend {name}"),
+            format!("{pool} {name}"),
             format!("{} connections busy for {} s", member.connections, backend.timeouts.queue.as_secs()),
             refused.clone(),
         ));
         rows.push(row(
-            format!("backend {name}"),
+            format!("{pool} {name}"),
             "gone, or nonsense, before its 250 after the final dot",
             format!("{}: the client keeps the message", spoken(&refusal::BACKEND_LOST)),
         ));
         if matches!(member.tls, TlsMode::Required | TlsMode::Verify) {
             rows.push(row(
-                format!("backend {name}"),
+                format!("{pool} {name}"),
                 "no TLS, or not its certificate",
                 format!("{refused}, never in clear"),
             ));
         }
     }
-    if loaded.raw.backend.identity != super::raw::Identity::None {
+    if backend.identity != IdentityMethod::None {
         rows.push(row(
-            "backend",
+            pool.trim_end_matches(':'),
             "does not offer the configured way to pass on the client's identity",
             format!(
                 "the member is not ready, {}; our own address is never passed off as the client's",

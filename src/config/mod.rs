@@ -24,8 +24,10 @@ pub mod source;
 pub mod spamassassin;
 pub mod why;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use content::Content;
@@ -50,6 +52,8 @@ pub struct Config {
     pub session: session::Settings,
     /// For the backend.
     pub backend: backend::Settings,
+    /// For further pools, by name.
+    pub pools: BTreeMap<Arc<str>, backend::Settings>,
     /// For name lookups.
     pub dns: dns::Settings,
     /// Zones that are answered from files, each part of them for itself.

@@ -64,8 +64,10 @@ fn belongs_to_another(key: &str, before: &BTreeMap<String, Value>, after: &BTree
 fn by_address(loaded: &Loaded) -> BTreeMap<String, Value> {
     let mut values = effective(&loaded.raw);
     let listeners = loaded.raw.listen.iter().map(|listen| listen.address.clone()).collect::<Vec<_>>();
-    let members = loaded.raw.backend.member.iter().map(|member| member.address.clone()).collect::<Vec<_>>();
-    for (array, addresses) in [("listen", listeners), ("backend.member", members)] {
+    let pools = loaded.raw.pool.iter().map(|(name, pool)| (format!("pool.{name}.member"), pool));
+    let pools = std::iter::once(("backend.member".to_owned(), &loaded.raw.backend)).chain(pools);
+    let members = pools.map(|(array, pool)| (array, pool.member.iter().map(|one| one.address.clone()).collect()));
+    for (array, addresses) in std::iter::once(("listen".to_owned(), listeners)).chain(members) {
         for (index, address) in addresses.iter().enumerate() {
             let prefix = format!("{array}[{index}].");
             let moved: Vec<(String, Value)> = values

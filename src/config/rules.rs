@@ -41,6 +41,8 @@ pub struct Rules {
     pub lists: (raw::rules::ListsFile, Document),
     /// policy.toml.
     pub policy: (raw::rules::PolicyFile, Document),
+    /// outgoing.toml: the policy for mail that leaves.
+    pub outgoing: (raw::rules::PolicyFile, Document),
     /// authentication.toml.
     pub authentication: (raw::rules::AuthenticationFile, Document),
     /// trust.toml.
@@ -69,7 +71,7 @@ pub struct Rules {
     pub version: Arc<str>,
 }
 
-const COMPILED_IN: [(&str, &str); 13] = [
+const COMPILED_IN: [(&str, &str); 14] = [
     ("weights.toml", include_str!("../../rules/weights.toml")),
     ("lists.toml", include_str!("../../rules/lists.toml")),
     ("policy.toml", include_str!("../../rules/policy.toml")),
@@ -83,6 +85,7 @@ const COMPILED_IN: [(&str, &str); 13] = [
     ("classifier.toml", include_str!("../../rules/classifier.toml")),
     ("spamassassin.toml", include_str!("../../rules/spamassassin.toml")),
     ("deception.toml", include_str!("../../rules/deception.toml")),
+    ("outgoing.toml", include_str!("../../rules/outgoing.toml")),
 ];
 
 /// The names of files that are no rule files.
@@ -97,7 +100,7 @@ pub(super) const FIXED: [&str; COMPILED_IN.len()] = {
 };
 
 /// These may be absent from a directory of rules; each of their keys has a default.
-const OPTIONAL: [&str; 10] = [
+const OPTIONAL: [&str; 11] = [
     "authentication.toml",
     "trust.toml",
     "greylist.toml",
@@ -108,6 +111,7 @@ const OPTIONAL: [&str; 10] = [
     "classifier.toml",
     "spamassassin.toml",
     "deception.toml",
+    "outgoing.toml",
 ];
 
 /// Makes a rule set: checks that use `ports`, weights, policy. With `checks.enabled = false` no check
@@ -237,6 +241,7 @@ impl Rules {
             classifier,
             spamassassin,
             deception,
+            outgoing,
         ] = files;
         let weights = shape::read(weights, problems);
         let lists = shape::read(lists, problems);
@@ -251,6 +256,7 @@ impl Rules {
         let classifier = shape::read(classifier, problems);
         let spamassassin = shape::read(spamassassin, problems);
         let deception = shape::read(deception, problems);
+        let outgoing = shape::read(outgoing, problems);
         Some(Self {
             weights: weights?,
             lists: lists?,
@@ -266,6 +272,7 @@ impl Rules {
             spamassassin: spamassassin?,
             imported: Imported::default(),
             deception: deception?,
+            outgoing: outgoing?,
             content,
             version,
         })

@@ -36,7 +36,7 @@ pub fn why(loaded: &Loaded, key: &str) -> Why {
         return written;
     }
     let rules = &loaded.config.rules;
-    for document in [&rules.weights.1, &rules.lists.1, &rules.policy.1] {
+    for document in [&rules.weights.1, &rules.lists.1, &rules.policy.1, &rules.outgoing.1] {
         if let Some(written) = written(document, &key) {
             return written;
         }

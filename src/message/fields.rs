@@ -34,6 +34,14 @@ pub enum Protocol {
     Utf8Smtp,
     /// MAIL with SMTPUTF8, over TLS.
     Utf8Smtps,
+    /// EHLO and AUTH.
+    Esmtpa,
+    /// EHLO over TLS, and AUTH.
+    Esmtpsa,
+    /// MAIL with SMTPUTF8, after AUTH.
+    Utf8Smtpa,
+    /// MAIL with SMTPUTF8, over TLS, after AUTH.
+    Utf8Smtpsa,
 }
 
 impl Protocol {
@@ -48,6 +56,18 @@ impl Protocol {
         }
     }
 
+    /// The same, by a client that has authenticated.
+    #[must_use]
+    pub fn authenticated(self) -> Self {
+        match self {
+            Self::Esmtp => Self::Esmtpa,
+            Self::Esmtps => Self::Esmtpsa,
+            Self::Utf8Smtp => Self::Utf8Smtpa,
+            Self::Utf8Smtps => Self::Utf8Smtpsa,
+            other => other,
+        }
+    }
+
     /// The registered name.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -56,6 +76,10 @@ impl Protocol {
             Self::Esmtps => "ESMTPS",
             Self::Utf8Smtp => "UTF8SMTP",
             Self::Utf8Smtps => "UTF8SMTPS",
+            Self::Esmtpa => "ESMTPA",
+            Self::Esmtpsa => "ESMTPSA",
+            Self::Utf8Smtpa => "UTF8SMTPA",
+            Self::Utf8Smtpsa => "UTF8SMTPSA",
         }
     }
 }

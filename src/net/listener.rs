@@ -10,6 +10,7 @@ use listenfd::ListenFd;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::TcpListener;
 
+use crate::facts::Role;
 use crate::units::CidrSet;
 
 /// One listener.
@@ -17,6 +18,8 @@ use crate::units::CidrSet;
 pub struct Settings {
     /// Its name in logs and metrics; the address if none is given.
     pub name: Arc<str>,
+    /// What it is for.
+    pub role: Role,
     /// Where it listens.
     pub address: SocketAddr,
     /// Certificate and key; without them STARTTLS is not offered.
@@ -27,6 +30,12 @@ pub struct Settings {
     pub proxy_networks: CidrSet,
     /// Who may send XCLIENT.
     pub xclient_networks: CidrSet,
+    /// Who may send, by [`Role::Outbound`].
+    pub networks: CidrSet,
+    /// AUTH is offered without TLS, and nobody needs TLS to send. Clients of this machine never do.
+    pub auth_without_tls: bool,
+    /// The pool that its mail goes to; `None`: the one for all.
+    pub pool: Option<Arc<str>>,
 }
 
 /// PEM files of one certificate chain and its key.

@@ -21,7 +21,7 @@ use super::decision::{Conclusion, Decision, decide};
 use super::metrics::Remembered;
 use super::runs::Runs;
 use super::{PolicyId, Ruleset, Trace};
-use crate::checks::{Deed, Doer, Facts, Fate, Others};
+use crate::checks::{Deed, Doer, Facts, Fate, Others, Restraint};
 use crate::facts::Stage;
 use crate::policy::{Question, Tri};
 use crate::scoring::{Finding, Lens, Line, LineState, Outcome, Scope, Score, Scorecard, Skip, View};
@@ -274,6 +274,17 @@ impl Assessment {
         if !waiting.is_empty() {
             self.in_background(waiting);
         }
+    }
+
+    /// Whether a client may try to authenticate, by all who count how often it failed. Waits for their memory, which
+    /// bounds that itself.
+    pub async fn restrains(&self, by: Doer<'_>) -> Restraint {
+        let mut all = Restraint::default();
+        for asked in self.ruleset.registry.witnesses().filter_map(|witness| witness.restrains(by)) {
+            let one = asked.await;
+            all = Restraint { slow: all.slow || one.slow, refuse: all.refuse.or(one.refuse) };
+        }
+        all
     }
 
     /// Does it apart from the session, bounded in number and time.

@@ -20,7 +20,7 @@ pub use policies::{Policies, PolicyId};
 pub use trace::Trace;
 
 use crate::checks::Registry;
-use crate::facts::Traps;
+use crate::facts::{Role, Traps};
 use crate::policy::Policy;
 use crate::scoring::Weights;
 
@@ -39,6 +39,8 @@ pub struct Ruleset {
     pub policies: Policies,
     /// Recipients that nobody uses; the session treats them otherwise than real ones.
     pub traps: Traps,
+    /// What judges mail that leaves; `None`: this does.
+    pub outgoing: Option<Arc<Ruleset>>,
     /// Where its assessments are counted; [`Ruleset::with_metrics`] sets it.
     pub meter: Option<Meter>,
 }
@@ -53,6 +55,7 @@ impl Ruleset {
             policy,
             policies: Policies::default(),
             traps: Traps::default(),
+            outgoing: None,
             meter: None,
         }
     }
@@ -74,8 +77,28 @@ impl Ruleset {
         Self { policies, ..self }
     }
 
+    /// The same, with a policy for mail that leaves, which is judged without the checks that make sense of strangers
+    /// only (DECISIONS 38).
+    #[must_use]
+    pub fn with_outgoing(self, policy: Policy) -> Self {
+        let registry = self.registry.for_outgoing();
+        let outgoing = Self::new(self.version.clone(), registry, self.weights.clone(), policy);
+        Self { outgoing: Some(Arc::new(outgoing)), ..self }
+    }
+
+    /// What judges at a listener of that role.
+    pub fn for_role(self: &Arc<Self>, role: Role) -> Arc<Self> {
+        match &self.outgoing {
+            Some(outgoing) if role.is_outgoing() => outgoing.clone(),
+            _ => self.clone(),
+        }
+    }
+
     /// The same, counted in `metrics`.
     pub fn with_metrics(mut self, metrics: &Metrics) -> Self {
+        if let Some(outgoing) = self.outgoing.as_mut().and_then(Arc::get_mut) {
+            outgoing.meter = Some(metrics.meter(&outgoing.registry, &outgoing.weights, &outgoing.policy));
+        }
         self.meter = Some(metrics.meter(&self.registry, &self.weights, &self.policy).with_policies(&self.policies));
         self
     }

@@ -469,6 +469,7 @@ async fn witnesses_are_told_at_once_and_waited_for_apart() {
                     sleep(Duration::from_secs(1)).await;
                     count();
                 })),
+                Deed::FailedAuth => None,
                 Deed::UnknownRecipients(_) => Some(Box::pin(async { panic!("a bug") })),
             }
         }
@@ -479,7 +480,7 @@ async fn witnesses_are_told_at_once_and_waited_for_apart() {
     registry.add_witness(Counting(seen.clone()));
     let assessment = Assessment::new(ruleset(registry, &[], vec![]));
     let client = client();
-    let by = Doer { client: &client, helo: None, mail: None };
+    let by = Doer { client: &client, helo: None, mail: None, user: None };
     assessment.tell(Deed::Connection, by);
     assert_eq!(seen.load(Ordering::Relaxed), 1, "memory needs no task");
     assessment.tell(Deed::UnknownRecipients(1), by);

@@ -1,5 +1,6 @@
 //! The parts of one running proxy, put together from a configuration and exchanged at a reload.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{error, info, warn};
 
 use super::{BackendsReady, Candidate, Dialogue, FromSnapshot, Loader, Plan, zones};
-use crate::backend::{self, Pool};
+use crate::backend::{self, Pool, Pools};
 use crate::checks::dnsbl::{self, Lists, tester};
 use crate::checks::{greylist, reputation};
 use crate::clock;
@@ -53,11 +54,14 @@ pub struct Proxy {
 /// What is in force now.
 struct Running {
     loaded: Loaded,
-    /// Ends the watch over the pool.
-    watch: CancellationToken,
+    /// Ends the watch over each pool, by its name.
+    watches: Watches,
     /// Ends the watch over the files of local zones.
     follow: CancellationToken,
 }
+
+/// What ends the watch over a pool; the pool without a name is the one for all.
+type Watches = BTreeMap<Option<Arc<str>>, CancellationToken>;
 
 /// Why a proxy cannot be put together.
 #[derive(Debug, thiserror::Error)]
@@ -105,19 +109,24 @@ impl Proxy {
         let pipeline_metrics = pipeline::Metrics::register(registry)?;
         let ruleset = rules::load(config, &ports).map_err(|problems| ProxyError::Rules(plain(&problems)))?;
         tokio::spawn(tester::run(Arc::downgrade(&ports.lists), Arc::clone(&ports.dns)));
-        let pool = Pool::new(config.backend.clone(), backend::Metrics::register(registry)?)?;
-        let watch = CancellationToken::new();
-        tokio::spawn(pool.clone().watch(watch.clone()));
+        let metrics = backend::Metrics::register(registry)?;
+        let mut pools = Pools::new(Pool::new(config.backend.clone(), metrics.clone())?);
+        for (name, settings) in &config.pools {
+            pools = pools.with(name.clone(), Pool::new(settings.clone(), metrics.clone())?);
+        }
+        let mut watches = Watches::new();
+        watch(&pools, &mut watches);
         let follow = CancellationToken::new();
         tokio::spawn(zones::follow(zones.clone(), follow.clone()));
         let shared = Shared::new(
             config.session.clone(),
             Arc::new(ruleset.with_metrics(&pipeline_metrics)),
-            pool,
+            pools.get(None).clone(),
             Spool::new(config.spool.clone()),
             session::Metrics::register(registry)?,
             clock::system(),
         );
+        shared.pools.store(Arc::new(pools));
         let metrics = reports::Metrics::register(registry)?;
         let stop = CancellationToken::new();
         if let Some(settings) = config.reports.clone() {
@@ -132,7 +141,7 @@ impl Proxy {
             error!(%problems, "the rules do not load: the last good ones judge until they are mended");
             from_snapshot.set(1);
         }
-        let running = Mutex::new(Running { loaded, watch, follow });
+        let running = Mutex::new(Running { loaded, watches, follow });
         let keeping = Mutex::default();
         let _reports = stop.drop_guard();
         Ok(Arc::new(Self { shared, ports, zones, pipeline_metrics, running, from_snapshot, keeping, _reports }))
@@ -180,13 +189,7 @@ impl Proxy {
         let ruleset = rules::load(&loaded.config, &self.ports).map_err(|problems| plain(&problems))?;
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = reload::diff(&running.loaded, &loaded);
-        let pool = match loaded.config.backend == running.loaded.config.backend {
-            true => None,
-            false => Some(
-                Pool::new(loaded.config.backend.clone(), self.shared.pool.load().metrics.clone())
-                    .map_err(|why| why.to_string())?,
-            ),
-        };
+        let pools = next_pools(&self.shared.pools.load(), &loaded.config).map_err(|why| why.to_string())?;
         drop(running);
         let zones = self.zones.prepare(&loaded.config.zones);
         for key in &changed.restart {
@@ -204,13 +207,24 @@ impl Proxy {
             log.set_level(loaded.config.log.level.as_str());
             proxy.shared.ruleset.store(ruleset);
             proxy.shared.settings.store(Arc::new(loaded.config.session.clone()));
-            if let Some(pool) = pool {
-                pool.inherit(&proxy.shared.pool.load());
-                running.watch.cancel();
-                running.watch = CancellationToken::new();
-                runtime.spawn(pool.clone().watch(running.watch.clone()));
-                proxy.shared.pool.store(pool);
+            let former = proxy.shared.pools.load_full();
+            for (name, pool) in pools.iter() {
+                let known = former.get(name.map(|name| &**name));
+                if !Arc::ptr_eq(known, pool) {
+                    pool.inherit(known);
+                    running.watches.remove(&name.cloned()).iter().for_each(CancellationToken::cancel);
+                }
             }
+            running.watches.retain(|name, watch| {
+                let stays = pools.iter().any(|(other, _)| other == name.as_ref());
+                if !stays {
+                    watch.cancel();
+                }
+                stays
+            });
+            let _entered = runtime.enter();
+            watch(&pools, &mut running.watches);
+            proxy.shared.pools.store(Arc::new(pools));
             proxy.zones.put(zones);
             running.follow.cancel();
             running.follow = CancellationToken::new();
@@ -226,7 +240,9 @@ impl Proxy {
 
     /// Waits a little until the backends have said what they offer, so that the first client is offered it.
     pub async fn warm_up(&self) {
-        self.shared.pool.load_full().warm_up(Duration::from_secs(2)).await;
+        let pools = self.shared.pools.load_full();
+        let each = pools.iter().map(|(_, pool)| pool.warm_up(Duration::from_secs(2)));
+        futures_util::future::join_all(each).await;
     }
 
     /// What it remembers.
@@ -283,10 +299,10 @@ impl Proxy {
         }
     }
 
-    /// How many backends take mail now.
+    /// How many backends of the pool for all take mail now.
     pub fn backends_ready(self: &Arc<Self>) -> BackendsReady {
         let shared = Arc::clone(&self.shared);
-        Arc::new(move || shared.pool.load().members().iter().filter(|member| member.is_up()).count())
+        Arc::new(move || shared.pools.load().get(None).members().iter().filter(|member| member.is_up()).count())
     }
 }
 
@@ -306,6 +322,35 @@ impl Dialogue for Proxy {
     fn header_patience(&self) -> Duration {
         self.shared.settings.load().timeouts.proxy_header
     }
+}
+
+/// Watches over those pools that nobody watches yet. Call it within a runtime.
+fn watch(pools: &Pools, watches: &mut Watches) {
+    for (name, pool) in pools.iter() {
+        watches.entry(name.cloned()).or_insert_with(|| {
+            let token = CancellationToken::new();
+            tokio::spawn(pool.clone().watch(token.clone()));
+            token
+        });
+    }
+}
+
+/// The pools of a new configuration: those stay that stay as they are.
+fn next_pools(running: &Pools, config: &config::Config) -> Result<Pools, TlsError> {
+    let metrics = &running.get(None).metrics;
+    let next = |name: Option<&str>, settings: &backend::Settings| {
+        let known =
+            running.iter().find(|(known, pool)| known.map(|name| &**name) == name && pool.settings() == settings);
+        match known {
+            Some((_, pool)) => Ok(pool.clone()),
+            None => Pool::new(settings.clone(), metrics.clone()),
+        }
+    };
+    let mut pools = Pools::new(next(None, &config.backend)?);
+    for (name, settings) in &config.pools {
+        pools = pools.with(name.clone(), next(Some(name), settings)?);
+    }
+    Ok(pools)
 }
 
 fn from_snapshot(registry: &Registry) -> prometheus::Result<IntGauge> {
@@ -339,7 +384,7 @@ fn delivery(settings: &reports::Settings, shared: &Arc<Shared>) -> Box<dyn Deliv
         Via::Folder(folder) => Box::new(ToFolder::new(folder.clone())),
         Via::Backend => {
             let (shared, hostname) = (Arc::clone(shared), settings.hostname.clone());
-            Box::new(ToBackend { pool: Box::new(move || shared.pool.load_full()), hostname })
+            Box::new(ToBackend { pool: Box::new(move || shared.pools.load().get(None).clone()), hostname })
         }
     }
 }

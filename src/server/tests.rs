@@ -59,6 +59,10 @@ impl Dialogue for Script {
 
 fn listener() -> listener::Settings {
     listener::Settings {
+        role: crate::facts::Role::Edge,
+        networks: CidrSet::default(),
+        auth_without_tls: false,
+        pool: None,
         name: "edge".into(),
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         tls: None,

@@ -13,10 +13,10 @@ use super::relay::Relay;
 use super::settings::RefuseAt;
 use super::transaction::Transaction;
 use crate::backend::machine::ROOM_FOR_FIELDS;
-use crate::backend::{Identity, Need};
+use crate::backend::{Identity, Need, Pool};
 use crate::checks::Deed;
 use crate::facts::{ClientFacts, HeloFacts, MailFacts, Stage, Violation};
-use crate::net::tls::TlsError;
+use crate::net::tls::{TlsAcceptorSource, TlsError};
 use crate::pipeline::{Assessment, Decision};
 use crate::smtp::{ForwardPath, HeloName, Params, ReversePath, XclientAttribute};
 
@@ -45,13 +45,15 @@ impl Session {
 
     /// What this client is offered: our own extensions, and what all backends have.
     fn offer(&self) -> Offer {
-        let backends = self.shared.pool.load().offer();
+        let backends = self.pool().offer();
         let ours = self.settings.limits.message_size.0;
         let theirs = backends.size_limit().map_or(ours, |limit| limit.saturating_sub(ROOM_FOR_FIELDS));
-        let ip = self.peer.ip();
+        // Whoever must not send without TLS is not helped by hiding it (DECISIONS 30).
+        let failed = || self.is_edge() && self.shared.tls_failures.contains(&self.peer.ip());
         Offer {
-            tls: self.acceptor.is_some() && self.tls.is_none() && !self.shared.tls_failures.contains(&ip),
+            tls: self.acceptor.is_some() && self.tls.is_none() && !self.machine.is_encrypted() && !failed(),
             xclient: self.may_xclient,
+            access: self.access(),
             size: ours.min(theirs),
             backends,
         }
@@ -70,7 +72,11 @@ impl Session {
         self.take_new_rules();
         let at = self.shared.clock.now();
         let need = Need::of_mail(&params, size);
-        let facts = Arc::new(MailFacts::new(helo, path, params, at));
+        if self.own.as_ref().is_some_and(|own| !own.is_alive()) {
+            self.say(&refusal::OWN_BACKEND_LOST);
+            return Err(End::Refused);
+        }
+        let facts = Arc::new(MailFacts::new(helo, path, params, at).with_login(self.login.clone()));
         self.assessment.learn(&facts);
         if self.settings.refuse_at == RefuseAt::Earliest
             && let Some(decision) = self.assessment.peek()
@@ -78,12 +84,17 @@ impl Session {
             self.machine.end_transaction();
             return self.refuse_session(&decision);
         }
-        let relay = Relay::new(self.shared.pool.load_full(), self.identity(&facts), need);
+        let relay = Relay::new(self.pool(), self.identity(&facts), need).over(self.own.clone());
         let mut transaction = Box::new(Transaction::new(TransactionId::new(at), facts, size, relay));
         transaction.slowed = self.assessment.is_slowed(None);
         self.transaction = Some(transaction);
         self.say(&refusal::SENDER_OK);
         Ok(())
+    }
+
+    /// Where the mail of this listener goes.
+    pub(super) fn pool(&self) -> Arc<Pool> {
+        self.shared.pools.load().get(self.listener.pool.as_deref()).clone()
     }
 
     fn identity(&self, mail: &MailFacts) -> Identity {
@@ -99,7 +110,7 @@ impl Session {
     /// A reload since this session began: the next transaction is judged by the new rules, from the start.
     fn take_new_rules(&mut self) {
         let settings = self.shared.settings.load();
-        let rules = rules_for(&self.shared, &settings, self.peer.ip());
+        let rules = rules_for(&self.shared, &settings, self.listener.role, self.peer.ip());
         if Arc::ptr_eq(&rules, self.assessment.ruleset()) {
             return;
         }
@@ -135,6 +146,13 @@ impl Session {
         // What came in clear behind STARTTLS is not part of the encrypted session (RFC 3207 4.2).
         self.input = Vec::new();
         self.at = 0;
+        self.shake_hands(&acceptor).await?;
+        self.start_over(true);
+        Ok(())
+    }
+
+    /// From now on what is said is said under TLS.
+    pub(super) async fn shake_hands(&mut self, acceptor: &TlsAcceptorSource) -> Result<(), End> {
         let plain = std::mem::replace(&mut self.io, Box::new(tokio::io::empty()));
         let by = Instant::now() + self.settings.timeouts.tls_handshake;
         let counted = |outcome: &str| self.shared.metrics.tls.with_label_values(&[outcome]).inc();
@@ -147,16 +165,18 @@ impl Session {
             Err(why) => {
                 counted(if matches!(why, TlsError::TimedOut) { "timed_out" } else { "failed" });
                 tracing::info!(client = %self.peer.ip(), error = %why, "session.tls_failed");
-                self.shared.tls_failures.insert(self.peer.ip());
+                if self.is_edge() {
+                    self.shared.tls_failures.insert(self.peer.ip());
+                }
                 return Err(End::Closed);
             }
         }
-        self.start_over(true);
         Ok(())
     }
 
     fn start_over(&mut self, encrypted: bool) {
         self.abandon();
+        self.log_out();
         self.machine.start_over(encrypted);
         self.helo = None;
         self.assessment.rewind(Stage::Connect);
@@ -184,8 +204,10 @@ impl Session {
         self.machine.forget_client();
         self.errors_told = 0;
         let (listener, hostname) = (self.listener.name.clone(), self.settings.hostname.clone());
-        self.client = Arc::new(ClientFacts::new(self.peer.ip(), listener, hostname, name));
-        self.assessment = Assessment::new(rules_for(&self.shared, &self.settings, self.peer.ip()));
+        let role = self.listener.role;
+        self.client = Arc::new(ClientFacts::new(self.peer.ip(), listener, hostname, name).with_role(role));
+        self.assessment = Assessment::new(rules_for(&self.shared, &self.settings, role, self.peer.ip()));
+        self.auth_failures = 0;
         self.violations.clear();
         self.assessment.learn(&self.client);
         self.tell(Deed::Connection);

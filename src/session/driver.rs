@@ -7,10 +7,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::id::TransactionId;
 use super::incoming::Incoming;
 use super::machine::{Action, Machine};
 use super::settings::{Response, Settings};
@@ -18,11 +17,12 @@ use super::shared::Shared;
 use super::transaction::Transaction;
 use super::wire::{read_with, write_batch};
 use super::{refusal, wire};
+use crate::backend::Own;
 use crate::checks::{Deed, Doer, Fate};
-use crate::facts::{ClientFacts, HeloFacts, Stage, TlsInfo, Violation};
+use crate::facts::{ClientFacts, HeloFacts, Login, Role, Stage, TlsInfo, Violation};
 use crate::net::tls::TlsAcceptorSource;
 use crate::net::{BoxIo, Refused, listener};
-use crate::pipeline::Assessment;
+use crate::pipeline::{Assessment, Ruleset};
 use crate::scoring::{Finding, Symbol};
 use crate::smtp::{Line, LineEnd, Reply, command, next_line};
 use crate::verdict::Verdict;
@@ -71,6 +71,11 @@ pub(super) struct Session {
     pub(super) may_xclient: bool,
     /// A balancer asks whether we live: it gets a dialogue and no transaction.
     pub(super) health_check: bool,
+    /// As whom the client has authenticated, and the backend connection on which it has.
+    pub(super) login: Option<Arc<Login>>,
+    pub(super) own: Option<Own>,
+    /// Authentications that the backend refused.
+    pub(super) auth_failures: u32,
     began: Instant,
     /// When the last whole command had its reply.
     last_command: Instant,
@@ -132,9 +137,10 @@ impl Session {
     fn new(shared: Arc<Shared>, incoming: Incoming, drain: CancellationToken) -> Self {
         let settings = shared.settings.load_full();
         let peer = SocketAddr::new(incoming.peer.ip().to_canonical(), incoming.peer.port());
-        let client =
-            Arc::new(ClientFacts::new(peer.ip(), incoming.listener.name.clone(), settings.hostname.clone(), None));
-        let assessment = Assessment::new(rules_for(&shared, &settings, peer.ip()));
+        let (role, listener) = (incoming.listener.role, incoming.listener.name.clone());
+        let client = ClientFacts::new(peer.ip(), listener, settings.hostname.clone(), None).with_role(role);
+        let client = Arc::new(client);
+        let assessment = Assessment::new(rules_for(&shared, &settings, role, peer.ip()));
         Self {
             shared,
             settings,
@@ -156,6 +162,9 @@ impl Session {
             listener: incoming.listener,
             acceptor: incoming.tls,
             health_check: incoming.health_check,
+            login: None,
+            own: None,
+            auth_failures: 0,
             began: Instant::now(),
             last_command: Instant::now(),
             errors_told: 0,
@@ -171,7 +180,8 @@ impl Session {
             self.answer_before_next_line().await?;
             let rest = self.input.get(self.at..).unwrap_or_default();
             let limits = &self.settings.limits;
-            let (action, consumed, offences) = match next_line(rest, command::LINE_LIMIT) {
+            let limit = self.line_limit(rest, command::LINE_LIMIT);
+            let (action, consumed, offences) = match next_line(rest, limit) {
                 Line::NeedMore => {
                     self.hold_back().await?;
                     self.flush().await?;
@@ -297,6 +307,7 @@ impl Session {
                 self.abandon();
                 self.say(&refusal::OK);
             }
+            Action::Auth { mechanism, initial } => Box::pin(self.auth(&mechanism, initial)).await?,
             Action::StartTls => Box::pin(self.start_tls()).await?,
             Action::Xclient(attributes) => self.xclient(attributes),
             Action::Quit => {
@@ -307,51 +318,15 @@ impl Session {
         Ok(())
     }
 
-    /// Holds the banner back for a while to see who speaks first, then greets.
-    async fn greet(&mut self) -> Result<(), End> {
-        self.assessment.learn(&self.client);
-        // A front end's connections are no client's, and a balancer's carry no mail.
-        if !self.may_xclient && !self.health_check {
-            self.turn_away()?;
-            self.tell(Deed::Connection);
-        }
-        if self.shared.tls_failures.contains(&self.peer.ip()) {
-            self.violate(Violation::TlsFailed, Response::Score).await?;
-        }
-        let protocol = &self.settings.protocol;
-        let delay = protocol.greet_delay;
-        if self.input.is_empty() && !delay.is_zero() && !protocol.greet_at_once.contains(self.peer.ip()) {
-            let Self { io, input, .. } = self;
-            if let Ok(read) = timeout(delay, read_with(io, |octets| input.extend_from_slice(octets))).await {
-                read.ok().flatten().ok_or(End::Closed)?;
-            }
-        }
-        if !self.input.is_empty() {
-            self.violate(Violation::Pregreet, self.settings.protocol.pregreet).await?;
-        }
-        let greeting = refusal::greeting(&self.settings.hostname);
-        self.say(&greeting);
-        self.flush().await
-    }
-
-    /// Ends a session that is to come again later by what is known of the connection alone.
-    fn turn_away(&mut self) -> Result<(), End> {
-        let Some(decision) = self.assessment.turned_away() else { return Ok(()) };
-        let id = TransactionId::new(self.shared.clock.now());
-        let reply = refusal::turned_away(&decision, id);
-        tracing::info!(
-            %id, client = %self.peer.ip(), stage = "connect", verdict = %decision.verdict,
-            clause = decision.clause.as_deref().unwrap_or(""), reply = %reply.to_log(), "session.refused"
-        );
-        self.shared.metrics.count_refusal(&reply);
-        reply.write(true, &mut self.out);
-        Err(End::Refused)
+    /// True where strangers come.
+    pub(super) fn is_edge(&self) -> bool {
+        !self.listener.role.is_outgoing()
     }
 
     /// Tells whoever counts it what the client did.
     pub(super) fn tell(&self, deed: Deed) {
         let mail = self.transaction.as_ref().map(|transaction| &*transaction.mail);
-        self.assessment.tell(deed, Doer { client: &self.client, helo: self.helo.as_deref(), mail });
+        self.assessment.tell(deed, Doer { client: &self.client, helo: self.helo.as_deref(), mail, user: None });
     }
 
     /// The same of errors since the last time.
@@ -500,7 +475,7 @@ impl Session {
         let by = (since + limit).min(self.ends_by());
         let cut = self.cut.clone();
         loop {
-            let until = self.hold_until(since).map_or(by, |hold| hold.min(by));
+            let until = self.tend_at(since).map_or(by, |tend| tend.min(by));
             let Self { io, input, .. } = self;
             let read = timeout_at(until, read_with(io, |octets| input.extend_from_slice(octets)));
             // Only waits for the client are cut: what the backend says of a message is always awaited.
@@ -508,7 +483,7 @@ impl Session {
                 None => return Err(End::Drained),
                 Some(Ok(Ok(Some(())))) => return Ok(()),
                 Some(Ok(_)) => return Err(End::Closed),
-                Some(Err(_elapsed)) if until < by => self.release_backend(),
+                Some(Err(_elapsed)) if until < by => self.tend_backend().await,
                 Some(Err(_elapsed)) => return Err(self.out_of_time()),
             }
         }
@@ -519,10 +494,22 @@ impl Session {
         if Instant::now() >= self.ends_by() { End::TooLong } else { End::TimedOut }
     }
 
-    /// Until when a client that began to wait (or to send) at `since` may hold a backend connection (DECISIONS 27).
-    pub(super) fn hold_until(&self, since: Instant) -> Option<Instant> {
-        let transaction = self.transaction.as_ref()?;
-        transaction.relay.holds_backend().then(|| since + self.settings.timeouts.hold_backend)
+    /// When a backend connection must be seen to, if the client that began to wait (or to send) at `since` goes on
+    /// to be slow: one of the pool's is given back (DECISIONS 27), its own must not be hung up.
+    pub(super) fn tend_at(&self, since: Instant) -> Option<Instant> {
+        let hold = self.settings.timeouts.hold_backend;
+        let held = self.transaction.as_ref().and_then(|transaction| transaction.relay.tend_at(since, hold));
+        held.or_else(|| self.own.as_ref()?.silent_until())
+    }
+
+    /// Sees to it.
+    pub(super) async fn tend_backend(&mut self) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.relay.tend().await;
+        }
+        if let Some(own) = self.own.as_ref().filter(|own| own.silent_until().is_some_and(|at| at <= Instant::now())) {
+            own.keep_alive().await;
+        }
     }
 
     /// When the session ends, whatever it is doing: one octet a minute is no way to send mail.
@@ -535,8 +522,9 @@ impl Session {
         self.peer.ip()
     }
 
+    /// Somebody else may have the connection; a client's own is nobody else's.
     pub(super) fn release_backend(&mut self) {
-        if let Some(transaction) = &mut self.transaction {
+        if let Some(transaction) = self.transaction.as_mut().filter(|_| self.own.is_none()) {
             transaction.relay.release();
         }
     }
@@ -551,6 +539,7 @@ impl Session {
         }
         self.abandon();
         self.tell_errors();
+        self.log_out();
         let label = match end {
             End::Quit => "quit",
             End::Closed => "closed",
@@ -571,6 +560,6 @@ impl Session {
 const MAX_BATCH: usize = 16 * 1024;
 
 /// The rules that `client` is judged by.
-pub(super) fn rules_for(shared: &Shared, settings: &Settings, client: IpAddr) -> Arc<crate::pipeline::Ruleset> {
-    if settings.trusted.contains(client) { shared.unjudged.clone() } else { shared.ruleset.load_full() }
+pub(super) fn rules_for(shared: &Shared, settings: &Settings, role: Role, client: IpAddr) -> Arc<Ruleset> {
+    if settings.trusted.contains(client) { shared.unjudged.clone() } else { shared.ruleset.load().for_role(role) }
 }

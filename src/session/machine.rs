@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::refusal;
 use super::settings::Limits;
+use crate::smtp::sasl::Response;
 use crate::smtp::{
     Command, CommandError, Extension, Extensions, ForwardPath, HeloName, Params, Reply, ReversePath, XclientAttribute,
     command,
@@ -19,10 +20,26 @@ pub struct Offer {
     pub tls: bool,
     /// XCLIENT.
     pub xclient: bool,
+    /// What must be done before MAIL.
+    pub access: Access,
     /// Octets of a message; 0 is "no limit of ours".
     pub size: u64,
     /// What all backends offer.
     pub backends: Arc<Extensions>,
+}
+
+/// What a client must do before it may send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing.
+    #[default]
+    Open,
+    /// STARTTLS, and then AUTH.
+    Tls,
+    /// AUTH.
+    Auth,
+    /// Come from somewhere else.
+    Denied,
 }
 
 /// What the driver has to do.
@@ -73,6 +90,13 @@ pub enum Action {
     },
     /// Forget the transaction and say 250.
     Reset,
+    /// Pass an exchange on; success is told by [`Machine::authenticated`].
+    Auth {
+        /// The mechanism, one of those that are offered.
+        mechanism: String,
+        /// What the client has said already.
+        initial: Option<Response>,
+    },
     /// Say 220 and shake hands.
     StartTls,
     /// The client is somebody else.
@@ -101,6 +125,7 @@ pub struct Machine {
     /// True after EHLO (not HELO).
     extended: bool,
     encrypted: bool,
+    authenticated: bool,
     errors: u32,
     idle_commands: u32,
     transactions: u32,
@@ -114,6 +139,7 @@ impl Machine {
             offer: Offer::default(),
             extended: false,
             encrypted: false,
+            authenticated: false,
             errors: 0,
             idle_commands: 0,
             transactions: 0,
@@ -192,7 +218,8 @@ impl Machine {
             Command::Noop => self.idle(Action::Reply(refusal::OK), limits),
             Command::Vrfy => self.idle(Action::Reply(refusal::CANNOT_VERIFY), limits),
             Command::Help => self.idle(Action::Reply(refusal::HELP), limits),
-            Command::Expn | Command::Auth | Command::Obsolete(_) => Action::Reply(refusal::NOT_IMPLEMENTED),
+            Command::Auth { mechanism, initial } => self.auth(mechanism, initial),
+            Command::Expn | Command::Obsolete(_) => Action::Reply(refusal::NOT_IMPLEMENTED),
             Command::Quit => Action::Quit,
             Command::StartTls if !self.offer.tls || self.encrypted || !self.extended => {
                 Action::Reply(refusal::NO_TLS_NOW)
@@ -202,6 +229,27 @@ impl Machine {
             Command::Xclient(_) if self.in_transaction() => Action::Reply(refusal::NOT_IN_TRANSACTION),
             Command::Xclient(attributes) => Action::Xclient(attributes),
         }
+    }
+
+    /// RFC 4954 4: once, not within a transaction, and only what is offered.
+    fn auth(&self, mechanism: String, initial: Option<Response>) -> Action {
+        let offered = || self.offer.backends.mechanisms().contains(&mechanism);
+        Action::Reply(match self.offer.access {
+            _ if self.state == State::Fresh => refusal::NEED_HELLO,
+            Access::Open | Access::Denied => refusal::NOT_IMPLEMENTED,
+            _ if !self.extended => refusal::NEED_HELLO,
+            Access::Tls => refusal::AUTH_NEEDS_TLS,
+            Access::Auth if self.authenticated => refusal::ALREADY_AUTHENTICATED,
+            Access::Auth if self.in_transaction() => refusal::NOT_IN_TRANSACTION,
+            Access::Auth if !offered() => refusal::UNKNOWN_MECHANISM,
+            Access::Auth => return Action::Auth { mechanism, initial },
+        })
+    }
+
+    /// The backend has believed the client.
+    pub fn authenticated(&mut self) {
+        self.authenticated = true;
+        self.idle_commands = 0;
     }
 
     fn idle(&mut self, action: Action, limits: &Limits) -> Action {
@@ -217,6 +265,13 @@ impl Machine {
             State::Fresh => return Action::Reply(refusal::NEED_HELLO),
             State::Envelope { .. } | State::Chunks => return Action::Reply(refusal::NESTED_MAIL),
             State::Ready => {}
+        }
+        match self.offer.access {
+            Access::Open => {}
+            Access::Tls => return Action::Reply(refusal::NEED_STARTTLS),
+            Access::Auth if self.authenticated => {}
+            Access::Auth => return Action::Reply(refusal::AUTH_REQUIRED),
+            Access::Denied => return Action::Reply(refusal::ACCESS_DENIED),
         }
         if self.transactions >= limits.transactions {
             return Action::Close(refusal::TOO_MANY_TRANSACTIONS);
@@ -243,6 +298,10 @@ impl Machine {
                 },
                 ("SMTPUTF8", None) => offered(Extension::SmtpUtf8),
                 ("RET" | "ENVID", Some(_)) => offered(Extension::Dsn),
+                ("AUTH", Some(value)) if self.offers_auth() => match is_xtext_mailbox(value) {
+                    true => true,
+                    false => return Err(refusal::command_error(&CommandError::Parameter)),
+                },
                 _ => false,
             };
             if !known {
@@ -299,10 +358,18 @@ impl Machine {
         if self.offer.tls && !self.encrypted {
             text.push_str("\nSTARTTLS");
         }
+        if self.offers_auth() {
+            text.push_str("\nAUTH ");
+            text.push_str(&self.offer.backends.mechanisms().join(" "));
+        }
         if self.offer.xclient {
             text.push_str("\nXCLIENT NAME ADDR HELO");
         }
         Reply::new(250, None, text)
+    }
+
+    fn offers_auth(&self) -> bool {
+        self.extended && self.offer.access == Access::Auth && !self.offer.backends.mechanisms().is_empty()
     }
 
     /// A recipient was accepted.
@@ -324,6 +391,7 @@ impl Machine {
         self.state = State::Fresh;
         self.extended = false;
         self.encrypted |= encrypted;
+        self.authenticated = false;
     }
 
     /// XCLIENT: the counts were another client's.
@@ -340,6 +408,22 @@ impl Machine {
     pub fn is_encrypted(&self) -> bool {
         self.encrypted
     }
+}
+
+/// `<>`, or a mailbox as xtext (RFC 4954 5, RFC 3461 4).
+fn is_xtext_mailbox(value: &str) -> bool {
+    let mut octets = value.bytes();
+    let is_hex = |octet: Option<u8>| octet.is_some_and(|octet| matches!(octet, b'0'..=b'9' | b'A'..=b'F'));
+    while let Some(octet) = octets.next() {
+        let fits = match octet {
+            b'+' => is_hex(octets.next()) && is_hex(octets.next()),
+            other => (b'!'..=b'~').contains(&other) && other != b'=',
+        };
+        if !fits {
+            return false;
+        }
+    }
+    !value.is_empty()
 }
 
 impl Default for Machine {

@@ -251,7 +251,8 @@ async fn forward(shared: &Shared, transaction: &mut Transaction, parcel: Parcel<
         }
         Err(Failure::Before(reply)) => {
             counted("none");
-            Outcome { reply, verdict: Verdict::Forward, end: "deferred_backend_failure", close: false }
+            let close = reply.code() == 421;
+            Outcome { reply, verdict: Verdict::Forward, end: "deferred_backend_failure", close }
         }
         Err(Failure::Unknown(why)) => {
             counted("unknown");
@@ -289,7 +290,9 @@ fn prefix(
     let mut out = Vec::with_capacity(512);
     let judged = !assessment.ruleset().registry.is_empty();
     let id = transaction.id.to_string();
-    if settings.add_spam_fields && judged {
+    // What we think of mail is told to our own backend, never to others.
+    let leaves = helo.client.role.is_outgoing();
+    if settings.add_spam_fields && judged && !leaves {
         let trace = assessment.trace();
         let tests = trace.findings_summary();
         fields::SpamFields {
@@ -301,7 +304,9 @@ fn prefix(
         }
         .write(&mut out);
     }
-    authentication::write(settings, facts, judged, &mut out);
+    if !leaves {
+        authentication::write(settings, facts, judged, &mut out);
+    }
     let only = match transaction.accepted.as_slice() {
         [one] => Some(&one.path),
         _ => None,
@@ -311,10 +316,11 @@ fn prefix(
         name: helo.client.confirmed_name().map(str::to_owned),
         addr: helo.client.addr,
     };
+    let protocol = Protocol::spoken(helo.extended, helo.tls.is_some(), mail.params.get("SMTPUTF8").is_some());
     fields::Received {
         client: &client,
         hostname: &settings.hostname,
-        protocol: Protocol::spoken(helo.extended, helo.tls.is_some(), mail.params.get("SMTPUTF8").is_some()),
+        protocol: if mail.login.is_some() { protocol.authenticated() } else { protocol },
         id: &id,
         recipient: only,
         at: mail.at,
@@ -354,6 +360,7 @@ fn account(
         client_name = helo.client.confirmed_name().unwrap_or(""),
         helo = %helo.name,
         tls = helo.tls.as_ref().map_or("", |tls| tls.version),
+        user = transaction.mail.user().unwrap_or(""),
         reverse_path = %transaction.mail.reverse_path,
         recipients = transaction.accepted.len(),
         traps = transaction.traps(),

@@ -25,6 +25,8 @@ pub struct Metrics {
     pub tarpit: IntCounterVec,
     /// Limits that bit.
     pub limits: IntCounterVec,
+    /// Exchanges of AUTH by outcome.
+    pub auth: IntCounterVec,
     /// TLS handshakes by outcome.
     pub tls: IntCounterVec,
     /// Octets of forwarded messages.
@@ -79,6 +81,11 @@ impl Metrics {
             )?,
             limits: counter("gatepost_limits_total", "Limits of sessions that were reached.", "limit")?,
             tls: counter("gatepost_tls_handshakes_total", "TLS handshakes with clients, by outcome.", "outcome")?,
+            auth: counter(
+                "gatepost_auth_total",
+                "Exchanges of AUTH, by outcome; refused is by the backend.",
+                "outcome",
+            )?,
             message_bytes: Histogram::with_opts(
                 HistogramOpts::new("gatepost_message_bytes", "Sizes of messages received.")
                     .buckets(prometheus::exponential_buckets(1024.0, 4.0, 10)?),
@@ -104,7 +111,7 @@ impl Metrics {
             transactions,
             recipients,
         };
-        let all: [Box<dyn Collector>; 14] = [
+        let all: [Box<dyn Collector>; 15] = [
             Box::new(metrics.sessions_total.clone()),
             Box::new(metrics.endings.clone()),
             Box::new(metrics.transactions.clone()),
@@ -113,6 +120,7 @@ impl Metrics {
             Box::new(metrics.violations.clone()),
             Box::new(metrics.limits.clone()),
             Box::new(metrics.tarpit.clone()),
+            Box::new(metrics.auth.clone()),
             Box::new(metrics.tls.clone()),
             Box::new(metrics.message_bytes.clone()),
             Box::new(metrics.rcpt_wait_seconds.clone()),
@@ -140,6 +148,7 @@ impl Metrics {
         );
         begin(&self.limits, &refusal::LIMITS.map(|(label, _)| label));
         begin(&self.tarpit, &["held", "full"]);
+        begin(&self.auth, &["ok", "refused", "cancelled", "broken", "restrained", "unavailable"]);
         begin(&self.tls, &["ok", "timed_out", "failed"]);
         for (_, reply) in refusal::ALL.iter().filter(|(_, reply)| reply.class() >= 4) {
             self.replies.with_label_values(&[&reply.code().to_string()]);

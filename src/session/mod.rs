@@ -2,7 +2,7 @@
 //!
 //! [`machine`] says what a command means in the state that the dialogue is in (no I/O, no waiting);
 //! [`driver`] awaits the client, `commands` and `receive` enact what it says; [`transaction`] and [`message`] carry one transaction from MAIL to
-//! the verdict; [`relay`] speaks with the backend; [`refusal`] has all wording of replies.
+//! the verdict; [`relay`] speaks with the backend; `login` passes AUTH on to it; [`refusal`] has all wording of replies.
 //!
 //! Promises: every command has exactly one reply, in order; a 250 for a message is the backend's own.
 //!
@@ -12,8 +12,10 @@
 mod authentication;
 mod commands;
 pub mod driver;
+mod greet;
 pub mod id;
 pub mod incoming;
+mod login;
 pub mod machine;
 pub mod message;
 pub mod metrics;

@@ -150,7 +150,7 @@ impl Session {
         loop {
             let by = by.min(self.ends_by());
             let cut = self.cut.clone();
-            let until = self.hold_until(inbound.began).map_or(by, |hold| hold.min(by));
+            let until = self.tend_at(inbound.began).map_or(by, |tend| tend.min(by));
             let Self { io, input, .. } = self;
             let read = read_with(io, |octets| {
                 let (ours, rest) = octets.split_at(usize::try_from(left).unwrap_or(usize::MAX).min(octets.len()));
@@ -171,7 +171,7 @@ impl Session {
             match read {
                 Ok(Ok(Some(taken))) => return Ok(taken),
                 Ok(_) => return Err(End::Closed),
-                Err(_elapsed) if until < by => self.release_backend(),
+                Err(_elapsed) if until < by => self.tend_backend().await,
                 Err(_elapsed) => return Err(self.out_of_time()),
             }
         }

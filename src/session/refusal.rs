@@ -106,6 +106,30 @@ replies! {
     SPLIT = 451 4 7 1 "Recipients differ in what they accept; try again, and they will be taken one after another";
     /// MAIL from a balancer that said that it only asks whether we live.
     HEALTH_CHECK = 550 5 7 0 "A health check carries no mail";
+    /// AUTH or MAIL in clear, where TLS must come first (RFC 3207 4).
+    NEED_STARTTLS = 530 5 7 0 "Must issue a STARTTLS command first";
+    /// MAIL before AUTH, where that must come first (RFC 4954 6).
+    AUTH_REQUIRED = 530 5 7 0 "Authentication required";
+    /// AUTH in clear (RFC 4954 6).
+    AUTH_NEEDS_TLS = 538 5 7 11 "Encryption required for requested authentication mechanism";
+    /// AUTH again (RFC 4954 4).
+    ALREADY_AUTHENTICATED = 503 5 5 1 "Already authenticated";
+    /// A mechanism that was not offered.
+    UNKNOWN_MECHANISM = 504 5 5 4 "Unrecognized authentication type";
+    /// A mechanism that wants to encrypt what follows beyond us.
+    NO_LAYERS = 504 5 5 4 "Security layers are not available here";
+    /// A response beyond the limit (RFC 4954 4).
+    AUTH_LINE_TOO_LONG = 500 5 5 6 "Authentication exchange line is too long";
+    /// A response that is no line of base64.
+    AUTH_SYNTAX = 501 5 5 2 "Cannot decode response";
+    /// No backend that could be asked.
+    AUTH_UNAVAILABLE = 454 4 7 0 "Temporary authentication failure";
+    /// More failed authentications than a session may have.
+    TOO_MANY_AUTH_FAILURES = 421 4 7 0 "Too many failed authentications";
+    /// The backend connection on which the client has authenticated is gone.
+    OWN_BACKEND_LOST = 421 4 4 2 "Lost the mail server that you authenticated to; connect again";
+    /// MAIL at an outbound listener, from a network that may not use it.
+    ACCESS_DENIED = 550 5 7 1 "Access denied";
     /// HTTP.
     NOT_HTTP = 521 5 5 1 "This is an SMTP server";
     /// A protocol violation that is refused at once.
@@ -121,7 +145,8 @@ pub const HELP: Reply = Reply::plain(
 );
 
 /// Replies that mean that a limit of a session was reached, with the word for metrics.
-pub const LIMITS: [(&str, Reply); 8] = [
+pub const LIMITS: [(&str, Reply); 9] = [
+    ("auth_failures", TOO_MANY_AUTH_FAILURES),
     ("errors", TOO_MANY_ERRORS),
     ("hops", LOOP),
     ("idle_commands", TOO_MANY_IDLE_COMMANDS),
@@ -193,6 +218,11 @@ pub fn decision(decision: &Decision, recipient: Option<&ForwardPath>, id: Transa
 pub fn turned_away(decision: &Decision, id: TransactionId) -> Reply {
     let (subject, detail) = decision.status.unwrap_or((7, 0));
     Reply::new(421, Some(EnhancedStatus(4, subject, detail)), format!("{}; id {id}", words(decision, 4)))
+}
+
+/// To AUTH, from whoever failed too often lately, as `why` says.
+pub fn too_many_auth_failures(why: &str) -> Reply {
+    Reply::new(421, Some(EnhancedStatus(4, 7, 0)), why)
 }
 
 /// Why, in the words of the clause or of the finding that weighs most.

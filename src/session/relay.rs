@@ -8,11 +8,14 @@ use std::borrow::Cow;
 use std::io::IoSlice;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::refusal;
 use super::spool::Overflow;
 use crate::backend::machine::{self, Identity, Need};
-use crate::backend::{BackendError, Lease, Metrics, Pool};
+use crate::backend::{BackendError, Lease, Metrics, Own, Pool};
 use crate::message::Message;
 use crate::smtp::{DataEncoder, Extension, Extensions, ForwardPath, Params, Reply, ReversePath, data};
 
@@ -58,6 +61,8 @@ pub struct Relay {
     pool: Arc<Pool>,
     identity: Identity,
     need: Need,
+    /// Where the client has authenticated: the only connection that will do.
+    own: Option<Own>,
     lease: Option<Lease>,
     /// MAIL was refused: every recipient hears it.
     mail_refused: Option<Reply>,
@@ -81,12 +86,47 @@ const BLOCK: usize = 256 * 1024;
 impl Relay {
     /// Nothing is connected yet.
     pub fn new(pool: Arc<Pool>, identity: Identity, need: Need) -> Self {
-        Self { pool, identity, need, lease: None, mail_refused: None }
+        Self { pool, identity, need, own: None, lease: None, mail_refused: None }
     }
 
-    /// True while a backend connection is held.
-    pub fn holds_backend(&self) -> bool {
-        self.lease.is_some()
+    /// The same, over the client's own connection if it has one.
+    #[must_use]
+    pub fn over(self, own: Option<Own>) -> Self {
+        Self { own, ..self }
+    }
+
+    /// A connection; `fresh` is one that was not idle before.
+    async fn lease(&mut self, fresh: bool) -> Result<Lease, BackendError> {
+        match &self.own {
+            Some(own) => own.lease(&self.identity, &self.need).await,
+            None => self.pool.lease(&self.identity, &self.need, fresh).await,
+        }
+    }
+
+    /// What the client hears of `why`. Without the connection on which it has authenticated it is nobody.
+    fn failed(&self, why: &BackendError) -> Reply {
+        match (why, &self.own) {
+            (BackendError::CannotCarry { .. }, _) | (_, None) => refusal::backend_failure(why, self.need.smtputf8),
+            (_, Some(_)) => refusal::OWN_BACKEND_LOST,
+        }
+    }
+
+    /// When something must be done about the connection that is held, if the client goes on to be slow; `hold` is
+    /// how long it may hold one of the pool's, since `since`.
+    pub fn tend_at(&self, since: Instant, hold: Duration) -> Option<Instant> {
+        let lease = self.lease.as_ref()?;
+        Some(if lease.is_own() { lease.silent_until() } else { since + hold })
+    }
+
+    /// Does it: gives the connection back, or lets the backend hear that its own client is still there.
+    pub async fn tend(&mut self) {
+        let Some(mut lease) = self.lease.take() else { return };
+        if !lease.is_own() {
+            return lease.reset();
+        }
+        if lease.keep_alive().await.is_ok() {
+            self.lease = Some(lease);
+        }
     }
 
     /// True if the backend refused the sender: every recipient hears that, which says nothing about recipients.
@@ -125,7 +165,7 @@ impl Relay {
                 Err(reply) => return vec![reply; new.len()],
             },
         };
-        outcome.unwrap_or_else(|why| vec![refusal::backend_failure(&why, self.need.smtputf8); new.len()])
+        outcome.unwrap_or_else(|why| vec![self.failed(&why); new.len()])
     }
 
     /// MAIL and the first recipients.
@@ -134,17 +174,17 @@ impl Relay {
         envelope: &Envelope<'_>,
         new: &[(ForwardPath, Params)],
     ) -> Result<Vec<Reply>, BackendError> {
-        let mut lease = self.pool.lease(&self.identity, &self.need, false).await?;
+        let mut lease = self.lease(false).await?;
         match begin(&mut lease, envelope, new).await {
             Err(_) if lease.reused => {
                 drop(lease);
-                lease = self.pool.lease(&self.identity, &self.need, true).await?;
+                lease = self.lease(true).await?;
                 let (mail, replies) = begin(&mut lease, envelope, new).await?;
                 Ok(self.begun(lease, mail, replies))
             }
             Ok((mail, _)) if mail.code() == 421 && lease.reused => {
                 drop(lease);
-                lease = self.pool.lease(&self.identity, &self.need, true).await?;
+                lease = self.lease(true).await?;
                 let (mail, replies) = begin(&mut lease, envelope, new).await?;
                 Ok(self.begun(lease, mail, replies))
             }
@@ -173,19 +213,23 @@ impl Relay {
 
     /// Opens the transaction again, if an idle connection fails then on a new one. The answers must be what they were.
     async fn replay(&mut self, envelope: &Envelope<'_>) -> Result<Lease, Reply> {
-        let failed = |why: BackendError| refusal::backend_failure(&why, self.need.smtputf8);
-        let lease = self.pool.lease(&self.identity, &self.need, false).await.map_err(failed)?;
-        let reused = lease.reused;
-        match again(lease, envelope).await {
-            Err(_) if reused => {
-                let lease = self.pool.lease(&self.identity, &self.need, true).await.map_err(failed)?;
-                again(lease, envelope).await.map_err(failed)?
+        let opened = match self.lease(false).await {
+            Ok(lease) => {
+                let reused = lease.reused;
+                match again(lease, envelope).await {
+                    Err(_) if reused => match self.lease(true).await {
+                        Ok(lease) => again(lease, envelope).await,
+                        Err(why) => Err(why),
+                    },
+                    other => other,
+                }
             }
-            other => other.map_err(failed)?,
-        }
+            Err(why) => Err(why),
+        };
+        opened.unwrap_or_else(|why| Err(self.failed(&why)))
     }
 
-    /// Gives the connection back for now: the client is slow.
+    /// Gives the connection back: the transaction is over, or does not need it for now.
     pub fn release(&mut self) {
         if let Some(lease) = self.lease.take() {
             lease.reset();
@@ -280,13 +324,17 @@ async fn begin(
     Ok((mail, replies))
 }
 
-/// MAIL's parameters without SIZE where the member does not offer it: that one is ours to offer, not its.
+/// MAIL's parameters without SIZE and AUTH where the member does not offer them: those are ours to offer, not its.
 fn taken_by<'p>(offered: &Extensions, params: &'p Params) -> Cow<'p, Params> {
-    if offered.has(Extension::Size) || params.get("SIZE").is_none() {
+    let ours = [("SIZE", Extension::Size), ("AUTH", Extension::Auth)];
+    let unknown = ours.map(|(name, extension)| (name, !offered.has(extension) && params.get(name).is_some()));
+    if unknown.iter().all(|(_, unknown)| !unknown) {
         return Cow::Borrowed(params);
     }
     let mut params = params.clone();
-    params.remove("SIZE");
+    for (name, _) in unknown.iter().filter(|(_, unknown)| *unknown) {
+        params.remove(name);
+    }
     Cow::Owned(params)
 }
 

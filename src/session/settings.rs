@@ -45,6 +45,10 @@ pub struct Limits {
     pub recipients: usize,
     /// Refused commands before 421.
     pub errors: u32,
+    /// Failed authentications before 421.
+    pub auth_failures: u32,
+    /// How long the reply to the first failed authentication waits; to the second twice as long, and so on.
+    pub auth_delay: Duration,
     /// Commands without effect (NOOP, RSET, VRFY, HELP) between two transactions before 421.
     pub idle_commands: u32,
     /// Transactions of one session before 421.

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::splits::Splits;
 use super::spool::Spool;
 use super::{Metrics, Settings};
-use crate::backend::Pool;
+use crate::backend::{Pool, Pools};
 use crate::clock::Clock;
 use crate::pipeline::Ruleset;
 
@@ -27,7 +27,7 @@ pub struct Shared {
     /// The rule set of clients that nothing is asked about.
     pub unjudged: Arc<Ruleset>,
     /// The backends; swapped at reload, read at each MAIL.
-    pub pool: ArcSwap<Pool>,
+    pub pools: ArcSwap<Pools>,
     /// Where messages stay while they are judged.
     pub spool: Arc<Spool>,
     /// What is counted.
@@ -114,7 +114,7 @@ impl Shared {
             settings: ArcSwap::from_pointee(settings),
             ruleset: ArcSwap::new(ruleset),
             unjudged: Arc::new(Ruleset::empty()),
-            pool: ArcSwap::new(pool),
+            pools: ArcSwap::from_pointee(Pools::new(pool)),
             spool,
             metrics,
             clock,

@@ -133,7 +133,7 @@ impl Transaction {
         {
             return self.refuse(shared, "split", refusal::OTHER_TRANSACTION);
         }
-        let exempt = settings.exempt.contains(&path);
+        let exempt = !client.role.is_outgoing() && settings.exempt.contains(&path);
         let is_trap = !exempt && is_trap(assessment, &settings.relay, client, &path);
         // One reply to the message cannot say that it is for one and not for the other.
         if !is_trap && !self.kept_back.is_empty() {
@@ -279,7 +279,7 @@ impl Transaction {
 /// True if nobody uses `path`. It lies in our domains, and whoever may relay is one of us, who deserves to hear the truth.
 fn is_trap(assessment: &Assessment, relay: &settings::Relay, client: &ClientFacts, path: &ForwardPath) -> bool {
     let traps = &assessment.ruleset().traps;
-    !traps.is_empty() && !relay.networks.contains(client.addr) && traps.contains(path)
+    !traps.is_empty() && !client.role.is_outgoing() && !relay.networks.contains(client.addr) && traps.contains(path)
 }
 
 /// The same, said by an enhanced status code: other refusals come without one.
@@ -304,7 +304,8 @@ fn may_relay(relay: &settings::Relay, client: &ClientFacts, path: &ForwardPath) 
         ForwardPath::Postmaster(_) => return true,
         ForwardPath::Mailbox(mailbox) => mailbox,
     };
-    if relay.networks.contains(client.addr) {
+    // Where mail leaves, MAIL was let pass only from whoever may send anywhere.
+    if client.role.is_outgoing() || relay.networks.contains(client.addr) {
         return true;
     }
     if mailbox.unquoted_local().contains(['%', '!', '@']) {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::path::{ForwardPath, PathError, ReversePath};
+use super::sasl::{self, Response};
 
 mod params;
 mod xclient;
@@ -87,8 +88,13 @@ pub enum Command {
     Help,
     /// STARTTLS (RFC 3207).
     StartTls,
-    /// AUTH (RFC 4954): known, never offered on an edge listener.
-    Auth,
+    /// AUTH (RFC 4954): never offered on an edge listener.
+    Auth {
+        /// Its name, in upper case.
+        mechanism: String,
+        /// The initial response, if there is one.
+        initial: Option<Response>,
+    },
     /// XCLIENT.
     Xclient(Vec<XclientAttribute>),
     /// SEND, SOML, SAML, TURN, ATRN, ETRN and other verbs of old: known and refused with 502.
@@ -167,7 +173,7 @@ pub fn parse(line: &[u8]) -> Result<Command, CommandError> {
         b"EXPN" => Ok(Command::Expn),
         b"HELP" => Ok(Command::Help),
         b"STARTTLS" => without_argument(argument, Command::StartTls),
-        b"AUTH" => Ok(Command::Auth),
+        b"AUTH" => parse_auth(argument),
         b"XCLIENT" => {
             let text = std::str::from_utf8(argument).map_err(|_| CommandError::Parameter)?;
             xclient::parse(text).map(Command::Xclient)
@@ -210,6 +216,19 @@ fn parse_rcpt(argument: &[u8]) -> Result<Command, CommandError> {
 fn after_keyword<'a>(argument: &'a [u8], keyword: &[u8]) -> Option<&'a [u8]> {
     let (head, rest) = argument.split_at_checked(keyword.len())?;
     head.eq_ignore_ascii_case(keyword).then(|| rest.trim_ascii_start())
+}
+
+/// Whether the response is base64 is for the backend to say.
+fn parse_auth(argument: &[u8]) -> Result<Command, CommandError> {
+    let mut words = argument.split(|&octet| octet == b' ').filter(|word| !word.is_empty());
+    let mechanism =
+        words.next().and_then(|word| std::str::from_utf8(word).ok()).filter(|name| sasl::is_mechanism(name));
+    let mechanism = mechanism.ok_or(CommandError::Syntax("AUTH mechanism expected"))?.to_ascii_uppercase();
+    let initial = words.next().map(Response::new);
+    match words.next() {
+        None => Ok(Command::Auth { mechanism, initial }),
+        Some(_) => Err(CommandError::Syntax("one initial response at most")),
+    }
 }
 
 fn parse_bdat(argument: &[u8]) -> Result<Command, CommandError> {

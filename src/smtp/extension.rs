@@ -1,6 +1,7 @@
 //! EHLO keywords: what the backends offer, and what of it we can offer too (RFC 5321 4.1.1.1, 2.2).
 
 use super::reply::Reply;
+use super::sasl;
 
 /// The extensions that we know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +24,8 @@ pub enum Extension {
     EnhancedStatusCodes,
     /// RFC 3207.
     StartTls,
+    /// RFC 4954.
+    Auth,
     /// Postfix.
     Xclient,
     /// Postfix.
@@ -31,7 +34,7 @@ pub enum Extension {
 
 impl Extension {
     /// All of them, in the order in which EHLO lists them.
-    pub const ALL: [Extension; 11] = [
+    pub const ALL: [Extension; 12] = [
         Extension::Pipelining,
         Extension::Size,
         Extension::EightBitMime,
@@ -41,6 +44,7 @@ impl Extension {
         Extension::Dsn,
         Extension::EnhancedStatusCodes,
         Extension::StartTls,
+        Extension::Auth,
         Extension::Xclient,
         Extension::Xforward,
     ];
@@ -57,6 +61,7 @@ impl Extension {
             Extension::Dsn => "DSN",
             Extension::EnhancedStatusCodes => "ENHANCEDSTATUSCODES",
             Extension::StartTls => "STARTTLS",
+            Extension::Auth => "AUTH",
             Extension::Xclient => "XCLIENT",
             Extension::Xforward => "XFORWARD",
         }
@@ -78,6 +83,8 @@ pub struct Extensions {
     bits: u16,
     /// SIZE: `Some(0)` is "offered without a limit".
     size: Option<u64>,
+    /// Mechanisms behind AUTH, upper case.
+    mechanisms: Vec<String>,
     /// Attribute names behind XCLIENT and XFORWARD, upper case.
     xclient: Vec<String>,
     xforward: Vec<String>,
@@ -94,6 +101,7 @@ impl Extensions {
             extensions.insert(extension);
             match extension {
                 Extension::Size => extensions.size = Some(words.next().and_then(|n| n.parse().ok()).unwrap_or(0)),
+                Extension::Auth => extensions.add_mechanisms(words),
                 Extension::Xclient => extensions.xclient = words.map(str::to_ascii_uppercase).collect(),
                 Extension::Xforward => extensions.xforward = words.map(str::to_ascii_uppercase).collect(),
                 _ => {}
@@ -128,6 +136,7 @@ impl Extensions {
         self.bits &= !extension.bit();
         match extension {
             Extension::Size => self.size = None,
+            Extension::Auth => self.mechanisms.clear(),
             Extension::Xclient => self.xclient.clear(),
             Extension::Xforward => self.xforward.clear(),
             _ => {}
@@ -142,6 +151,19 @@ impl Extensions {
     /// The message size limit in octets, if one was given and is not 0.
     pub fn size_limit(&self) -> Option<u64> {
         self.size.filter(|&limit| limit > 0)
+    }
+
+    /// Mechanisms of AUTH that work through us, in the server's order.
+    pub fn mechanisms(&self) -> &[String] {
+        &self.mechanisms
+    }
+
+    fn add_mechanisms<'w>(&mut self, words: impl Iterator<Item = &'w str>) {
+        for mechanism in words.map(str::to_ascii_uppercase).filter(|word| sasl::is_relayed(word)) {
+            if !self.mechanisms.contains(&mechanism) {
+                self.mechanisms.push(mechanism);
+            }
+        }
     }
 
     /// Attribute names that XCLIENT takes.
@@ -164,6 +186,7 @@ impl Extensions {
         Self {
             bits,
             size: (bits & Extension::Size.bit() != 0).then_some(limit),
+            mechanisms: common(&self.mechanisms, &other.mechanisms),
             xclient: common(&self.xclient, &other.xclient),
             xforward: common(&self.xforward, &other.xforward),
         }
@@ -189,11 +212,20 @@ mod tests {
 
     #[test]
     fn keywords_are_read_in_any_case_and_the_greeting_line_is_not_one() {
-        let extensions = offered("DSN\npipelining\nSIZE 1000\nXCLIENT NAME addr\nAUTH PLAIN\nX-UNKNOWN\n8BITMIME ");
+        let extensions = offered("DSN\npipelining\nSIZE 1000\nXCLIENT NAME addr\nX-UNKNOWN\n8BITMIME ");
         let found: Vec<_> = extensions.iter().collect();
         assert_eq!(found, [Extension::Pipelining, Extension::Size, Extension::EightBitMime, Extension::Xclient]);
         assert_eq!(extensions.size_limit(), Some(1000));
         assert_eq!(extensions.xclient_attributes(), ["NAME", "ADDR"]);
+    }
+
+    #[test]
+    fn mechanisms_that_work_through_us_are_known_and_shared() {
+        let one = offered("a\nAUTH PLAIN login EXTERNAL SCRAM-SHA-256-PLUS SCRAM-SHA-256\nAUTH=PLAIN\nAUTH PLAIN");
+        assert_eq!(one.mechanisms(), ["PLAIN", "LOGIN", "SCRAM-SHA-256"]);
+        let other = offered("b\nAUTH LOGIN PLAIN CRAM-MD5");
+        assert_eq!(one.intersection(&other).mechanisms(), ["PLAIN", "LOGIN"]);
+        assert!(one.has(Extension::Auth) && !one.intersection(&offered("c")).has(Extension::Auth));
     }
 
     #[test]

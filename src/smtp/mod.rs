@@ -1,7 +1,7 @@
 //! SMTP as values: bytes in, values out. No I/O, no clock, no policy; nothing of ours is imported.
 //!
 //! Covers RFC 5321 (2.3.8, 4.1, 4.2, 4.5.2, 4.5.3), RFC 1870 (SIZE), RFC 2034 and 3463 (enhanced
-//! status codes), RFC 2920 (PIPELINING), RFC 3030 (CHUNKING), RFC 3207 (STARTTLS), RFC 3461 (DSN),
+//! status codes), RFC 2920 (PIPELINING), RFC 3030 (CHUNKING), RFC 3207 (STARTTLS), RFC 3461 (DSN), RFC 4954 (AUTH),
 //! RFC 6152 (8BITMIME), RFC 6531 (SMTPUTF8), and Postfix's XCLIENT and XFORWARD.
 
 pub mod command;
@@ -10,6 +10,7 @@ pub mod extension;
 pub mod line;
 pub mod path;
 pub mod reply;
+pub mod sasl;
 
 pub use command::{Command, CommandError, HeloName, Params, XclientAttribute};
 pub use data::{DataDecoder, DataEncoder, DataError, DataStep, Framing, NewlinePolicy, NewlineStats};

@@ -17,6 +17,38 @@ fn said(text: &str) -> Vec<String> {
 #[test]
 fn each_mistake_is_named_with_its_place_and_remedy() {
     for (more, expected) in [
+        (
+            "[[listen]]\naddress = \"[::1]:587\"\nrole = \"submission\"\n",
+            "12:8: error: listen[1].role: needs a certificate (tls)",
+        ),
+        (
+            "[[listen]]\naddress = \"[::1]:465\"\nrole = \"submissions\"\nauth_without_tls = true\n",
+            "12:8: error: listen[1].role: needs a certificate",
+        ),
+        (
+            "[[listen]]\naddress = \"[::1]:587\"\nrole = \"submission\"\nauth_without_tls = true\n",
+            "13:20: warning: listen[1].auth_without_tls: passwords may cross the network in clear",
+        ),
+        (
+            "[[listen]]\naddress = \"[::1]:26\"\nrole = \"outbound\"\n",
+            "12:8: error: listen[1].role: without `networks` nobody may send",
+        ),
+        (
+            "[[listen]]\naddress = \"[::1]:26\"\nrole = \"outbound\"\nnetworks = [\"0.0.0.0/0\"]\n",
+            "13:13: error: listen[1].networks[0]: `0.0.0.0/0` is too wide: this would be an open relay",
+        ),
+        (
+            "[[listen]]\naddress = \"[::1]:26\"\nbackend = \"submision\"\n[pool.submission]\nidentity = \"none\"\nmember = [{ address = \"[::1]:27\" }]\n",
+            "12:11: error: listen[1].backend: there is no pool `submision`: write [pool.submision]; did you mean `submission`?",
+        ),
+        (
+            "[[listen]]\naddress = \"[::1]:587\"\nrole = \"submission\"\nauth_without_tls = true\nbackend = \"users\"\n[pool.users]\nidentity = \"none\"\nmember = [{ address = \"mail.example.org:587\", tls = \"opportunistic\" }]\n",
+            "17:53: error: pool.users.member[0].tls: users authenticate through this pool: tls must be \"verify\"",
+        ),
+        (
+            "[pool.users]\nidentity = \"none\"\nmember = [{ address = \"[::1]:27\" }]\n",
+            "10:1: warning: pool.users: no listener names it: it gets no mail",
+        ),
         ("[limits]\nsesions = 1\n", "11:1: error: limits.sesions: no such key; did you mean `sessions`?"),
         ("[limts]\n", "10:2: error: limts: no such key; did you mean `limits`?"),
         ("[limits]\nrecipients = \"many\"\n", "11:14: error: limits.recipients: must be a whole number, not a string"),

@@ -195,6 +195,7 @@ impl Dial for Dialer {
                 input: Vec::new(),
                 envelope: Vec::new(),
                 chunks: Vec::new(),
+                asks: false,
             };
             tokio::spawn(async move {
                 let label = served.label.clone();
@@ -225,6 +226,16 @@ struct Served {
     input: Vec<u8>,
     envelope: Vec<String>,
     chunks: Vec<u8>,
+    /// The last thing that it said was a challenge.
+    asks: bool,
+}
+
+/// A line as it is shown; of a very long one the beginning.
+fn shortened(line: &[u8]) -> String {
+    match line.len() {
+        0..600 => printable(line),
+        long => format!("{} ({long} octets)", printable(&line[..20])),
+    }
 }
 
 impl Served {
@@ -242,7 +253,7 @@ impl Served {
         self.answer("greeting", "220 backend.example ESMTP").await?;
         loop {
             let line = self.line().await?;
-            self.log.push(format!("{}< {}", self.label, printable(&line)));
+            self.log.push(format!("{}< {}", self.label, shortened(&line)));
             let line = String::from_utf8_lossy(&line).into_owned();
             self.command(&line).await?;
         }
@@ -301,6 +312,10 @@ impl Served {
                 }
                 Ok(true)
             }
+            "AUTH" => {
+                self.authenticate(line).await?;
+                Ok(true)
+            }
             "QUIT" => {
                 self.answer(line, "221 2.0.0 bye").await?;
                 Err(End::WeClosed)
@@ -312,6 +327,24 @@ impl Served {
             }
         }
         .map(drop)
+    }
+
+    /// As many challenges as the mechanism has, less those that the client answers before they are asked.
+    async fn authenticate(&mut self, line: &str) -> Result<(), End> {
+        let words: Vec<&str> = line.split(' ').collect();
+        let rounds = if words[1] == "LOGIN" { 2 } else { 1 };
+        let mut left = rounds + 2 - words.len();
+        let usual = |left| if left > 0 { "334 Y2hhbGxlbmdl" } else { "235 2.7.0 welcome" };
+        self.answer(line, usual(left)).await?;
+        while self.asks {
+            let response = self.line().await?;
+            self.log.push(format!("{}< {}", self.label, shortened(&response)));
+            left = left.saturating_sub(1);
+            let response = String::from_utf8_lossy(&response).into_owned();
+            let usual = if response == "*" { "501 5.7.0 cancelled" } else { usual(left) };
+            self.answer(&response, usual).await?;
+        }
+        Ok(())
     }
 
     async fn dotted(&mut self) -> Result<(), End> {
@@ -415,6 +448,7 @@ impl Served {
     async fn say(&mut self, octets: &[u8]) -> Result<bool, End> {
         self.io.write_all(octets).await.map_err(|_| End::TheyClosed)?;
         self.io.flush().await.map_err(|_| End::TheyClosed)?;
+        self.asks = octets.starts_with(b"334");
         Ok(matches!(octets.first(), Some(b'2' | b'3')))
     }
 

@@ -15,6 +15,7 @@
 //! C: LINE                    the client says a line; C2: is the second client
 //! C+ LINE                    the same, sent together with what follows
 //! C! OCTETS                  octets with \r, \n, \xHH; no line end is added
+//! C= COUNT WORDS             the words, a space, and so many letters A behind them
 //! C* MESSAGE OCTETS          a long message, see `long_message`, with dots stuffed and its end
 //! chunks MESSAGE N OCTETS    the same message in chunks of N octets
 //! client [N] closes|half-closes|starts TLS|stops listening
@@ -257,6 +258,11 @@ impl Player {
             ":" => format!("{rest}\r\n").into_bytes(),
             "!" => unescape(rest),
             "*" => dotted(&long_message(rest)),
+            "=" => {
+                let (count, words) = rest.split_once(' ').unwrap_or((rest, ""));
+                let words = if words.is_empty() { String::new() } else { format!("{words} ") };
+                format!("{words}{}\r\n", "A".repeat(count.parse().expect("a number"))).into_bytes()
+            }
             other => panic!("C{other} is nothing that a client does"),
         };
         let mut all = std::mem::take(&mut self.held).concat();

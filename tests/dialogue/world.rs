@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::BoxFuture;
-use gatepost::backend::{self, Pool};
+use gatepost::backend::{self, Pool, Pools};
 use gatepost::checks::dnsbl;
 use gatepost::clock::Clock;
 use gatepost::config::{self, Loaded, rules};
@@ -27,7 +27,7 @@ use super::{Log, stream};
 
 /// The configuration that a dialogue changes by `set`.
 const CONFIG: &str = include_str!("../dialogues/gatepost.toml");
-const RULES: [(&str, &str); 10] = [
+const RULES: [(&str, &str); 11] = [
     ("weights", include_str!("../dialogues/rules/weights.toml")),
     ("lists", include_str!("../dialogues/rules/lists.toml")),
     ("policy", include_str!("../dialogues/rules/policy.toml")),
@@ -38,6 +38,7 @@ const RULES: [(&str, &str); 10] = [
     ("traps", ""),
     ("bulk", ""),
     ("classifier", ""),
+    ("outgoing", ""),
 ];
 
 /// What a dialogue says before its first client comes.
@@ -162,6 +163,7 @@ impl Setup {
             include_str!("../../rules/traps.toml"),
             include_str!("../../rules/bulk.toml"),
             include_str!("../../rules/classifier.toml"),
+            include_str!("../../rules/outgoing.toml"),
         ]
         .map(str::to_owned);
     }
@@ -199,7 +201,16 @@ impl Setup {
             let file: PathBuf = directory.path().join("rules").join(format!("{name}.toml"));
             std::fs::write(file, text).expect("a writable directory");
         }
-        std::fs::write(&path, self.config.to_string()).expect("a writable directory");
+        let mut config = self.config.clone();
+        if self.tls {
+            let files = stream::write_certificate(directory.path());
+            let shown = |path: &PathBuf| toml::Value::String(path.display().to_string());
+            let tls = [("certificate", shown(&files.certificate)), ("key", shown(&files.key))];
+            let tls = tls.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
+            let listen = config["listen"][0].as_table_mut().expect("a listener");
+            listen.insert("tls".to_owned(), toml::Value::Table(tls));
+        }
+        std::fs::write(&path, config.to_string()).expect("a writable directory");
         config::load(&path).unwrap_or_else(|problems| panic!("{}", problems.render(false)))
     }
 }
@@ -229,11 +240,17 @@ impl World {
         }
         let metrics = backend::Metrics::register(&registry).expect("metrics");
         let dialer = Box::new(Dialer(backends.clone()));
-        let pool = Pool::with_dial(loaded.config.backend.clone(), metrics, dialer).expect("a pool");
+        let pool = Pool::with_dial(loaded.config.backend.clone(), metrics.clone(), dialer).expect("a pool");
+        let mut pools = Pools::new(pool.clone());
+        for (name, settings) in &loaded.config.pools {
+            let dialer = Box::new(Dialer(backends.clone()));
+            let named = Pool::with_dial(settings.clone(), metrics.clone(), dialer).expect("a pool");
+            pools = pools.with(name.clone(), named);
+        }
         let shared = Shared::new(
             loaded.config.session.clone(),
             Arc::new(ruleset.with_metrics(&pipeline_metrics)),
-            pool.clone(),
+            pool,
             Spool::new(gatepost::session::spool::Settings {
                 directory: directory.path().to_owned(),
                 ..loaded.config.spool.clone()
@@ -241,6 +258,7 @@ impl World {
             session::Metrics::register(&registry).expect("metrics"),
             clock.clone(),
         );
+        shared.pools.store(Arc::new(pools.clone()));
         let tls = setup.tls.then(|| {
             Arc::new(TlsAcceptorSource::load(stream::write_certificate(directory.path())).expect("a certificate"))
         });
@@ -267,7 +285,9 @@ impl World {
             world.rest().await;
         }
         if !setup.cold {
-            tokio::spawn(pool.watch(world.cut.clone()));
+            for (_, pool) in pools.iter() {
+                tokio::spawn(pool.clone().watch(world.cut.clone()));
+            }
             world.rest().await;
             world.log.take();
         }

@@ -87,9 +87,9 @@ postlog   unix-dgram n - n - 1 postlogd
 class Postfix:
     """Takes mail for `m<anything>@postfix.test`, delivers it by LMTP to `store` (a port), refuses other users.
 
-    `port` is the usual service. `small` has a lower size limit that it does not announce."""
+    `extra` is more of its main.cf, where the last word counts. `port` is the usual service. `small` has a lower size limit that it does not announce."""
 
-    def __init__(self, directory, store):
+    def __init__(self, directory, store, extra=""):
         need_root("Postfix")
         if not shutil.which("postfix", path="/usr/sbin:/usr/bin:/sbin"):
             raise Skip("postfix is not installed")
@@ -101,7 +101,7 @@ class Postfix:
         self.port, self.small = free_port(), free_port()
         chain, key = certificate(self.work, "postfix", HOSTNAME)
         (self.conf / "main.cf").write_text(MAIN.format(
-            work=self.work, hostname=HOSTNAME, domain=DOMAIN, store=store, size=SIZE_LIMIT, chain=chain, key=key))
+            work=self.work, hostname=HOSTNAME, domain=DOMAIN, store=store, size=SIZE_LIMIT, chain=chain, key=key) + extra)
         (self.conf / "master.cf").write_text(MASTER.format(port=f"127.0.0.1:{self.port}",
                                                            small=f"127.0.0.1:{self.small}", small_limit=SMALL_LIMIT))
         (self.conf / "users").write_text("/^m[^@]*@/ x\n/^(policy|later|nodata|postmaster)@/ x\n")

@@ -355,6 +355,10 @@ impl Check for ArcCheck {
         &self.spec
     }
 
+    fn is_edge_only(&self) -> bool {
+        true
+    }
+
     async fn run(&self, facts: &MessageFacts) -> Outcome {
         let chain = self.authenticator.arc(facts).await;
         if chain.panicked {

@@ -287,6 +287,10 @@ impl Check for DkimCheck {
         &self.spec
     }
 
+    fn is_edge_only(&self) -> bool {
+        true
+    }
+
     async fn run(&self, facts: &MessageFacts) -> Outcome {
         let dkim = self.authenticator.dkim(facts).await;
         if dkim.panicked {

@@ -58,10 +58,11 @@ impl Bulk {
         Self { settings, ports, spec: Spec { name: CheckName::new("bulk"), emits, exclusive: true } }
     }
 
-    /// True for mail that is not counted: our own, and what no person wrote.
+    /// True for mail that is not looked at: our own that comes by the edge, and what no person wrote.
     fn is_left_alone(&self, facts: &MessageFacts) -> bool {
-        let client = facts.mail.helo.client.addr;
-        facts.mail.reverse_path.is_null() || is_local_scope(client) || self.ports.site.networks.contains(client)
+        let client = &facts.mail.helo.client;
+        let is_ours = is_local_scope(client.addr) || self.ports.site.networks.contains(client.addr);
+        facts.mail.reverse_path.is_null() || (is_ours && !leaves(facts))
     }
 
     /// Who sends it, as far as others have found out.
@@ -110,7 +111,9 @@ impl Check for Bulk {
         }
         let authenticator = &self.ports.authenticator;
         authenticator.author(facts).await;
-        tokio::join!(authenticator.spf_of_mail(&facts.mail), authenticator.dkim(facts));
+        if !leaves(facts) {
+            tokio::join!(authenticator.spf_of_mail(&facts.mail), authenticator.dkim(facts));
+        }
         let fingerprint = fingerprint(facts, store.campaign_key()).await;
         let campaign = match store.campaign_look(fingerprint, facts.mail.at).await {
             Ok(Some(campaign)) => campaign,
@@ -139,7 +142,9 @@ impl Check for Bulk {
     }
 
     async fn remember(&self, facts: &MessageFacts, fate: &Fate) {
-        let Some(store) = self.ports.store.as_ref().filter(|_| !self.is_left_alone(facts)) else { return };
+        // What our users send says nothing about what comes; it is only held against that.
+        let is_counted = !leaves(facts) && !self.is_left_alone(facts);
+        let Some(store) = self.ports.store.as_ref().filter(|_| is_counted) else { return };
         self.ports.authenticator.author(facts).await;
         let who = self.who(facts);
         // So that what imitates such mail is counted without the true mail beside it.
@@ -173,6 +178,11 @@ impl Check for Bulk {
         // A failure was counted and logged where it happened; there is nothing to do about it here.
         let _ = store.campaign_note(sighting, facts.mail.at).await;
     }
+}
+
+/// True for mail of our own users for others.
+fn leaves(facts: &MessageFacts) -> bool {
+    facts.mail.helo.client.role.is_outgoing()
 }
 
 /// True for what its sender will, or may, send again.

@@ -40,6 +40,8 @@ pub struct EmailHashes {
 impl Source for Urls {
     type Facts = MessageFacts;
 
+    const IS_SHOWN: bool = true;
+
     async fn things(&self, facts: &MessageFacts) -> Result<Vec<Thing>, CheckError> {
         let thing = |host: &Arc<str>| match host.parse::<IpAddr>() {
             Ok(address) => Thing::Address(address),
@@ -65,6 +67,8 @@ impl UrlAddresses {
 impl Source for UrlAddresses {
     type Facts = MessageFacts;
 
+    const IS_SHOWN: bool = true;
+
     async fn things(&self, facts: &MessageFacts) -> Result<Vec<Thing>, CheckError> {
         let hosts = links(facts).await.hosts.iter().filter(|host| !self.skipped.contains(host));
         let mut hosts: Vec<&Arc<str>> = hosts.collect();
@@ -88,6 +92,8 @@ impl EmailHashes {
 
 impl Source for EmailHashes {
     type Facts = MessageFacts;
+
+    const IS_SHOWN: bool = true;
 
     /// Of the reverse-path, the author, and whom the reader is to write to; the reader's own is none of
     /// them. Domains that are too big to be listed are not skipped: their mailboxes are what is listed.

@@ -201,6 +201,10 @@ impl<S: Source> Check for Dnsbl<S> {
         &self.spec
     }
 
+    fn is_edge_only(&self) -> bool {
+        !S::IS_SHOWN
+    }
+
     async fn run(&self, facts: &S::Facts) -> Outcome {
         match self.source.things(facts).await {
             Ok(things) => self.look(&things).await,

@@ -29,6 +29,9 @@ pub trait Source: Send + Sync + 'static {
     /// Where it looks; this is the stage of the check.
     type Facts: Facts;
 
+    /// True for what a message shows its reader, whoever sends it; other things tell who sends it.
+    const IS_SHOWN: bool = false;
+
     /// What there is to ask about; nothing if these facts show nothing of the kind.
     ///
     /// # Errors

@@ -74,6 +74,10 @@ impl Check for AtRcpt {
         &self.spec
     }
 
+    fn is_edge_only(&self) -> bool {
+        true
+    }
+
     async fn run(&self, facts: &RcptFacts) -> Outcome {
         let Some(store) = self.desk.ports.store.as_ref().filter(|_| !facts.mail.reverse_path.is_null()) else {
             return Outcome::Skipped(Skip::NotApplicable);
@@ -150,8 +154,8 @@ impl Check for AfterMessage {
 impl Desk {
     /// True for clients whose mail is our own users', or that no public network has.
     fn is_ours(&self, mail: &MailFacts) -> bool {
-        let client = mail.helo.client.addr;
-        is_local_scope(client) || self.ports.site.networks.contains(client)
+        let client = &mail.helo.client;
+        client.role.is_outgoing() || is_local_scope(client.addr) || self.ports.site.networks.contains(client.addr)
     }
 
     /// Who sends, as far as others have found out.

@@ -104,7 +104,7 @@ impl Desk {
         if !self.ledger.has_store() {
             return Outcome::Skipped(Skip::NotApplicable);
         }
-        if self.ledger.is_ours(client) {
+        if self.ledger.is_spared(client) {
             return Outcome::Skipped(Skip::Trusted);
         }
         let looked = self.ledger.look(|limit| limit.stage() == self.stage, who).await;

@@ -34,6 +34,7 @@ fn noun(unit: Unit) -> &'static str {
         Unit::UnknownRecipients => "unknown recipients",
         Unit::Errors => "errors",
         Unit::Bytes => "octets",
+        Unit::AuthFailures => "failed authentications",
     }
 }
 
@@ -62,6 +63,8 @@ mod tests {
             of,
             allowance: Allowance { units, per: Duration::from_secs(seconds) },
             then: Answer::Defer,
+            outgoing: false,
+            shadow: false,
             exempt_networks: CidrSet::default(),
             exempt_domains: DomainSet::default(),
         }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use ipnet::IpNet;
 
-use super::{Limit, Subject, Unit};
+use super::{Answer, Limit, Subject, Unit, judge};
 use crate::checks::site::Site;
-use crate::checks::{Deed, Doer, Fate, Witness};
+use crate::checks::{Deed, Doer, Fate, Restraint, Witness};
 use crate::clock::Clock;
 use crate::facts::{ClientFacts, HeloFacts, MailFacts};
 use crate::smtp::{Domain, ForwardPath, Mailbox};
@@ -40,6 +40,7 @@ pub(super) struct Who<'a> {
     helo: Option<&'a HeloFacts>,
     mail: Option<&'a MailFacts>,
     recipient: Option<&'a ForwardPath>,
+    user: Option<&'a str>,
 }
 
 // === impl Ledger ===
@@ -59,9 +60,24 @@ impl Ledger {
         self.ports.store.is_some()
     }
 
-    /// True for clients whose mail is our own users', or that no public network has.
-    pub(super) fn is_ours(&self, client: &ClientFacts) -> bool {
+    /// True for clients that come by the edge whose mail is our own users', or that no public network has: no limit
+    /// is theirs.
+    pub(super) fn is_spared(&self, client: &ClientFacts) -> bool {
+        !client.role.is_outgoing() && self.is_ours(client)
+    }
+
+    fn is_ours(&self, client: &ClientFacts) -> bool {
         is_local_scope(client.addr) || self.ports.site.networks.contains(client.addr)
+    }
+
+    /// Limits that hold for `client`. Where mail leaves, many users share a machine of our own (webmail): it does not
+    /// answer for their passwords, but each of them does.
+    fn limits_of(&self, client: &ClientFacts) -> impl Iterator<Item = &Limit> {
+        let is_ours = self.is_ours(client);
+        let is_shared = move |limit: &Limit| limit.of == Unit::AuthFailures && limit.per != Subject::User && is_ours;
+        let outgoing = client.role.is_outgoing();
+        let spared = self.is_spared(client);
+        self.limits.iter().filter(move |limit| !spared && limit.outgoing == outgoing && !is_shared(limit))
     }
 
     /// Looks at the buckets that `which` limits have for `who`; one question to the store.
@@ -72,7 +88,7 @@ impl Ledger {
     ) -> Result<Vec<(&'a Limit, Taken)>, StoreError> {
         let Some(store) = &self.ports.store else { return Ok(Vec::new()) };
         let secret = store.greylist_secret();
-        let wanted = self.limits.iter().filter(|limit| which(limit));
+        let wanted = self.limits_of(who.client).filter(|limit| which(limit));
         let (limits, takings): (Vec<_>, Vec<_>) =
             wanted.filter_map(|limit| Some((limit, taking(&secret, limit, who, 0)?))).unzip();
         if takings.is_empty() {
@@ -85,19 +101,16 @@ impl Ledger {
     /// What a transaction that has ended takes from buckets: nothing if it comes again.
     pub(super) async fn settle(&self, mail: &MailFacts, fate: &Fate) {
         let Some(store) = self.ports.store.as_ref().filter(|_| !comes_again(fate)) else { return };
-        if self.is_ours(&mail.helo.client) {
-            return;
-        }
         let kib = u32::try_from(fate.octets.div_ceil(1024)).unwrap_or(u32::MAX);
         let named = u32::try_from(fate.recipients.len()).unwrap_or(u32::MAX);
         let who = Who::of_mail(mail);
         let (secret, mut takings) = (store.greylist_secret(), Vec::new());
-        for limit in &self.limits {
+        for limit in self.limits_of(&mail.helo.client) {
             let units = match limit.of {
                 Unit::Transactions => 1,
                 Unit::Recipients => named,
                 Unit::Bytes => kib,
-                Unit::Connections | Unit::UnknownRecipients | Unit::Errors => 0,
+                Unit::Connections | Unit::UnknownRecipients | Unit::Errors | Unit::AuthFailures => 0,
             };
             let mut add = |who| takings.extend(taking(&secret, limit, who, units).filter(|_| units > 0));
             match limit.per {
@@ -118,18 +131,37 @@ impl Ledger {
 
 impl Witness for Arc<Ledger> {
     fn saw(&self, deed: Deed, by: Doer<'_>) -> Option<BoxFuture<'static, ()>> {
-        let store = self.ports.store.as_ref().filter(|_| !self.is_ours(by.client))?;
+        let store = self.ports.store.as_ref()?;
         let (unit, units) = match deed {
             Deed::Connection => (Unit::Connections, 1),
             Deed::Errors(number) => (Unit::Errors, number),
             Deed::UnknownRecipients(number) => (Unit::UnknownRecipients, number),
+            Deed::FailedAuth => (Unit::AuthFailures, 1),
         };
-        let who = Who { client: by.client, helo: by.helo, mail: by.mail, recipient: None };
+        let who = Who::of_doer(by);
         let secret = store.greylist_secret();
-        let limits = self.limits.iter().filter(|limit| limit.of == unit);
+        let limits = self.limits_of(by.client).filter(|limit| limit.of == unit);
         let takings: Vec<_> = limits.filter_map(|limit| taking(&secret, limit, who, units)).collect();
         let ledger = Self::clone(self);
         (!takings.is_empty()).then(|| Box::pin(async move { ledger.take(takings).await }) as BoxFuture<'static, ()>)
+    }
+
+    fn restrains<'a>(&'a self, by: Doer<'a>) -> Option<BoxFuture<'a, Restraint>> {
+        let acts = |limit: &Limit| limit.of == Unit::AuthFailures && !limit.shadow && limit.then != Answer::Score;
+        self.limits_of(by.client).any(acts).then(|| {
+            Box::pin(async move {
+                let mut restraint = Restraint::default();
+                // A store that cannot be asked restrains nobody; that was counted and logged where it happened.
+                for (limit, taken) in self.look(acts, Who::of_doer(by)).await.unwrap_or_default() {
+                    match (judge(limit, &taken, 0), limit.then) {
+                        (Some(why), Answer::Defer) => restraint.refuse = Some(why),
+                        (Some(_), Answer::Tarpit) => restraint.slow = true,
+                        _ => {}
+                    }
+                }
+                restraint
+            }) as BoxFuture<'a, Restraint>
+        })
     }
 }
 
@@ -154,11 +186,16 @@ fn comes_again(fate: &Fate) -> bool {
 
 impl<'a> Who<'a> {
     pub(super) fn of_client(client: &'a ClientFacts) -> Self {
-        Self { client, helo: None, mail: None, recipient: None }
+        Self { client, helo: None, mail: None, recipient: None, user: None }
     }
 
     pub(super) fn of_mail(mail: &'a MailFacts) -> Self {
-        Self { client: &mail.helo.client, helo: Some(&mail.helo), mail: Some(mail), recipient: None }
+        Self { client: &mail.helo.client, helo: Some(&mail.helo), mail: Some(mail), recipient: None, user: mail.user() }
+    }
+
+    fn of_doer(by: Doer<'a>) -> Self {
+        let user = by.user.or_else(|| by.mail?.user());
+        Self { client: by.client, helo: by.helo, mail: by.mail, recipient: None, user }
     }
 
     pub(super) fn to(self, recipient: &'a ForwardPath) -> Self {
@@ -187,6 +224,7 @@ impl<'a> Who<'a> {
                 Some(mailbox) => (!is_exempt(mailbox.domain())).then(|| address(mailbox)),
                 None => Some("postmaster".to_owned()),
             },
+            Subject::User => self.user.map(str::to_owned),
         }
     }
 }

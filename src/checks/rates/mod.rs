@@ -6,8 +6,9 @@
 //! unknown recipients as they happen ([`Witness`](crate::checks::Witness)), because a harvester may never finish a
 //! transaction; the rest at the end of a transaction, and only if it does not come again.
 //!
-//! Our own machines have no limits. A user who has authenticated will be one more [`Subject`], and a failed
-//! authentication one more [`Unit`], once there is AUTH.
+//! Our own machines have no limits at the edge. Where mail leaves, limits of their own hold
+//! ([`Limit::outgoing`]), and failed authentications are counted; those are looked at before the next attempt, in the
+//! middle of a dialogue and not by a check ([`Witness::restrains`](crate::checks::Witness::restrains)).
 //!
 //! Failure: a store that cannot be asked limits nobody, and is said as the outcome of the check.
 
@@ -41,6 +42,10 @@ pub struct Limit {
     pub allowance: Allowance,
     /// What is to follow.
     pub then: Answer,
+    /// It holds for mail that leaves, and for nothing else.
+    pub outgoing: bool,
+    /// It is seen and counted, and decides nothing.
+    pub shadow: bool,
     /// Clients that it does not limit.
     pub exempt_networks: CidrSet,
     /// Names, domains, and domains of addresses that it does not limit.
@@ -62,6 +67,8 @@ pub enum Subject {
     Sender,
     /// The forward-path.
     Recipient,
+    /// The user who has authenticated, or is said to want to.
+    User,
 }
 
 /// What a limit counts.
@@ -79,6 +86,8 @@ pub enum Unit {
     Errors,
     /// Octets of messages, in KiB, of transactions that do not come again.
     Bytes,
+    /// Authentications that the backend refused.
+    AuthFailures,
 }
 
 /// What is to follow for whoever is over a limit.
@@ -107,6 +116,7 @@ impl Limit {
         match self.of {
             Unit::Connections => matches!(self.per, Subject::Client | Subject::Network),
             Unit::Errors => matches!(self.per, Subject::Client | Subject::Network | Subject::Helo),
+            Unit::AuthFailures => matches!(self.per, Subject::Client | Subject::Network | Subject::User),
             // Of one recipient each transaction has one.
             Unit::Recipients | Unit::UnknownRecipients => self.per != Subject::Recipient,
             Unit::Transactions | Unit::Bytes => true,

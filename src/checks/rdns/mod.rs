@@ -58,6 +58,10 @@ impl Check for Rdns {
         &self.spec
     }
 
+    fn is_edge_only(&self) -> bool {
+        true
+    }
+
     async fn run(&self, facts: &ClientFacts) -> Outcome {
         match self.names.of(facts).await {
             Ok(Some(name)) => Outcome::from_findings(judge(&name, canonical(facts.addr))),

@@ -66,6 +66,10 @@ impl Check for AfterMessage {
         &self.spec
     }
 
+    fn is_edge_only(&self) -> bool {
+        true
+    }
+
     async fn run(&self, facts: &MessageFacts) -> Outcome {
         let Some(store) = &self.ports.store else { return Outcome::Skipped(Skip::NotApplicable) };
         if is_ours(&self.ports, &facts.mail) {
@@ -127,6 +131,10 @@ impl Check for Refusals {
 
     fn spec(&self) -> &Spec {
         &self.spec
+    }
+
+    fn is_edge_only(&self) -> bool {
+        true
     }
 
     async fn run(&self, _facts: &MailFacts) -> Outcome {

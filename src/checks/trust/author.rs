@@ -267,6 +267,10 @@ impl Check for Authors {
         &self.spec
     }
 
+    fn is_edge_only(&self) -> bool {
+        true
+    }
+
     async fn run(&self, facts: &MessageFacts) -> Outcome {
         match self.look(facts).await {
             (findings, Some(why)) if findings.is_empty() => Outcome::Failed(why),

@@ -41,6 +41,10 @@ impl Check for Clients {
         &self.spec
     }
 
+    fn is_edge_only(&self) -> bool {
+        true
+    }
+
     async fn run(&self, facts: &ClientFacts) -> Outcome {
         let by_network = judge(&self.settings, &Caller::new(facts, None));
         if !self.asks_names {

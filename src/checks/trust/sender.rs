@@ -80,6 +80,10 @@ impl Check for Senders {
         &self.spec
     }
 
+    fn is_edge_only(&self) -> bool {
+        true
+    }
+
     async fn run(&self, facts: &MailFacts) -> Outcome {
         match &facts.reverse_path {
             ReversePath::Null => Outcome::Skipped(Skip::NotApplicable),

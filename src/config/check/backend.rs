@@ -1,40 +1,80 @@
-//! The backend pool.
+//! The backend pools.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::super::files::Files;
 use super::super::problem::Report;
+use super::super::source::join;
 use super::super::{raw, source};
 use super::{count, count32, seconds};
 use crate::backend::Settings;
 use crate::backend::settings::{Address, IdentityMethod, MemberSettings, Reuse, Timeouts, TlsMode};
 use crate::net::listener;
 
+/// The pool of everybody who names none.
 pub(super) fn settings(
     file: &raw::File,
     listeners: &[listener::Settings],
     files: &mut Files,
     report: &mut Report<'_>,
 ) -> Settings {
-    let written = &file.backend;
-    if written.member.is_empty() && report.document.has("backend.member") {
-        report.error("backend.member", "there must be at least one backend server");
+    pool(file, &file.backend, "backend", listeners, files, report)
+}
+
+/// The pools that have names.
+pub(super) fn pools(
+    file: &raw::File,
+    listeners: &[listener::Settings],
+    files: &mut Files,
+    report: &mut Report<'_>,
+) -> BTreeMap<Arc<str>, Settings> {
+    let mut pools = BTreeMap::new();
+    for (name, written) in &file.pool {
+        let at = format!("pool.{name}");
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+            report.error(&at, "the name of a pool is a word of letters, digits, - and _");
+        }
+        if !file.listen.iter().any(|listen| listen.backend.as_ref() == Some(name)) {
+            report.warning(&at, "no listener names it: it gets no mail");
+        }
+        if written.member.is_empty() && !report.document.has(&join(&at, "member")) {
+            report.error(&at, "there must be at least one backend server");
+        }
+        pools.insert(name.as_str().into(), pool(file, written, &at, listeners, files, report));
+    }
+    pools
+}
+
+fn pool(
+    file: &raw::File,
+    written: &raw::Backend,
+    at: &str,
+    listeners: &[listener::Settings],
+    files: &mut Files,
+    report: &mut Report<'_>,
+) -> Settings {
+    if written.member.is_empty() && report.document.has(&join(at, "member")) {
+        report.error(&join(at, "member"), "there must be at least one backend server");
     }
     if let Some(helo) = &written.helo {
-        report.take("backend.helo", super::session::host_name(helo));
+        report.take(&join(at, "helo"), super::session::host_name(helo));
     }
     if written.timeouts.end_of_data_seconds < 600 {
         let reason = "is below the 10 minutes of RFC 5321 4.5.3.2.6: a slow backend then delivers twice";
-        report.warning("backend.timeouts.end_of_data_seconds", reason);
+        report.warning(&format!("{at}.timeouts.end_of_data_seconds"), reason);
     }
     let mut seen = BTreeSet::new();
     let mut members = Vec::new();
     for (index, member) in written.member.iter().enumerate() {
-        let at = source::element("backend.member", index);
+        let at = source::element(&join(at, "member"), index);
         if report.document.has(&format!("{at}.address")) && !seen.insert(member.address.clone()) {
             report.error(&format!("{at}.address"), format!("`{}` is a member already", member.address));
         }
-        members.extend(self::member(member, &at, listeners, files, report));
+        if let Some(settings) = self::member(member, &at, listeners, files, report) {
+            keeps_secrets(file, written, &settings, &at, report);
+            members.push(settings);
+        }
     }
     Settings {
         members,
@@ -48,6 +88,29 @@ pub(super) fn settings(
         timeouts: timeouts(&written.timeouts),
         reuse: reuse(&written.reuse),
         probe_interval: seconds(written.probe_interval_seconds),
+    }
+}
+
+/// Whoever is given the passwords of users must be who he should be, and nobody may listen.
+fn keeps_secrets(file: &raw::File, pool: &raw::Backend, member: &MemberSettings, at: &str, report: &mut Report<'_>) {
+    let uses = |listen: &raw::Listen| match &listen.backend {
+        Some(name) => file.pool.get(name).is_some_and(|named| std::ptr::eq(named, pool)),
+        None => std::ptr::eq(&file.backend, pool),
+    };
+    let authenticates = |listen: &raw::Listen| matches!(listen.role, raw::Role::Submission | raw::Role::Submissions);
+    if member.is_loopback() || !file.listen.iter().any(|listen| authenticates(listen) && uses(listen)) {
+        return;
+    }
+    let key = format!("{at}.tls");
+    let place = if report.document.has(&key) { key } else { at.to_owned() };
+    match member.tls {
+        TlsMode::Off | TlsMode::Opportunistic => {
+            report.error(&place, "users authenticate through this pool: tls must be \"verify\", or \"required\"");
+        }
+        TlsMode::Required => {
+            report.warning(&place, "users authenticate through this pool, and whoever answers gets their passwords: write tls = \"verify\"");
+        }
+        TlsMode::Verify => {}
     }
 }
 

@@ -32,8 +32,9 @@ pub(super) fn config(
     let report = &mut report;
     let checks = session::checks(&raw.checks, report);
     let session = session::settings(raw, &checks, files, report);
-    let listeners = network::listeners(&raw.listen, files, report);
+    let listeners = network::listeners(raw, files, report);
     let backend = backend::settings(raw, &listeners, files, report);
+    let pools = backend::pools(raw, &listeners, files, report);
     let dns = network::dns(&raw.dns, report);
     let zones = zones::zones(&raw.dns.zone, files, report);
     let admin = network::admin(&raw.admin, &listeners, report);
@@ -44,6 +45,7 @@ pub(super) fn config(
         accept: network::accept_limits(&raw.limits, report),
         session,
         backend,
+        pools,
         dns,
         zones,
         spool,

@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::super::files::Files;
-use super::super::problem::Report;
+use super::super::problem::{Report, nearest};
 use super::super::{raw, source};
 use super::{count, millis, networks, refuse_everybody, seconds, socket};
 use crate::dns;
+use crate::facts::Role;
 use crate::net::listener::{AcceptLimits, Settings, TlsFiles};
 use crate::net::tls::TlsAcceptorSource;
 
-pub(super) fn listeners(written: &[raw::Listen], files: &mut Files, report: &mut Report<'_>) -> Vec<Settings> {
+pub(super) fn listeners(file: &raw::File, files: &mut Files, report: &mut Report<'_>) -> Vec<Settings> {
+    let written = &file.listen;
     if written.is_empty() && report.document.has("listen") {
         report.error("listen", "there must be at least one listener");
     }
@@ -19,6 +21,13 @@ pub(super) fn listeners(written: &[raw::Listen], files: &mut Files, report: &mut
     let mut listeners = Vec::new();
     for (index, listen) in written.iter().enumerate() {
         let at = source::element("listen", index);
+        if let Some(pool) = &listen.backend
+            && !file.pool.contains_key(pool)
+        {
+            let near = nearest(pool, file.pool.keys().map(String::as_str));
+            let reason = format!("there is no pool `{pool}`: write [pool.{pool}]");
+            report.error_near(&format!("{at}.backend"), reason, near);
+        }
         let Some(settings) = listener(listen, &at, files, report) else { continue };
         // Port 0 is a new port each time.
         if settings.address.port() != 0 && !addresses.insert(settings.address) {
@@ -46,6 +55,14 @@ fn listener(written: &raw::Listen, at: &str, files: &mut Files, report: &mut Rep
     if !written.proxy_protocol && !written.proxy_networks.is_empty() {
         report.warning(&key("proxy_networks"), "has no effect without proxy_protocol = true");
     }
+    let role = match written.role {
+        raw::Role::Edge => Role::Edge,
+        raw::Role::Submission => Role::Submission,
+        raw::Role::Submissions => Role::Submissions,
+        raw::Role::Outbound => Role::Outbound,
+    };
+    role_fits(written, role, at, report);
+    let may_send = networks(&written.networks, &key("networks"), report);
     if !report.document.has(&key("address")) {
         return None;
     }
@@ -56,12 +73,43 @@ fn listener(written: &raw::Listen, at: &str, files: &mut Files, report: &mut Rep
     }
     Some(Settings {
         name: name.into(),
+        role,
         address,
         tls,
         proxy_protocol: written.proxy_protocol,
         proxy_networks,
         xclient_networks,
+        networks: may_send,
+        auth_without_tls: written.auth_without_tls,
+        pool: written.backend.as_deref().map(Into::into),
     })
+}
+
+/// What a role needs, and what means nothing with it.
+fn role_fits(written: &raw::Listen, role: Role, at: &str, report: &mut Report<'_>) {
+    let key = |name: &str| format!("{at}.{name}");
+    let no_tls = written.tls.is_none();
+    match role {
+        Role::Submissions if no_tls => report.error(&key("role"), "needs a certificate: write tls"),
+        Role::Submission if no_tls && !written.auth_without_tls => {
+            report.error(&key("role"), "needs a certificate (tls): nobody could authenticate but this machine");
+        }
+        Role::Outbound if written.networks.is_empty() => {
+            report.error(&key("role"), "without `networks` nobody may send: name those of your servers");
+        }
+        _ => {}
+    }
+    refuse_everybody(&written.networks, &key("networks"), "this would be an open relay", report);
+    if role != Role::Outbound && !written.networks.is_empty() {
+        report.warning(&key("networks"), "has no effect without role = \"outbound\"");
+    }
+    match (written.auth_without_tls, role) {
+        (true, Role::Submission) => {
+            report.warning(&key("auth_without_tls"), "passwords may cross the network in clear")
+        }
+        (true, _) => report.warning(&key("auth_without_tls"), "has no effect without role = \"submission\""),
+        (false, _) => {}
+    }
 }
 
 fn tls_files(written: &raw::Tls, at: &str, files: &mut Files, report: &mut Report<'_>) -> TlsFiles {

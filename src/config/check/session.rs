@@ -23,7 +23,7 @@ pub(super) fn settings(file: &raw::File, checks: &Checks, files: &mut Files, rep
         limits: limits(&file.limits, report),
         timeouts: timeouts(&file.timeouts, report),
         protocol: protocol(&file.protocol, report),
-        relay: relay(&file.relay, files, report),
+        relay: relay(file, files, report),
         refuse_at: match file.checks.refuse_at {
             raw::RefuseAt::Rcpt => RefuseAt::Rcpt,
             raw::RefuseAt::Earliest => RefuseAt::Earliest,
@@ -52,6 +52,8 @@ fn limits(written: &raw::Limits, report: &mut Report<'_>) -> Limits {
         message_size,
         recipients: count(written.recipients),
         errors: count32(written.errors),
+        auth_failures: count32(written.auth_failures),
+        auth_delay: seconds(written.auth_delay_seconds),
         idle_commands: count32(written.idle_commands),
         transactions: count32(written.transactions),
         hops: count(written.hops),
@@ -118,7 +120,8 @@ fn response(written: raw::Response) -> Response {
     }
 }
 
-fn relay(written: &raw::Relay, files: &mut Files, report: &mut Report<'_>) -> Relay {
+fn relay(file: &raw::File, files: &mut Files, report: &mut Report<'_>) -> Relay {
+    let written = &file.relay;
     let mut domains = DomainSet::default();
     for (index, domain) in written.domains.iter().enumerate() {
         let key = source::element("relay.domains", index);
@@ -132,7 +135,9 @@ fn relay(written: &raw::Relay, files: &mut Files, report: &mut Report<'_>) -> Re
     }
     refuse_everybody(&written.networks, "relay.networks", "this would be an open relay", report);
     let no_domain_file = written.domains_file.is_none();
-    if written.domains.is_empty() && no_domain_file && written.networks.is_empty() && report.document.has("relay") {
+    let is_edge = file.listen.is_empty() || file.listen.iter().any(|listen| listen.role == raw::Role::Edge);
+    let nobody = written.domains.is_empty() && no_domain_file && written.networks.is_empty();
+    if nobody && is_edge && report.document.has("relay") {
         report.error("relay", "neither domains nor networks: no mail at all would be taken");
     }
     Relay { domains: Arc::new(domains), networks: networks(&written.networks, "relay.networks", report) }

@@ -88,12 +88,17 @@ pub(super) fn build(
     let weights = weights::weights(&rules.weights.0, shadow, (answers, &imported), &catalogue, &emitted, report);
     let policy = policy::policy(&rules.policy.0, &catalogue, &mut Report { document: &rules.policy.1, problems });
     let policies = policies::policies(&rules.policy.0, &policy, &mut Report { document: &rules.policy.1, problems });
+    let report = &mut Report { document: &rules.outgoing.1, problems };
+    let outgoing = policy::policy(&rules.outgoing.0, &catalogue, report);
+    policies::none(&rules.outgoing.0, report);
     let weights = weights?;
     let report = &mut Report { document: &rules.lists.1, problems };
     lists::warn_of_unconfirmed(&lists, &weights, &policy, report);
     if !problems.has_errors() {
-        for problem in policy.problems(&weights) {
-            Report { document: &rules.policy.1, problems }.error("", problem.to_string());
+        for (policy, file) in [(&policy, &rules.policy.1), (&outgoing, &rules.outgoing.1)] {
+            for problem in policy.problems(&weights) {
+                Report { document: file, problems }.error("", problem.to_string());
+            }
         }
         let off = lists::off(&lists, &shared);
         let checks = registry.checks().chain(off.iter().map(|(stage, spec)| (*stage, spec)));
@@ -102,12 +107,16 @@ pub(super) fn build(
         let report = &mut Report { document: &rules.policy.1, problems };
         invariants::prove(&rules.policy.0, &policy, &weights, &emitted, &catalogue, report);
         invariants::prove_others(&rules.policy.0, (&policy, &policies), &weights, &emitted, &catalogue, report);
+        let leaving = registry.for_outgoing();
+        let emitted = crate::policy::invariant::Catalogue::new(leaving.checks(), []);
+        let report = &mut Report { document: &rules.outgoing.1, problems };
+        invariants::prove(&rules.outgoing.0, &outgoing, &weights, &emitted, &catalogue, report);
     }
     if !enabled {
         return Some(Ruleset { version: rules.version.clone(), ..Ruleset::empty() });
     }
     let ruleset = Ruleset::new(rules.version.clone(), registry, Arc::new(weights), policy);
-    Some(ruleset.with_traps(traps).with_policies(policies))
+    Some(ruleset.with_traps(traps).with_policies(policies).with_outgoing(outgoing))
 }
 
 fn registry(own_names: &[String], ports: &Ports, report: &mut Report<'_>) -> Registry {

@@ -40,6 +40,13 @@ pub(super) fn policies(file: &written::PolicyFile, site: &Policy, report: &mut R
     policies
 }
 
+/// Mail that leaves is judged alike, whoever it is for: they are not our users.
+pub(super) fn none(file: &written::PolicyFile, report: &mut Report<'_>) {
+    if !file.policy.is_empty() {
+        report.error("policy", "has no meaning here: recipients of mail that leaves are others' users");
+    }
+}
+
 fn name<'w>(written: &'w written::Policy, at: &str, names: &mut BTreeSet<&'w str>, report: &mut Report<'_>) {
     let (name, at) = (written.name.as_str(), join(at, "name"));
     if !report.document.has(&at) {

@@ -74,6 +74,10 @@ fn limit(written: &written::Rate, at: &str, report: &mut Report<'_>) -> Option<L
             units: report.take(&join(at, "allow"), units(&written.allow, written.of))?,
             per: Duration::from_secs(written.within_seconds),
         },
+        outgoing: written.outgoing
+            || written.per == written::RateSubject::User
+            || written.of == written::RateUnit::AuthFailures,
+        shadow: written.shadow,
         then: match written.then {
             written::RateAnswer::Defer => Answer::Defer,
             written::RateAnswer::Tarpit => Answer::Tarpit,
@@ -86,6 +90,7 @@ fn limit(written: &written::Rate, at: &str, report: &mut Report<'_>) -> Option<L
         let reason = match limit.of {
             Unit::Connections => "connections are those of a \"client\" or \"network\": no more is known then",
             Unit::Errors => "errors are those of a \"client\", \"network\" or \"helo\"",
+            Unit::AuthFailures => "authentications are those of a \"client\", \"network\" or \"user\"",
             Unit::UnknownRecipients => "who is unknown needs no limit of its own",
             _ => "one recipient is one recipient: count its \"transactions\"",
         };
@@ -153,7 +158,9 @@ pub(super) fn add(rates: &[Rate], site: &Arc<Site>, ports: &Ports, registry: &mu
 pub(super) fn answers(rates: &[Rate]) -> (Vec<Composite>, Vec<Symbol>) {
     let (mut composites, mut unused) = (Vec::new(), Vec::new());
     for name in ANSWERS {
+        // Attempts to authenticate are answered where they are made.
         let is_meant = |rate: &&Rate| match (rate.limit.then, rate.limit.stage()) {
+            _ if rate.limit.of == Unit::AuthFailures => false,
             (Answer::Defer, Stage::Connect) => name == "RATES_CONNECT",
             (Answer::Defer, _) => name == "RATES_DEFER",
             (Answer::Tarpit, _) => name == "RATES_TARPIT",
@@ -180,6 +187,7 @@ fn subject(written: written::RateSubject) -> Subject {
         written::RateSubject::SenderDomain => Subject::SenderDomain,
         written::RateSubject::Sender => Subject::Sender,
         written::RateSubject::Recipient => Subject::Recipient,
+        written::RateSubject::User => Subject::User,
     }
 }
 
@@ -191,5 +199,6 @@ fn unit(written: written::RateUnit) -> Unit {
         written::RateUnit::UnknownRecipients => Unit::UnknownRecipients,
         written::RateUnit::Errors => Unit::Errors,
         written::RateUnit::Bytes => Unit::Bytes,
+        written::RateUnit::AuthFailures => Unit::AuthFailures,
     }
 }

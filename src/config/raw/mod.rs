@@ -8,6 +8,8 @@ mod macros;
 pub mod rules;
 mod sessions;
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +29,8 @@ section! {
         relay: Relay = Relay::default(),
         /// The mail server behind us.
         backend: Backend = Backend::default(),
+        /// Further pools of mail servers, by name, for listeners that name one; the keys are those of `backend`.
+        pool: BTreeMap<String, Backend> = BTreeMap::new(),
         /// Name lookups.
         dns: Dns = Dns::default(),
         /// Where messages are kept while they are judged.
@@ -60,6 +64,15 @@ section! {
     pub struct Listen {
         /// Its name in logs and metrics. Default: the address.
         name: Option<String> = None,
+        /// What it is for: mail from anywhere (`edge`), of users who authenticate (`submission`, `submissions` with TLS
+        /// from the first octet), of our own networks (`outbound`).
+        role: Role = Role::Edge,
+        /// The pool that its mail goes to (`[pool.NAME]`). Default: `backend`.
+        backend: Option<String> = None,
+        /// Networks that may send anywhere, for the role `outbound`. Never the whole Internet.
+        networks: Vec<String> = Vec::new(),
+        /// True: users may authenticate, and send, without TLS. Clients of this machine always may.
+        auth_without_tls: bool = false,
         /// Address and port, such as `0.0.0.0:25` or `[::]:25`.
         address: String = String::new(),
         /// Certificate and key; without them STARTTLS is not offered.
@@ -71,6 +84,20 @@ section! {
         /// Networks that may say XCLIENT, and so be anybody.
         xclient_networks: Vec<String> = Vec::new(),
     }
+}
+
+/// What a listener is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Mail from anywhere for our own domains.
+    Edge,
+    /// Mail of users who authenticate, for anywhere; TLS by STARTTLS (port 587).
+    Submission,
+    /// The same, TLS from the first octet (port 465).
+    Submissions,
+    /// Mail of our own networks for anywhere, without AUTH: of a mail server whose smarthost we are.
+    Outbound,
 }
 
 section! {

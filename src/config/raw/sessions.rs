@@ -25,6 +25,13 @@ section! {
         /// Refused commands before 421.
         #[schemars(range(min = 1, max = 1_000_000))]
         errors: u64 = 20,
+        /// Failed authentications of one session before 421; over all sessions, rates.toml limits them.
+        #[schemars(range(min = 1, max = 1000))]
+        auth_failures: u64 = 3,
+        /// The reply to the first failed authentication of a session waits so long, to the second twice as long, and
+        /// so on; 0: not at all.
+        #[schemars(range(min = 0, max = 60))]
+        auth_delay_seconds: u64 = 2,
         /// Commands without effect (NOOP, RSET, VRFY, HELP) between two transactions before 421.
         #[schemars(range(min = 1, max = 1_000_000))]
         idle_commands: u64 = 100,

@@ -16,7 +16,7 @@ fn rcpt(path: &str, params: &[(&str, Option<&str>)]) -> Command {
 
 #[test]
 fn commands_are_read_in_any_case() {
-    let cases: [(&[u8], Command); 34] = [
+    let cases: [(&[u8], Command); 36] = [
         (b"EHLO client.example", Command::Ehlo(helo("client.example"))),
         (b"helo [192.0.2.1] ", Command::Helo(helo("[192.0.2.1]"))),
         (b"EHLO  \xff_x", Command::Ehlo(helo("\u{fffd}_x"))),
@@ -45,7 +45,12 @@ fn commands_are_read_in_any_case() {
         (b"EXPN list", Command::Expn),
         (b"HELP MAIL", Command::Help),
         (b"StartTLS", Command::StartTls),
-        (b"AUTH PLAIN AGEAYg==", Command::Auth),
+        (
+            b"AUTH plain AGEAYg==",
+            Command::Auth { mechanism: "PLAIN".into(), initial: Some(Response::new(b"AGEAYg==")) },
+        ),
+        (b"AUTH LOGIN", Command::Auth { mechanism: "LOGIN".into(), initial: None }),
+        (b"AUTH X =", Command::Auth { mechanism: "X".into(), initial: Some(Response::new(b"=")) }),
         (b"send FROM:<a@b>", Command::Obsolete("SEND")),
         (b"SOML", Command::Obsolete("SOML")),
         (b"SAML", Command::Obsolete("SAML")),

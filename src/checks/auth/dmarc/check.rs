@@ -41,6 +41,10 @@ impl checks::Check for Check {
         &self.spec
     }
 
+    fn is_edge_only(&self) -> bool {
+        true
+    }
+
     async fn run(&self, facts: &MessageFacts) -> Outcome {
         let author = self.authenticator.author(facts).await;
         judge(author, self.authenticator.dmarc(facts).await)

@@ -67,6 +67,10 @@ impl Check for SpfOfHelo {
         &self.spec
     }
 
+    fn is_edge_only(&self) -> bool {
+        true
+    }
+
     async fn run(&self, facts: &HeloFacts) -> Outcome {
         outcome(helo_symbol, self.authenticator.spf_of_helo(facts).await)
     }
@@ -83,6 +87,10 @@ impl Check for SpfOfMail {
         &self.spec
     }
 
+    fn is_edge_only(&self) -> bool {
+        true
+    }
+
     async fn run(&self, facts: &MailFacts) -> Outcome {
         outcome(mail_symbol, self.authenticator.spf_of_mail(facts).await)
     }
@@ -97,6 +105,10 @@ impl Check for SenderId {
 
     fn spec(&self) -> &Spec {
         &self.spec
+    }
+
+    fn is_edge_only(&self) -> bool {
+        true
     }
 
     async fn run(&self, facts: &MailFacts) -> Outcome {

@@ -7,7 +7,7 @@ use super::super::{Answer, AtConnect, AtMail, AtRcpt};
 use super::*;
 use crate::checks::Check;
 use crate::clock::SystemClock;
-use crate::facts::RcptFacts;
+use crate::facts::{Login, RcptFacts, Role};
 use crate::scoring::{Outcome, Symbol};
 use crate::smtp::{HeloName, Params, ReversePath};
 use crate::store::{Allowance, MemoryStore, Metrics, Settings};
@@ -35,6 +35,8 @@ fn limit(symbol: &'static str, per: Subject, of: Unit, units: u32) -> Limit {
         of,
         allowance: Allowance { units, per: Duration::from_secs(60) },
         then: Answer::Defer,
+        outgoing: false,
+        shadow: false,
         exempt_networks: CidrSet::default(),
         exempt_domains: DomainSet::default(),
     }
@@ -56,7 +58,7 @@ impl World {
     }
 
     async fn saw(&self, deed: Deed, mail: &MailFacts) {
-        let by = Doer { client: &mail.helo.client, helo: Some(&mail.helo), mail: Some(mail) };
+        let by = Doer { client: &mail.helo.client, helo: Some(&mail.helo), mail: Some(mail), user: None };
         if let Some(told) = self.ledger.saw(deed, by) {
             told.await;
         }
@@ -258,6 +260,75 @@ async fn our_own_and_the_exempt_have_no_limits() {
     }
 }
 
+/// A transaction of `user`, or of nobody, where mail leaves.
+fn leaving(client: &str, user: Option<&str>) -> Arc<MailFacts> {
+    let client = ClientFacts::new(client.parse().expect(client), "msa".into(), "mx.ours.example".into(), None);
+    let client = Arc::new(client.with_role(if user.is_some() { Role::Submission } else { Role::Outbound }));
+    let helo = HeloFacts::new(client, HeloName::parse(b"helo").expect("a word"), true, None);
+    let path = ReversePath::parse(FROM).expect(FROM);
+    let login = user.map(|user| Arc::new(Login { mechanism: "PLAIN".into(), user: Some(user.into()) }));
+    Arc::new(MailFacts::new(Arc::new(helo), path, Params::default(), UNIX_EPOCH).with_login(login))
+}
+
+#[tokio::test]
+async fn where_mail_leaves_limits_of_its_own_hold_for_everybody() {
+    let outgoing = |limit: Limit| Limit { outgoing: true, ..limit };
+    let by = |per| limit("RATE_ONE", per, Unit::Transactions, 1);
+    let user = || outgoing(by(Subject::User));
+    for (limit, first, second, expected) in [
+        (user(), leaving("192.0.2.1", Some("bob")), leaving("192.0.2.2", Some("bob")), "RATE_ONE"),
+        (user(), leaving("192.0.2.1", Some("bob")), leaving("192.0.2.1", Some("ann")), "clear"),
+        // Our own machines too: users are behind them.
+        (user(), leaving("127.0.0.1", Some("bob")), leaving("10.0.0.1", Some("bob")), "RATE_ONE"),
+        (user(), leaving("192.0.2.1", None), leaving("192.0.2.1", None), "clear"),
+        (outgoing(by(Subject::Client)), leaving("10.0.0.1", None), leaving("10.0.0.1", None), "RATE_ONE"),
+        // What holds at the edge does not hold here, and the other way round.
+        (by(Subject::Client), leaving("192.0.2.1", None), leaving("192.0.2.1", None), "clear"),
+        (outgoing(by(Subject::Client)), mail("192.0.2.1", "helo", FROM), mail("192.0.2.1", "helo", FROM), "clear"),
+    ] {
+        let (per, world) = (limit.per, World::new(vec![limit]));
+        world.ends(&first, &[USER], taken()).await;
+        let said = world.mail(&second).await;
+        assert!(said.starts_with(expected), "{per:?} {:?}: {said}", second.helo.client);
+    }
+}
+
+#[tokio::test]
+async fn who_fails_to_authenticate_too_often_is_restrained() {
+    let limits = || {
+        let by = |symbol, per, then| Limit { then, outgoing: true, ..limit(symbol, per, Unit::AuthFailures, 2) };
+        vec![
+            by("RATE_ONE", Subject::Client, Answer::Defer),
+            by("RATE_TWO", Subject::User, Answer::Tarpit),
+            Limit { shadow: true, ..by("RATE_THREE", Subject::Network, Answer::Defer) },
+        ]
+    };
+    for (failing, asking, (slow, refused)) in [
+        (("192.0.2.1", "bob"), ("192.0.2.1", "ann"), (false, true)),
+        (("192.0.2.1", "bob"), ("192.0.2.2", "bob"), (true, false)),
+        (("192.0.2.1", "bob"), ("192.0.2.2", "ann"), (false, false)),
+        // A machine of our own does not answer for its users.
+        (("10.0.0.1", "bob"), ("10.0.0.1", "ann"), (false, false)),
+        (("10.0.0.1", "bob"), ("10.0.0.1", "bob"), (true, false)),
+    ] {
+        let world = World::new(limits());
+        for _ in 0..2 {
+            let mail = leaving(failing.0, Some(failing.1));
+            let by = Doer { client: &mail.helo.client, helo: None, mail: None, user: Some(failing.1) };
+            world.ledger.saw(Deed::FailedAuth, by).expect("somebody counts it").await;
+        }
+        let mail = leaving(asking.0, Some(asking.1));
+        let by = Doer { client: &mail.helo.client, helo: None, mail: None, user: Some(asking.1) };
+        let restraint = world.ledger.restrains(by).expect("somebody knows").await;
+        assert_eq!((restraint.slow, restraint.refuse.is_some()), (slow, refused), "{failing:?} {asking:?}");
+        world.put_forward(60);
+        assert_eq!(world.ledger.restrains(by).expect("somebody knows").await, Restraint::default());
+    }
+    let edge = mail("192.0.2.1", "helo", FROM);
+    let by = Doer { client: &edge.helo.client, helo: None, mail: None, user: None };
+    assert!(World::new(limits()).ledger.restrains(by).is_none());
+}
+
 #[tokio::test]
 async fn without_a_store_nobody_is_limited() {
     let limits = || vec![limit("RATE_ONE", Subject::Client, Unit::Transactions, 1)];
@@ -266,6 +337,6 @@ async fn without_a_store_nobody_is_limited() {
     let ledger = Arc::new(Ledger::new(limits(), ports));
     let (check, from) = (AtMail::new(ledger.clone()), mail("192.0.2.1", "helo", FROM));
     assert_eq!((said(&check.run(&from).await), check.remembers()), ("skipped".to_owned(), false));
-    let by = Doer { client: &from.helo.client, helo: None, mail: None };
+    let by = Doer { client: &from.helo.client, helo: None, mail: None, user: None };
     assert!(ledger.saw(Deed::Errors(1), by).is_none());
 }

@@ -31,6 +31,9 @@ section! {
         within_seconds: u64 = 3600,
         /// What follows for whoever is over it.
         then: RateAnswer = RateAnswer::Score,
+        /// True: it holds for mail that leaves (listeners of roles other than `edge`), and only for that. Limits per
+        /// `user` and of `auth-failures` always do.
+        outgoing: bool = false,
         /// True: it is seen and counted but decides nothing.
         shadow: bool = false,
         /// Networks of clients that it does not limit. Our own and those that may relay it never does.
@@ -57,6 +60,8 @@ pub enum RateSubject {
     Sender,
     /// The forward-path.
     Recipient,
+    /// The user who has authenticated, or wants to.
+    User,
 }
 
 /// What a limit counts.
@@ -75,6 +80,8 @@ pub enum RateUnit {
     Errors,
     /// Octets of messages.
     Bytes,
+    /// Authentications that the backend refused.
+    AuthFailures,
 }
 
 /// What follows for whoever is over a limit.

@@ -1,0 +1,37 @@
+//! All pools of a configuration: the one that everybody uses who names none, and those with names.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Pool;
+
+/// Pools by name.
+#[derive(Clone)]
+pub struct Pools {
+    default: Arc<Pool>,
+    named: BTreeMap<Arc<str>, Arc<Pool>>,
+}
+
+impl Pools {
+    /// One pool for all.
+    pub fn new(default: Arc<Pool>) -> Self {
+        Self { default, named: BTreeMap::new() }
+    }
+
+    /// The same, with one more that is called `name`.
+    #[must_use]
+    pub fn with(mut self, name: Arc<str>, pool: Arc<Pool>) -> Self {
+        self.named.insert(name, pool);
+        self
+    }
+
+    /// The pool of that name; without a name, or if there is none of that name any more, the one for all.
+    pub fn get(&self, name: Option<&str>) -> &Arc<Pool> {
+        name.and_then(|name| self.named.get(name)).unwrap_or(&self.default)
+    }
+
+    /// Every pool, with its name if it has one.
+    pub fn iter(&self) -> impl Iterator<Item = (Option<&Arc<str>>, &Arc<Pool>)> {
+        std::iter::once((None, &self.default)).chain(self.named.iter().map(|(name, pool)| (Some(name), pool)))
+    }
+}
