@@ -241,7 +241,11 @@ fn mistakes_in_policies_of_some_recipients_are_named_with_their_place() {
             "{ name = \"score\", off = true }, {",
             "19:52: error: policy[0].clause[1].name: `score` stands here twice",
         ),
-        ("at_least = 7", "at_least = 6", "15:1: error: policy[0]: `not-alone` does not hold for `a`: DNSBL_ONE (6.00)"),
+        (
+            "at_least = 7",
+            "at_least = 6 }, { name = \"listed\", off = true",
+            "15:1: error: policy[0]: `not-alone` does not hold for `a`: DNSBL_ONE (6.00)",
+        ),
         (POLICY, &POLICY.repeat(2), "21:8: error: policy[1].name: another policy is called `a` already"),
         (POLICY, &POLICY.repeat(101), "are more than 100"),
     ] {
