@@ -4,6 +4,7 @@
 
 pub mod authentication;
 mod author;
+mod recipient_map;
 mod traps;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use tokio::sync::OnceCell;
 
 pub use authentication::{ArcChain, ArcSet, AuthResult, Author, Dkim, Dmarc, DmarcPolicy, DmarcRecord, Signature, Spf};
 
+pub use recipient_map::RecipientMap;
 pub use traps::Traps;
 
 use crate::message::{Message, Model};

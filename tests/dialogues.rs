@@ -39,6 +39,7 @@ topics! {
     links,
     lists,
     manners,
+    policies,
     rates,
     roles,
     senders,

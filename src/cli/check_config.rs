@@ -105,6 +105,10 @@ pub fn summary(loaded: &Loaded) -> String {
         let shadow = rules.policy.0.clause.iter().filter(|clause| clause.shadow).count();
         let clauses = rules.policy.0.clause.len();
         row("policy", format!("{clauses} clauses, {shadow} of them in shadow"));
+        let policies: Vec<&str> = rules.policy.0.policy.iter().map(|policy| policy.name.as_str()).collect();
+        if !policies.is_empty() {
+            row("policies", format!("{} for some recipients: {}", policies.len(), policies.join(", ")));
+        }
         let proven: Vec<&str> = rules.policy.0.invariant.iter().map(|invariant| invariant.name.as_str()).collect();
         if !proven.is_empty() {
             row("invariants", format!("{} proven: {}", proven.len(), proven.join(", ")));

@@ -20,11 +20,12 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::decision::{Conclusion, Decision, decide};
 use super::metrics::Remembered;
 use super::runs::Runs;
-use super::{Ruleset, Trace};
+use super::{PolicyId, Ruleset, Trace};
 use crate::checks::{Deed, Doer, Facts, Fate, Others, Restraint};
 use crate::facts::Stage;
 use crate::policy::{Question, Tri};
-use crate::scoring::{Finding, Lens, Line, LineState, Outcome, Scope, Score, Scorecard, Skip};
+use crate::scoring::{Finding, Lens, Line, LineState, Outcome, Scope, Score, Scorecard, Skip, View};
+use crate::smtp::ForwardPath;
 use crate::verdict::Verdict;
 
 /// Transactions whose checks may be remembering at one time, over all sessions; beyond that they
@@ -49,10 +50,11 @@ pub struct Assessment {
 pub(super) struct Recipient {
     pub(super) index: usize,
     pub(super) exempt: bool,
+    pub(super) policy: PolicyId,
 }
 
 impl Recipient {
-    fn question(self) -> Question {
+    pub(super) fn question(self) -> Question {
         Question { exempt: self.exempt, ..Question::about(Scope::Recipient(self.index)) }
     }
 }
@@ -111,10 +113,18 @@ impl Assessment {
     pub fn add_recipient(&mut self, index: usize, exempt: bool) {
         match self.recipients.iter_mut().find(|known| known.index == index) {
             Some(known) => known.exempt = exempt,
-            None => self.recipients.push(Recipient { index, exempt }),
+            None => self.recipients.push(Recipient { index, exempt, policy: PolicyId::default() }),
         }
         if let Some(runs) = &mut self.runs {
             runs.add_recipient(&self.ruleset.registry, index);
+        }
+    }
+
+    /// Has recipient `index`, which is known, judged by the policy for `path`. Call before its facts are learnt.
+    pub fn judge_as(&mut self, index: usize, path: &ForwardPath) {
+        let policy = self.ruleset.policy_of(path);
+        if let Some(known) = self.recipients.iter_mut().find(|known| known.index == index) {
+            known.policy = policy;
         }
     }
 
@@ -133,12 +143,15 @@ impl Assessment {
         let runs = self.runs.as_ref()?;
         let exempt = self.recipients.iter().any(|known| known.exempt);
         let question = Question { exempt, ..Question::about(Scope::Transaction) };
-        let everybody = self.recipients.iter().all(|known| self.refusal(&runs.card, known.question()).is_some());
+        let everybody = self.recipients.iter().all(|known| self.refusal(&runs.card, *known).is_some());
         if !everybody {
             return None;
         }
-        self.refusal(&runs.card, question)?;
-        Some(decide(&self.ruleset, &runs.card, question))
+        // Whoever may still be named: one reply is for all.
+        let mut verdicts = self.ruleset.policy_ids().map(|id| self.refusal_by(id, &runs.card, question));
+        let refusal = verdicts.next()??;
+        let agreed = verdicts.all(|other| other == Some(refusal));
+        agreed.then(|| decide(&self.ruleset, PolicyId::default(), &runs.card, question))
     }
 
     /// A wish to come again later that the connection alone makes certain: a clause of that stage says so. Never waits.
@@ -162,12 +175,13 @@ impl Assessment {
     /// `Some` only if it is certain and a refusal. May be cancelled at any time.
     pub async fn settle(&mut self, index: usize, by: Instant) -> Option<Decision> {
         let ruleset = self.ruleset.clone();
-        let exempt = self.recipients.iter().any(|known| known.index == index && known.exempt);
-        let question = Recipient { index, exempt }.question();
+        let known = self.recipients.iter().find(|known| known.index == index).copied();
+        let known = known.unwrap_or(Recipient { index, exempt: false, policy: PolicyId::default() });
+        let (policy, question) = (ruleset.policy_by(known.policy), known.question());
         let runs = self.runs.as_mut()?;
         loop {
             runs.collect(ruleset.meter.as_ref());
-            let reachable = ruleset.policy.reachable(&runs.card, question);
+            let reachable = policy.reachable(&runs.card, question);
             match reachable.settled() {
                 Some(Verdict::Forward) => return None,
                 Some(_refusal) => break,
@@ -176,7 +190,7 @@ impl Assessment {
             }
             timeout_at(by, runs.next(ruleset.meter.as_ref())).await.ok()?;
         }
-        let decision = decide(&ruleset, &runs.card, question);
+        let decision = decide(&ruleset, known.policy, &runs.card, question);
         runs.refused.push((index, decision.verdict));
         if let Some(meter) = &ruleset.meter {
             meter.count_decision(Stage::Rcpt, &decision);
@@ -230,10 +244,9 @@ impl Assessment {
 
     /// The decision trace of the current transaction as it stands.
     pub fn trace(&self) -> Trace {
-        let recipients = self.recipients.iter().map(|known| (known.index, known.exempt));
         match &self.runs {
-            Some(runs) => Trace::new(&self.ruleset, &runs.card, recipients),
-            None => Trace::new(&self.ruleset, &self.empty_card(), recipients),
+            Some(runs) => Trace::new(&self.ruleset, &runs.card, &self.recipients),
+            None => Trace::new(&self.ruleset, &self.empty_card(), &self.recipients),
         }
     }
 
@@ -249,7 +262,7 @@ impl Assessment {
             return;
         }
         let view = runs.card.view(Lens::new(Scope::Transaction).closed_only());
-        let tagged = self.ruleset.policy.tags(&view) == Tri::Yes;
+        let tagged = self.tags(&view) == Tri::Yes;
         let fate = Fate { tagged, refused: runs.refused.clone(), ..fate };
         self.in_background(runs.memories(&Arc::new(fate), |check| self.others(&runs.card, check)));
     }
@@ -309,17 +322,17 @@ impl Assessment {
     /// What would have been decided without the findings of `check`.
     fn others(&self, card: &Scorecard, check: usize) -> Others {
         let without = |question| Question { closed_only: true, without: Some(check), ..question };
-        let policy = &self.ruleset.policy;
-        let verdict = |question| policy.reachable(card, without(question)).last().0;
-        let mut verdicts = self.recipients.iter().map(|known| verdict(known.question()));
-        let first = verdicts.next().unwrap_or_else(|| verdict(Question::about(Scope::Transaction)));
+        let verdict = |id, question| self.ruleset.policy_by(id).reachable(card, without(question)).last().0;
+        let mut verdicts = self.recipients.iter().map(|known| verdict(known.policy, known.question()));
+        let site = || verdict(PolicyId::default(), Question::about(Scope::Transaction));
+        let first = verdicts.next().unwrap_or_else(site);
         let verdict = if verdicts.all(|other| other == first) { first } else { Verdict::Defer };
         let view = card.view(without(Question::about(Scope::Transaction)).lens(None));
         // What was cancelled because the verdict was certain may have weighed something all the same.
         let unheard = card.lines().map(|(_, line)| line).filter(|line| line.spec.name.index() != check);
         let unheard = unheard.filter(|line| was_cancelled(line)).map(|line| worst(card, line));
         let score = view.score().high + unheard.sum();
-        Others { verdict, tagged: policy.tags(&view) == Tri::Yes, score }
+        Others { verdict, tagged: self.tags(&view) == Tri::Yes, score }
     }
 
     /// The runs, made now if there is anything to run or to observe.
@@ -337,9 +350,25 @@ impl Assessment {
         Scorecard::new(self.ruleset.weights.clone())
     }
 
-    fn refusal(&self, card: &Scorecard, question: Question) -> Option<Verdict> {
-        let settled = self.ruleset.policy.reachable(card, question).settled();
+    /// The refusal of one recipient, if it is certain.
+    fn refusal(&self, card: &Scorecard, known: Recipient) -> Option<Verdict> {
+        self.refusal_by(known.policy, card, known.question())
+    }
+
+    fn refusal_by(&self, id: PolicyId, card: &Scorecard, question: Question) -> Option<Verdict> {
+        let settled = self.ruleset.policy_by(id).reachable(card, question).settled();
         settled.filter(|verdict| *verdict != Verdict::Forward)
+    }
+
+    /// Whether forwarded mail is marked. One message is for all recipients, so the strictest of them has it marked.
+    fn tags(&self, view: &View<'_>) -> Tri {
+        let mut policies: Vec<PolicyId> = self.recipients.iter().map(|known| known.policy).collect();
+        policies.sort_unstable();
+        policies.dedup();
+        if policies.is_empty() {
+            policies.push(PolicyId::default());
+        }
+        Tri::any(policies.into_iter().map(|id| self.ruleset.policy_by(id).tags(view)))
     }
 
     /// True if nothing that a check of `stage` finds can still save anybody.
@@ -347,42 +376,46 @@ impl Assessment {
         let Some(runs) = &self.runs else { return false };
         if stage >= Stage::Rcpt {
             let mut concerned = self.recipients.iter().filter(|known| index.is_none_or(|index| known.index == index));
-            return !self.recipients.is_empty()
-                && concerned.all(|known| self.refusal(&runs.card, known.question()).is_some());
+            return !self.recipients.is_empty() && concerned.all(|known| self.refusal(&runs.card, *known).is_some());
         }
-        // Whether an exempt recipient will be named is not known yet, so both kinds must be settled.
+        // Whether an exempt recipient will be named is not known yet, so both kinds must be settled, in every policy.
         let anybody = Question::about(Scope::Transaction);
-        let exempt = self.ruleset.policy.reachable(&runs.card, Question { exempt: true, ..anybody });
-        self.refusal(&runs.card, anybody).is_some() && exempt.settled().is_some()
+        let exempt = Question { exempt: true, ..anybody };
+        self.ruleset.policy_ids().all(|id| {
+            let of_exempt = || self.ruleset.policy_by(id).reachable(&runs.card, exempt).settled();
+            self.refusal_by(id, &runs.card, anybody).is_some() && of_exempt().is_some()
+        })
     }
 
     /// True if nothing that is still open can change what `conclude` will say.
     fn is_certain(&self) -> bool {
         let Some(runs) = &self.runs else { return true };
-        let policy = &self.ruleset.policy;
-        let mut questions: Vec<Question> = self.recipients.iter().map(|known| known.question()).collect();
+        let asked = |known: &Recipient| (known.policy, known.question());
+        let mut questions: Vec<(PolicyId, Question)> = self.recipients.iter().map(asked).collect();
         if questions.is_empty() {
-            questions.push(Question::about(Scope::Transaction));
+            questions.push((PolicyId::default(), Question::about(Scope::Transaction)));
         }
-        if questions.iter().all(|question| self.refusal(&runs.card, *question).is_some()) {
+        if questions.iter().all(|(id, question)| self.refusal_by(*id, &runs.card, *question).is_some()) {
             return true;
         }
         if runs.owes_report() {
             return false;
         }
-        let tag_is_known = policy.tags(&runs.card.view(Lens::new(Scope::Transaction))) != Tri::Maybe;
-        let is_settled = |question| policy.reachable(&runs.card, question).settled().is_some();
+        let tag_is_known = self.tags(&runs.card.view(Lens::new(Scope::Transaction))) != Tri::Maybe;
+        let is_settled = |id, question| self.ruleset.policy_by(id).reachable(&runs.card, question).settled().is_some();
         tag_is_known
-            && questions.iter().all(|question| is_settled(*question))
+            && questions.iter().all(|(id, question)| is_settled(*id, *question))
             && (!self.ruleset.has_shadow()
-                || questions.iter().all(|question| is_settled(Question { shadow: true, ..*question })))
+                || questions.iter().all(|(id, question)| is_settled(*id, Question { shadow: true, ..*question })))
     }
 
     pub(super) fn conclusion(&self) -> Conclusion {
         let empty;
         let card = match &self.runs {
             Some(runs) => &runs.card,
-            None if self.ruleset.policy.clauses.is_empty() => return Conclusion::nothing(&self.recipients),
+            None if self.ruleset.policy.clauses.is_empty() => {
+                return Conclusion::nothing(&self.ruleset, &self.recipients);
+            }
             None => {
                 empty = self.empty_card();
                 &empty
@@ -390,11 +423,11 @@ impl Assessment {
         };
         let decided = self.recipients.iter().map(|known| {
             let question = Question { closed_only: true, ..known.question() };
-            (known.index, decide(&self.ruleset, card, question))
+            (known.index, decide(&self.ruleset, known.policy, card, question))
         });
         let view = card.view(Lens::new(Scope::Transaction).closed_only());
         let score = view.score().high;
-        let tagged = self.ruleset.policy.tags(&view) == Tri::Yes;
+        let tagged = self.tags(&view) == Tri::Yes;
         let mut recipients: Vec<_> = decided.collect();
         recipients.sort_by_key(|(index, _)| *index);
         Conclusion { recipients, tagged, score }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Ruleset;
 use super::assessment::Recipient;
-use crate::policy::{Clause, Question};
+use super::{PolicyId, Ruleset};
+use crate::policy::{Clause, Policy, Question};
 use crate::scoring::{Finding, Lens, Score, Scorecard, Symbol, Weights};
 use crate::verdict::Verdict;
 
@@ -14,6 +14,8 @@ use crate::verdict::Verdict;
 pub struct Decision {
     /// The verdict.
     pub verdict: Verdict,
+    /// The policy that decided, if it is not the site's.
+    pub policy: Option<Arc<str>>,
     /// The clause that won; `None` if none held.
     pub clause: Option<Arc<str>>,
     /// The clause's own words for the client, if it has any.
@@ -34,7 +36,7 @@ pub struct Decision {
 pub struct Conclusion {
     /// By recipient index, in order.
     pub recipients: Vec<(usize, Decision)>,
-    /// True if the score reaches the tag threshold.
+    /// True if the score reaches the tag threshold: the lowest of those of the recipients.
     pub tagged: bool,
     /// The transaction's score (findings of single recipients aside).
     pub score: Score,
@@ -42,46 +44,57 @@ pub struct Conclusion {
 
 impl Decision {
     /// To forward, because nothing speaks against it.
-    fn forward() -> Self {
+    fn forward(policy: Option<Arc<str>>) -> Self {
         let (clause, text, status, shadow) = (None, None, None, None);
-        Self { verdict: Verdict::Forward, clause, text, status, because: Vec::new(), score: Score::ZERO, shadow }
+        Self {
+            verdict: Verdict::Forward,
+            policy,
+            clause,
+            text,
+            status,
+            because: Vec::new(),
+            score: Score::ZERO,
+            shadow,
+        }
     }
 }
 
 impl Conclusion {
     /// Everything is forwarded: nobody looked, and no clause speaks.
-    pub(super) fn nothing(recipients: &[Recipient]) -> Self {
-        let mut recipients: Vec<_> = recipients.iter().map(|known| (known.index, Decision::forward())).collect();
+    pub(super) fn nothing(ruleset: &Ruleset, recipients: &[Recipient]) -> Self {
+        let forward = |known: &Recipient| Decision::forward(ruleset.policy_name(known.policy).cloned());
+        let mut recipients: Vec<_> = recipients.iter().map(|known| (known.index, forward(known))).collect();
         recipients.sort_by_key(|(index, _)| *index);
         Self { recipients, tagged: false, score: Score::ZERO }
     }
 }
 
-/// What the policy says if none of its undecided clauses comes to hold.
-pub(super) fn decide(ruleset: &Ruleset, card: &Scorecard, question: Question) -> Decision {
-    let policy = &ruleset.policy;
+/// What a policy says if none of its undecided clauses comes to hold.
+pub(super) fn decide(ruleset: &Ruleset, id: PolicyId, card: &Scorecard, question: Question) -> Decision {
+    let policy = ruleset.policy_by(id);
     let (verdict, index) = policy.reachable(card, question).last();
     let clause = index.and_then(|index| policy.clauses.get(index));
     let lens = question.lens(clause.and_then(|clause| clause.stage)).closed_only();
     Decision {
         verdict,
+        policy: ruleset.policy_name(id).cloned(),
         clause: clause.map(|clause| clause.name.clone()),
         text: clause.and_then(|clause| clause.text.clone()),
         status: clause.and_then(|clause| clause.status),
         because: because(card, lens, clause),
         score: card.view(lens).score().high,
-        shadow: shadow(ruleset, card, question).filter(|(shadow, _)| *shadow != verdict),
+        shadow: shadow(ruleset, policy, card, question).filter(|(shadow, _)| *shadow != verdict),
     }
 }
 
 /// The verdict with everything in force that is only shadow, if that is certain.
-fn shadow(ruleset: &Ruleset, card: &Scorecard, question: Question) -> Option<(Verdict, Arc<str>)> {
+fn shadow(ruleset: &Ruleset, policy: &Policy, card: &Scorecard, question: Question) -> Option<(Verdict, Arc<str>)> {
     if !ruleset.has_shadow() {
         return None;
     }
-    let reachable = ruleset.policy.reachable(card, Question { shadow: true, ..question });
+    let reachable = policy.reachable(card, Question { shadow: true, ..question });
     let (_, index) = reachable.last();
-    let clause = index.and_then(|index| ruleset.policy.clauses.get(index));
+    let clause = index.and_then(|index| policy.clauses.get(index));
     let name = clause.map_or_else(|| Arc::from("none"), |clause| clause.name.clone());
     reachable.settled().map(|verdict| (verdict, name))
 }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts};
 
+use super::Policies;
 use super::decision::Decision;
 use crate::checks::Registry;
 use crate::facts::Stage;
 use crate::policy::Policy;
 use crate::scoring::{CheckName, Line, LineState, Symbol, Weights};
+use crate::verdict::Verdict;
 
 /// Seconds: from a cached answer to the end of all patience.
 const BUCKETS: &[f64] = &[0.000_1, 0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -27,6 +29,7 @@ pub struct Metrics {
     decisions: IntCounterVec,
     shadow: IntCounterVec,
     memories: IntCounterVec,
+    policies: IntCounterVec,
 }
 
 /// What became of telling a check the end of a transaction.
@@ -53,6 +56,9 @@ pub struct Meter {
     decisions: BTreeMap<Arc<str>, [IntCounter; 2]>,
     shadow: IntCounterVec,
     memories: [IntCounter; MEMORIES.len()],
+    /// By name of the policy and verdict; empty where there are none by recipient.
+    policies: BTreeMap<(Arc<str>, Verdict), IntCounter>,
+    families: Metrics,
 }
 
 #[derive(Clone, Debug)]
@@ -91,6 +97,11 @@ impl Metrics {
                 "Checks that were to remember a transaction, by what became of it.",
                 &["result"],
             )?,
+            policies: counter(
+                "gatepost_policy_decisions_total",
+                "Verdicts on recipients, by the policy that judged; `default` is the site's.",
+                &["policy", "verdict"],
+            )?,
         })
     }
 
@@ -102,20 +113,24 @@ impl Metrics {
             self.findings.with_label_values(&[symbol.as_str(), mode])
         };
         let findings = registry.symbols().keys().map(|symbol| (symbol.index(), finding(symbol)));
-        let decision = |verdict: &str, clause: &str| {
-            [Stage::Rcpt, Stage::Message]
-                .map(|stage| self.decisions.with_label_values(&[verdict, stage.as_str(), clause]))
-        };
-        let enforced = policy.clauses.iter().filter(|clause| !clause.shadow);
-        let mut decisions: BTreeMap<Arc<str>, _> =
-            enforced.map(|clause| (clause.name.clone(), decision(clause.verdict.as_str(), &clause.name))).collect();
-        for clause in policy.clauses.iter().filter(|clause| clause.shadow) {
-            self.shadow.with_label_values(&["forward", clause.verdict.as_str(), &clause.name]);
-        }
-        decisions.insert("none".into(), decision("forward", "none"));
+        let decisions = BTreeMap::from([("none".into(), self.decision("forward", "none"))]);
         let memories = MEMORIES.map(|result| self.memories.with_label_values(&[result]));
         let shadow = self.shadow.clone();
-        Meter { checks: checks.collect(), findings: findings.collect(), decisions, shadow, memories }
+        let mut meter = Meter {
+            checks: checks.collect(),
+            findings: findings.collect(),
+            decisions,
+            shadow,
+            memories,
+            policies: BTreeMap::new(),
+            families: self.clone(),
+        };
+        meter.add_clauses(policy);
+        meter
+    }
+
+    fn decision(&self, verdict: &str, clause: &str) -> [IntCounter; 2] {
+        [Stage::Rcpt, Stage::Message].map(|stage| self.decisions.with_label_values(&[verdict, stage.as_str(), clause]))
     }
 
     fn check_meter(&self, check: &CheckName) -> CheckMeter {
@@ -125,6 +140,31 @@ impl Metrics {
 }
 
 impl Meter {
+    /// Counts the verdicts of each policy, too.
+    #[must_use]
+    pub fn with_policies(mut self, policies: &Policies) -> Self {
+        let site: Arc<str> = Policies::SITE.into();
+        for name in policies.iter().map(|(name, _)| name).chain([&site]) {
+            for verdict in [Verdict::Forward, Verdict::Defer, Verdict::Reject] {
+                let counter = self.families.policies.with_label_values(&[name, verdict.as_str()]);
+                self.policies.insert((name.clone(), verdict), counter);
+            }
+        }
+        policies.iter().for_each(|(_, policy)| self.add_clauses(policy));
+        self
+    }
+
+    fn add_clauses(&mut self, policy: &Policy) {
+        for clause in &policy.clauses {
+            let verdict = clause.verdict.as_str();
+            if clause.shadow {
+                self.shadow.with_label_values(&["forward", verdict, &clause.name]);
+            } else if !self.decisions.contains_key(&clause.name) {
+                self.decisions.insert(clause.name.clone(), self.families.decision(verdict, &clause.name));
+            }
+        }
+    }
+
     /// Counts a line that has just closed.
     pub(super) fn count_line(&self, line: &Line) {
         let (LineState::Closed { outcome, took }, Some(check)) =
@@ -160,6 +200,12 @@ impl Meter {
         let clause = decision.clause.as_deref().unwrap_or("none");
         if let Some([rcpt, message]) = self.decisions.get(clause) {
             if stage == Stage::Rcpt { rcpt.inc() } else { message.inc() }
+        }
+        if !self.policies.is_empty() {
+            let name = decision.policy.clone().unwrap_or_else(|| Policies::SITE.into());
+            if let Some(counter) = self.policies.get(&(name, decision.verdict)) {
+                counter.inc();
+            }
         }
         if let Some((verdict, clause)) = &decision.shadow {
             self.shadow.with_label_values(&[decision.verdict.as_str(), verdict.as_str(), clause]).inc();

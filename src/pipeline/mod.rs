@@ -4,6 +4,7 @@ pub mod assessment;
 pub mod decision;
 mod examine;
 pub mod metrics;
+mod policies;
 mod runs;
 pub mod trace;
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 pub use assessment::Assessment;
 pub use decision::{Conclusion, Decision};
 pub use metrics::{Meter, Metrics};
+pub use policies::{Policies, PolicyId};
 pub use trace::Trace;
 
 use crate::checks::Registry;
@@ -33,6 +35,8 @@ pub struct Ruleset {
     pub weights: Arc<Weights>,
     /// What follows from the score.
     pub policy: Policy,
+    /// The same for some recipients.
+    pub policies: Policies,
     /// Recipients that nobody uses; the session treats them otherwise than real ones.
     pub traps: Traps,
     /// What judges mail that leaves; `None`: this does.
@@ -49,6 +53,7 @@ impl Ruleset {
             registry,
             weights,
             policy,
+            policies: Policies::default(),
             traps: Traps::default(),
             outgoing: None,
             meter: None,
@@ -64,6 +69,12 @@ impl Ruleset {
     #[must_use]
     pub fn with_traps(self, traps: Traps) -> Self {
         Self { traps, ..self }
+    }
+
+    /// The same, with policies of their own for some recipients.
+    #[must_use]
+    pub fn with_policies(self, policies: Policies) -> Self {
+        Self { policies, ..self }
     }
 
     /// The same, with a policy for mail that leaves, which is judged without the checks that make sense of strangers
@@ -88,12 +99,13 @@ impl Ruleset {
         if let Some(outgoing) = self.outgoing.as_mut().and_then(Arc::get_mut) {
             outgoing.meter = Some(metrics.meter(&outgoing.registry, &outgoing.weights, &outgoing.policy));
         }
-        self.meter = Some(metrics.meter(&self.registry, &self.weights, &self.policy));
+        self.meter = Some(metrics.meter(&self.registry, &self.weights, &self.policy).with_policies(&self.policies));
         self
     }
 
     /// True if any of it counts in shadow only.
     pub fn has_shadow(&self) -> bool {
-        self.weights.has_shadow() || self.policy.has_shadow()
+        let mut named = self.policies.iter();
+        self.weights.has_shadow() || self.policy.has_shadow() || named.any(|(_, policy)| policy.has_shadow())
     }
 }

@@ -1,5 +1,7 @@
 //! What an assessment promises, in paused time.
 
+mod policies;
+
 use std::future::pending;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;

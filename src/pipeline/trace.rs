@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde::{Serialize, Serializer};
 
 use super::Ruleset;
+use super::assessment::Recipient;
 use super::decision::decide;
 use crate::policy::Question;
 use crate::scoring::{Lens, Line, LineState, Outcome, Part, Scope, Score, Scorecard, Skip, Symbol};
@@ -93,6 +94,9 @@ pub struct TracePart {
 pub struct Judged {
     /// Which.
     pub recipient: usize,
+    /// The policy that decided, if it is not the site's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
     /// The verdict.
     pub verdict: &'static str,
     /// The clause that won.
@@ -107,7 +111,7 @@ pub struct Judged {
 }
 
 impl Trace {
-    pub(super) fn new(ruleset: &Ruleset, card: &Scorecard, recipients: impl Iterator<Item = (usize, bool)>) -> Self {
+    pub(super) fn new(ruleset: &Ruleset, card: &Scorecard, recipients: &[Recipient]) -> Self {
         let lines = in_order(card);
         let mut trace = Self {
             ruleset: ruleset.version.to_string(),
@@ -115,15 +119,16 @@ impl Trace {
             accounts: vec![Account::new(card, Scope::Transaction)],
             recipients: Vec::new(),
         };
-        for (index, exempt) in recipients {
-            let account = Account::new(card, Scope::Recipient(index));
+        for known in recipients {
+            let account = Account::new(card, Scope::Recipient(known.index));
             if trace.accounts.first().is_none_or(|whole| whole.parts != account.parts) {
                 trace.accounts.push(account);
             }
-            let question = Question { exempt, closed_only: true, ..Question::about(Scope::Recipient(index)) };
-            let decision = decide(ruleset, card, question);
+            let question = Question { closed_only: true, ..known.question() };
+            let decision = decide(ruleset, known.policy, card, question);
             trace.recipients.push(Judged {
-                recipient: index,
+                recipient: known.index,
+                policy: decision.policy.map(|policy| policy.to_string()),
                 verdict: decision.verdict.as_str(),
                 clause: decision.clause.map(|clause| clause.to_string()),
                 score: decision.score,
@@ -186,8 +191,11 @@ impl Trace {
             let clause = judged.clause.as_deref().unwrap_or("none");
             let _ = write!(
                 text,
-                "recipient {}: {} (clause {clause}, score {})",
-                judged.recipient, judged.verdict, judged.score
+                "recipient {}: {} ({}clause {clause}, score {})",
+                judged.recipient,
+                judged.verdict,
+                judged.of_policy(),
+                judged.score
             );
             if let Some((verdict, clause)) = &judged.shadow {
                 let _ = write!(text, "; in shadow {verdict} (clause {clause})");
@@ -244,6 +252,12 @@ impl TraceLine {
                 write!(text, "  {:>8} {} {} %{shadow}", finding.score.to_string(), finding.symbol, finding.strength);
             let _ = writeln!(text, " {}", finding.evidence.as_str());
         }
+    }
+}
+
+impl Judged {
+    fn of_policy(&self) -> String {
+        self.policy.as_ref().map(|policy| format!("policy {policy}, ")).unwrap_or_default()
     }
 }
 

@@ -18,7 +18,7 @@ use crate::scoring::{Lens, Scope, Scorecard, Symbol, View, Weights};
 use crate::verdict::Verdict;
 
 /// An ordered list of clauses; the first that holds wins; none means forward.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// In order.
     pub clauses: Vec<Clause>,

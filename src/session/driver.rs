@@ -293,7 +293,13 @@ impl Session {
             }
             Action::Hello { name, extended } => self.hello(name, extended).await?,
             Action::Mail { path, params, size } => self.mail(path, params, size)?,
-            Action::Rcpt { path, params } => Box::pin(self.rcpt(path, params)).await,
+            Action::Rcpt { path, params } => {
+                let transaction = self.transaction.as_ref();
+                if transaction.is_some_and(|transaction| transaction.depends_on_answers(&self.shared, &path)) {
+                    self.answer_recipients().await?;
+                }
+                Box::pin(self.rcpt(path, params)).await;
+            }
             Action::Data => Box::pin(self.data()).await?,
             Action::Bdat { size, last } => Box::pin(self.bdat(size, last)).await?,
             Action::Discard { size, reply } => Box::pin(self.discard(size, &reply)).await?,

@@ -16,7 +16,7 @@ use crate::checks::Fate;
 use crate::facts::{MessageFacts, Stage, Violation};
 use crate::message::fields::{self, Protocol};
 use crate::message::{ClientLabel, Message};
-use crate::pipeline::{Assessment, Conclusion, Decision};
+use crate::pipeline::{Assessment, Conclusion, Decision, Policies};
 use crate::scoring::{Finding, Symbol};
 use crate::smtp::{DataDecoder, DataError, DataStep, NewlinePolicy, NewlineStats, Reply, data::Framing};
 use crate::verdict::Verdict;
@@ -188,7 +188,7 @@ async fn judge(
         Agreed::Traps => refused(refusal::for_traps_alone(transaction.id)),
         Agreed::Refuse(decision) => refused(refusal::decision(decision, None, transaction.id)),
         Agreed::Split => {
-            transaction.remember_split(shared);
+            transaction.remember_split(shared, &conclusion);
             refused(refusal::SPLIT)
         }
     };
@@ -369,6 +369,7 @@ fn account(
         stage = "message",
         verdict = %outcome.verdict,
         end = outcome.end,
+        policy = decision.and_then(|decision| decision.policy.as_deref()).unwrap_or(Policies::SITE),
         clause = decision.and_then(|decision| decision.clause.as_deref()).unwrap_or(""),
         shadow_verdict = shadow.map_or("", |(verdict, _)| verdict.as_str()),
         shadow_clause = shadow.map_or("", |(_, clause)| clause),

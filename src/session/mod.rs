@@ -25,6 +25,7 @@ pub mod refusal;
 pub mod relay;
 pub mod settings;
 pub mod shared;
+pub mod splits;
 pub mod spool;
 pub mod transaction;
 pub mod wire;

@@ -103,7 +103,7 @@ replies! {
     /// A header section beyond what is judged.
     HEADER_TOO_LARGE = 552 5 3 4 "Header section too large";
     /// Recipients whose policies lead to different verdicts (DECISIONS 2).
-    SPLIT = 451 4 5 3 "Recipients need separate transactions; try again";
+    SPLIT = 451 4 7 1 "Recipients differ in what they accept; try again, and they will be taken one after another";
     /// MAIL from a balancer that said that it only asks whether we live.
     HEALTH_CHECK = 550 5 7 0 "A health check carries no mail";
     /// AUTH or MAIL in clear, where TLS must come first (RFC 3207 4).

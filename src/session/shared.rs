@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use lru::LruCache;
 use tokio::time::Instant;
 
+use super::splits::Splits;
 use super::spool::Spool;
 use super::{Metrics, Settings};
 use crate::backend::{Pool, Pools};
@@ -36,7 +37,7 @@ pub struct Shared {
     /// Clients whose TLS handshake failed a while ago (DECISIONS 30).
     pub tls_failures: Recent<IpAddr>,
     /// Envelopes that must be split at RCPT when they come again (DECISIONS 2).
-    pub splits: Recent<u64>,
+    pub splits: Splits,
     /// Sessions whose replies are held back.
     pub tarpit: Tarpit,
 }
@@ -96,7 +97,7 @@ impl Drop for Stuck<'_> {
     }
 }
 
-/// How many clients with failed handshakes, and split envelopes, are remembered.
+/// How many clients with failed handshakes, and recipients of split envelopes, are remembered.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(16 * 1024).expect("not zero");
 
 impl Shared {
@@ -118,7 +119,7 @@ impl Shared {
             metrics,
             clock,
             tls_failures: Recent::new(REMEMBERED, Duration::from_secs(3600)),
-            splits: Recent::new(REMEMBERED, Duration::from_secs(4 * 3600)),
+            splits: Splits::new(REMEMBERED, Duration::from_secs(4 * 3600)),
             tarpit: Tarpit::default(),
         })
     }

@@ -1,21 +1,20 @@
 //! One transaction, from MAIL to the verdict: its facts, its recipients, and what becomes of it.
 
-use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use xxhash_rust::xxh3::Xxh3;
 
 use super::id::TransactionId;
 use super::message::Inbound;
 use super::relay::{Envelope, Recipient, Relay};
 use super::settings::Settings;
 use super::shared::Shared;
+use super::splits::Group;
 use super::{refusal, settings};
 use crate::checks::Fate;
 use crate::facts::{ClientFacts, MailFacts, RcptFacts};
-use crate::pipeline::Assessment;
+use crate::pipeline::{Assessment, Conclusion, Policies};
 use crate::smtp::{Domain, EnhancedStatus, ForwardPath, Params, Reply};
 use crate::verdict::Verdict;
 
@@ -31,8 +30,8 @@ pub struct Transaction {
     pub accepted: Vec<Recipient>,
     /// Traps that it does not know: the client believes that they were accepted, the backend never hears of them again.
     pub kept_back: Vec<Recipient>,
-    /// Which of them are exempt from refusals, by index.
-    exempt: Vec<bool>,
+    /// With whom they may be sent to, by index.
+    groups: Vec<Option<Group>>,
     /// Recipients waiting to be handed on together, and refusals that must be spoken in their turn.
     batch: Vec<Turn>,
     /// When RCPT stops waiting for checks.
@@ -72,7 +71,7 @@ impl Transaction {
             size,
             accepted: Vec::new(),
             kept_back: Vec::new(),
-            exempt: Vec::new(),
+            groups: Vec::new(),
             batch: Vec::new(),
             settle_by: None,
             relay,
@@ -128,21 +127,22 @@ impl Transaction {
         if !may_relay(&settings.relay, client, &path) {
             return self.refuse(shared, "relaying_denied", refusal::RELAYING_DENIED);
         }
-        let exempt = !client.role.is_outgoing() && settings.exempt.contains(&path);
-        if let Some(first) = self.exempt.first().copied()
-            && first != exempt
-            && shared.splits.contains(&self.split_key())
+        let group = shared.splits.group(&self.mail, &path);
+        if let (Some(theirs), Some(own)) = (self.group(), group)
+            && theirs != own
         {
             return self.refuse(shared, "split", refusal::OTHER_TRANSACTION);
         }
+        let exempt = !client.role.is_outgoing() && settings.exempt.contains(&path);
         let is_trap = !exempt && is_trap(assessment, &settings.relay, client, &path);
         // One reply to the message cannot say that it is for one and not for the other.
         if !is_trap && !self.kept_back.is_empty() {
             return self.refuse(shared, "split", refusal::OTHER_TRANSACTION);
         }
-        let index = self.exempt.len();
-        self.exempt.push(exempt);
+        let index = self.groups.len();
+        self.groups.push(group);
         assessment.add_recipient(index, exempt);
+        assessment.judge_as(index, &path);
         assessment.learn(&Arc::new(RcptFacts { mail: self.mail.clone(), forward_path: path.clone(), index, is_trap }));
         let by = *self.settle_by.get_or_insert_with(|| Instant::now() + settings.budgets.rcpt);
         let asked = Instant::now();
@@ -155,7 +155,8 @@ impl Transaction {
             tracing::info!(
                 id = %self.id, client = %client.addr, helo = %self.mail.helo.name,
                 reverse_path = %self.mail.reverse_path, forward_path = %path, stage = "rcpt",
-                verdict = %decision.verdict, clause = decision.clause.as_deref().unwrap_or(""),
+                verdict = %decision.verdict, policy = decision.policy.as_deref().unwrap_or(Policies::SITE),
+                clause = decision.clause.as_deref().unwrap_or(""),
                 score = %decision.score, symbols = %assessment.trace().symbols_text(),
                 reply = %reply.to_log(), "recipient.refused"
             );
@@ -225,16 +226,33 @@ impl Transaction {
         self.relay.recipients(&envelope, new).await
     }
 
-    /// Remembers that this envelope is to be split when it comes again (DECISIONS 2).
-    pub fn remember_split(&self, shared: &Shared) {
-        shared.splits.insert(self.split_key());
+    /// Remembers how this envelope is to be split when it comes again (DECISIONS 2).
+    pub fn remember_split(&self, shared: &Shared, conclusion: &Conclusion) {
+        let of = |index| conclusion.recipients.iter().find(|(known, _)| *known == index);
+        let real = self.accepted.iter().filter(|recipient| !recipient.is_trap);
+        let judged = real.filter_map(|recipient| Some((&recipient.path, of(recipient.index)?.1.verdict)));
+        shared.splits.remember(&self.mail, judged);
     }
 
-    fn split_key(&self) -> u64 {
-        let mut hasher = Xxh3::new();
-        self.mail.helo.client.addr.hash(&mut hasher);
-        self.mail.reverse_path.to_string().hash(&mut hasher);
-        hasher.digest()
+    /// True if it takes the backend's word on those who wait to know whether `path` may come with them.
+    pub fn depends_on_answers(&self, shared: &Shared, path: &ForwardPath) -> bool {
+        if self.batch.is_empty() || self.group().is_some() {
+            return false;
+        }
+        let Some(own) = shared.splits.group(&self.mail, path) else { return false };
+        self.batch.iter().any(|turn| match turn {
+            Turn::HandOn { index, .. } => self.group_of(*index).is_some_and(|group| group != own),
+            Turn::Say(_) => false,
+        })
+    }
+
+    /// With whom whoever comes now must agree. Recipients that were refused have no say.
+    fn group(&self) -> Option<Group> {
+        self.accepted.iter().chain(&self.kept_back).find_map(|recipient| self.group_of(recipient.index))
+    }
+
+    fn group_of(&self, index: usize) -> Option<Group> {
+        self.groups.get(index).copied().flatten()
     }
 
     /// Tells the checks what became of it; its message had so many octets.

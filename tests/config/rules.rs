@@ -215,6 +215,80 @@ fn each_mistake_in_a_rule_file_is_named_with_its_place_and_remedy() {
     }
 }
 
+/// A site with two clauses, and what is otherwise for some.
+fn with_policies(policies: &str) -> Site {
+    let clauses = "tag = 5\n[[clause]]\nname = \"listed\"\nstage = \"connect\"\nany_of = [\"DNSBL_ONE\"]\nverdict = \"reject\"\n\
+                   [[clause]]\nname = \"score\"\nat_least = 9\nverdict = \"reject\"\n\
+                   [[invariant]]\nname = \"not-alone\"\nfindings = 1\nby_score = true\n";
+    site("[weights]\nDNSBL_ONE = 6\n", ONE_LIST, &format!("{clauses}{policies}"))
+}
+
+#[test]
+fn mistakes_in_policies_of_some_recipients_are_named_with_their_place() {
+    const POLICY: &str = "[[policy]]\nname = \"a\"\nrecipients = [\"@a.example\"]\ntag = 9\nclause = [{ name = \"score\", at_least = 7 }]\n";
+    for (written, instead, expected) in [
+        ("name = \"a\"", "name = \"A b\"", "16:8: error: policy[0].name: must be a word of at most 40"),
+        ("name = \"a\"", "name = \"default\"", "16:8: error: policy[0].name: `default` is what everybody else has"),
+        ("recipients = [\"@a.example\"]\n", "", "15:1: error: policy[0].recipients: is missing"),
+        ("[\"@a.example\"]", "[]", "17:14: error: policy[0].recipients: is empty"),
+        ("[\"@a.example\"]", "[\"a\"]", "17:15: error: policy[0].recipients[0]: `a` is no recipient"),
+        ("\"]", "\", \"*@A.example\"]", "17:29: error: policy[0].recipients[1]: `*@A.example` stands"),
+        ("\"score\"", "\"scor\"", "19:20: error: policy[0].clause[0].name: no clause is called `scor`; did you mean"),
+        ("at_least", "below", "19:37: error: policy[0].clause[0].below: the clause `score` has no `below`"),
+        ("at_least = 7", "off = true, shadow = true", "19:35: error: policy[0].clause[0].off: leaves nothing"),
+        (
+            "{",
+            "{ name = \"score\", off = true }, {",
+            "19:52: error: policy[0].clause[1].name: `score` stands here twice",
+        ),
+        (
+            "at_least = 7",
+            "at_least = 6 }, { name = \"listed\", off = true",
+            "15:1: error: policy[0]: `not-alone` does not hold for `a`: DNSBL_ONE (6.00)",
+        ),
+        (POLICY, &POLICY.repeat(2), "21:8: error: policy[1].name: another policy is called `a` already"),
+        (POLICY, &POLICY.repeat(101), "are more than 100"),
+    ] {
+        let site = with_policies(&POLICY.replacen(written, instead, 1));
+        let said = lines(&site.load().map(|_| ()).expect_err(expected));
+        let said: Vec<&str> = said.iter().map(|line| line.trim_start_matches("policy.toml:")).collect();
+        assert!(said.iter().any(|line| line.contains(expected)), "expected {expected}\nsaid {said:#?}");
+    }
+    for (written, instead, expected) in [
+        ("tag = 9\nclause = [{ name = \"score\", at_least = 7 }]\n", "", "policy[0]: changes nothing"),
+        ("score\", at_least = 7", "listed\", off = true", "acts before the recipients are known"),
+    ] {
+        let warnings = with_policies(&POLICY.replacen(written, instead, 1)).load().expect("it loads").warnings;
+        let said = lines(&warnings);
+        assert!(said.iter().any(|line| line.contains(expected)), "expected {expected}\nsaid {said:#?}");
+    }
+}
+
+#[test]
+fn a_policy_of_some_recipients_inherits_what_it_does_not_change() {
+    let rules = ruleset(&with_policies(
+        "[[policy]]\nname = \"a\"\nrecipients = [\"@a.example\"]\nclause = [{ name = \"score\", at_least = 7, shadow = true }]\n\
+         [[policy]]\nname = \"b\"\nrecipients = [\"u@a.example\"]\ntag = 8.5\nclause = [{ name = \"score\", off = true }]\n",
+    ));
+    let shown: Vec<_> = rules
+        .policies
+        .iter()
+        .map(|(name, policy)| {
+            let clauses = policy.clauses.iter().map(|clause| {
+                (clause.name.to_string(), clause.when.at_least.map(gatepost::scoring::Score::get), clause.shadow)
+            });
+            (name.to_string(), policy.tag.map(gatepost::scoring::Score::get), clauses.collect::<Vec<_>>())
+        })
+        .collect();
+    let listed = || ("listed".to_owned(), None, false);
+    let expected = [
+        ("a".to_owned(), Some(500), vec![listed(), ("score".to_owned(), Some(700), true)]),
+        ("b".to_owned(), Some(850), vec![listed()]),
+    ];
+    assert_eq!(shown, expected);
+    assert!(rules.has_shadow(), "that of one policy is looked at, too");
+}
+
 #[test]
 fn mistakes_about_greylisting_are_named_with_their_place() {
     for (written, expected) in [

@@ -90,6 +90,7 @@ impl Examiner {
         let mut traps = 0;
         for (index, path) in envelope.recipients.iter().enumerate() {
             assessment.add_recipient(index, self.exempt.contains(path));
+            assessment.judge_as(index, path);
             let is_trap = self.ruleset.traps.contains(path);
             traps += usize::from(is_trap);
             let facts = RcptFacts { mail: mail.clone(), forward_path: path.clone(), index, is_trap };

@@ -110,3 +110,25 @@ fn what_cannot_be_read_does_not_keep_the_others() {
     assert_eq!(why, "1 messages could not be read");
     assert_eq!(lines(&String::from_utf8(out).expect("text")).len(), 1);
 }
+
+#[test]
+fn each_recipient_is_judged_by_the_policy_that_is_theirs() {
+    let place = tempfile::tempdir().expect("a directory");
+    let rules = place.path().join("rules");
+    fs::create_dir(&rules).expect("a directory");
+    let policy = "[[clause]]\nname = \"gtube\"\nall_of = [\"GTUBE\"]\nverdict = \"reject\"\n\
+                  [[policy]]\nname = \"tester\"\nrecipients = [\"@test.example\"]\n\
+                  clause = [{ name = \"gtube\", off = true }]\n";
+    for (name, text) in [("weights", ""), ("lists", ""), ("policy", policy)] {
+        fs::write(rules.join(name).with_extension("toml"), text).expect("written");
+    }
+    let path = place.path().join("a.eml");
+    fs::write(&path, format!("{PLAIN}{GTUBE}\n")).expect("written");
+    let rules = rules.to_str().expect("a name");
+    for (recipient, action) in [("a@there.example", "reject"), ("a@test.example", "forward")] {
+        let read = lines(&scanned(&[&path], &["--json", "--rules", rules, "--rcpt", recipient]));
+        assert_eq!(read[0]["action"], action, "{recipient}");
+        let named = (action == "forward").then_some("tester");
+        assert_eq!(read[0]["trace"]["recipients"][0]["policy"].as_str(), named);
+    }
+}

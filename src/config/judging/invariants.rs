@@ -7,6 +7,7 @@ use super::super::raw::rules as written;
 use super::super::source::{element, join};
 use super::Catalogue;
 use super::policy::{stage, verdict};
+use crate::pipeline::Policies;
 use crate::policy::invariant::{self, Invariant, Proof};
 use crate::policy::{Condition, Policy};
 use crate::scoring::Weights;
@@ -44,6 +45,39 @@ pub(super) fn prove(
                     written.name
                 ),
             ),
+        }
+    }
+}
+
+/// Proves each for the policies of some recipients, too, as far as their clauses are not those of others.
+pub(super) fn prove_others(
+    file: &written::PolicyFile,
+    (site, others): (&Policy, &Policies),
+    weights: &Weights,
+    emitted: &invariant::Catalogue,
+    catalogue: &Catalogue,
+    report: &mut Report<'_>,
+) {
+    let mut proven = vec![&site.clauses];
+    for (number, (name, policy)) in others.iter().enumerate() {
+        if report.problems.has_errors() {
+            return;
+        }
+        if proven.contains(&&policy.clauses) {
+            continue;
+        }
+        proven.push(&policy.clauses);
+        for (index, written) in file.invariant.iter().enumerate() {
+            let promised = &written.name;
+            let invariant = invariant(written, &element("invariant", index), site, catalogue, report);
+            let broken = match invariant.prove(policy, weights, emitted) {
+                Proof::Proven => continue,
+                Proof::Violated(example) => format!("`{promised}` does not hold for `{name}`: {example}"),
+                Proof::Undecided(clause) => {
+                    format!("`{promised}` could not be proven for `{name}`: too much can lead to clause `{clause}`")
+                }
+            };
+            report.error(&element("policy", number), broken);
         }
     }
 }

@@ -7,6 +7,7 @@ mod deception;
 pub(super) mod greylist;
 mod invariants;
 mod lists;
+mod policies;
 mod policy;
 mod rates;
 pub(super) mod reputation;
@@ -86,8 +87,10 @@ pub(super) fn build(
     let shadow = shadow.chain(content::shadow(&rules.content.set)).collect();
     let weights = weights::weights(&rules.weights.0, shadow, (answers, &imported), &catalogue, &emitted, report);
     let policy = policy::policy(&rules.policy.0, &catalogue, &mut Report { document: &rules.policy.1, problems });
+    let policies = policies::policies(&rules.policy.0, &policy, &mut Report { document: &rules.policy.1, problems });
     let report = &mut Report { document: &rules.outgoing.1, problems };
     let outgoing = policy::policy(&rules.outgoing.0, &catalogue, report);
+    policies::none(&rules.outgoing.0, report);
     let weights = weights?;
     let report = &mut Report { document: &rules.lists.1, problems };
     lists::warn_of_unconfirmed(&lists, &weights, &policy, report);
@@ -103,6 +106,7 @@ pub(super) fn build(
         let emitted = crate::policy::invariant::Catalogue::new(checks, observed);
         let report = &mut Report { document: &rules.policy.1, problems };
         invariants::prove(&rules.policy.0, &policy, &weights, &emitted, &catalogue, report);
+        invariants::prove_others(&rules.policy.0, (&policy, &policies), &weights, &emitted, &catalogue, report);
         let leaving = registry.for_outgoing();
         let emitted = crate::policy::invariant::Catalogue::new(leaving.checks(), []);
         let report = &mut Report { document: &rules.outgoing.1, problems };
@@ -111,11 +115,8 @@ pub(super) fn build(
     if !enabled {
         return Some(Ruleset { version: rules.version.clone(), ..Ruleset::empty() });
     }
-    Some(
-        Ruleset::new(rules.version.clone(), registry, Arc::new(weights), policy)
-            .with_traps(traps)
-            .with_outgoing(outgoing),
-    )
+    let ruleset = Ruleset::new(rules.version.clone(), registry, Arc::new(weights), policy);
+    Some(ruleset.with_traps(traps).with_policies(policies).with_outgoing(outgoing))
 }
 
 fn registry(own_names: &[String], ports: &Ports, report: &mut Report<'_>) -> Registry {

@@ -16,8 +16,42 @@ section! {
         tarpit_on: Vec<String> = Vec::new(),
         /// The clauses in order; the first that holds wins, none means forward.
         clause: Vec<Clause> = Vec::new(),
+        /// What is judged otherwise for some recipients.
+        policy: Vec<Policy> = Vec::new(),
         /// What must never come of it, proven whenever the rules are loaded.
         invariant: Vec<Invariant> = Vec::new(),
+    }
+}
+
+section! {
+    /// The policy of some recipients: what is not written here is as above.
+    #[schemars(extend("required" = ["name", "recipients"]))]
+    pub struct Policy {
+        /// Its name, in traces, logs and metrics.
+        name: String = String::new(),
+        /// Whose it is: `ann@example.org`, `@example.org`, `.example.org` for all subdomains. The most specific counts.
+        recipients: Vec<String> = Vec::new(),
+        /// Its own `tag`.
+        tag: Option<Real> = None,
+        /// What is otherwise in its clauses.
+        clause: Vec<ClauseChange> = Vec::new(),
+    }
+}
+
+section! {
+    /// What is otherwise in a clause.
+    #[schemars(extend("required" = ["name"]))]
+    pub struct ClauseChange {
+        /// Which clause.
+        name: String = String::new(),
+        /// True: there is no such clause for these recipients.
+        off: bool = false,
+        /// Whether it is in shadow.
+        shadow: Option<bool> = None,
+        /// Its own limit.
+        at_least: Option<Real> = None,
+        /// Its own limit.
+        below: Option<Real> = None,
     }
 }
 
