@@ -68,7 +68,7 @@ fn base64(octets: &[u8]) -> String {
 }
 
 fn message(author: &str) -> String {
-    let fields = format!("From: a@{author}\r\nTo: b@ours.example\r\nDate: Mon, 21 Sep 2026 14:13:20 +0000\r\n");
+    let fields = format!("From: Ann <a@{author}>\r\nTo: b@ours.example\r\nDate: Mon, 21 Sep 2026 14:13:20 +0000\r\n");
     format!("{fields}Message-ID: <1@{author}>\r\nSubject: hello\r\n\r\nA body.\r\n")
 }
 
