@@ -73,8 +73,10 @@ fn imitated<'s>(settings: &'s Settings, host: &str) -> Option<&'s str> {
     let looks = folded(&unicode).replace(' ', "");
     let looks = looks.replace("rn", "m").replace("vv", "w").replace(['1', '|'], "l").replace('0', "o");
     let own = |domains: &Vec<String>| domains.iter().any(|domain| domain == registered);
+    // Folding takes hyphens for blanks.
+    let looks_like = |known: &str| looks.bytes().eq(known.bytes().filter(|octet| *octet != b'-'));
     let like = |(known, domains): (&'s String, &'s Vec<String>)| {
-        let is_like = label != known && !own(domains) && (looks == *known || is_neighbour(label, known));
+        let is_like = label != known && !own(domains) && (looks_like(known) || is_neighbour(label, known));
         is_like.then(|| domains.first().map(String::as_str)).flatten()
     };
     settings.protected.iter().filter_map(like).min()

@@ -66,7 +66,7 @@ fn authors_who_hide_are_found() {
     for (message, expected) in [
         ("From: \"boss@site.example.org\" <x@evil.example.net>\n\nhello", &["NAME_SHOWS_ADDRESS"][..]),
         ("From: \"x@evil.example.net\" <x@evil.example.net>\n\nhello", &[]),
-        ("From: reader@site.example <x@evil.example.net>\n\nhello", &["NAME_IS_RECIPIENT"]),
+        ("From: reader@site.example <x@evil.example.net>\n\nhello", &["NAME_SHOWS_ADDRESS", "NAME_IS_RECIPIENT"]),
         ("From: Reader <x@evil.example.net>\n\nhello", &["NAME_IS_RECIPIENT"]),
         ("From: Reader <reader@site.example>\n\nhello", &[]),
         ("From: x@a.example.net\nMessage-ID: <1@b.example.com>\n\nhello", &[]),

@@ -25,8 +25,8 @@ fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
-const PLAIN: &str = "From: a@sender.example\nTo: b@there.example\nSubject: x\nDate: Fri, 6 Mar 2020 10:00:00 +0000\n\
-                     Message-ID: <1@sender.example>\n\nGood day to you.\n";
+const PLAIN: &str = "From: Ann <a@sender.example>\nTo: b@there.example\nSubject: minutes\nDate: Fri, 6 Mar 2020 10:00:00 +0000\n\
+                     Message-ID: <1@sender.example>\n\nThe minutes of our last meeting are ready; please tell me what is missing.\n";
 const GTUBE: &str = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X";
 
 #[test]
