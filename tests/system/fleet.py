@@ -14,7 +14,7 @@ from names import Names
 from sink import Sink
 
 MESSAGE = b"From: Ann <ann@sender.test>\r\nSubject: fleet\r\n\r\nhello\r\n"
-# Everybody who is new must come again, after a second.
+# Everybody who is new must come again, after two seconds.
 POLICY = """\
 tag = 5.0
 [[clause]]
@@ -29,7 +29,7 @@ name = "campaign"
 any_of = ["CAMPAIGN"]
 verdict = "reject"
 """
-DELAY = 1
+DELAY = 2
 # The same in every run, so that both runs of a campaign see the same likeness.
 KEY = 20261121
 # What everybody sends, with a few words of its own in each copy.
@@ -153,7 +153,7 @@ class Fleet:
 def one_fleet():
     """What one Gatepost deferred passes at the other"""
     with Fleet() as fleet:
-        assert fleet.are_up()
+        eventually("Redis is used", fleet.are_up)
         first = fleet.send(0, "ann")
         assert first.code == "450" and "GREYLIST_NEW" in first.text, first
         early = fleet.send(1, "ann")

@@ -69,6 +69,12 @@ class Stage:
         return settings(f"127.0.0.1:{self.listen}", self.sink.address, self.names.address, domains=domains,
                         tls=self.tls, admin={"address": f"127.0.0.1:{self.admin}"}, **tables)
 
+    def ask(self, *words):
+        """The exit code of the program's own command about the running proxy, and all that it said."""
+        command = [*self.gate.command[:1], *words, "--config", str(self.gate.file)]
+        said = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        return said.returncode, said.stdout + said.stderr
+
     def session(self):
         client = Client(self.gate.address)
         client.expect(None, "220")
@@ -332,9 +338,7 @@ def greylist():
     """Who was let pass by hand passes after a restart, until it is forgotten; the command line says so"""
     with Stage(store={"path": "store.redb"}, checks={"enabled": True}) as stage:
         def ask(*words):
-            command = [*stage.gate.command[:1], "greylist", *words, "--config", str(stage.gate.file)]
-            said = subprocess.run(command, capture_output=True, text=True, timeout=30)
-            return said.returncode, said.stdout + said.stderr
+            return stage.ask("greylist", *words)
 
         triplet = ("192.0.2.7", "Ann+news@sender.test", "bob@gate.test")
         assert ask("show", *triplet) == (0, "Nothing is remembered.\n")
@@ -359,32 +363,27 @@ def greylist():
 def upkeep():
     """The store is looked at, compacted, exported and imported; what it held passes on to another file"""
     with Stage(store={"path": "store.redb"}, checks={"enabled": True}) as stage:
-        def ask(*words):
-            command = [*stage.gate.command[:1], *words, "--config", str(stage.gate.file)]
-            said = subprocess.run(command, capture_output=True, text=True, timeout=30)
-            return said.returncode, said.stdout + said.stderr
-
         text = stage.directory / "export.jsonl"
-        assert ask("greylist", "pass", "sender.test")[0] == 0
-        eventually("the entry is in the file", lambda: re.search(r"greylist\.v1 +1 ", ask("store", "info")[1]))
+        assert stage.ask("greylist", "pass", "sender.test")[0] == 0
+        eventually("the entry is in the file", lambda: re.search(r"greylist\.v1 +1 ", stage.ask("store", "info")[1]))
         for words in (["compact"], ["export", str(text)], ["import", "/dev/null"]):
-            code, said = ask("store", *words)
+            code, said = stage.ask("store", *words)
             assert code == 1 and "open in another process" in said, said
         stage.gate.stop()
-        code, said = ask("store", "compact")
+        code, said = stage.ask("store", "compact")
         assert code == 0 and re.fullmatch(r"\d+ octets before, \d+ now\n", said), said
-        assert ask("store", "export", str(text)) == (0, "3 entries exported\n")
+        assert stage.ask("store", "export", str(text)) == (0, "3 entries exported\n")
         assert text.stat().st_mode & 0o777 == 0o600
-        code, said = ask("store", "import", str(text))
+        code, said = stage.ask("store", "import", str(text))
         assert code == 1 and "the store holds 1 entries already" in said, said
         (stage.directory / "store.redb").unlink()
-        code, said = ask("store", "compact")
+        code, said = stage.ask("store", "compact")
         assert code == 1 and "No such file" in said, said
-        assert ask("store", "import", str(text)) == (0, "3 entries imported\n")
-        code, said = ask("store", "info")
+        assert stage.ask("store", "import", str(text)) == (0, "3 entries imported\n")
+        code, said = stage.ask("store", "info")
         assert code == 0 and said.startswith("file ") and re.search(r"greylist\.v1 +1 ", said), said
         stage.gate.start()
-        code, said = ask("greylist", "show", "sender.test")
+        code, said = stage.ask("greylist", "show", "sender.test")
         assert code == 0 and "by hand" in said, said
 
 
@@ -436,31 +435,26 @@ def last_good_rules():
 def learned():
     """The running proxy is told what is spam, and says what it knows of campaigns and reputations"""
     with Stage(store={"path": "store.redb"}, checks={"enabled": True}) as stage:
-        def ask(*words):
-            command = [*stage.gate.command[:1], *words, "--config", str(stage.gate.file)]
-            said = subprocess.run(command, capture_output=True, text=True, timeout=30)
-            return said.returncode, said.stdout + said.stderr
-
         text = "every order ships without delay in plain packaging and satisfaction is guaranteed or your money comes back"
         message = stage.directory / "spam.eml"
         message.write_text(f"From: a@sender.test\nSubject: x\n\n{text} {' '.join(reversed(text.split()))} pharmacy\n")
-        code, said = ask("bulk", "top")
+        code, said = stage.ask("bulk", "top")
         assert code == 0 and "CAMPAIGN" not in said, said
-        code, said = ask("learn", "spam", str(message))
+        code, said = stage.ask("learn", "spam", str(message))
         campaign = re.search(r"\b[0-9a-f]{12,16}\b", said)
         assert code == 0 and campaign, said
         for words in (["bulk", "top"], ["bulk", "show", campaign.group()]):
-            code, said = ask(*words)
+            code, said = stage.ask(*words)
             assert code == 0 and campaign.group() in said, said
-        code, said = ask("learn", "ham", str(message))
+        code, said = stage.ask("learn", "ham", str(message))
         assert code == 0 and campaign.group() in said, said
-        code, said = ask("bulk", "show", "nothing")
+        code, said = stage.ask("bulk", "show", "nothing")
         assert code == 1 and "names no campaign" in said, said
-        assert ask("reputation", "show") == (0, "Nothing is remembered.\n")
-        assert ask("reputation", "reset", "sender.test") == (0, "0 forgotten\n")
+        assert stage.ask("reputation", "show") == (0, "Nothing is remembered.\n")
+        assert stage.ask("reputation", "reset", "sender.test") == (0, "0 forgotten\n")
         stage.gate.kill()
         stage.gate.start()
-        code, said = ask("bulk", "show", campaign.group())
+        code, said = stage.ask("bulk", "show", campaign.group())
         assert code == 0 and campaign.group() in said, said
 
 
