@@ -110,6 +110,7 @@ fn judged() -> Vec<Scene> {
             .names_alice()
             .data(&forged, &["554 5.7.26 this domain is ours, and its own records say that you may not use it; id "])
             .finding(&["OWN_DOMAIN_FORGED", "SPF_FAIL"])
+            .and_in_its_content()
             .perhaps(&["DMARC_FAIL_REJECT"]),
         Scene::new("test string from a good server", GOOD, "refused after the dot")
             .ehlo("mail.sender.example")
