@@ -9,7 +9,7 @@ use regex_automata::{Anchored, Input, Match, meta};
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use super::budget::STEPS_PER_RUN;
-use super::loose::{is_beyond_ascii, loose};
+use super::loose::{is_beyond_ascii, is_counted, loose, uncounted};
 use super::relaxed::relaxed;
 use super::{Budget, Expression, PatternError, literals};
 
@@ -25,7 +25,7 @@ const CACHE: usize = 2 << 20;
 const BACKTRACKING_SIZE: usize = 200;
 
 /// Places where an expression could begin that are looked at one by one.
-const TRIES: usize = 16;
+const TRIES: usize = 64;
 
 /// One expression.
 #[derive(Debug)]
@@ -40,11 +40,15 @@ pub(super) struct Engine {
     relaxed: Option<Box<str>>,
     /// What is linear asks for edges of words of Unicode.
     has_edges: bool,
+    /// What is linear counts repetitions: so many that its automaton would have too many states.
+    is_counted: bool,
     /// Each match has an octet beyond ASCII.
     is_beyond_ascii: bool,
-    /// Matches at least where the expression does: one that backtracks, or that has edges in a text beyond ASCII, is
-    /// tried only there.
+    /// Matches at least where the expression does, in any text: one that backtracks, that has edges in a text beyond
+    /// ASCII, or that counts, is tried only there.
     sieve: OnceLock<Option<Box<meta::Regex>>>,
+    /// The same with the edges, for texts within ASCII and what counts.
+    strict_sieve: OnceLock<Option<Box<meta::Regex>>>,
 }
 
 /// A text in which is looked for something.
@@ -74,8 +78,10 @@ impl Engine {
             compiled: OnceLock::new(),
             relaxed: None,
             has_edges: false,
+            is_counted: false,
             is_beyond_ascii: false,
             sieve: OnceLock::new(),
+            strict_sieve: OnceLock::new(),
         }
     }
 
@@ -93,6 +99,7 @@ impl Engine {
                 Ok(hir) if states(&hir) > STATES_MOST => return Err(PatternError::TooLarge),
                 Ok(hir) => {
                     engine.has_edges = hir.properties().look_set().contains_word_unicode();
+                    engine.is_counted = is_counted(&hir);
                     engine.is_beyond_ascii = is_beyond_ascii(&hir);
                     return Ok((engine, literals::required(&hir)));
                 }
@@ -136,7 +143,11 @@ impl Engine {
         match self.compiled.get_or_init(|| self.compile()) {
             None => budget.miss(),
             Some(Compiled::Linear(regex)) => {
-                let sieve = if self.has_edges && !text.is_ascii { self.sieve() } else { None };
+                let sieve = match self.has_edges && !text.is_ascii {
+                    true => self.sieve(),
+                    false if self.is_counted => self.strict_sieve(),
+                    false => None,
+                };
                 let mut searcher = Searcher::new(Input::new(text.octets));
                 let mut next = || match sieve {
                     Some(sieve) => searcher.advance(|input| Ok(find(regex, sieve, input))),
@@ -150,18 +161,21 @@ impl Engine {
 
     /// What matches at least where this does; see the field.
     fn sieve(&self) -> Option<&meta::Regex> {
-        let sieve = || {
-            let hir = self.looser()?;
-            linear(&hir).map(Box::new)
-        };
+        let sieve = || Some(Box::new(linear(&self.looser()?)?));
         self.sieve.get_or_init(sieve).as_deref()
+    }
+
+    /// See the field.
+    fn strict_sieve(&self) -> Option<&meta::Regex> {
+        let sieve = || Some(Box::new(linear(&uncounted(&self.parsed(&self.text).ok()?))?));
+        self.strict_sieve.get_or_init(sieve).as_deref()
     }
 
     /// An expression that the fast automaton of the linear engine runs on any text, and that matches at least where
     /// this one does.
     pub(super) fn looser(&self) -> Option<Hir> {
         let text = if self.backtracks { self.relaxed.as_ref()? } else { &self.text };
-        self.parsed(text).ok().map(|hir| loose(&hir))
+        self.parsed(text).ok().map(|hir| uncounted(&loose(&hir)))
     }
 
     fn backtrack(
@@ -207,8 +221,10 @@ impl Engine {
             Some(Some(Compiled::Backtracking(_))) => self.text.len() * BACKTRACKING_SIZE,
             _ => 0,
         };
-        let sieve = self.sieve.get().and_then(Option::as_deref).map_or(0, meta::Regex::memory_usage);
-        size_of::<Self>() + self.text.len() + compiled + sieve
+        let sieve = |kept: &OnceLock<Option<Box<meta::Regex>>>| {
+            kept.get().and_then(Option::as_deref).map_or(0, meta::Regex::memory_usage)
+        };
+        size_of::<Self>() + self.text.len() + compiled + sieve(&self.sieve) + sieve(&self.strict_sieve)
     }
 
     pub(super) fn backtracks(&self) -> bool {

@@ -38,6 +38,18 @@ pub(super) fn uncounted(hir: &Hir) -> Hir {
     }
 }
 
+/// True if it counts, and so differs from what [`uncounted`] makes of it.
+pub(super) fn is_counted(hir: &Hir) -> bool {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => false,
+        HirKind::Repetition(one) => {
+            one.min > COUNTED || one.max.is_some_and(|max| max > COUNTED) || is_counted(&one.sub)
+        }
+        HirKind::Capture(capture) => is_counted(&capture.sub),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().any(is_counted),
+    }
+}
+
 fn is_edge(look: Look) -> bool {
     matches!(
         look,
@@ -93,6 +105,7 @@ mod tests {
             ("(?:a{9}|b)?", "(?:a{8,}|b)?"),
         ] {
             assert_eq!(uncounted(&parsed(text)).to_string(), parsed(expected).to_string(), "{text}");
+            assert_eq!(is_counted(&parsed(text)), text != expected, "{text}");
         }
     }
 

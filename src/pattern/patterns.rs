@@ -7,7 +7,6 @@ use std::sync::OnceLock;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 use super::engine::{Engine, Haystack};
-use super::loose::uncounted;
 use super::phrase::{Phrase, Place};
 use super::sieve::Sieve;
 use super::{Budget, Expression, Kind, PatternError};
@@ -182,8 +181,7 @@ impl Patterns {
             return self.always.iter().for_each(|id| candidates.mark(*id));
         }
         let (sieves, rest) = self.sieves.get_or_init(|| {
-            let looser =
-                |id: &u32| (*id, self.engines.get(*id as usize).and_then(Engine::looser).as_ref().map(uncounted));
+            let looser = |id: &u32| (*id, self.engines.get(*id as usize).and_then(Engine::looser));
             Sieve::all(self.always.iter().map(looser).collect())
         });
         sieves.iter().for_each(|sieve| sieve.read(text, &mut |id| candidates.mark(id)));
