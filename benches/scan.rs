@@ -1,18 +1,30 @@
 //! What it costs to judge a message with all rules that are shipped: the mean over different messages of about 10 KiB,
-//! plain and HTML, and hostile ones against a bound.
+//! plain and HTML, stage by stage; hostile ones and those of the MIME torture set against a bound; and the memory that
+//! the rules take.
 //!
-//! Time on one thread that does nothing else, which is its processor time.
+//! Time on one thread that does nothing else, which is its processor time. `SCAN_MESSAGES=DIR cargo bench --bench scan`
+//! measures messages of that directory, too: the sixty whose size comes nearest to 10 KiB.
 
 #![allow(clippy::print_stdout, reason = "it is what a benchmark is for")]
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
+use gatepost::checks::rules;
+use gatepost::classifier::Features;
 use gatepost::cli::scan::examiner::Examiner;
+use gatepost::cli::scan::messages::Item;
 use gatepost::cli::scan::{Judging, envelope::Envelope, item};
+use gatepost::config::content;
+use gatepost::message::{Message, Model};
+use gatepost::pattern::Budget;
+use gatepost::similarity::{DEFAULT_KEY, Digest};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::runtime::{Builder, Runtime};
@@ -22,8 +34,16 @@ use tokio::time::Instant;
 const MESSAGES: usize = 60;
 /// Octets of each, about.
 const LENGTH: usize = 10 * 1024;
+/// Times that each is judged.
+const ROUNDS: usize = 20;
+/// What judging one of them may cost on average.
+const MEAN: Duration = Duration::from_micros(500);
 /// No hostile message of a megabyte takes longer.
 const HOSTILE: Duration = Duration::from_millis(250);
+/// No message of the MIME torture set takes longer.
+const TORTURE: Duration = Duration::from_millis(10);
+/// Messages with which programs for mail are tortured, where the repository of the conformance kit stands beside ours.
+const TORTURE_SET: &str = "../shared/conformance/suites/mime/messages";
 
 static MAIL: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| (0..MESSAGES).map(|number| message(number as u64)).collect());
 
@@ -34,24 +54,19 @@ struct Bench {
 
 fn main() {
     let bench = Bench::new();
-    MAIL.iter().for_each(|octets| bench.examine(octets));
-    let began = Instant::now();
-    let rounds = 20;
-    for octets in MAIL.iter().cycle().take(rounds * MESSAGES) {
-        bench.examine(octets);
+    let mut late = Vec::new();
+    late.extend(bench.mean("generated", &MAIL));
+    if let Some(directory) = std::env::var_os("SCAN_MESSAGES") {
+        late.extend(bench.mean("of the directory", &nearest(Path::new(&directory))));
     }
-    let mean = began.elapsed() / u32::try_from(rounds * MESSAGES).expect("few");
-    let octets: usize = MAIL.iter().map(Vec::len).sum();
-    println!("{} messages of {} octets on average: {mean:?} each", MESSAGES, octets / MESSAGES);
-    let mut late = false;
     for (name, octets) in hostile() {
-        let began = Instant::now();
-        bench.examine(&octets);
-        let took = began.elapsed();
-        late |= took > HOSTILE;
-        println!("{name} ({} octets): {took:?}{}", octets.len(), if took > HOSTILE { ", TOO LONG" } else { "" });
+        late.extend(bench.bounded(name, &octets, HOSTILE));
     }
-    assert!(!late, "more than {HOSTILE:?}");
+    for (name, octets) in torture() {
+        late.extend(bench.bounded(&name, &octets, TORTURE));
+    }
+    memory();
+    assert!(late.is_empty(), "took too long: {}", late.join(", "));
     divan::main();
 }
 
@@ -69,6 +84,115 @@ impl Bench {
         let examined = self.examiner.examine(item("bench", octets), Envelope::default(), true);
         divan::black_box(self.runtime.block_on(examined).score);
     }
+
+    /// Judges each message several times, and tells the mean of all and where the time goes.
+    fn mean(&self, name: &str, mail: &[Vec<u8>]) -> Option<String> {
+        mail.iter().for_each(|octets| self.examine(octets));
+        let mean = each(mail, |octets| self.examine(octets));
+        let octets: usize = mail.iter().map(Vec::len).sum();
+        let late = mean > MEAN;
+        let mark = if late { ", TOO LONG" } else { "" };
+        println!("{} messages {name} of {} octets: {mean:?} each{mark}", mail.len(), octets / mail.len().max(1));
+        self.stages(mail);
+        late.then(|| name.to_owned())
+    }
+
+    fn stages(&self, mail: &[Vec<u8>]) {
+        let messages: Vec<Message> = mail.iter().map(|octets| message_of(item("bench", octets))).collect();
+        let models: Vec<Model> = messages.iter().map(Model::of).collect();
+        println!("  model: {:?}", each(&messages, |message| drop(divan::black_box(Model::of(message)))));
+        println!(
+            "  similarity: {:?}",
+            each(&models, |model| {
+                divan::black_box(Digest::of_message(&model.text, &model.found, DEFAULT_KEY));
+            })
+        );
+        println!(
+            "  classifier: {:?}",
+            each(&models, |model| {
+                divan::black_box(Features::of(model).cells());
+            })
+        );
+        let mut took: BTreeMap<String, u64> = BTreeMap::new();
+        for octets in mail.iter().cycle().take(ROUNDS * mail.len()) {
+            let examined = self.examiner.examine(item("bench", octets), Envelope::default(), true);
+            for line in self.runtime.block_on(examined).trace().lines {
+                *took.entry(line.check).or_default() += line.took_us;
+            }
+        }
+        let mut took: Vec<(String, u64)> = took.into_iter().collect();
+        took.sort_by_key(|(_, took)| std::cmp::Reverse(*took));
+        // Of whole microseconds, little is left of what takes less than one.
+        for (check, took) in took.iter().take(8) {
+            let mean = Duration::from_micros(*took) / u32::try_from(ROUNDS * mail.len()).expect("few");
+            println!("  check {check}: {mean:?}");
+        }
+    }
+
+    /// Judges a message once against a bound.
+    fn bounded(&self, name: &str, octets: &[u8], bound: Duration) -> Option<String> {
+        let began = Instant::now();
+        self.examine(octets);
+        let took = began.elapsed();
+        let late = took > bound;
+        println!("{name} ({} octets): {took:?} of {bound:?}{}", octets.len(), if late { ", TOO LONG" } else { "" });
+        late.then(|| name.to_owned())
+    }
+}
+
+/// What the rules take as they are loaded, and once they have judged all those messages: patterns are compiled when
+/// they are first run.
+fn memory() {
+    let set = content::load(None).unwrap_or_else(|_| panic!("the rules that are shipped")).set;
+    println!("{} rules for {} targets: {} KiB of memory", set.rules().len(), set.targets(), set.octets() / 1024);
+    let sender = rules::view::Envelope {
+        helo: "mail.example".to_owned(),
+        from: "sender@mail.example".to_owned(),
+        recipients: vec!["bob@there.example".to_owned()],
+        client: [198, 51, 100, 1].into(),
+        client_name: None,
+    };
+    for octets in MAIL.iter().chain(hostile().iter().map(|(_, octets)| octets)) {
+        let message = message_of(item("bench", octets));
+        let model = Model::of(&message);
+        let view = rules::view::View::new(&message, &model, &sender);
+        divan::black_box(set.judge(rules::Phase::Message, &view, &mut Budget::default()));
+    }
+    println!("  {} KiB after all these messages", set.octets() / 1024);
+}
+
+/// The mean time of doing something with each of them.
+fn each<T>(all: &[T], mut work: impl FnMut(&T)) -> Duration {
+    let began = Instant::now();
+    for one in all.iter().cycle().take(ROUNDS * all.len()) {
+        work(one);
+    }
+    began.elapsed() / u32::try_from(ROUNDS * all.len().max(1)).expect("few")
+}
+
+fn message_of(item: Item) -> Message {
+    Message::new(item.octets, item.len)
+}
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = entries.filter(|path| path.is_file()).collect();
+    files.sort();
+    files
+}
+
+/// The messages of a directory whose size comes nearest to [`LENGTH`].
+fn nearest(directory: &Path) -> Vec<Vec<u8>> {
+    let distance = |path: &PathBuf| fs::metadata(path).map_or(u64::MAX, |found| found.len().abs_diff(LENGTH as u64));
+    let mut files = files(directory);
+    files.sort_by_cached_key(distance);
+    files.iter().take(MESSAGES).filter_map(|path| fs::read(path).ok()).collect()
+}
+
+fn torture() -> Vec<(String, Vec<u8>)> {
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join(TORTURE_SET);
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    files(&place).iter().filter_map(|path| Some((name(path), fs::read(path).ok()?))).collect()
 }
 
 #[divan::bench]
@@ -179,7 +303,22 @@ fn hostile() -> Vec<(&'static str, Vec<u8>)> {
         out.into_bytes()
     };
     let html = "Content-Type: text/html\n\n";
+    let links = (0..100_000).fold(html.to_owned(), |mut out, number| {
+        let _ = write!(out, "<a href=http://www{number}.a{}.example/>b</a>", number % 1000);
+        out
+    });
     vec![
+        ("a hundred thousand links", links.into_bytes()),
+        (
+            "words of several languages",
+            filled("Content-Type: text/plain; charset=utf-8\n\n", "fre\u{e9} freed \u{e4}money "),
+        ),
+        ("letters apart", filled("A: b\n\n", "a b c d e f ")),
+        ("figures and letters", filled("A: b\n\n", "1a1a1a1bcdf ")),
+        ("names without addresses", filled("A: b\n\n", "full name country ")),
+        ("what could be a wallet", filled("A: b\n\n", "bc1aaaaaaaaaaaaaaaaaaaaaa. 1AAAAAAAAAAAAAAAAAAAAAAAA. ")),
+        ("phrases", filled("A: b\n\n", "this is the free money back in your account number ")),
+        ("a long subject", filled("Subject: ", "free money 123 !!! ")),
         ("header fields", filled("", "X-A: b\n")),
         ("one long field", filled("Subject: ", "=?utf-8?q?a?= ")),
         ("addresses", filled("From: ", "\"a\" <a@b.example>, ")),

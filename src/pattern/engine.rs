@@ -4,11 +4,12 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use fancy_regex::{BytesMode, Expr};
-use regex_automata::meta;
-use regex_automata::util::syntax;
+use regex_automata::util::iter::Searcher;
+use regex_automata::{Anchored, Input, Match, meta};
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use super::budget::STEPS_PER_RUN;
+use super::loose::{is_beyond_ascii, is_counted, loose, uncounted};
 use super::relaxed::relaxed;
 use super::{Budget, Expression, PatternError, literals};
 
@@ -23,6 +24,9 @@ const CACHE: usize = 2 << 20;
 /// Octets of an expression that backtracks, as compiled, for each octet written: measured, about.
 const BACKTRACKING_SIZE: usize = 200;
 
+/// Places where an expression could begin that are looked at one by one.
+const TRIES: usize = 64;
+
 /// One expression.
 #[derive(Debug)]
 pub(super) struct Engine {
@@ -34,7 +38,24 @@ pub(super) struct Engine {
     compiled: OnceLock<Option<Compiled>>,
     /// What backtracks, without what makes it so: where this does not match, it need not be tried.
     relaxed: Option<Box<str>>,
+    /// What is linear asks for edges of words of Unicode.
+    has_edges: bool,
+    /// What is linear counts repetitions: so many that its automaton would have too many states.
+    is_counted: bool,
+    /// Each match has an octet beyond ASCII.
+    is_beyond_ascii: bool,
+    /// Matches at least where the expression does, in any text: one that backtracks, that has edges in a text beyond
+    /// ASCII, or that counts, is tried only there.
     sieve: OnceLock<Option<Box<meta::Regex>>>,
+    /// The same with the edges, for texts within ASCII and what counts.
+    strict_sieve: OnceLock<Option<Box<meta::Regex>>>,
+}
+
+/// A text in which is looked for something.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Haystack<'t> {
+    pub(super) octets: &'t [u8],
+    is_ascii: bool,
 }
 
 #[derive(Debug)]
@@ -47,14 +68,8 @@ enum Compiled {
 type Literals = Option<Vec<Vec<u8>>>;
 
 impl Engine {
-    /// The engine for an expression, and the literals of which each match contains one. One that backtracks takes long
-    /// to compile: a lazy one does it when it is first run, and then may turn out to be refused.
-    pub(super) fn of(expression: &Expression, is_lazy: bool) -> Result<(Self, Literals), PatternError> {
-        let text = expression.text()?;
-        if text.len() > TEXT_MOST {
-            return Err(PatternError::TooLarge);
-        }
-        let mut engine = Self {
+    fn new(text: String, expression: &Expression) -> Self {
+        Self {
             text: text.into(),
             ignores_case: expression.is_caseless(),
             is_octets: expression.is_octets,
@@ -62,13 +77,32 @@ impl Engine {
             most: expression.most.max(1),
             compiled: OnceLock::new(),
             relaxed: None,
+            has_edges: false,
+            is_counted: false,
+            is_beyond_ascii: false,
             sieve: OnceLock::new(),
-        };
+            strict_sieve: OnceLock::new(),
+        }
+    }
+
+    /// The engine for an expression, and the literals of which each match contains one. One that backtracks takes long
+    /// to compile: a lazy one does it when it is first run, and then may turn out to be refused.
+    pub(super) fn of(expression: &Expression, is_lazy: bool) -> Result<(Self, Literals), PatternError> {
+        let text = expression.text()?;
+        if text.len() > TEXT_MOST {
+            return Err(PatternError::TooLarge);
+        }
+        let mut engine = Self::new(text, expression);
         let relaxed = relaxed(&engine.text);
         if relaxed.as_ref().is_none_or(|relaxed| **relaxed == *engine.text) {
             match engine.parsed(&engine.text) {
                 Ok(hir) if states(&hir) > STATES_MOST => return Err(PatternError::TooLarge),
-                Ok(hir) => return Ok((engine, literals::required(&hir))),
+                Ok(hir) => {
+                    engine.has_edges = hir.properties().look_set().contains_word_unicode();
+                    engine.is_counted = is_counted(&hir);
+                    engine.is_beyond_ascii = is_beyond_ascii(&hir);
+                    return Ok((engine, literals::required(&hir)));
+                }
                 // Nothing in it is for the other engine.
                 Err(error) if relaxed.is_some() => return Err(PatternError::Syntax(last_line(&error.to_string()))),
                 Err(_) => {}
@@ -89,28 +123,59 @@ impl Engine {
         Ok((engine, hir.as_ref().and_then(literals::required)))
     }
 
-    /// Tells the matches in `text`, from the first to the last that is asked for.
-    pub(super) fn run(&self, text: &[u8], budget: &mut Budget, found: &mut dyn FnMut(Range<usize>)) {
-        if !budget.admits(self.backtracks) {
+    /// The same for what is known to have a meaning.
+    pub(super) fn of_phrase(expression: &Expression) -> Result<Self, PatternError> {
+        let text = expression.text()?;
+        if text.len() > TEXT_MOST {
+            return Err(PatternError::TooLarge);
+        }
+        Ok(Self::new(text, expression))
+    }
+
+    /// Tells `found` of the matches, as many as the expression asks for.
+    pub(super) fn run(&self, text: Haystack<'_>, budget: &mut Budget, found: &mut dyn FnMut(Range<usize>)) {
+        if !budget.admits(self.backtracks) || (self.is_beyond_ascii && text.is_ascii) {
             return;
         }
-        if self.is_sieved_out(text) {
+        if self.backtracks && self.sieve().is_some_and(|sieve| !sieve.is_match(text.octets)) {
             return;
         }
         match self.compiled.get_or_init(|| self.compile()) {
             None => budget.miss(),
             Some(Compiled::Linear(regex)) => {
-                regex.find_iter(text).take(self.most).for_each(|found_one| found(found_one.range()));
+                let sieve = match self.has_edges && !text.is_ascii {
+                    true => self.sieve(),
+                    false if self.is_counted => self.strict_sieve(),
+                    false => None,
+                };
+                let mut searcher = Searcher::new(Input::new(text.octets));
+                let mut next = || match sieve {
+                    Some(sieve) => searcher.advance(|input| Ok(find(regex, sieve, input))),
+                    None => searcher.advance(|input| Ok(regex.search(input))),
+                };
+                (0..self.most).map_while(|_| next()).for_each(|one| found(one.range()));
             }
-            Some(Compiled::Backtracking(regex)) => self.backtrack(regex, text, budget, found),
+            Some(Compiled::Backtracking(regex)) => self.backtrack(regex, text.octets, budget, found),
         }
     }
 
-    /// Whether it cannot match, as the linear engine says in less time.
-    fn is_sieved_out(&self, text: &[u8]) -> bool {
-        let Some(relaxed) = &self.relaxed else { return false };
-        let sieve = self.sieve.get_or_init(|| self.linear(relaxed).map(Box::new));
-        sieve.as_ref().is_some_and(|sieve| !sieve.is_match(text))
+    /// What matches at least where this does; see the field.
+    fn sieve(&self) -> Option<&meta::Regex> {
+        let sieve = || Some(Box::new(linear(&self.looser()?)?));
+        self.sieve.get_or_init(sieve).as_deref()
+    }
+
+    /// See the field.
+    fn strict_sieve(&self) -> Option<&meta::Regex> {
+        let sieve = || Some(Box::new(linear(&uncounted(&self.parsed(&self.text).ok()?))?));
+        self.strict_sieve.get_or_init(sieve).as_deref()
+    }
+
+    /// An expression that the fast automaton of the linear engine runs on any text, and that matches at least where
+    /// this one does.
+    pub(super) fn looser(&self) -> Option<Hir> {
+        let text = if self.backtracks { self.relaxed.as_ref()? } else { &self.text };
+        self.parsed(text).ok().map(|hir| uncounted(&loose(&hir)))
     }
 
     fn backtrack(
@@ -156,7 +221,10 @@ impl Engine {
             Some(Some(Compiled::Backtracking(_))) => self.text.len() * BACKTRACKING_SIZE,
             _ => 0,
         };
-        size_of::<Self>() + self.text.len() + compiled
+        let sieve = |kept: &OnceLock<Option<Box<meta::Regex>>>| {
+            kept.get().and_then(Option::as_deref).map_or(0, meta::Regex::memory_usage)
+        };
+        size_of::<Self>() + self.text.len() + compiled + sieve(&self.sieve) + sieve(&self.strict_sieve)
     }
 
     pub(super) fn backtracks(&self) -> bool {
@@ -173,17 +241,8 @@ impl Engine {
         if self.backtracks {
             return self.backtracking().ok();
         }
-        Some(Compiled::Linear(Box::new(self.linear(&self.text)?)))
-    }
-
-    fn linear(&self, text: &str) -> Option<meta::Regex> {
-        let config = meta::Config::new()
-            .utf8_empty(false)
-            .nfa_size_limit(Some(SIZE_LIMIT))
-            .onepass_size_limit(Some(1 << 20))
-            .hybrid_cache_capacity(CACHE);
-        let syntax = syntax::Config::new().utf8(false).unicode(!self.is_octets).case_insensitive(self.ignores_case);
-        meta::Builder::new().configure(config).syntax(syntax).build(text).ok()
+        let hir = self.parsed(&self.text).ok()?;
+        Some(Compiled::Linear(Box::new(linear(&hir)?)))
     }
 
     fn backtracking(&self) -> Result<Compiled, fancy_regex::Error> {
@@ -198,6 +257,39 @@ impl Engine {
             .build()?;
         Ok(Compiled::Backtracking(Box::new(regex)))
     }
+}
+
+impl<'t> Haystack<'t> {
+    pub(super) fn of(octets: &'t [u8]) -> Self {
+        Self { octets, is_ascii: octets.is_ascii() }
+    }
+}
+
+fn linear(hir: &Hir) -> Option<meta::Regex> {
+    let config = meta::Config::new()
+        .utf8_empty(false)
+        .nfa_size_limit(Some(SIZE_LIMIT))
+        .onepass_size_limit(Some(1 << 20))
+        .hybrid_cache_capacity(CACHE);
+    meta::Builder::new().configure(config).build_from_hir(hir).ok()
+}
+
+/// The first match of `regex`, which begins where `sieve` has a match: so only the text from there on is read by it,
+/// and most often little of it.
+fn find(regex: &meta::Regex, sieve: &meta::Regex, input: &Input<'_>) -> Option<Match> {
+    let mut from = input.start();
+    for _ in 0..TRIES {
+        let at = sieve.search(&input.clone().range(from..input.end()))?.start();
+        let found = regex.search(&input.clone().range(at..input.end()).anchored(Anchored::Yes));
+        if found.is_some() {
+            return found;
+        }
+        from = at + 1;
+        if from > input.end() {
+            return None;
+        }
+    }
+    regex.search(&input.clone().range(from..input.end()))
 }
 
 /// What an error says last: before stands the expression, with marks below it.

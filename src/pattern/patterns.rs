@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
-use super::engine::Engine;
-use super::{Budget, Expression, PatternError};
+use super::engine::{Engine, Haystack};
+use super::phrase::{Phrase, Place};
+use super::sieve::Sieve;
+use super::{Budget, Expression, Kind, PatternError};
 
 /// Which pattern, in the order of adding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,11 +31,22 @@ impl PatternId {
 #[derive(Debug, Default)]
 pub struct Builder {
     engines: Vec<Engine>,
+    /// Those patterns that are looked for without an engine.
+    phrases: Vec<(u32, Phrase)>,
     /// Which patterns a literal speaks for.
-    literals: BTreeMap<Vec<u8>, Vec<u32>>,
+    literals: BTreeMap<Vec<u8>, Meaning>,
     /// Patterns that require none.
     always: Vec<u32>,
     is_lazy: bool,
+}
+
+/// What it means that a literal was seen.
+#[derive(Debug, Default)]
+struct Meaning {
+    /// These patterns may match.
+    engines: Vec<u32>,
+    /// These phrases, by their place among them, are there if what stands around the literal is theirs.
+    phrases: Vec<(u32, Place)>,
 }
 
 impl Builder {
@@ -49,12 +63,20 @@ impl Builder {
 
     /// Adds one. An error if it has no meaning, or would become too large.
     pub fn add(&mut self, expression: &Expression) -> Result<PatternId, PatternError> {
-        let (engine, literals) = Engine::of(expression, self.is_lazy)?;
         let id = u32::try_from(self.engines.len()).map_err(|_| PatternError::TooLarge)?;
+        if let Some((phrase, place, pieces)) = phrase(expression) {
+            self.engines.push(Engine::of_phrase(expression)?);
+            for piece in pieces {
+                self.literals.entry(piece).or_default().phrases.push((self.phrases.len() as u32, place));
+            }
+            self.phrases.push((id, phrase));
+            return Ok(PatternId(id));
+        }
+        let (engine, literals) = Engine::of(expression, self.is_lazy)?;
         match literals {
             Some(literals) => {
                 for literal in literals {
-                    self.literals.entry(literal).or_default().push(id);
+                    self.literals.entry(literal).or_default().engines.push(id);
                 }
             }
             None => self.always.push(id),
@@ -75,19 +97,42 @@ impl Builder {
             // Too many for an automaton: slower, but right.
             self.always = (0..self.engines.len() as u32).collect();
         }
-        let named = self.literals.into_values().map(Vec::into_boxed_slice).collect();
-        Patterns { engines: self.engines, literals, named, always: self.always }
+        let meanings = self.literals.into_values().collect();
+        Patterns {
+            engines: self.engines,
+            phrases: self.phrases,
+            literals,
+            meanings,
+            always: self.always,
+            sieves: OnceLock::new(),
+        }
+    }
+}
+
+/// What is looked for without an engine: a phrase, and where in it which pieces stand.
+fn phrase(expression: &Expression) -> Option<(Phrase, Place, Vec<Vec<u8>>)> {
+    match &expression.kind {
+        Kind::Phrase(text) if expression.most <= 1 && !expression.is_octets => {
+            let phrase = Phrase::of(text)?;
+            let (place, pieces) = phrase.piece()?;
+            Some((phrase, place, pieces))
+        }
+        _ => None,
     }
 }
 
 /// Expressions that are matched together.
 #[derive(Debug)]
 pub struct Patterns {
+    /// One for each pattern, those that are phrases included.
     engines: Vec<Engine>,
+    phrases: Vec<(u32, Phrase)>,
     literals: Option<AhoCorasick>,
     /// Which patterns each literal of the automaton speaks for.
-    named: Vec<Box<[u32]>>,
+    meanings: Vec<Meaning>,
     always: Vec<u32>,
+    /// What those that require no literal are sifted by, and those that cannot be; made when they are first run.
+    sieves: OnceLock<(Vec<Sieve>, Vec<u32>)>,
 }
 
 impl Default for Patterns {
@@ -115,28 +160,61 @@ impl Patterns {
             return;
         }
         let mut candidates = Marks::none_of(self.engines.len());
-        self.always.iter().for_each(|id| candidates.mark(*id));
-        if let Some(literals) = self.literals.as_ref().filter(|_| !self.named.is_empty()) {
-            let mut seen = Marks::none_of(self.named.len());
-            for literal in literals.find_overlapping_iter(text) {
-                let literal = literal.pattern();
-                if seen.mark_first(literal.as_u32()) {
-                    self.named[literal.as_usize()].iter().for_each(|id| candidates.mark(*id));
-                }
-            }
-        }
+        self.sift(text, &mut candidates);
+        let phrases = self.seen(text, &mut candidates);
+        let text = Haystack::of(text);
         candidates.each(|id| {
             if !is_wanted(PatternId(id)) {
                 return;
             }
-            self.engines[id as usize].run(text, budget, &mut |range| found(PatternId(id), range));
+            match phrases.iter().find(|(phrase, _)| *phrase == id) {
+                Some((_, range)) if budget.admits(false) => found(PatternId(id), range.clone()),
+                Some(_) => {}
+                None => self.engines[id as usize].run(text, budget, &mut |range| found(PatternId(id), range)),
+            }
         });
+    }
+
+    /// Marks the patterns without a literal that may match.
+    fn sift(&self, text: &[u8], candidates: &mut Marks) {
+        if let [_] | [] = *self.always {
+            return self.always.iter().for_each(|id| candidates.mark(*id));
+        }
+        let (sieves, rest) = self.sieves.get_or_init(|| {
+            let looser = |id: &u32| (*id, self.engines.get(*id as usize).and_then(Engine::looser));
+            Sieve::all(self.always.iter().map(looser).collect())
+        });
+        sieves.iter().for_each(|sieve| sieve.read(text, &mut |id| candidates.mark(id)));
+        rest.iter().for_each(|id| candidates.mark(*id));
+    }
+
+    /// Marks the patterns of which a literal is in the text, and phrases that are there; says where those are.
+    fn seen(&self, text: &[u8], candidates: &mut Marks) -> Vec<(u32, Range<usize>)> {
+        let mut phrases = Vec::new();
+        let Some(literals) = self.literals.as_ref().filter(|_| !self.meanings.is_empty()) else { return phrases };
+        let mut seen = Marks::none_of(self.meanings.len());
+        for literal in literals.find_overlapping_iter(text) {
+            let Some(meaning) = self.meanings.get(literal.pattern().as_usize()) else { continue };
+            if !meaning.engines.is_empty() && seen.mark_first(literal.pattern().as_u32()) {
+                meaning.engines.iter().for_each(|id| candidates.mark(*id));
+            }
+            for (phrase, place) in &meaning.phrases {
+                let Some((id, phrase)) = self.phrases.get(*phrase as usize) else { continue };
+                if !candidates.is_marked(*id)
+                    && let Some(range) = phrase.around(*place, text, literal.start())
+                {
+                    candidates.mark(*id);
+                    phrases.push((*id, range));
+                }
+            }
+        }
+        phrases
     }
 
     /// Tells of the matches of one pattern alone.
     pub fn matches_of(&self, id: PatternId, text: &[u8], budget: &mut Budget, found: &mut dyn FnMut(Range<usize>)) {
         if let Some(engine) = self.engines.get(id.index()) {
-            engine.run(text, budget, found);
+            engine.run(Haystack::of(text), budget, found);
         }
     }
 
@@ -156,8 +234,11 @@ impl Patterns {
     /// Octets of memory that they take, about. It grows, as patterns are compiled when they are first run.
     pub fn octets(&self) -> usize {
         let engines: usize = self.engines.iter().map(Engine::octets).sum();
-        let named: usize = self.named.iter().map(|ids| 16 + ids.len() * 4).sum();
-        engines + named + self.literals.as_ref().map_or(0, AhoCorasick::memory_usage)
+        let phrases: usize = self.phrases.iter().map(|(_, phrase)| phrase.octets()).sum();
+        let meaning = |one: &Meaning| size_of::<Meaning>() + one.engines.len() * 4 + one.phrases.len() * 8;
+        let meanings: usize = self.meanings.iter().map(meaning).sum();
+        let sieves: usize = self.sieves.get().map_or(0, |(sieves, _)| sieves.iter().map(Sieve::octets).sum());
+        engines + phrases + meanings + sieves + self.literals.as_ref().map_or(0, AhoCorasick::memory_usage)
     }
 
     /// How many there are.
@@ -191,6 +272,10 @@ impl Marks {
 
     fn mark(&mut self, number: u32) {
         self.0[number as usize / 64] |= 1 << (number % 64);
+    }
+
+    fn is_marked(&self, number: u32) -> bool {
+        self.0[number as usize / 64] & (1 << (number % 64)) != 0
     }
 
     /// Marks it, and says whether that is new.

@@ -137,6 +137,26 @@ fn what_the_linear_engine_refuses_is_left_out_for_the_literals() {
 }
 
 #[test]
+fn edges_beyond_ascii_and_counts_match_as_in_short_texts() {
+    let far = "\u{e4} free ".repeat(200);
+    for (text, haystack, expected) in [
+        (r"(?i)\b(?:money|sex)\b", format!("{far}sexes \u{e4}sex sex\u{e4} Sex."), true),
+        (r"\bfree\b", far.clone(), true),
+        (r"\bfre\b", far.clone(), false),
+        (r"st.{0,40}\b[A-Z]{2} \d{5}\b", format!("{} st. x XX 12345", "stst ".repeat(300)), true),
+        (r"st.{0,9}\b[A-Z]{2} \d{5}\b", format!("{} XX 12345", "stst ".repeat(300)), true),
+        (r"st.{0,9}\b[A-Z]{2} \d{5}\b", "stst ".repeat(300), false),
+    ] {
+        let found = found_in(&[Expression::regex(text)], haystack.as_bytes()).pop();
+        let found = found.map(|(_, range)| (range.start, range.end));
+        let plain =
+            regex_automata::meta::Regex::new(text).expect("good").find(&haystack).map(|one| (one.start(), one.end()));
+        assert_eq!(found, plain, "{text}");
+        assert_eq!(found.is_some(), expected, "{text}");
+    }
+}
+
+#[test]
 fn a_runaway_stops_and_is_counted() {
     let mut builder = Builder::new();
     let id = builder.add(&Expression::regex(r"(?:x+x+)+(?=y)z")).expect("good");
@@ -219,6 +239,30 @@ proptest! {
             patterns.matches_of(id, text.as_bytes(), &mut Budget::default(), &mut |range| plain.push((id.index(), range)));
         }
         prop_assert_eq!(filtered, plain);
+    }
+
+    #[test]
+    fn phrases_stand_where_their_expressions_match(
+        phrases in prop::collection::vec("[akKs\u{17f}\u{212a}\u{e9}\u{b2}_%\u{df} -]{1,7}", 1..5),
+        text in "[akKsS\u{17f}\u{212a}\u{e9}\u{c9}\u{b2}_%\u{df}\u{1e9e} \u{a0}\n-]{0,40}",
+        cut in 0..3usize,
+    ) {
+        let mut builder = Builder::new();
+        for phrase in &phrases {
+            // One without a letter is none.
+            let _ = builder.add(&Expression::phrase(phrase));
+        }
+        let patterns = builder.build();
+        // What is no character any more is no letter.
+        let text = text.as_bytes().get(cut..).unwrap_or_default();
+        let mut seen = Vec::new();
+        patterns.matches(text, &mut Budget::default(), &mut |id, range| seen.push((id.index(), range)));
+        let mut matched = Vec::new();
+        for number in 0..patterns.len() as u32 {
+            let id = PatternId::from_number(number);
+            patterns.matches_of(id, text, &mut Budget::default(), &mut |range| matched.push((id.index(), range)));
+        }
+        prop_assert_eq!(seen, matched);
     }
 
     #[test]

@@ -42,10 +42,18 @@ fn domains(settings: &Settings, seen: &Seen<'_>) -> Vec<Finding> {
     let links = seen.model.links.iter().filter(|link| matches!(link.origin, Origin::Anchor | Origin::Text));
     let hosts: BTreeSet<&str> = seen.from.iter().map(Mailbox::domain).chain(links.map(|link| &*link.host)).collect();
     let mut findings = Vec::new();
-    if let Some((host, name)) = hosts.iter().find_map(|host| Some((*host, within(settings, host)?))) {
+    // Many hosts are of one domain, which is looked at once.
+    let mut known = BTreeSet::new();
+    let mut named = hosts.iter().filter(|host| {
+        let is_first = registered_domain(host).is_some_and(|domain| known.insert(domain));
+        is_first || host.split(['.', '-']).any(|token| settings.begins_name(token))
+    });
+    if let Some((host, name)) = named.find_map(|host| Some((*host, within(settings, host)?))) {
         findings.push(Finding::new(Symbol::known("BRAND_IN_DOMAIN"), format!("{name} in {host}")));
     }
-    if let Some((host, like)) = hosts.iter().find_map(|host| Some((*host, imitated(settings, host)?))) {
+    let mut known = BTreeSet::new();
+    let mut likely = hosts.iter().filter(|host| registered_domain(host).is_some_and(|domain| known.insert(domain)));
+    if let Some((host, like)) = likely.find_map(|host| Some((*host, imitated(settings, host)?))) {
         findings.push(Finding::new(Symbol::known("LOOKALIKE_DOMAIN"), format!("{host} looks like {like}")));
     }
     findings
@@ -85,6 +93,9 @@ fn imitated<'s>(settings: &'s Settings, host: &str) -> Option<&'s str> {
 /// True if one letter was added, left out, changed, or exchanged with its neighbour.
 fn is_neighbour(one: &str, other: &str) -> bool {
     let (one, other) = (one.as_bytes(), other.as_bytes());
+    if one.len().abs_diff(other.len()) > 1 {
+        return false;
+    }
     let before = one.iter().zip(other).take_while(|(a, b)| a == b).count();
     let (one, other) = (one.get(before..).unwrap_or_default(), other.get(before..).unwrap_or_default());
     let after = one.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count();

@@ -9,6 +9,8 @@ use crate::similarity::fold;
 pub struct Settings {
     /// Names of houses, folded, with the registered domains that are theirs; sorted.
     pub(super) brands: Vec<(String, Vec<String>)>,
+    /// Their places by the first words of their names.
+    first_words: HashMap<String, Vec<usize>>,
     /// The first labels of domains that are imitated, with those domains.
     pub(super) protected: HashMap<String, Vec<String>>,
     /// Registered domains where everybody can have an address.
@@ -35,6 +37,10 @@ impl Settings {
         protected.into_iter().for_each(|domain| settings.protect(domain));
         settings.freemail.extend(freemail.into_iter().map(str::to_lowercase));
         settings.brands.sort();
+        for (place, (name, _)) in settings.brands.iter().enumerate() {
+            let first = name.split(' ').next().unwrap_or_default();
+            settings.first_words.entry(first.to_owned()).or_default().push(place);
+        }
         settings
     }
 
@@ -49,10 +55,19 @@ impl Settings {
         let text = format!(" {} ", folded(text));
         // `P.a.y P-a-l`: letters that stand alone belong together.
         let joined = joined(&text);
-        self.brands.iter().filter(move |(name, _)| {
+        let begun = text.split(' ').chain(joined.split(' ')).filter_map(|word| self.first_words.get(word)).flatten();
+        let mut places: Vec<usize> = begun.copied().collect();
+        places.sort_unstable();
+        places.dedup();
+        places.into_iter().filter_map(|place| self.brands.get(place)).filter(move |(name, _)| {
             let word = format!(" {name} ");
             text.contains(&word) || joined.contains(&word)
         })
+    }
+
+    /// True if the name of a house begins with this word.
+    pub(super) fn begins_name(&self, word: &str) -> bool {
+        self.first_words.contains_key(word)
     }
 }
 

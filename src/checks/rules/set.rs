@@ -89,7 +89,8 @@ pub struct Fault {
 /// What was counted for one message.
 pub struct State {
     counts: Vec<u64>,
-    firsts: Vec<Option<Box<str>>>,
+    /// What was found first, or the beginning of it.
+    firsts: Vec<Option<Box<[u8]>>>,
     /// The value in which a slot found something last, so that it counts once.
     last: Vec<u32>,
 }
@@ -339,7 +340,7 @@ impl State {
     fn set(&mut self, slot: usize, number: u64) {
         if let (Some(count), Some(first)) = (self.counts.get_mut(slot), self.firsts.get_mut(slot)) {
             *count = number;
-            *first = Some(number.to_string().into());
+            *first = Some(number.to_string().into_bytes().into());
         }
     }
 
@@ -354,7 +355,10 @@ impl State {
         }
         *last = index;
         *count += 1;
-        first.get_or_insert_with(|| excerpt(what()));
+        first.get_or_insert_with(|| {
+            let octets = what();
+            octets.get(..EXCERPT * 4).unwrap_or(octets).into()
+        });
     }
 }
 
@@ -385,7 +389,7 @@ impl Compiled {
         let wanted = self.rule.all.iter().chain(&self.rule.any).enumerate();
         let held = wanted.filter(|(at, condition)| !condition.negated && self.holds(state, *at));
         let shown = held.filter_map(|(at, condition)| {
-            let first = state.firsts.get(self.first + at)?.as_ref()?;
+            let first = excerpt(state.firsts.get(self.first + at)?.as_ref()?);
             let count = state.counts.get(self.first + at).copied().unwrap_or(0);
             Some(match &condition.target {
                 Target::Structure(fact) => format!("{fact} {first}"),
@@ -403,7 +407,6 @@ impl Compiled {
 
 /// A short part of what was found, without anything that a terminal or a log would obey.
 fn excerpt(octets: &[u8]) -> Box<str> {
-    let octets = octets.get(..EXCERPT * 4).unwrap_or(octets);
     let text = String::from_utf8_lossy(octets);
     let mut letters = text.trim().chars();
     let mut shown: String = letters.by_ref().take(EXCERPT).flat_map(char::escape_debug).collect();
