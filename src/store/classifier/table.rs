@@ -1,12 +1,12 @@
 //! The table that every home has in memory. To weigh waits for nobody; lessons come one at a time.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use super::{Lesson, LessonId, Taught, TaughtCount, Weighed};
-use crate::classifier::{self, BINS, SIZE};
+use crate::classifier::{self, BINS, Cell, SIZE};
 use crate::clock::seconds;
 
 /// Octets of what is remembered of a lesson, as it is written down.
@@ -38,7 +38,7 @@ pub(in crate::store) struct Noted {
 /// What has changed, as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Change {
-    Cell(u32, i32),
+    Cell(u32, Cell),
     Lesson(LessonId, Option<Noted>),
     /// Of a class of margins: ham and spam.
     Class(u8, [u32; 2]),
@@ -48,7 +48,8 @@ pub(in crate::store) enum Change {
 
 /// The table of one home.
 pub(in crate::store) struct Teachbook {
-    cells: Box<[AtomicI32]>,
+    /// Sum and mass in one, so that nobody reads half a lesson.
+    cells: Box<[AtomicU64]>,
     classes: [[AtomicU32; 2]; BINS],
     lessons: Mutex<Lessons>,
 }
@@ -94,16 +95,16 @@ impl Teachbook {
     /// With `known`, which a file has told; at most `bound` lessons can be taken back.
     pub(in crate::store) fn new(bound: usize, known: impl IntoIterator<Item = Change>) -> Self {
         let mut cells = Vec::with_capacity(SIZE);
-        cells.resize_with(SIZE, AtomicI32::default);
+        cells.resize_with(SIZE, AtomicU64::default);
         let book = Self { cells: cells.into(), classes: Default::default(), lessons: Mutex::new(Lessons::new(bound)) };
         let (mut lessons, mut kept) = (Vec::new(), Vec::new());
         let mut used = 0;
         for change in known {
             match change {
-                Change::Cell(cell, weight) => {
+                Change::Cell(cell, held) => {
                     if let Some(place) = book.cells.get(cell as usize) {
-                        place.store(weight, Ordering::Relaxed);
-                        used += usize::from(weight != 0);
+                        place.store(packed(held), Ordering::Relaxed);
+                        used += usize::from(held.is_known());
                     }
                 }
                 Change::Class(bin, counts) => {
@@ -137,7 +138,7 @@ impl Teachbook {
 
     pub(in crate::store) fn weigh(&self, cells: &[u32]) -> Weighed {
         let taught = self.classes.each_ref().map(|class| class.each_ref().map(|count| count.load(Ordering::Relaxed)));
-        Weighed { weights: cells.iter().map(|cell| self.read(*cell)).collect(), taught }
+        Weighed { held: cells.iter().map(|cell| self.read(*cell)).collect(), taught }
     }
 
     /// Learns; tells what has changed.
@@ -181,10 +182,12 @@ impl Teachbook {
         at: SystemTime,
         changes: &mut Vec<Change>,
     ) {
-        let margin = classifier::margin(lesson.cells.iter().map(|cell| self.read(*cell)));
         let before = known.map_or(0, |noted| noted.step);
-        let step = classifier::lesson(lesson.is_spam, margin, before, lesson.cells.len());
-        let bin = classifier::bin(classifier::without(margin, before, lesson.cells.len())) as u8;
+        // Judged by what the others have taught.
+        let weight = |cell: &u32| self.read(*cell).without(before).weight();
+        let margin = classifier::margin(lesson.cells.iter().map(weight));
+        let step = classifier::lesson(lesson.is_spam, margin, known.map(|noted| noted.step), lesson.cells.len());
+        let bin = classifier::bin(margin) as u8;
         if known.is_some_and(|noted| (noted.step, noted.bin) == (step, bin)) {
             return;
         }
@@ -194,7 +197,7 @@ impl Teachbook {
             }
             self.count(bin, lesson.is_spam, 1, changes);
         }
-        self.step(lessons, &lesson.cells, step.saturating_sub(before), changes);
+        self.step(lessons, &lesson.cells, before, step, changes);
         let at = known.map_or_else(|| seconds(at), |noted| noted.at);
         let noted = Noted { step, cells, is_spam: lesson.is_spam, bin, at };
         lessons.put(lesson.id, noted);
@@ -232,7 +235,7 @@ impl Teachbook {
         self.count(noted.bin, noted.is_spam, -1, changes);
         // A release that finds other features in the message cannot undo what an earlier one has done with it.
         if u32::try_from(cells.len()).is_ok_and(|number| number == noted.cells) {
-            self.step(lessons, cells, noted.step.saturating_neg(), changes);
+            self.step(lessons, cells, noted.step, 0, changes);
         }
         Taught::Unlearned
     }
@@ -245,20 +248,21 @@ impl Teachbook {
         TaughtCount { ham: total(0), spam: total(1), lessons: lessons.known.len(), cells: lessons.used }
     }
 
-    fn read(&self, cell: u32) -> i32 {
-        self.cells.get(cell as usize).map_or(0, |place| place.load(Ordering::Relaxed))
+    fn read(&self, cell: u32) -> Cell {
+        self.cells.get(cell as usize).map_or(Cell::default(), |place| unpacked(place.load(Ordering::Relaxed)))
     }
 
-    fn step(&self, lessons: &mut Lessons, cells: &[u32], step: i32, changes: &mut Vec<Change>) {
-        if step == 0 {
+    /// Has a lesson add another step than before.
+    fn step(&self, lessons: &mut Lessons, cells: &[u32], before: i32, step: i32, changes: &mut Vec<Change>) {
+        if step == before {
             return;
         }
         for cell in cells {
             let Some(place) = self.cells.get(*cell as usize) else { continue };
-            let before = place.load(Ordering::Relaxed);
-            let after = classifier::stepped(before, step);
-            place.store(after, Ordering::Relaxed);
-            lessons.used = lessons.used + usize::from(after != 0) - usize::from(before != 0);
+            let held = unpacked(place.load(Ordering::Relaxed));
+            let after = held.without(before).with(step);
+            place.store(packed(after), Ordering::Relaxed);
+            lessons.used = lessons.used + usize::from(after.is_known()) - usize::from(held.is_known());
             changes.push(Change::Cell(*cell, after));
         }
     }
@@ -326,6 +330,14 @@ impl Lessons {
     }
 }
 
+fn packed(held: Cell) -> u64 {
+    u64::from(held.sum.cast_unsigned()) << 32 | u64::from(held.mass)
+}
+
+fn unpacked(octets: u64) -> Cell {
+    Cell { sum: ((octets >> 32) as u32).cast_signed(), mass: octets as u32 }
+}
+
 /// Cells in order, each as the distance from the one before, seven bits to an octet.
 fn encode(cells: &[u32]) -> Arc<[u8]> {
     let (mut octets, mut last) = (Vec::with_capacity(cells.len() * 2), 0);
@@ -388,7 +400,9 @@ mod tests {
 
     #[test]
     fn in_which_order_it_is_taught_matters_little() {
-        let margin = |book: &Teachbook, cells: &[u32]| classifier::margin(book.weigh(cells).weights.into_iter());
+        let margin = |book: &Teachbook, cells: &[u32]| {
+            classifier::margin(book.weigh(cells).held.iter().map(|cell| cell.weight()))
+        };
         for numbers in
             [(0..100).collect(), (0..100).rev().collect(), sorted(|number| number % 2), sorted(|number| 1 - number % 2)]
         {
