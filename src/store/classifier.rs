@@ -3,6 +3,7 @@
 //! A table of cells, and for each message that was learned what it has added to them, so that it counts once and can be
 //! taken back. How much a lesson adds, `crate::classifier` says.
 
+pub(super) mod board;
 pub(super) mod table;
 
 use std::time::SystemTime;
