@@ -82,9 +82,14 @@ impl Board {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// What a message should add now, in place of what it has added (`known`).
-    pub(in crate::store) fn settled(&self, lesson: &Lesson, known: Option<Noted>, at: SystemTime) -> Noted {
-        let before = known.map_or(0, |noted| noted.step);
+    /// What a message should add now, in place of what it has added: `before`, as the same if it is `known`.
+    pub(in crate::store) fn settled(
+        &self,
+        lesson: &Lesson,
+        before: i32,
+        known: Option<Noted>,
+        at: SystemTime,
+    ) -> Noted {
         // Judged by what the others have taught.
         let weight = |cell: &u32| self.read(*cell).without(before).weight();
         let margin = classifier::margin(lesson.cells.iter().map(weight));

@@ -164,7 +164,7 @@ impl Teachbook {
         at: SystemTime,
         changes: &mut Vec<Change>,
     ) {
-        let noted = self.board.settled(lesson, known, at);
+        let noted = self.board.settled(lesson, known.map_or(0, |known| known.step), known, at);
         if known == Some(noted) {
             return;
         }
