@@ -57,6 +57,11 @@ impl Teaching {
         Self { shared }
     }
 
+    /// What all know of these cells.
+    pub(super) fn weigh(&self, cells: &[u32]) -> Weighed {
+        self.shared.board.weigh(cells)
+    }
+
     /// What a message should add now, if it has added something (`before`).
     fn settled(&self, lesson: &Lesson, before: Option<Noted>, at: SystemTime) -> Noted {
         let is_same = |noted: &Noted| noted.cells as usize == lesson.cells.len();
@@ -192,7 +197,7 @@ impl RedisStore {
 impl Teachings for RedisStore {
     fn classifier_weigh<'a>(&'a self, cells: &'a [u32]) -> BoxFuture<'a, Result<Weighed, StoreError>> {
         Box::pin(async move {
-            let mut weighed = self.teaching.shared.board.weigh(cells);
+            let mut weighed = self.teaching.weigh(cells);
             if self.has_local() {
                 add(&mut weighed, &self.local.classifier_weigh(cells).await?);
             } else {
