@@ -24,7 +24,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { minimum: 50, half: 50, familiar: (0.2, 0.5), log_odds: (0.5, 14.0), caution: 4.0 }
+        Self { minimum: 50, half: 50, familiar: (0.2, 0.5), log_odds: (0.5, 14.0), caution: 7.0 }
     }
 }
 
