@@ -41,6 +41,7 @@ const RULE_FILES: &[(&str, &str)] = &[
 const MAPS: &[(&str, &str)] = &[
     ("maps/freemail.txt", include_str!("../../rules/maps/freemail.txt")),
     ("maps/hosting.txt", include_str!("../../rules/maps/hosting.txt")),
+    ("maps/sharing.txt", include_str!("../../rules/maps/sharing.txt")),
     ("maps/shorteners.txt", include_str!("../../rules/maps/shorteners.txt")),
 ];
 

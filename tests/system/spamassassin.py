@@ -22,6 +22,8 @@ import tempfile
 from gate import binary
 from kit import SHARED
 
+# Where Debian says which plugins are loaded (*.pre). Its local.cf is not to be read.
+PLUGINS = pathlib.Path("/etc/spamassassin")
 RULES = pathlib.Path("/usr/share/spamassassin")
 # Written by sa-update's authors for tests and as an example: not part of the rules.
 NOT_RULES = {"regression_tests.cf", "local.cf"}
@@ -30,7 +32,7 @@ LEAST = 0.99
 THEIRS = r"""
 use strict; use warnings; use Mail::SpamAssassin;
 my $sa = Mail::SpamAssassin->new({ local_tests_only => 1, dont_copy_prefs => 1, userprefs_filename => '/dev/null',
-    userstate_dir => $ENV{STATE}, home_dir_for_helpers => $ENV{STATE}, site_rules_filename => '/dev/null' });
+    userstate_dir => $ENV{STATE}, home_dir_for_helpers => $ENV{STATE}, site_rules_filename => $ENV{PLUGINS} });
 $sa->compile_now(0, 1);
 $| = 1;
 while (my $path = <STDIN>) {
@@ -47,8 +49,12 @@ while (my $path = <STDIN>) {
 
 def theirs(paths, state):
     """The rules that hit each message, by SpamAssassin."""
+    plugins = state / "site"
+    plugins.mkdir()
+    for file in PLUGINS.glob("*.pre"):
+        shutil.copy(file, plugins)
     run = subprocess.run(["perl", "-e", THEIRS], input="\n".join(map(str, paths)) + "\n", text=True,
-                         stdout=subprocess.PIPE, env={**os.environ, "STATE": str(state)}, check=True)
+                         stdout=subprocess.PIPE, env={**os.environ, "STATE": str(state), "PLUGINS": str(plugins)}, check=True)
     found = {}
     for line in run.stdout.splitlines():
         name, *hits = line.split("\t")

@@ -101,6 +101,7 @@ fn judged() -> Vec<Scene> {
                 "MISSING_MESSAGE_ID",
                 "RDNS_NONE",
             ])
+            .and_in_its_content()
             .shadowed_by("score")
             .stores_flagged(ALICE, pills),
         Scene::new("somebody who claims to be us", STRANGER, "refused after the dot")
@@ -109,6 +110,7 @@ fn judged() -> Vec<Scene> {
             .names_alice()
             .data(&forged, &["554 5.7.26 this domain is ours, and its own records say that you may not use it; id "])
             .finding(&["OWN_DOMAIN_FORGED", "SPF_FAIL"])
+            .and_in_its_content()
             .perhaps(&["DMARC_FAIL_REJECT"]),
         Scene::new("test string from a good server", GOOD, "refused after the dot")
             .ehlo("mail.sender.example")
@@ -185,19 +187,19 @@ fn not_for_us() -> Vec<Scene> {
 }
 
 fn bad_weather() -> Vec<Scene> {
-    let urgent = message("urgent", "The backend must not lose this.\r\n");
+    let minutes = message("Minutes of Monday", "The backend must not lose this.\r\n");
     let (dies, tries) = ("backend dies in mid-message", "the sender tries once more");
     let begins = |who, what| Scene::new(who, GOOD, what).ehlo("mail.sender.example").mail();
     vec![
         begins(dies, "deferred, nothing stored")
             .while_backend(Weather::DiesMidMessage)
             .names_alice()
-            .data(&urgent, &["451 4.4.2"])
+            .data(&minutes, &["451 4.4.2"])
             .because("250 is the backend's to say"),
         begins("backend is down", "deferred at RCPT")
             .while_backend(Weather::Down)
             .says("RCPT TO:<alice@demo.example>\r\n", &["451 4.3.0"])
             .because("nothing listens there"),
-        begins(tries, "delivered, once").names_alice().data(&urgent, STORED).stores(ALICE, &urgent),
+        begins(tries, "delivered, once").names_alice().data(&minutes, STORED).stores(ALICE, &minutes),
     ]
 }

@@ -47,7 +47,9 @@ pub(super) async fn play(site: &mut Site, scene: &Scene) -> Result<Played, Faile
 
     let mut symbols = risen(&found, &self::symbols(&site.registry));
     symbols.retain(|symbol| !STATEMENTS.contains(&symbol.as_str()));
-    if symbols.iter().filter(|symbol| !scene.may_find.contains(&symbol.as_str())).ne(scene.symbols) {
+    let expected = |symbol: &&String| scene.symbols.contains(&symbol.as_str());
+    let allowed = |symbol: &&String| scene.more || scene.may_find.contains(&symbol.as_str());
+    if symbols.iter().filter(|symbol| expected(symbol) || !allowed(symbol)).ne(scene.symbols) {
         mistakes.push(format!("found [{}], not [{}]", symbols.join(", "), scene.symbols.join(", ")));
     }
     let shadows = risen(&shadows, &self::shadows(&site.registry));

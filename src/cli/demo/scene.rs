@@ -23,8 +23,10 @@ pub(super) struct Scene {
     pub(super) turns: Vec<Turn>,
     /// True if the proxy must hang up by itself.
     pub(super) hangs_up: bool,
-    /// Symbols that must be found, and no others.
+    /// Symbols that must be found, and no others unless `more`.
     pub(super) symbols: &'static [&'static str],
+    /// True where rules on content may find what they like besides: they are data, and change.
+    pub(super) more: bool,
     /// Symbols that are found if their checks are done before others have made the verdict certain.
     pub(super) may_find: &'static [&'static str],
     /// The clause in shadow that must have had another verdict.
@@ -63,6 +65,7 @@ impl Scene {
             turns: Vec::new(),
             hangs_up: false,
             symbols: &[],
+            more: false,
             may_find: &[],
             shadow: None,
             stored: Vec::new(),
@@ -79,6 +82,10 @@ impl Scene {
 
     pub(super) fn finding(self, symbols: &'static [&'static str]) -> Self {
         Self { symbols, ..self }
+    }
+
+    pub(super) fn and_in_its_content(self) -> Self {
+        Self { more: true, ..self }
     }
 
     pub(super) fn perhaps(self, may_find: &'static [&'static str]) -> Self {
