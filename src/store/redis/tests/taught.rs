@@ -5,6 +5,11 @@ use super::*;
 use crate::classifier::Cell;
 use crate::store::{Lesson, LessonId, Taught, Teachings};
 
+/// Another proxy, which waits for a busy machine.
+fn proxy(server: &RedisServer) -> (RedisStore, Metrics) {
+    another(server, |redis| redis.deadline = PATIENT)
+}
+
 fn lesson(id: u128, is_spam: bool) -> Lesson {
     let cells = vec![u32::from(is_spam), 77, 1000 + id as u32, 1_000_000];
     Lesson { id: LessonId(id), is_spam, cells }
@@ -34,7 +39,7 @@ async fn what_one_proxy_is_taught_the_others_know_and_can_take_back() {
         return;
     }
     let server = RedisServer::start(&[]);
-    let ((one, _), (two, _)) = (another(&server, |_| ()), another(&server, |_| ()));
+    let ((one, _), (two, _)) = (proxy(&server), proxy(&server));
     for id in 0..20 {
         let (store, is_spam) = (if id % 3 == 0 { &one } else { &two }, id % 2 == 0);
         assert_eq!(learn(store, id, is_spam).await, Taught::New);
@@ -43,7 +48,7 @@ async fn what_one_proxy_is_taught_the_others_know_and_can_take_back() {
     assert!(said(&one)[0].weight() < -0.5 && said(&one)[1].weight() > 0.5, "{:?}", said(&one));
     assert_eq!((counted(&one).await, counted(&two).await), ((10, 10, 20), (10, 10, 20)));
     // Who comes later loads all of it.
-    let (three, _) = another(&server, |_| ());
+    let (three, _) = proxy(&server);
     until("it is loaded", || said(&three) == said(&one)).await;
     // It counts once, whoever is told so.
     assert_eq!(learn(&three, 0, true).await, Taught::Again);
@@ -63,7 +68,7 @@ async fn lessons_at_the_same_time_add_up() {
         return;
     }
     let server = RedisServer::start(&[]);
-    let ((one, _), (two, _)) = (another(&server, |_| ()), another(&server, |_| ()));
+    let ((one, _), (two, _)) = (proxy(&server), proxy(&server));
     let teach = async |store: &RedisStore, first: u128| {
         for id in first..first + 20 {
             // Some are taught to both.
@@ -85,7 +90,7 @@ async fn without_redis_what_is_known_judges_and_one_learns_alone() {
         return;
     }
     let mut server = RedisServer::start(&[]);
-    let (store, metrics) = another(&server, |_| ());
+    let (store, metrics) = proxy(&server);
     learn(&store, 0, true).await;
     let known = said(&store);
     server.kill();
@@ -102,6 +107,6 @@ async fn without_redis_what_is_known_judges_and_one_learns_alone() {
     assert_eq!(learn(&store, 2, true).await, Taught::New);
     let (ham, spam, _) = counted(&store).await;
     assert_eq!((ham, spam), (0, 2));
-    let (other, _) = another(&server, |_| ());
+    let (other, _) = proxy(&server);
     until("it is told", || said(&other) == said(&store)).await;
 }
