@@ -1,11 +1,9 @@
 //! What margins mean: how often spam and ham had them before they were learned.
 
-use super::MOST;
-
 /// Classes of margins.
 pub const BINS: usize = 32;
-/// The outermost class begins here.
-const EDGE: f64 = 2.0 * MOST;
+/// What is beyond counts as this: the curve is fitted where it is decided, and goes on as it was there.
+const EDGE: f64 = 2.0;
 /// What is believed without evidence: log-odds for each point of margin,
 const SLOPE: f64 = 4.0;
 /// and with how many messages' worth of doubt.

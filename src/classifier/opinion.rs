@@ -2,7 +2,7 @@
 
 use super::calibration::{BINS, Calibration, probability};
 use super::features::Features;
-use super::learner::margin;
+use super::learner::{Cell, margin};
 
 /// Features that are named.
 const NAMED: usize = 5;
@@ -18,11 +18,13 @@ pub struct Settings {
     pub familiar: (f64, f64),
     /// Log-odds at which something is said, and at which all is.
     pub log_odds: (f64, f64),
+    /// How many times worse it is to take wanted mail for unwanted than the reverse.
+    pub caution: f64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { minimum: 50, half: 50, familiar: (0.2, 0.5), log_odds: (0.5, 7.0) }
+        Self { minimum: 50, half: 50, familiar: (0.2, 0.5), log_odds: (0.5, 14.0), caution: 7.0 }
     }
 }
 
@@ -42,7 +44,7 @@ pub struct Opinion {
     pub leaning: Leaning,
     /// How much: 1 to 100.
     pub percent: u8,
-    /// How probable it is that the message is unwanted, if as much is unwanted as wanted.
+    /// How probable it is that the message is unwanted, if as much is unwanted as wanted; without caution.
     pub probability: f64,
     /// The share of its features that are known.
     pub known: f64,
@@ -50,29 +52,31 @@ pub struct Opinion {
     pub strongest: Vec<String>,
 }
 
-/// Of a message with these features, whose cells (see [`Features::cells`]) hold `weights`. `None`: nothing is said,
+/// Of a message with these features, whose cells (see [`Features::cells`]) hold `held`. `None`: nothing is said,
 /// because too little was learned, too little of it is known, or it could be either.
 pub fn opinion(
     settings: &Settings,
     features: &Features,
     cells: &[u32],
-    weights: &[i32],
+    held: &[Cell],
     taught: &[[u32; 2]; BINS],
 ) -> Option<Opinion> {
     let [ham, spam] = taught.iter().fold([0u64, 0], |[ham, spam], [h, s]| [ham + u64::from(*h), spam + u64::from(*s)]);
     let beyond = ham.min(spam).checked_sub(u64::from(settings.minimum))?;
-    let known = weights.iter().filter(|weight| **weight != 0).count() as f64 / weights.len().max(1) as f64;
+    let known = held.iter().filter(|cell| cell.is_known()).count() as f64 / held.len().max(1) as f64;
     // Never nothing beyond the minimum, and all of it in the end.
     let grown = (beyond as f64 + f64::from(settings.half)) / (beyond as f64 + 2.0 * f64::from(settings.half).max(0.5));
     let confidence = grown.min(1.0) * ramp(known, settings.familiar);
-    let log_odds = Calibration::of(taught).log_odds(margin(weights.iter().copied())) * confidence;
-    let percent = (100.0 * ramp(log_odds.abs(), settings.log_odds)) as u8;
+    let weights: Vec<f32> = held.iter().map(|cell| cell.weight()).collect();
+    let log_odds = Calibration::of(taught).log_odds(margin(weights.iter().copied()));
+    let leans = (log_odds - settings.caution.max(1.0).ln()) * confidence;
+    let percent = (100.0 * ramp(leans.abs(), settings.log_odds)) as u8;
     if percent == 0 {
         return None;
     }
-    let leaning = if log_odds > 0.0 { Leaning::Spam } else { Leaning::Ham };
-    let strongest = strongest(features, cells, weights, leaning);
-    Some(Opinion { leaning, percent, probability: probability(log_odds), known, strongest })
+    let leaning = if leans > 0.0 { Leaning::Spam } else { Leaning::Ham };
+    let strongest = strongest(features, cells, &weights, leaning);
+    Some(Opinion { leaning, percent, probability: probability(log_odds * confidence), known, strongest })
 }
 
 /// 0 up to the first, 1 from the second on.
@@ -80,17 +84,17 @@ fn ramp(value: f64, (from, to): (f64, f64)) -> f64 {
     ((value - from) / (to - from).max(f64::EPSILON)).clamp(0.0, 1.0)
 }
 
-fn strongest(features: &Features, cells: &[u32], weights: &[i32], leaning: Leaning) -> Vec<String> {
-    let side = if leaning == Leaning::Spam { 1 } else { -1 };
-    let mut ranked: Vec<(i64, u32)> =
-        cells.iter().zip(weights).map(|(cell, weight)| (i64::from(*weight) * side, *cell)).collect();
-    ranked.retain(|(weight, _)| *weight > 0);
+fn strongest(features: &Features, cells: &[u32], weights: &[f32], leaning: Leaning) -> Vec<String> {
+    let side = if leaning == Leaning::Spam { 1.0 } else { -1.0 };
+    let mut ranked: Vec<(f32, u32)> = cells.iter().zip(weights).map(|(cell, weight)| (weight * side, *cell)).collect();
+    ranked.retain(|(weight, _)| *weight > 0.0);
+    let order = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
     let most = NAMED.min(ranked.len());
     if most == 0 {
         return Vec::new();
     }
-    ranked.select_nth_unstable_by(most - 1, |a, b| b.cmp(a));
+    ranked.select_nth_unstable_by(most - 1, order);
     ranked.truncate(most);
-    ranked.sort_unstable_by(|a, b| b.cmp(a));
+    ranked.sort_unstable_by(order);
     ranked.iter().map(|(_, cell)| features.read(*cell)).collect()
 }

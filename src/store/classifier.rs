@@ -3,6 +3,7 @@
 //! A table of cells, and for each message that was learned what it has added to them, so that it counts once and can be
 //! taken back. How much a lesson adds, `crate::classifier` says.
 
+pub(super) mod board;
 pub(super) mod table;
 
 use std::time::SystemTime;
@@ -10,7 +11,7 @@ use std::time::SystemTime;
 use futures_util::future::BoxFuture;
 
 use super::StoreError;
-use crate::classifier::BINS;
+use crate::classifier::{BINS, Cell};
 
 /// Names a message that was learned: a hash of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,7 +32,7 @@ pub struct Lesson {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Weighed {
     /// What its cells hold, in their order.
-    pub weights: Vec<i32>,
+    pub held: Vec<Cell>,
     /// Of each class of margins how many messages were learned as ham, and as spam.
     pub taught: [[u32; 2]; BINS],
 }

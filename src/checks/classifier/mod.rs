@@ -54,7 +54,7 @@ impl Check for Classifier {
             Ok(weighed) => weighed,
             Err(why) => return Outcome::Failed(CheckError::Store(why.to_string())),
         };
-        let said = opinion(&self.settings.voice, &features, &cells, &weighed.weights, &weighed.taught);
+        let said = opinion(&self.settings.voice, &features, &cells, &weighed.held, &weighed.taught);
         said.map_or(Outcome::Clear, |said| Outcome::Found(vec![finding(&said)]))
     }
 

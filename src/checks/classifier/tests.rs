@@ -37,7 +37,7 @@ async fn said(store: &MemoryStore, message: &Message) -> Option<Opinion> {
     let features = Features::of(&Model::of(message));
     let cells = features.cells();
     let weighed = store.classifier_weigh(&cells).await.expect("memory");
-    opinion(&Voice { minimum: 5, half: 1, ..Voice::default() }, &features, &cells, &weighed.weights, &weighed.taught)
+    opinion(&Voice { minimum: 5, half: 1, ..Voice::default() }, &features, &cells, &weighed.held, &weighed.taught)
 }
 
 #[tokio::test]

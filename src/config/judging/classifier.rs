@@ -31,6 +31,7 @@ fn settings(file: &written::ClassifierFile, report: &mut Report<'_>) -> Settings
             minimum: number(file.minimum),
             half: number(file.growth),
             familiar: (share(file.unfamiliar_percent), share(file.familiar_percent)),
+            caution: file.caution as f64,
             ..Voice::default()
         },
         learns_from_traps: file.learn_from_traps,

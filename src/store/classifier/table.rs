@@ -1,44 +1,43 @@
 //! The table that every home has in memory. To weigh waits for nobody; lessons come one at a time.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use super::board::Board;
 use super::{Lesson, LessonId, Taught, TaughtCount, Weighed};
-use crate::classifier::{self, BINS, SIZE};
-use crate::clock::seconds;
+use crate::classifier::{Cell, SIZE};
 
 /// Octets of what is remembered of a lesson, as it is written down.
 pub(in crate::store) const NOTED: usize = 18;
 
 /// Messages of each kind that are learned again from time to time,
-const KEPT: usize = 2048;
+pub(in crate::store) const KEPT: usize = 2048;
 /// unless they have more cells than this.
-const LARGEST: usize = 4096;
+pub(in crate::store) const LARGEST: usize = 4096;
 /// With each lesson so many of the other kind are learned again,
-const AGAIN_OPPOSITE: usize = 2;
+pub(in crate::store) const AGAIN_OPPOSITE: usize = 2;
 /// and so many of its own.
-const AGAIN_SAME: usize = 1;
+pub(in crate::store) const AGAIN_SAME: usize = 1;
 
 /// What a message has added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) struct Noted {
     /// To each of its cells.
-    step: i32,
+    pub(in crate::store) step: i32,
     /// Of how many cells: of another number it was not.
-    cells: u32,
-    is_spam: bool,
+    pub(in crate::store) cells: u32,
+    pub(in crate::store) is_spam: bool,
     /// The class of its margin before.
-    bin: u8,
+    pub(in crate::store) bin: u8,
     /// When, in seconds since 1970.
-    at: u64,
+    pub(in crate::store) at: u64,
 }
 
 /// What has changed, as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Change {
-    Cell(u32, i32),
+    Cell(u32, Cell),
     Lesson(LessonId, Option<Noted>),
     /// Of a class of margins: ham and spam.
     Class(u8, [u32; 2]),
@@ -48,8 +47,7 @@ pub(in crate::store) enum Change {
 
 /// The table of one home.
 pub(in crate::store) struct Teachbook {
-    cells: Box<[AtomicI32]>,
-    classes: [[AtomicU32; 2]; BINS],
+    board: Board,
     lessons: Mutex<Lessons>,
 }
 
@@ -60,7 +58,6 @@ pub(in crate::store) struct Lessons {
     /// In the order in which they came.
     order: BTreeMap<u64, LessonId>,
     next: u64,
-    used: usize,
     /// Of ham and of spam, what is learned again, the next one first: which, and its cells (see [`encode`]).
     kept: [VecDeque<(LessonId, Arc<[u8]>)>; 2],
 }
@@ -93,23 +90,12 @@ impl Noted {
 impl Teachbook {
     /// With `known`, which a file has told; at most `bound` lessons can be taken back.
     pub(in crate::store) fn new(bound: usize, known: impl IntoIterator<Item = Change>) -> Self {
-        let mut cells = Vec::with_capacity(SIZE);
-        cells.resize_with(SIZE, AtomicI32::default);
-        let book = Self { cells: cells.into(), classes: Default::default(), lessons: Mutex::new(Lessons::new(bound)) };
+        let book = Self { board: Board::new(), lessons: Mutex::new(Lessons::new(bound)) };
         let (mut lessons, mut kept) = (Vec::new(), Vec::new());
-        let mut used = 0;
         for change in known {
             match change {
-                Change::Cell(cell, weight) => {
-                    if let Some(place) = book.cells.get(cell as usize) {
-                        place.store(weight, Ordering::Relaxed);
-                        used += usize::from(weight != 0);
-                    }
-                }
-                Change::Class(bin, counts) => {
-                    let class = book.classes.get(usize::from(bin)).into_iter().flatten();
-                    class.zip(counts).for_each(|(place, count)| place.store(count, Ordering::Relaxed));
-                }
+                Change::Cell(cell, held) => book.board.set(cell, held),
+                Change::Class(bin, counts) => book.board.set_class(bin, counts),
                 Change::Lesson(id, Some(noted)) => lessons.push((id, noted)),
                 Change::Kept(id, Some(cells)) => kept.push((id, cells)),
                 Change::Lesson(_, None) | Change::Kept(_, None) => {}
@@ -117,7 +103,6 @@ impl Teachbook {
         }
         lessons.sort_by_key(|(id, noted)| (noted.at, *id));
         let mut table = book.lock();
-        table.used = used;
         for (id, noted) in lessons {
             table.put(id, noted);
         }
@@ -136,8 +121,7 @@ impl Teachbook {
     }
 
     pub(in crate::store) fn weigh(&self, cells: &[u32]) -> Weighed {
-        let taught = self.classes.each_ref().map(|class| class.each_ref().map(|count| count.load(Ordering::Relaxed)));
-        Weighed { weights: cells.iter().map(|cell| self.read(*cell)).collect(), taught }
+        self.board.weigh(cells)
     }
 
     /// Learns; tells what has changed.
@@ -159,7 +143,7 @@ impl Teachbook {
             known = None;
         }
         taught = if known.is_some() { Taught::Again } else { taught };
-        self.settle(lessons, lesson, number, known, at, &mut changes);
+        self.settle(lessons, lesson, known, at, &mut changes);
         self.replay(lessons, lesson.is_spam, &mut changes);
         lessons.keep(lesson, &mut changes);
         while lessons.known.len() > lessons.bound {
@@ -176,27 +160,21 @@ impl Teachbook {
         &self,
         lessons: &mut Lessons,
         lesson: &Lesson,
-        cells: u32,
         known: Option<Noted>,
         at: SystemTime,
         changes: &mut Vec<Change>,
     ) {
-        let margin = classifier::margin(lesson.cells.iter().map(|cell| self.read(*cell)));
-        let before = known.map_or(0, |noted| noted.step);
-        let step = classifier::lesson(lesson.is_spam, margin, before, lesson.cells.len());
-        let bin = classifier::bin(classifier::without(margin, before, lesson.cells.len())) as u8;
-        if known.is_some_and(|noted| (noted.step, noted.bin) == (step, bin)) {
+        let noted = self.board.settled(lesson, known.map_or(0, |known| known.step), known, at);
+        if known == Some(noted) {
             return;
         }
-        if known.is_none_or(|noted| noted.bin != bin) {
-            if let Some(noted) = known {
-                self.count(noted.bin, noted.is_spam, -1, changes);
+        if known.is_none_or(|known| known.bin != noted.bin) {
+            if let Some(known) = known {
+                self.count(known.bin, known.is_spam, -1, changes);
             }
-            self.count(bin, lesson.is_spam, 1, changes);
+            self.count(noted.bin, noted.is_spam, 1, changes);
         }
-        self.step(lessons, &lesson.cells, step.saturating_sub(before), changes);
-        let at = known.map_or_else(|| seconds(at), |noted| noted.at);
-        let noted = Noted { step, cells, is_spam: lesson.is_spam, bin, at };
+        self.step(&lesson.cells, known.map_or(0, |known| known.step), noted.step, changes);
         lessons.put(lesson.id, noted);
         changes.push(Change::Lesson(lesson.id, Some(noted)));
     }
@@ -211,7 +189,7 @@ impl Teachbook {
                 lessons.kept(kind).push_back((id, cells));
                 let Some((_, noted)) = lessons.known.get(&id).copied() else { continue };
                 if lesson.cells.len() == noted.cells as usize && noted.is_spam == kind {
-                    self.settle(lessons, &lesson, noted.cells, Some(noted), SystemTime::UNIX_EPOCH, changes);
+                    self.settle(lessons, &lesson, Some(noted), SystemTime::UNIX_EPOCH, changes);
                 }
             }
         }
@@ -232,43 +210,31 @@ impl Teachbook {
         self.count(noted.bin, noted.is_spam, -1, changes);
         // A release that finds other features in the message cannot undo what an earlier one has done with it.
         if u32::try_from(cells.len()).is_ok_and(|number| number == noted.cells) {
-            self.step(lessons, cells, noted.step.saturating_neg(), changes);
+            self.step(cells, noted.step, 0, changes);
         }
         Taught::Unlearned
     }
 
     pub(in crate::store) fn count_all(&self, lessons: &Lessons) -> TaughtCount {
-        let total = |kind: usize| {
-            let counts = self.classes.iter().filter_map(|class| class.get(kind));
-            counts.map(|count| u64::from(count.load(Ordering::Relaxed))).sum()
-        };
-        TaughtCount { ham: total(0), spam: total(1), lessons: lessons.known.len(), cells: lessons.used }
+        let [ham, spam] = self.board.totals();
+        TaughtCount { ham, spam, lessons: lessons.known.len(), cells: self.board.used() }
     }
 
-    fn read(&self, cell: u32) -> i32 {
-        self.cells.get(cell as usize).map_or(0, |place| place.load(Ordering::Relaxed))
-    }
-
-    fn step(&self, lessons: &mut Lessons, cells: &[u32], step: i32, changes: &mut Vec<Change>) {
-        if step == 0 {
+    /// Has a lesson add another step than before.
+    fn step(&self, cells: &[u32], before: i32, step: i32, changes: &mut Vec<Change>) {
+        if step == before {
             return;
         }
-        for cell in cells {
-            let Some(place) = self.cells.get(*cell as usize) else { continue };
-            let before = place.load(Ordering::Relaxed);
-            let after = classifier::stepped(before, step);
-            place.store(after, Ordering::Relaxed);
-            lessons.used = lessons.used + usize::from(after != 0) - usize::from(before != 0);
+        for cell in cells.iter().filter(|cell| (**cell as usize) < SIZE) {
+            let after = self.board.read(*cell).without(before).with(step);
+            self.board.set(*cell, after);
             changes.push(Change::Cell(*cell, after));
         }
     }
 
     fn count(&self, bin: u8, is_spam: bool, number: i32, changes: &mut Vec<Change>) {
-        let Some(class) = self.classes.get(usize::from(bin)) else { return };
-        let [ham, spam] = class;
-        let place = if is_spam { spam } else { ham };
-        place.store(place.load(Ordering::Relaxed).saturating_add_signed(number), Ordering::Relaxed);
-        changes.push(Change::Class(bin, [ham, spam].map(|count| count.load(Ordering::Relaxed))));
+        self.board.count(bin, is_spam, number);
+        changes.push(Change::Class(bin, self.board.class(bin)));
     }
 }
 
@@ -277,7 +243,7 @@ impl Teachbook {
 impl Lessons {
     fn new(bound: usize) -> Self {
         let (known, order) = (HashMap::new(), BTreeMap::new());
-        Self { bound: bound.max(1), known, order, next: 0, used: 0, kept: Default::default() }
+        Self { bound: bound.max(1), known, order, next: 0, kept: Default::default() }
     }
 
     fn kept(&mut self, is_spam: bool) -> &mut VecDeque<(LessonId, Arc<[u8]>)> {
@@ -327,7 +293,7 @@ impl Lessons {
 }
 
 /// Cells in order, each as the distance from the one before, seven bits to an octet.
-fn encode(cells: &[u32]) -> Arc<[u8]> {
+pub(in crate::store) fn encode(cells: &[u32]) -> Arc<[u8]> {
     let (mut octets, mut last) = (Vec::with_capacity(cells.len() * 2), 0);
     for cell in cells {
         let mut distance = cell.wrapping_sub(last);
@@ -342,7 +308,7 @@ fn encode(cells: &[u32]) -> Arc<[u8]> {
 }
 
 /// What [`encode`] was given. Of octets that it has not written, something.
-fn decode(octets: &[u8]) -> Vec<u32> {
+pub(in crate::store) fn decode(octets: &[u8]) -> Vec<u32> {
     let (mut cells, mut last, mut distance, mut shift) = (Vec::with_capacity(octets.len() / 2), 0u32, 0u32, 0);
     for octet in octets {
         distance |= u32::from(octet & 0x7F).checked_shl(shift).unwrap_or(0);
@@ -362,6 +328,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::classifier;
 
     proptest! {
         #[test]
@@ -388,7 +355,9 @@ mod tests {
 
     #[test]
     fn in_which_order_it_is_taught_matters_little() {
-        let margin = |book: &Teachbook, cells: &[u32]| classifier::margin(book.weigh(cells).weights.into_iter());
+        let margin = |book: &Teachbook, cells: &[u32]| {
+            classifier::margin(book.weigh(cells).held.iter().map(|cell| cell.weight()))
+        };
         for numbers in
             [(0..100).collect(), (0..100).rev().collect(), sorted(|number| number % 2), sorted(|number| 1 - number % 2)]
         {

@@ -17,6 +17,7 @@ use super::super::ledger::{Medium, NamedHop, Readable};
 use super::super::record::{Hop, Report, RowKey};
 use super::super::triplets::{self, Change, Entry};
 use super::upkeep;
+use crate::classifier::Cell;
 use crate::similarity::{Digest, Kept, LENGTH};
 
 /// A row's key: report, network of the source, the row itself.
@@ -57,11 +58,11 @@ const ATTACHMENTS: TableDefinition<'_, u64, (u64, u64)> = TableDefinition::new("
 const CARDS: TableDefinition<'_, u64, Octets> = TableDefinition::new("campaigns.v1");
 /// Of the classifier: cells, counts of each class of margins (ham, spam), and lessons. A release that makes other
 /// features of messages names others.
-const TAUGHT_CELLS: TableDefinition<'_, u32, i32> = TableDefinition::new("classifier_cells.v1");
-const TAUGHT_CLASSES: TableDefinition<'_, u8, (u32, u32)> = TableDefinition::new("classifier_classes.v1");
-const LESSONS: TableDefinition<'_, u128, &[u8; NOTED]> = TableDefinition::new("classifier_lessons.v1");
+const TAUGHT_CELLS: TableDefinition<'_, u32, (i32, u32)> = TableDefinition::new("classifier_cells.v2");
+const TAUGHT_CLASSES: TableDefinition<'_, u8, (u32, u32)> = TableDefinition::new("classifier_classes.v2");
+const LESSONS: TableDefinition<'_, u128, &[u8; NOTED]> = TableDefinition::new("classifier_lessons.v2");
 /// Cells of lessons that are learned again.
-const KEPT: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("classifier_kept.v1");
+const KEPT: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("classifier_kept.v2");
 /// The names of the secrets that triplets are keyed with, and digests.
 const OF_GREYLIST: &str = "greylist";
 const OF_CAMPAIGNS: &str = "campaigns";
@@ -103,7 +104,7 @@ pub(super) struct Copies<'t> {
 }
 
 struct Taught<'t> {
-    cells: Table<'t, u32, i32>,
+    cells: Table<'t, u32, (i32, u32)>,
     classes: Table<'t, u8, (u32, u32)>,
     lessons: Table<'t, u128, &'static [u8; NOTED]>,
     kept: Table<'t, u128, &'static [u8]>,
@@ -149,8 +150,8 @@ impl<'t> ForWriting<'t> {
         let Taught { cells, classes, lessons, kept } = &mut self.copies.taught;
         for change in changes {
             match change {
-                TaughtChange::Cell(cell, 0) => drop(cells.remove(cell)?),
-                TaughtChange::Cell(cell, weight) => drop(cells.insert(cell, weight)?),
+                TaughtChange::Cell(cell, held) if !held.is_known() => drop(cells.remove(cell)?),
+                TaughtChange::Cell(cell, held) => drop(cells.insert(cell, (held.sum, held.mass))?),
                 TaughtChange::Class(class, [ham, spam]) => drop(classes.insert(class, (*ham, *spam))?),
                 TaughtChange::Lesson(id, Some(noted)) => drop(lessons.insert(id.0, &noted.encode())?),
                 TaughtChange::Lesson(id, None) => drop(lessons.remove(id.0)?),
@@ -265,15 +266,16 @@ pub(super) fn load(transaction: &WriteTransaction) -> Result<Known, Error> {
 }
 
 fn taught(
-    cells: &impl ReadableTable<u32, i32>,
+    cells: &impl ReadableTable<u32, (i32, u32)>,
     classes: &impl ReadableTable<u8, (u32, u32)>,
     lessons: &impl ReadableTable<u128, &'static [u8; NOTED]>,
     kept: &impl ReadableTable<u128, &'static [u8]>,
 ) -> Result<Vec<TaughtChange>, Error> {
     let mut taught = Vec::new();
     for entry in cells.iter()? {
-        let (cell, weight) = entry?;
-        taught.push(TaughtChange::Cell(cell.value(), weight.value()));
+        let (cell, held) = entry?;
+        let (sum, mass) = held.value();
+        taught.push(TaughtChange::Cell(cell.value(), Cell { sum, mass }));
     }
     for entry in classes.iter()? {
         let (class, counts) = entry?;

@@ -52,6 +52,9 @@ impl Failure {
     /// There was an answer, but not one of ours.
     pub(super) const UNREADABLE: Self = Self::new(Kind::Other, "what is stored cannot be read");
 
+    /// Others were faster, again and again.
+    pub(super) const CONTENDED: Self = Self::new(Kind::Other, "others were faster, again and again");
+
     const fn new(kind: Kind, why: &'static str) -> Self {
         Self { kind, why: std::borrow::Cow::Borrowed(why) }
     }

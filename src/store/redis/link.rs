@@ -162,6 +162,11 @@ impl Link {
         self.state.within(deadline, ask).await?.into_iter().map(read).collect()
     }
 
+    /// What the link consists of.
+    pub(super) fn state(&self) -> &State {
+        &self.state
+    }
+
     /// True while there is a connection.
     pub(super) fn is_up(&self) -> bool {
         self.state.connection.load().is_some()
@@ -181,6 +186,16 @@ impl State {
     /// The beginning of every key.
     pub(super) fn prefix(&self) -> &str {
         &self.prefix
+    }
+
+    /// The longest that an operation may take.
+    pub(super) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// The answer to one call.
+    pub(super) async fn ask_one<T: FromRedisValue>(&self, call: &Call, deadline: Duration) -> Result<T, Failure> {
+        read(self.within(deadline, async |connection: &Connection| call.ask(connection).await).await?)
     }
 
     /// The answer to one command.

@@ -38,6 +38,7 @@ use super::metrics::{Metrics, Operation, Outcome};
 use super::{Info, MemoryStore, Settings, Store, StoreError, Upkeep};
 use crate::clock::{Clock, seconds};
 use campaigns::Bulk;
+use classifier::Teaching;
 use connect::Server;
 use failure::{Failure, Kind};
 use link::Link;
@@ -91,6 +92,7 @@ pub struct RedisStore {
     metrics: Metrics,
     link: Link,
     bulk: Bulk,
+    teaching: Teaching,
     local: MemoryStore,
     /// Memory was used once.
     is_detoured: AtomicBool,
@@ -133,13 +135,28 @@ impl RedisStore {
         let server = Server::new(redis.clone()).map_err(|why| why.to_string())?;
         let link = Link::open(server, redis.prefix.clone(), redis.deadline, metrics.redis.clone());
         let bulk = Bulk::new(settings, &link, clock.now());
+        let teaching = Teaching::new(&link);
         let local = MemoryStore::new(settings, clock.clone(), metrics.clone());
         let (bounds, looks) = (Bounds::from(settings), Mutex::new(Looks::new(seconds(clock.now()))));
         let (settings, deadline, doubt) =
             (settings.clone(), redis.deadline, Mutex::new(Doubt::new(seconds(clock.now()))));
         let is_detoured = AtomicBool::new(false);
         let urls = redis.urls.clone();
-        Ok(Self { urls, settings, bounds, deadline, clock, metrics, link, bulk, local, is_detoured, doubt, looks })
+        Ok(Self {
+            urls,
+            settings,
+            bounds,
+            deadline,
+            clock,
+            metrics,
+            link,
+            bulk,
+            teaching,
+            local,
+            is_detoured,
+            doubt,
+            looks,
+        })
     }
 
     /// What Redis says; `None`, counted, if memory must do it.

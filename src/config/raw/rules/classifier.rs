@@ -18,6 +18,9 @@ section! {
         /// From which share on nothing is held back, in percent.
         #[schemars(range(min = 1, max = 100))]
         familiar_percent: u64 = 50,
+        /// How many times worse it is to take wanted mail for unwanted than the reverse.
+        #[schemars(range(min = 1, max = 1_000))]
+        caution: u64 = 7,
         /// Mail to trap recipients is learned as spam.
         learn_from_traps: bool = false,
     }

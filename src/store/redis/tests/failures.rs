@@ -66,7 +66,7 @@ impl Bench {
 }
 
 /// Another proxy on the same server.
-fn another(server: &RedisServer, change: impl FnOnce(&mut RedisSettings)) -> (RedisStore, Metrics) {
+pub(super) fn another(server: &RedisServer, change: impl FnOnce(&mut RedisSettings)) -> (RedisStore, Metrics) {
     let (mut redis, metrics) = (settings(server), metrics());
     redis.deadline = DEADLINE;
     change(&mut redis);
@@ -83,7 +83,7 @@ async fn look(store: &RedisStore, network: u8) -> Option<TripletRecord> {
     store.greylist_look(&[key(store, network)], day(0)).await.expect("never a failure").remove(0)
 }
 
-async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(super) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
         assert!(began.elapsed() < SOON, "{what}: not yet");

@@ -4,6 +4,7 @@ pub(in crate::store) mod cluster;
 mod failures;
 mod places;
 pub(in crate::store) mod server;
+mod taught;
 
 use std::time::Duration;
 
