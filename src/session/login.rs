@@ -98,7 +98,10 @@ impl Session {
         if let Some(reply) = self.restrained(exchange.user()).await? {
             return Ok(Ended::Restrained(reply));
         }
-        let pool = self.pool();
+        let Some(pool) = self.pool() else {
+            self.lost_pool();
+            return Ok(Ended::Unavailable(BackendError::Down));
+        };
         let mut lease = match pool.lease_own(&self.auth_identity()).await {
             Ok(lease) => lease,
             Err(why) => return Ok(Ended::Unavailable(why)),
