@@ -91,9 +91,9 @@ impl Session {
 
     async fn exchange(&mut self, exchange: &mut Exchange, initial: Option<Response>) -> Result<Ended, End> {
         if let Some(response) = &initial
-            && exchange.hear(response).is_err()
+            && let Err(why) = exchange.hear(response)
         {
-            return Ok(Ended::Broken(refusal::NO_LAYERS));
+            return Ok(Ended::Broken(refusal::unheard(why)));
         }
         if let Some(reply) = self.restrained(exchange.user()).await? {
             return Ok(Ended::Restrained(reply));
@@ -119,7 +119,10 @@ impl Session {
             };
             let was_cancelled = line == b"*\r\n";
             match reply.code() {
-                334 if !was_cancelled => self.say(&reply),
+                334 if !was_cancelled => {
+                    exchange.asked(reply.lines().next().unwrap_or_default());
+                    self.say(&reply);
+                }
                 235 if !was_cancelled => return Ok(Ended::Accepted(lease, reply)),
                 400..600 => {
                     lease.quit();
@@ -132,7 +135,7 @@ impl Session {
                 Err(reply) => return Ok(Ended::Broken(reply)),
             };
             match exchange.hear(&response) {
-                Err(_layer) => return Ok(Ended::Broken(refusal::NO_LAYERS)),
+                Err(why) => return Ok(Ended::Broken(refusal::unheard(why))),
                 // Now it is known who it wants to be.
                 Ok(true) => {
                     if let Some(reply) = self.restrained(exchange.user()).await? {
