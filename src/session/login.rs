@@ -15,13 +15,13 @@ use super::driver::{End, Session};
 use super::machine::Access;
 use super::refusal;
 use crate::backend::{BackendError, Identity, Lease, Own};
-use crate::checks::{Deed, Doer};
+use crate::checks::{Deed, Doer, Restraint};
 use crate::facts::Login;
 use crate::smtp::sasl::{self, Exchange, Response};
 use crate::smtp::{Line, LineEnd, Reply, next_line};
 
-/// How long a client may think about a challenge. A backend connection waits for it.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a client may think about a challenge. A backend connection waits for it; programs need no time.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How an exchange ended.
 enum Ended {
@@ -37,6 +37,8 @@ enum Ended {
     Restrained(Reply),
     /// There is no backend to ask.
     Unavailable(BackendError),
+    /// Too many do the same at this moment.
+    Busy,
 }
 
 impl Ended {
@@ -48,6 +50,7 @@ impl Ended {
             Self::Broken(_) => "broken",
             Self::Restrained(_) => "restrained",
             Self::Unavailable(_) => "unavailable",
+            Self::Busy => "busy",
         }
     }
 }
@@ -95,13 +98,21 @@ impl Session {
         {
             return Ok(Ended::Broken(refusal::unheard(why)));
         }
-        if let Some(reply) = self.restrained(exchange.user()).await? {
-            return Ok(Ended::Restrained(reply));
+        let restraint = self.restraint(exchange.user()).await;
+        if let Some(why) = restraint.refuse {
+            return Ok(Ended::Restrained(refusal::too_many_auth_failures(&why)));
         }
+        self.hold(restraint.slow).await?;
         let Some(pool) = self.pool() else {
             self.lost_pool();
             return Ok(Ended::Unavailable(BackendError::Down));
         };
+        let limits = &self.settings.limits;
+        let (all, per_client) = (limits.auth_exchanges, limits.auth_exchanges_per_client);
+        let Ok(in_flight) = pool.begin_exchange(self.peer.ip(), all, per_client).await else {
+            return Ok(Ended::Busy);
+        };
+        let mut slow = false;
         let mut lease = match pool.lease_own(&self.auth_identity()).await {
             Ok(lease) => lease,
             Err(why) => return Ok(Ended::Unavailable(why)),
@@ -123,9 +134,16 @@ impl Session {
                     exchange.asked(reply.lines().next().unwrap_or_default());
                     self.say(&reply);
                 }
-                235 if !was_cancelled => return Ok(Ended::Accepted(lease, reply)),
+                235 if !was_cancelled => {
+                    drop(in_flight);
+                    self.hold(slow).await?;
+                    return Ok(Ended::Accepted(lease, reply));
+                }
                 400..600 => {
+                    // Nobody waits on purpose with a connection that others could use.
                     lease.quit();
+                    drop(in_flight);
+                    self.hold(slow).await?;
                     return Ok(if was_cancelled { Ended::Cancelled(reply) } else { Ended::Refused(reply) });
                 }
                 _ => return Ok(Ended::Unavailable(BackendError::Unsolicited)),
@@ -137,11 +155,12 @@ impl Session {
             match exchange.hear(&response) {
                 Err(why) => return Ok(Ended::Broken(refusal::unheard(why))),
                 // Now it is known who it wants to be.
-                Ok(true) => {
-                    if let Some(reply) = self.restrained(exchange.user()).await? {
-                        return Ok(Ended::Restrained(reply));
+                Ok(true) => match self.restraint(exchange.user()).await {
+                    Restraint { refuse: Some(why), .. } => {
+                        return Ok(Ended::Restrained(refusal::too_many_auth_failures(&why)));
                     }
-                }
+                    restraint => slow |= restraint.slow,
+                },
                 Ok(false) => {}
             }
             line = response.octets().to_vec();
@@ -184,17 +203,14 @@ impl Session {
         }
     }
 
-    /// What the client hears in place of an answer, if it or `user` has failed too often lately.
-    async fn restrained(&mut self, user: Option<&str>) -> Result<Option<Reply>, End> {
+    /// What is done to the client if it or `user` has failed too often lately.
+    async fn restraint(&mut self, user: Option<&str>) -> Restraint {
         let by = Doer { client: &self.client, helo: self.helo.as_deref(), mail: None, user };
-        let restraint = self.assessment.restrains(by).await;
-        if let Some(why) = restraint.refuse {
-            return Ok(Some(refusal::too_many_auth_failures(&why)));
-        }
-        if restraint.slow {
-            self.slow_down(self.settings.limits.tarpit).await?;
-        }
-        Ok(None)
+        self.assessment.restrains(by).await
+    }
+
+    async fn hold(&mut self, slow: bool) -> Result<(), End> {
+        if slow { self.slow_down(self.settings.limits.tarpit).await } else { Ok(()) }
     }
 
     async fn conclude_auth(&mut self, exchange: &Exchange, ended: Ended) -> Result<(), End> {
@@ -226,6 +242,10 @@ impl Session {
             }
             Ended::Unavailable(why) => {
                 tracing::warn!(%client, %listener, mechanism, error = %why, "session.auth_unavailable");
+                refusal::AUTH_UNAVAILABLE
+            }
+            Ended::Busy => {
+                tracing::info!(%client, %listener, mechanism, "session.auth_busy");
                 refusal::AUTH_UNAVAILABLE
             }
             Ended::Cancelled(reply) | Ended::Broken(reply) => reply,
