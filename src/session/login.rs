@@ -53,6 +53,15 @@ impl Ended {
             Self::Busy => "busy",
         }
     }
+
+    /// True if it is the client's doing that nothing came of it.
+    fn is_error(&self) -> bool {
+        match self {
+            Self::Accepted(..) | Self::Unavailable(_) | Self::Busy => false,
+            Self::Refused(reply) => reply.class() == 5,
+            Self::Cancelled(_) | Self::Broken(_) | Self::Restrained(_) => true,
+        }
+    }
 }
 
 impl Session {
@@ -87,7 +96,16 @@ impl Session {
         }
         self.abandon();
         let mut exchange = Exchange::new(mechanism);
-        let ended = self.exchange(&mut exchange, initial).await?;
+        let ended = match self.exchange(&mut exchange, initial).await {
+            Ok(ended) => ended,
+            Err(end) => {
+                if matches!(end, End::Closed | End::TimedOut) {
+                    self.shared.metrics.auth.with_label_values(&["abandoned"]).inc();
+                    self.assessment.tell(Deed::FailedAuth, self.doer(exchange.user()));
+                }
+                return Err(end);
+            }
+        };
         self.shared.metrics.auth.with_label_values(&[ended.label()]).inc();
         self.conclude_auth(&exchange, ended).await
     }
@@ -216,6 +234,7 @@ impl Session {
     async fn conclude_auth(&mut self, exchange: &Exchange, ended: Ended) -> Result<(), End> {
         let user = exchange.user().unwrap_or("");
         let (client, listener, mechanism) = (self.peer.ip(), self.listener.name.clone(), exchange.mechanism());
+        let is_error = ended.is_error();
         let reply = match ended {
             Ended::Accepted(lease, reply) => {
                 tracing::info!(%client, %listener, mechanism, user, member = %lease.member(), "session.authenticated");
@@ -248,8 +267,17 @@ impl Session {
                 tracing::info!(%client, %listener, mechanism, "session.auth_busy");
                 refusal::AUTH_UNAVAILABLE
             }
-            Ended::Cancelled(reply) | Ended::Broken(reply) => reply,
+            Ended::Cancelled(reply) | Ended::Broken(reply) => {
+                tracing::info!(%client, %listener, mechanism, user, reply = %reply.to_log(), "session.auth_failed");
+                // Otherwise a client could begin exchanges as often as it likes and never be found wrong.
+                self.assessment.tell(Deed::FailedAuth, self.doer(exchange.user()));
+                reply
+            }
         };
+        if is_error && self.machine.auth_failed(&self.settings.limits) {
+            self.say(&refusal::TOO_MANY_ERRORS);
+            return Err(End::Refused);
+        }
         self.say(&reply);
         if reply.code() == 421 { Err(End::Refused) } else { Ok(()) }
     }

@@ -256,6 +256,12 @@ impl Machine {
         self.idle_commands = 0;
     }
 
+    /// An exchange of AUTH came to nothing: an error like others. True if it is one too many for this session.
+    pub fn auth_failed(&mut self, limits: &Limits) -> bool {
+        self.errors += 1;
+        self.errors > limits.errors
+    }
+
     fn idle(&mut self, action: Action, limits: &Limits) -> Action {
         self.idle_commands += 1;
         if self.idle_commands > limits.idle_commands {

@@ -155,7 +155,7 @@ impl Metrics {
         );
         begin(&self.limits, &refusal::LIMITS.map(|(label, _)| label));
         begin(&self.tarpit, &["held", "full"]);
-        begin(&self.auth, &["ok", "refused", "cancelled", "broken", "restrained", "unavailable", "busy"]);
+        begin(&self.auth, &["ok", "refused", "cancelled", "broken", "restrained", "unavailable", "busy", "abandoned"]);
         begin(&self.tls, &["ok", "timed_out", "failed"]);
         for (_, reply) in refusal::ALL.iter().filter(|(_, reply)| reply.class() >= 4) {
             self.replies.with_label_values(&[&reply.code().to_string()]);
