@@ -649,6 +649,43 @@ fn an_invariant_that_does_not_hold_is_an_error_with_what_breaks_it() {
     assert!(problems.expect_err("broken").to_string().contains("DNSBL_ONE (9.00)"));
 }
 
+/// Files of rules may lie anywhere, and may be for few eyes.
+#[test]
+fn what_rules_name_elsewhere_is_kept_with_them_and_shown_to_nobody() {
+    use gatepost::config::last_good;
+    use std::os::unix::fs::PermissionsExt;
+    let site = site("[weights]\nDNSBL_ONE = 4\n", ONE_LIST, "");
+    let imported = |files: &str| format!("[spamassassin]\nfiles = [{files}]\n");
+    let absolute = site.path("elsewhere").display().to_string();
+    site.write("rules/spamassassin.toml", &imported(&format!("\"../elsewhere/a.cf\", \"{absolute}/b*.cf\"")));
+    let cf = |name: &str| format!("header {name} Subject =~ /{name}/\nscore {name} 1\n");
+    site.write("elsewhere/a.cf", &cf("FIRST"));
+    site.write("elsewhere/b1.cf", &cf("SECOND"));
+    site.write("gatepost.toml", &minimal("[rules]\ndirectory = \"rules\"\n[store]\npath = \"state/gatepost.redb\"\n"));
+    site.write("state/other", "");
+    let config = site.path("gatepost.toml");
+    let good = site.load().expect("it loads");
+    assert!(last_good::keep(&config, &good).expect("a disk"));
+    assert!(!last_good::keep(&config, &good).expect("a disk"), "nothing has changed");
+    let mode = |path: &str| std::fs::metadata(site.path(path)).expect(path).permissions().mode() & 0o777;
+    assert_eq!((mode("state/rules.last-good"), mode("state/rules.last-good/weights.toml")), (0o700, 0o600));
+    // A copy of a former version was readable by all.
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(site.path("state/rules.last-good"), open).expect("ours");
+    assert!(last_good::keep(&config, &good).expect("a disk"));
+    assert_eq!(mode("state/rules.last-good"), 0o700);
+
+    // Nothing of it may keep mail out.
+    std::fs::remove_file(site.path("elsewhere/a.cf")).expect("ours");
+    site.write("rules/weights.toml", "[weights]\nDNSBL_ON = 4\n");
+    assert!(site.load().is_err());
+    let kept = last_good::load(&config).expect("the last good ones");
+    assert_eq!(kept.config.rules.version, good.config.rules.version);
+    for mended in ["rules/weights.toml", "elsewhere/a.cf"] {
+        assert!(kept.files.contains(&site.path(mended)), "{mended} is watched: {:?}", kept.files);
+    }
+}
+
 #[test]
 fn the_last_good_rules_take_the_place_of_those_that_do_not_load() {
     use gatepost::config::last_good;
