@@ -649,6 +649,52 @@ fn an_invariant_that_does_not_hold_is_an_error_with_what_breaks_it() {
     assert!(problems.expect_err("broken").to_string().contains("DNSBL_ONE (9.00)"));
 }
 
+/// A directory with the shipped rules, and SpamAssassin's from `files`.
+fn shipped_rules_with(files: &str) -> Site {
+    let site = Site::new(&minimal("[rules]\ndirectory = \"rules\"\n"));
+    let shipped = std::fs::read_dir(super::repository().join("rules")).expect("shipped");
+    for path in shipped.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| path.is_file()) {
+        let name = path.file_name().expect("a file").to_string_lossy().into_owned();
+        site.write(&format!("rules/{name}"), &std::fs::read_to_string(&path).expect("text"));
+    }
+    site.write("rules/spamassassin.toml", &format!("[spamassassin]\nfiles = [{files}]\n"));
+    site
+}
+
+#[test]
+fn rules_of_others_load_beside_the_shipped_promises_however_much_they_weigh() {
+    let cf = |name: &str, score: f64| format!("header {name} Subject =~ /{name}/\nscore {name} {score}\n");
+    let site = shipped_rules_with("\"local.cf\"");
+    let text: String = (0..12).map(|number| cf(&format!("HEAVY_{number}"), 100.0)).collect();
+    site.write("rules/local.cf", &(text + &cf("LIGHT", 3.0)));
+    let loaded = site.load().unwrap_or_else(|problems| panic!("{problems}"));
+    let warnings = super::lines(&loaded.warnings);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].contains("HEAVY_0 (100.00)") && warnings[0].contains("and 2 more weigh 7.00 here"),
+        "{warnings:?}"
+    );
+    // What the administrator says himself is held to the promise.
+    let weights = std::fs::read_to_string(site.path("rules/weights.toml")).expect("text");
+    site.write("rules/weights.toml", &weights.replacen("[weights]\n", "[weights]\nHEAVY_0 = 100.0\n", 1));
+    let refused = site.load().expect_err("too much").to_string();
+    assert!(
+        refused.contains("`no-rule-rejects-alone` does not hold") && refused.contains("HEAVY_0 (100.00)"),
+        "{refused}"
+    );
+}
+
+/// As Debian ships them; where they are not installed there is nothing to show.
+#[test]
+fn the_stock_rules_load_beside_the_shipped_promises() {
+    if std::path::Path::new("/usr/share/spamassassin").is_dir() {
+        let site = shipped_rules_with("\"/usr/share/spamassassin/*.cf\"");
+        let loaded = site.load().unwrap_or_else(|problems| panic!("{problems}"));
+        let warnings = loaded.warnings.to_string();
+        assert!(warnings.contains("USER_IN_BLACKLIST (100.00)"), "{warnings}");
+    }
+}
+
 /// Files of rules may lie anywhere, and may be for few eyes.
 #[test]
 fn what_rules_name_elsewhere_is_kept_with_them_and_shown_to_nobody() {
