@@ -18,8 +18,9 @@ use std::time::Duration;
 use lru::LruCache;
 use tokio::time::Instant;
 
-use crate::facts::MailFacts;
+use crate::facts::{AuthResult, MailFacts};
 use crate::smtp::ForwardPath;
+use crate::units::registered_domain;
 use crate::verdict::Verdict;
 
 /// Who agreed when they were judged last.
@@ -28,9 +29,9 @@ pub struct Group(u64);
 
 /// Recipients of envelopes that were split, each with its group.
 pub struct Splits {
-    /// By a digest of client network, reverse-path and recipient.
+    /// By a digest of origin, reverse-path and recipient.
     groups: Mutex<LruCache<u64, (Group, Instant)>>,
-    /// How the groups of an envelope stand, by a digest of client network and reverse-path.
+    /// How the groups of an envelope stand, by a digest of origin and reverse-path.
     envelopes: Mutex<LruCache<u64, Vec<Standing>>>,
     lifetime: Duration,
     digests: RandomState,
@@ -67,15 +68,17 @@ impl Splits {
         if groups.is_empty() {
             return None;
         }
-        let key = self.key(mail, recipient);
-        match groups.get(&key) {
-            Some((group, until)) if *until > Instant::now() => Some(*group),
-            Some(_) => {
-                groups.pop(&key);
-                None
+        origins(mail).find_map(|origin| {
+            let key = self.key(&origin, mail, recipient);
+            match groups.get(&key) {
+                Some((group, until)) if *until > Instant::now() => Some(*group),
+                Some(_) => {
+                    groups.pop(&key);
+                    None
+                }
+                None => None,
             }
-            None => None,
-        }
+        })
     }
 
     /// Remembers the verdicts on recipients of `mail`. Whoever was in different groups before stays so: of two
@@ -85,8 +88,10 @@ impl Splits {
         for (recipient, verdict) in verdicts {
             let before = self.group(mail, recipient).map(|group| group.0);
             let group = Group(self.digests.hash_one((before, verdict.as_str())));
-            let key = self.key(mail, recipient);
-            self.groups.lock().unwrap_or_else(PoisonError::into_inner).put(key, (group, until));
+            for origin in origins(mail) {
+                let key = self.key(&origin, mail, recipient);
+                self.groups.lock().unwrap_or_else(PoisonError::into_inner).put(key, (group, until));
+            }
             self.change(mail, group, |standing| {
                 (standing.waits, standing.is_deferred) = (true, verdict == Verdict::Defer);
             });
@@ -97,7 +102,8 @@ impl Splits {
     /// they need not, even if nobody has come.
     pub fn gives_way(&self, mail: &MailFacts, group: Group) -> bool {
         let mut envelopes = self.envelopes.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(standings) = envelopes.get_mut(&self.envelope(mail)) else { return false };
+        let known = origins(mail).map(|origin| self.envelope(&origin, mail)).find(|key| envelopes.contains(key));
+        let Some(standings) = known.and_then(|key| envelopes.get_mut(&key)) else { return false };
         standings.retain(|standing| standing.until > Instant::now());
         let Some(own) = standings.iter().find(|standing| standing.group == group).copied() else { return false };
         let rank = |standing: &Standing| (standing.is_deferred, standing.turns);
@@ -121,10 +127,16 @@ impl Splits {
         });
     }
 
-    fn change(&self, mail: &MailFacts, group: Group, change: impl FnOnce(&mut Standing)) {
+    fn change(&self, mail: &MailFacts, group: Group, change: impl Fn(&mut Standing)) {
+        for origin in origins(mail) {
+            self.change_of(self.envelope(&origin, mail), group, &change);
+        }
+    }
+
+    fn change_of(&self, envelope: u64, group: Group, change: impl Fn(&mut Standing)) {
         let until = Instant::now() + self.lifetime;
         let mut envelopes = self.envelopes.lock().unwrap_or_else(PoisonError::into_inner);
-        let standings = envelopes.get_or_insert_mut(self.envelope(mail), Vec::new);
+        let standings = envelopes.get_or_insert_mut(envelope, Vec::new);
         standings.retain(|standing| standing.until > Instant::now());
         let known = standings.iter().position(|standing| standing.group == group);
         let new = Standing { group, waits: false, is_deferred: false, turns: 0, gave_way: false, until };
@@ -136,14 +148,30 @@ impl Splits {
         standings.push(Standing { until, ..standing });
     }
 
-    fn envelope(&self, mail: &MailFacts) -> u64 {
-        self.digests.hash_one((network(mail.helo.client.addr), mail.reverse_path.to_string()))
+    fn envelope(&self, origin: &Origin, mail: &MailFacts) -> u64 {
+        self.digests.hash_one((origin, mail.reverse_path.to_string()))
     }
 
-    fn key(&self, mail: &MailFacts, recipient: &ForwardPath) -> u64 {
-        let network = network(mail.helo.client.addr);
-        self.digests.hash_one((network, mail.reverse_path.to_string(), recipient.to_string()))
+    fn key(&self, origin: &Origin, mail: &MailFacts, recipient: &ForwardPath) -> u64 {
+        self.digests.hash_one((origin, mail.reverse_path.to_string(), recipient.to_string()))
     }
+}
+
+/// By what a mail system is known when it comes again.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Origin {
+    /// The registered domain that SPF has authenticated, from whatever network.
+    Domain(String),
+    /// The client's network.
+    Network(u64),
+}
+
+/// The domain, if it is known already, and the network, because it may not be the next time.
+fn origins(mail: &MailFacts) -> impl Iterator<Item = Origin> {
+    // A record that lets nearly everybody pass authenticates nobody.
+    let spf = mail.spf.get().filter(|spf| spf.result == AuthResult::Pass && !spf.permissive);
+    let domain = spf.map(|spf| Origin::Domain(registered_domain(&spf.domain).unwrap_or(&spf.domain).to_owned()));
+    domain.into_iter().chain([Origin::Network(network(mail.helo.client.addr))])
 }
 
 /// A mail system may come again from another of its machines: an IPv4 /24, an IPv6 /64.
@@ -160,7 +188,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::facts::{ClientFacts, HeloFacts};
+    use crate::facts::{ClientFacts, HeloFacts, Spf};
     use crate::smtp::{HeloName, Params, ReversePath};
 
     fn mail(client: &str, from: &str) -> MailFacts {
@@ -196,6 +224,37 @@ mod tests {
         assert!(first != second && first != third && second != third);
         tokio::time::advance(Duration::from_secs(61)).await;
         assert_eq!(of(&from), [None; 3]);
+    }
+
+    #[tokio::test]
+    async fn whom_spf_knows_is_known_from_any_of_his_networks() {
+        let splits = Splits::new(NonZeroUsize::new(8).expect("eight"), Duration::from_secs(60));
+        let [ann, bob] = ["ann@ours.example", "bob@ours.example"].map(path);
+        let from = |client, result, permissive| {
+            let mail = mail(client, "a@sender.example");
+            let spf = Spf {
+                result,
+                domain: "out.sender.example".into(),
+                reason: String::new(),
+                explanation: None,
+                permissive,
+                sender_id: false,
+            };
+            async move {
+                mail.spf.get_or_derive(|| async move { spf }).await;
+                mail
+            }
+        };
+        let first = from("192.0.2.1", AuthResult::Pass, false).await;
+        splits.remember(&first, [(&ann, Verdict::Forward), (&bob, Verdict::Reject)].into_iter());
+        let of = |mail: &MailFacts| [&ann, &bob].map(|path| splits.group(mail, path));
+        let known = of(&first);
+        assert!(known.iter().all(Option::is_some));
+        assert_eq!(of(&from("198.51.100.1", AuthResult::Pass, false).await), known);
+        assert_eq!(of(&mail("192.0.2.7", "a@sender.example")), known, "the same network, SPF not known yet");
+        for (result, permissive) in [(AuthResult::Fail, false), (AuthResult::Pass, true)] {
+            assert_eq!(of(&from("198.51.100.1", result, permissive).await), [None; 2]);
+        }
     }
 
     #[tokio::test(start_paused = true)]

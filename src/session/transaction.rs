@@ -143,7 +143,7 @@ impl Transaction {
             return self.refuse(shared, "split", refusal::OTHER_TRANSACTION);
         }
         let index = self.groups.len();
-        self.groups.push(group);
+        self.groups.push(None);
         assessment.add_recipient(index, exempt);
         assessment.judge_as(index, &path);
         assessment.learn(&Arc::new(RcptFacts { mail: self.mail.clone(), forward_path: path.clone(), index, is_trap }));
@@ -152,6 +152,11 @@ impl Transaction {
         let settled = assessment.settle(index, by).await;
         shared.metrics.rcpt_wait_seconds.observe(asked.elapsed().as_secs_f64());
         self.slowed |= assessment.is_slowed(Some(index));
+        // The domain by which the sender is known from elsewhere may have been found out meanwhile.
+        let group = group.or_else(|| shared.splits.group(&self.mail, &path));
+        if let Some(slot) = self.groups.last_mut() {
+            *slot = group;
+        }
         if let Some(decision) = settled {
             assessment.drop_recipient(index);
             let reply = refusal::decision(&decision, Some(&path), self.id);
@@ -165,6 +170,12 @@ impl Transaction {
             );
             let label = if decision.verdict == Verdict::Reject { "rejected" } else { "deferred" };
             return self.refuse(shared, label, reply);
+        }
+        if let Some(own) = group
+            && !self.may_come(shared, own)
+        {
+            assessment.drop_recipient(index);
+            return self.refuse(shared, "split", refusal::OTHER_TRANSACTION);
         }
         self.batch.push(Turn::HandOn { path, params, index, is_trap });
     }
