@@ -99,7 +99,7 @@ impl Drop for InFlight {
 }
 
 /// What one customer gets: an IPv4 address, or a /64 of IPv6.
-fn whole_client(addr: IpAddr) -> IpAddr {
+pub fn whole_client(addr: IpAddr) -> IpAddr {
     match canonical(addr) {
         IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
         v4 => v4,

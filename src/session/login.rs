@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use super::driver::{End, Session};
 use super::machine::Access;
 use super::refusal;
+use crate::backend::exchanges::whole_client;
 use crate::backend::{BackendError, Identity, Lease, Own};
 use crate::checks::{Deed, Doer, Restraint};
 use crate::facts::Login;
@@ -224,7 +225,12 @@ impl Session {
     /// What is done to the client if it or `user` has failed too often lately.
     async fn restraint(&mut self, user: Option<&str>) -> Restraint {
         let by = Doer { client: &self.client, helo: self.helo.as_deref(), mail: None, user };
-        self.assessment.restrains(by).await
+        let restraint = self.assessment.restrains(by).await;
+        // Behind one address there may be an office, and in it one telephone with an old password.
+        if restraint.refuse.is_some() && self.shared.logins.contains(&whole_client(self.peer.ip())) {
+            return Restraint { slow: true, refuse: None };
+        }
+        restraint
     }
 
     async fn hold(&mut self, slow: bool) -> Result<(), End> {
@@ -238,6 +244,7 @@ impl Session {
         let reply = match ended {
             Ended::Accepted(lease, reply) => {
                 tracing::info!(%client, %listener, mechanism, user, member = %lease.member(), "session.authenticated");
+                self.shared.logins.insert(whole_client(client));
                 self.own = Some(Own::new(lease));
                 self.login =
                     Some(Arc::new(Login { mechanism: mechanism.into(), user: exchange.user().map(Into::into) }));
