@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
+use zeroize::{Zeroize, Zeroizing};
 
 use super::driver::{End, Session};
 use super::machine::Access;
@@ -96,6 +97,7 @@ impl Session {
             return Err(End::Refused);
         }
         self.abandon();
+        self.forget_input();
         let mut exchange = Exchange::new(mechanism);
         let ended = match self.exchange(&mut exchange, initial).await {
             Ok(ended) => ended,
@@ -136,7 +138,9 @@ impl Session {
             Ok(lease) => lease,
             Err(why) => return Ok(Ended::Unavailable(why)),
         };
-        let mut line = format!("AUTH {}", exchange.mechanism()).into_bytes();
+        let mut line = Zeroizing::new(Vec::with_capacity(sasl::LINE_LIMIT));
+        line.extend_from_slice(b"AUTH ");
+        line.extend_from_slice(exchange.mechanism().as_bytes());
         if let Some(response) = &initial {
             line.push(b' ');
             line.extend_from_slice(response.octets());
@@ -147,7 +151,7 @@ impl Session {
                 Ok(reply) => reply,
                 Err(why) => return Ok(Ended::Unavailable(why)),
             };
-            let was_cancelled = line == b"*\r\n";
+            let was_cancelled = line.as_slice() == b"*\r\n";
             match reply.code() {
                 334 if !was_cancelled => {
                     exchange.asked(reply.lines().next().unwrap_or_default());
@@ -182,7 +186,8 @@ impl Session {
                 },
                 Ok(false) => {}
             }
-            line = response.octets().to_vec();
+            line.clear();
+            line.extend_from_slice(response.octets());
         }
     }
 
@@ -216,10 +221,16 @@ impl Session {
                     let fits = end == LineEnd::CrLf && !text.iter().any(u8::is_ascii_control);
                     let response = if fits { Ok(Response::new(text)) } else { Err(refusal::AUTH_SYNTAX) };
                     self.at += consumed;
+                    self.forget_input();
                     return Ok(response);
                 }
             }
         }
+    }
+
+    /// Overwrites what has been read and dealt with.
+    fn forget_input(&mut self) {
+        self.input.iter_mut().take(self.at).for_each(Zeroize::zeroize);
     }
 
     /// What is done to the client if it or `user` has failed too often lately.

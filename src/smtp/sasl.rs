@@ -2,11 +2,12 @@
 //! client says it is. What the two sides say to each other passes as it came.
 //!
 //! A name that is read here is a guess at what the backend reads: it names buckets, log lines and counters, and opens
-//! nothing. Secrets are decoded, looked past, and forgotten.
+//! nothing. Secrets are decoded, looked past, and overwritten.
 
 use std::fmt;
 
 use data_encoding::BASE64;
+use zeroize::Zeroizing;
 
 /// Octets of one line of an exchange, CRLF included (RFC 4954 4).
 pub const LINE_LIMIT: usize = 12_288;
@@ -18,7 +19,7 @@ const MAX_MECHANISM: usize = 20;
 /// What a client says in an exchange. It may be a secret: it is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Response {
-    octets: Vec<u8>,
+    octets: Zeroizing<Vec<u8>>,
     is_initial: bool,
 }
 
@@ -63,12 +64,12 @@ pub fn is_relayed(mechanism: &str) -> bool {
 impl Response {
     /// The answer to a challenge: a line without its end.
     pub fn new(line: &[u8]) -> Self {
-        Self { octets: line.to_vec(), is_initial: false }
+        Self { octets: Zeroizing::new(line.to_vec()), is_initial: false }
     }
 
     /// What stands behind the mechanism in the command.
     pub fn initial(word: &[u8]) -> Self {
-        Self { octets: word.to_vec(), is_initial: true }
+        Self { octets: Zeroizing::new(word.to_vec()), is_initial: true }
     }
 
     /// As it came.
@@ -78,12 +79,13 @@ impl Response {
 
     /// True for `*`, by which a client ends the exchange.
     pub fn is_cancel(&self) -> bool {
-        !self.is_initial && self.octets == b"*"
+        !self.is_initial && self.octets() == b"*"
     }
 
     /// `=` stands for nothing where nothing cannot be written (RFC 4954 4).
-    fn decoded(&self) -> Option<Vec<u8>> {
-        if self.is_initial && self.octets == b"=" { Some(Vec::new()) } else { BASE64.decode(&self.octets).ok() }
+    fn decoded(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let octets: &[u8] = if self.is_initial && self.octets() == b"=" { &[] } else { self.octets() };
+        BASE64.decode(octets).ok().map(Zeroizing::new)
     }
 }
 
