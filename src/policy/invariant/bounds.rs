@@ -61,9 +61,8 @@ impl Range {
         let middle = low + (high - low) / 2;
         vec![Self::there(low, middle), Self::there(middle + 1, high)]
     }
-}
 
-impl Range {
+    /// What is not needed left out, and what is there at its most.
     pub(super) fn fixed(self) -> Self {
         if self.may_be_absent { Self::ABSENT } else { Self::there(self.high, self.high) }
     }

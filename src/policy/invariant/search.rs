@@ -14,6 +14,7 @@ const MOST_PARTS: usize = 3_000;
 /// After so many parts the first walk, and then ever more rarely: a walk costs as much as hundreds of parts, and is
 /// only needed where an example must hit a narrow band of points.
 const FIRST_WALK: usize = 64;
+
 /// What a search came to.
 pub(super) enum Found {
     /// There is none.
