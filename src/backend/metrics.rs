@@ -15,6 +15,8 @@ pub struct Metrics {
     pub failures: IntCounterVec,
     /// Leases held.
     pub busy: IntGauge,
+    /// Exchanges of AUTH in flight.
+    pub exchanges: IntGauge,
     /// Idle connections, by member.
     pub idle: IntGaugeVec,
     /// 1 if a member is up.
@@ -42,6 +44,10 @@ impl Metrics {
                 &["kind"],
             )?,
             busy: IntGauge::new("gatepost_backend_busy_connections", "Backend connections in use by a session.")?,
+            exchanges: IntGauge::new(
+                "gatepost_auth_exchanges",
+                "Exchanges of AUTH in flight: connections held for clients that have proved nothing yet.",
+            )?,
             idle: IntGaugeVec::new(
                 Opts::new("gatepost_backend_idle_connections", "Backend connections kept for reuse, by member."),
                 &["member"],
@@ -69,6 +75,7 @@ impl Metrics {
         registry.register(Box::new(metrics.reused.clone()))?;
         registry.register(Box::new(metrics.failures.clone()))?;
         registry.register(Box::new(metrics.busy.clone()))?;
+        registry.register(Box::new(metrics.exchanges.clone()))?;
         registry.register(Box::new(metrics.idle.clone()))?;
         registry.register(Box::new(metrics.up.clone()))?;
         registry.register(Box::new(metrics.final_replies.clone()))?;

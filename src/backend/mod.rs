@@ -8,6 +8,7 @@
 //! answers with 4xx. It never becomes 2xx, and never 5xx: our trouble is not the sender's fault.
 
 pub mod client;
+pub mod exchanges;
 pub mod machine;
 pub mod member;
 pub mod metrics;
@@ -18,6 +19,7 @@ pub mod settings;
 pub mod submit;
 
 pub use client::Connection;
+pub use exchanges::{Bounds, Exchanges, InFlight};
 pub use machine::{Identity, Need};
 pub use metrics::Metrics;
 pub use own::Own;

@@ -10,11 +10,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::settings::IdentityMethod;
-use super::{BackendError, Identity, Lease, Need};
+use super::{BackendError, Identity, Lease, Need, Pool};
 
 /// The place where the connection lies while no transaction has it.
 #[derive(Clone)]
-pub struct Own(Arc<Mutex<State>>);
+pub struct Own {
+    state: Arc<Mutex<State>>,
+    pool: Arc<Pool>,
+}
 
 struct State {
     lease: Option<Lease>,
@@ -28,7 +31,13 @@ const SILENCE: Duration = Duration::from_secs(100);
 impl Own {
     /// Keeps `lease`, on which the client has authenticated.
     pub fn new(lease: Lease) -> Self {
-        Self(Arc::new(Mutex::new(State { lease: Some(lease), unsettled: false })))
+        let pool = lease.pool.clone();
+        Self { state: Arc::new(Mutex::new(State { lease: Some(lease), unsettled: false })), pool }
+    }
+
+    /// The pool that it came from, which may be configured no more.
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.pool
     }
 
     /// True if it lies here and the backend has not ended it. Never waits.
@@ -94,7 +103,7 @@ impl Own {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The pool: which member takes a message, connections across sessions, and what all members offer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::machine::{Identity, Need};
 use super::member::{Dial, Member, TcpDial};
 use super::settings::{IdentityMethod, Settings, TlsMode};
-use super::{BackendError, Connection, Metrics, Own};
+use super::{BackendError, Bounds, Connection, Exchanges, InFlight, Metrics, Own};
 use crate::net::tls::{ClientTls, TlsError, Trust};
 use crate::smtp::Extensions;
 
@@ -21,6 +22,7 @@ pub struct Pool {
     members: Vec<Arc<Member>>,
     next: AtomicUsize,
     dial: Box<dyn Dial>,
+    exchanges: Exchanges,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -80,7 +82,8 @@ impl Pool {
             metrics.up.with_label_values(&[&member.label]);
             members.push(Arc::new(member));
         }
-        Ok(Arc::new(Self { settings, members, next: AtomicUsize::new(0), dial, metrics }))
+        let exchanges = Exchanges::new(metrics.exchanges.clone());
+        Ok(Arc::new(Self { settings, members, next: AtomicUsize::new(0), dial, exchanges, metrics }))
     }
 
     /// The settings that it was made of.
@@ -142,6 +145,22 @@ impl Pool {
             }
         }
         Err(last)
+    }
+
+    /// The right to let `client` begin one more exchange of AUTH, waited for as a connection is. At most `all` are in
+    /// flight, or half as many as there are connections; `per_client` of them one client's.
+    ///
+    /// # Errors
+    /// [`BackendError::Busy`].
+    pub async fn begin_exchange(
+        &self,
+        client: IpAddr,
+        all: Option<usize>,
+        per_client: usize,
+    ) -> Result<InFlight, BackendError> {
+        let connections = || self.settings.members.iter().map(|member| member.connections).sum::<usize>();
+        let bounds = Bounds { all: all.unwrap_or_else(|| (connections() / 2).max(1)), per_client };
+        self.exchanges.enter(client, bounds, self.settings.timeouts.queue).await.ok_or(BackendError::Busy)
     }
 
     /// A connection of `client`'s own, to authenticate on: opened for it, over TLS or to this machine only, and never

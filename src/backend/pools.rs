@@ -25,9 +25,18 @@ impl Pools {
         self
     }
 
-    /// The pool of that name; without a name, or if there is none of that name any more, the one for all.
-    pub fn get(&self, name: Option<&str>) -> &Arc<Pool> {
-        name.and_then(|name| self.named.get(name)).unwrap_or(&self.default)
+    /// The pool for all.
+    pub fn common(&self) -> &Arc<Pool> {
+        &self.default
+    }
+
+    /// The pool of that name, or without a name the one for all. `None` if a reload has taken the name away while
+    /// somebody still goes by it: his mail is nobody else's.
+    pub fn get(&self, name: Option<&str>) -> Option<&Arc<Pool>> {
+        match name {
+            Some(name) => self.named.get(name),
+            None => Some(&self.default),
+        }
     }
 
     /// Every pool, with its name if it has one.

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Failed, columns};
+use crate::config::raw::rules::SpamAssassin;
 use crate::config::spamassassin;
 use crate::pattern::Budget;
 use crate::spamassassin::{Envelope, Report, RuleSet};
@@ -45,21 +46,31 @@ struct Hits<'h> {
 
 /// Prints the report, or the hits.
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
-    let set = read(arguments)?;
+    let (set, highest) = read(arguments)?;
     match &arguments.hits {
         Some(directory) => hits(&set, directory, out),
-        None if arguments.json => json(&set.report(), out),
-        None => Ok(write!(out, "{}", text(&set.report()))?),
+        None if arguments.json => json(&set.report(), &heavy(&set, highest), out),
+        None => Ok(write!(out, "{}", text(&set.report(), &heavy(&set, highest), highest))?),
     }
 }
 
-fn read(arguments: &Arguments) -> Result<Arc<RuleSet>, Failed> {
+/// Rules whose scores are above `highest`, the heaviest first.
+fn heavy(set: &RuleSet, highest: f64) -> Vec<(String, f64)> {
+    let heavy = set.symbols().filter(|(_, score, _)| *score > highest);
+    let mut heavy: Vec<_> = heavy.map(|(name, score, _)| (name.to_owned(), score)).collect();
+    heavy.sort_by(|left, right| right.1.total_cmp(&left.1).then_with(|| left.0.cmp(&right.0)));
+    heavy
+}
+
+/// The rules, and what one of them weighs at most.
+fn read(arguments: &Arguments) -> Result<(Arc<RuleSet>, f64), Failed> {
     if arguments.files.is_empty() {
         let Some(config) = &arguments.config else {
             return Err(Failed("name files of rules, or a configuration with --config".to_owned()));
         };
         let loaded = super::check_config::load(config)?;
-        return Ok(loaded.config.rules.imported.set.clone());
+        let rules = &loaded.config.rules;
+        return Ok((rules.imported.set.clone(), rules.spamassassin.0.spamassassin.highest.0));
     }
     let mut files = Vec::new();
     for path in &arguments.files {
@@ -70,7 +81,7 @@ fn read(arguments: &Arguments) -> Result<Arc<RuleSet>, Failed> {
     }
     let base = arguments.files.first().and_then(|path| path.parent()).unwrap_or(Path::new("."));
     let mut open = |name: &str| spamassassin::included(base, name);
-    Ok(Arc::new(RuleSet::read(&files, &mut open)))
+    Ok((Arc::new(RuleSet::read(&files, &mut open)), SpamAssassin::default().highest.0))
 }
 
 fn hits(set: &RuleSet, directory: &Path, out: &mut dyn Write) -> Result<(), Failed> {
@@ -97,7 +108,7 @@ fn hits(set: &RuleSet, directory: &Path, out: &mut dyn Write) -> Result<(), Fail
     Ok(())
 }
 
-fn json(report: &Report, out: &mut dyn Write) -> Result<(), Failed> {
+fn json(report: &Report, heavy: &[(String, f64)], out: &mut dyn Write) -> Result<(), Failed> {
     let kinds: BTreeMap<&str, serde_json::Value> = report
         .kinds
         .iter()
@@ -123,6 +134,7 @@ fn json(report: &Report, out: &mut dyn Write) -> Result<(), Failed> {
         "idle": report.idle,
         "score_mass": report.mass,
         "score_lost": report.lost,
+        "weigh_less": heavy.iter().map(|(name, score)| serde_json::json!({ "rule": name, "score": score })).collect::<Vec<_>>(),
         "ignored_settings": report.ignored,
         "problems": problems,
         "backtracking_patterns": report.backtracking,
@@ -134,7 +146,7 @@ fn json(report: &Report, out: &mut dyn Write) -> Result<(), Failed> {
 }
 
 /// The report for people.
-fn text(report: &Report) -> String {
+fn text(report: &Report, heavy: &[(String, f64)], highest: f64) -> String {
     let mut rows = vec![["TYPE", "RUNS", "RULES"].map(str::to_owned).to_vec()];
     let (mut runs, mut all) = (0, 0);
     for (kind, (these, of)) in &report.kinds {
@@ -146,6 +158,10 @@ fn text(report: &Report) -> String {
     let mut out = columns(&rows);
     let percent = if report.mass > 0.0 { report.lost / report.mass * 100.0 } else { 0.0 };
     out += &format!("\nScores lost: {:.1} of {:.1} points ({percent:.1} %)\n", report.lost, report.mass);
+    if !heavy.is_empty() {
+        let names: Vec<String> = heavy.iter().map(|(name, score)| format!("{name} ({score})")).collect();
+        out += &format!("Rules that weigh {highest} here, unless weights.toml names them: {}\n", names.join(", "));
+    }
     let (backtracking, unfiltered) = (report.backtracking, report.unfiltered);
     out += &format!("Patterns that backtrack: {backtracking}; that no literal filters: {unfiltered}\n");
     out += &format!("Rules of empty lists, which cannot hit: {}\n", report.idle.len());

@@ -447,7 +447,8 @@ impl Maps<'_> {
         match self {
             Self::CompiledIn => compiled.ok_or_else(|| format!("there is no map `{name}` among those compiled in")),
             Self::Directory(directory, files) => {
-                let path = directory.join(name);
+                let path = files.of_rules(directory, name);
+                files.is_named_by_rules(directory, &path);
                 match compiled {
                     Some(compiled) if !path.exists() => {
                         // It may come; where there is no directory, nobody can wait for it.

@@ -1,7 +1,7 @@
 //! The files that a configuration names: each is read once, whole.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// A configuration or rule file larger than this is a mistake.
 const LARGEST: u64 = 64 << 20;
@@ -14,13 +14,18 @@ pub(super) struct Files {
     copy: Option<PathBuf>,
     /// The directory of rules, if another was read instead.
     rules: Option<PathBuf>,
+    /// What rules name that lies outside of their directory.
+    outside: Vec<PathBuf>,
 }
+
+/// Within a copy of the rules, what lies outside of their directory, each by its whole path.
+const ELSEWHERE: &str = ".elsewhere";
 
 impl Files {
     /// Relative paths start at the directory of `config`.
     pub(super) fn beside(config: &Path) -> Self {
         let base = config.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Self { base: Some(base.to_owned()), paths: Vec::new(), copy: None, rules: None }
+        Self { base: Some(base.to_owned()), paths: Vec::new(), copy: None, rules: None, outside: Vec::new() }
     }
 
     /// The same, with the rules of another directory.
@@ -40,9 +45,37 @@ impl Files {
         }
     }
 
+    /// Where a path leads that is written in a file of rules, whose directory (or a copy of it) is `directory`.
+    pub(super) fn of_rules(&self, directory: &Path, written: &str) -> PathBuf {
+        let Some((copy, rules)) = self.copy.as_ref().zip(self.rules.as_ref()) else { return directory.join(written) };
+        let (meant, rules) = (whole(&rules.join(written)), whole(rules));
+        if let Ok(within) = meant.strip_prefix(&rules) {
+            return copy.join(within);
+        }
+        let copied = copy.join(place_elsewhere(&meant));
+        // Copies of former versions have nothing of it.
+        if copied.parent().is_some_and(Path::is_dir) { copied } else { meant }
+    }
+
+    /// Notes a file that rules have named, so that it is copied with them.
+    pub(super) fn is_named_by_rules(&mut self, directory: &Path, path: &Path) {
+        let path = whole(path);
+        if self.copy.is_none() && !path.starts_with(whole(directory)) {
+            self.outside.push(path);
+        }
+    }
+
+    /// Those that lie outside of the directory of rules.
+    pub(super) fn take_outside(&mut self) -> Vec<PathBuf> {
+        let mut outside = std::mem::take(&mut self.outside);
+        outside.sort();
+        outside.dedup();
+        outside
+    }
+
     /// No file exists, and none is missed.
     pub(super) fn none() -> Self {
-        Self { base: None, paths: Vec::new(), copy: None, rules: None }
+        Self { base: None, paths: Vec::new(), copy: None, rules: None, outside: Vec::new() }
     }
 
     /// True if files are read at all.
@@ -85,6 +118,9 @@ impl Files {
         // The files themselves are watched, not their copies: they will be mended.
         let meant = self.paths.into_iter().map(|path| match path.strip_prefix(&copy) {
             Ok(rest) if rest.as_os_str().is_empty() => rules.clone(),
+            Ok(rest) if rest.starts_with(ELSEWHERE) => {
+                Path::new("/").join(rest.strip_prefix(ELSEWHERE).unwrap_or(rest))
+            }
             Ok(rest) => rules.join(rest),
             Err(_elsewhere) => path,
         });
@@ -95,4 +131,24 @@ impl Files {
         paths.dedup();
         paths
     }
+}
+
+/// Where a file lies within a copy of the rules that lies outside of their directory.
+pub(super) fn place_elsewhere(path: &Path) -> PathBuf {
+    let inner = path.components().filter(|part| matches!(part, Component::Normal(_)));
+    Path::new(ELSEWHERE).join(inner.collect::<PathBuf>())
+}
+
+/// The path from the root, without `.` and `..`.
+fn whole(path: &Path) -> PathBuf {
+    let mut whole = PathBuf::new();
+    for part in std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).components() {
+        match part {
+            Component::ParentDir => {
+                whole.pop();
+            }
+            part => whole.push(part),
+        }
+    }
+    whole
 }

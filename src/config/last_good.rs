@@ -1,16 +1,18 @@
 //! The last rules that loaded, kept beside the store: a typo at night must not keep mail out (DECISIONS 35).
 //!
-//! What is kept is a copy of the directory of rules as it was, made after every load that succeeded, and only if
-//! the copy itself loads as the same rule set. It is put in place by renaming: whatever happens meanwhile, a whole
+//! What is kept is a copy of the directory of rules as it was, with the files outside of it that they name, made after
+//! every load that succeeded, and only if the copy itself loads as the same rule set. Rules may hold what others should
+//! not read (who is denied, who is trapped), so nobody else reads the copy. It is put in place by renaming: whatever happens meanwhile, a whole
 //! one is there. Without `rules.directory` (rules compiled in) or `store.path` nothing is kept.
 //!
 //! Failure: what cannot be kept is said to whoever asked, and changes nothing.
 
 use std::fs;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::files::Files;
+use super::files::{Files, place_elsewhere};
 use super::problem::Problems;
 use super::{Loaded, Source, raw, read, shape};
 
@@ -19,7 +21,10 @@ const NAME: &str = "rules.last-good";
 /// More than this is no directory of rules.
 const MOST_OCTETS: u64 = 256 << 20;
 const MOST_FILES: usize = 10_000;
-const DEEPEST: usize = 8;
+const DEEPEST: usize = 16;
+/// For its owner alone.
+const PRIVATE_DIRECTORY: u32 = 0o700;
+const PRIVATE_FILE: u32 = 0o600;
 
 /// Reads a configuration; if only its rules keep it from loading, with the last good ones.
 ///
@@ -46,8 +51,8 @@ pub fn load(path: &Path) -> Result<Loaded, Problems> {
 pub fn keep(path: &Path, loaded: &Loaded) -> io::Result<bool> {
     let (Some(place), None) = (place(path, loaded), &loaded.rules_refused) else { return Ok(false) };
     let Some(written) = &loaded.raw.rules.directory else { return Ok(false) };
-    let rules = contents(&Files::beside(path).resolve(written))?;
-    if contents(&place).is_ok_and(|kept| kept == rules) {
+    let rules = contents(&Files::beside(path).resolve(written), &loaded.config.rules.outside)?;
+    if is_private(&place) && contents(&place, &[]).is_ok_and(|kept| kept == rules) {
         return Ok(false);
     }
     let (new, old) = (beside(&place, "new"), beside(&place, "old"));
@@ -93,8 +98,12 @@ fn beside(place: &Path, what: &str) -> PathBuf {
     place.with_file_name(format!("{NAME}.{what}"))
 }
 
-/// Every file below a directory, by its path from there, in order.
-fn contents(directory: &Path) -> io::Result<Vec<(PathBuf, Vec<u8>)>> {
+fn is_private(directory: &Path) -> bool {
+    fs::metadata(directory).is_ok_and(|about| about.permissions().mode() & 0o077 == 0)
+}
+
+/// Every file below a directory by its path from there, and those `outside` by where they lie in a copy; in order.
+fn contents(directory: &Path, outside: &[PathBuf]) -> io::Result<Vec<(PathBuf, Vec<u8>)>> {
     let mut files = Vec::new();
     let mut left = MOST_OCTETS;
     let mut waiting = vec![(PathBuf::new(), 0)];
@@ -107,18 +116,26 @@ fn contents(directory: &Path) -> io::Result<Vec<(PathBuf, Vec<u8>)>> {
             if about.is_dir() && depth < DEEPEST {
                 waiting.push((name, depth + 1));
             } else if about.is_file() {
-                let mut octets = Vec::new();
-                let taken = fs::File::open(&path)?.take(left + 1).read_to_end(&mut octets)? as u64;
-                left = left.checked_sub(taken).ok_or_else(|| too_much("octets"))?;
-                files.push((name, octets));
+                files.push((name, octets(&path, &mut left)?));
             }
             if files.len() > MOST_FILES || waiting.len() > MOST_FILES {
                 return Err(too_much("files"));
             }
         }
     }
+    for path in outside.iter().filter(|path| path.is_file()) {
+        files.push((place_elsewhere(path), octets(path, &mut left)?));
+    }
     files.sort();
     Ok(files)
+}
+
+/// All of a file, as long as so many octets are `left` for it and what follows.
+fn octets(path: &Path, left: &mut u64) -> io::Result<Vec<u8>> {
+    let mut octets = Vec::new();
+    let taken = fs::File::open(path)?.take(*left + 1).read_to_end(&mut octets)? as u64;
+    *left = left.checked_sub(taken).ok_or_else(|| too_much("octets"))?;
+    Ok(octets)
 }
 
 fn too_much(what: &str) -> io::Error {
@@ -126,13 +143,14 @@ fn too_much(what: &str) -> io::Error {
 }
 
 fn write(directory: &Path, files: &[(PathBuf, Vec<u8>)]) -> io::Result<()> {
-    fs::create_dir_all(directory)?;
+    let create = |directory: &Path| fs::DirBuilder::new().recursive(true).mode(PRIVATE_DIRECTORY).create(directory);
+    create(directory)?;
     for (name, octets) in files {
         let path = directory.join(name);
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
+            create(parent)?;
         }
-        let mut file = fs::File::create(path)?;
+        let mut file = fs::File::options().write(true).create_new(true).mode(PRIVATE_FILE).open(path)?;
         file.write_all(octets)?;
         file.sync_all()?;
     }

@@ -1,6 +1,6 @@
 //! What judges: the files in `rules/`, or the ones compiled in.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::files::Files;
@@ -67,6 +67,8 @@ pub struct Rules {
     pub deception: (raw::rules::DeceptionFile, Document),
     /// The rule files.
     pub content: Content,
+    /// Files that they name outside of their directory.
+    pub outside: Vec<PathBuf>,
     /// A digest of all.
     pub version: Arc<str>,
 }
@@ -222,6 +224,7 @@ impl Rules {
         let mut rules = Self::parse(&sources.try_into().ok()?, content, report.problems)?;
         rules.imported = Imported::read(&directory, &rules.spamassassin, files, report.problems);
         rules.version = rules.imported.version(rules.version);
+        rules.outside = files.take_outside();
         Some(rules)
     }
 
@@ -274,6 +277,7 @@ impl Rules {
             deception: deception?,
             outgoing: outgoing?,
             content,
+            outside: Vec::new(),
             version,
         })
     }

@@ -34,7 +34,8 @@ impl Imported {
         let mut read = Vec::new();
         for (index, written) in file.spamassassin.files.iter().enumerate() {
             let key = element("spamassassin.files", index);
-            for path in report.take(&key, expanded(&directory.join(written))).unwrap_or_default() {
+            for path in report.take(&key, expanded(&files.of_rules(directory, written))).unwrap_or_default() {
+                files.is_named_by_rules(directory, &path);
                 let octets = report.take(&key, files.read_octets(&path));
                 read.extend(octets.map(|octets| (path.display().to_string(), octets)));
             }

@@ -121,7 +121,7 @@ impl Proxy {
         let shared = Shared::new(
             config.session.clone(),
             Arc::new(ruleset.with_metrics(&pipeline_metrics)),
-            pools.get(None).clone(),
+            pools.common().clone(),
             Spool::new(config.spool.clone()),
             session::Metrics::register(registry)?,
             clock::system(),
@@ -209,7 +209,7 @@ impl Proxy {
             proxy.shared.settings.store(Arc::new(loaded.config.session.clone()));
             let former = proxy.shared.pools.load_full();
             for (name, pool) in pools.iter() {
-                let known = former.get(name.map(|name| &**name));
+                let known = former.get(name.map(|name| &**name)).unwrap_or(former.common());
                 if !Arc::ptr_eq(known, pool) {
                     pool.inherit(known);
                     running.watches.remove(&name.cloned()).iter().for_each(CancellationToken::cancel);
@@ -302,7 +302,7 @@ impl Proxy {
     /// How many backends of the pool for all take mail now.
     pub fn backends_ready(self: &Arc<Self>) -> BackendsReady {
         let shared = Arc::clone(&self.shared);
-        Arc::new(move || shared.pools.load().get(None).members().iter().filter(|member| member.is_up()).count())
+        Arc::new(move || shared.pools.load().common().members().iter().filter(|member| member.is_up()).count())
     }
 }
 
@@ -337,7 +337,7 @@ fn watch(pools: &Pools, watches: &mut Watches) {
 
 /// The pools of a new configuration: those stay that stay as they are.
 fn next_pools(running: &Pools, config: &config::Config) -> Result<Pools, TlsError> {
-    let metrics = &running.get(None).metrics;
+    let metrics = &running.common().metrics;
     let next = |name: Option<&str>, settings: &backend::Settings| {
         let known =
             running.iter().find(|(known, pool)| known.map(|name| &**name) == name && pool.settings() == settings);
@@ -384,7 +384,7 @@ fn delivery(settings: &reports::Settings, shared: &Arc<Shared>) -> Box<dyn Deliv
         Via::Folder(folder) => Box::new(ToFolder::new(folder.clone())),
         Via::Backend => {
             let (shared, hostname) = (Arc::clone(shared), settings.hostname.clone());
-            Box::new(ToBackend { pool: Box::new(move || shared.pools.load().get(None).clone()), hostname })
+            Box::new(ToBackend { pool: Box::new(move || shared.pools.load().common().clone()), hostname })
         }
     }
 }

@@ -45,7 +45,8 @@ impl Session {
 
     /// What this client is offered: our own extensions, and what all backends have.
     fn offer(&self) -> Offer {
-        let backends = self.pool().offer();
+        let pool = self.pool();
+        let backends = pool.as_ref().map(|pool| pool.offer()).unwrap_or_default();
         let ours = self.settings.limits.message_size.0;
         let theirs = backends.size_limit().map_or(ours, |limit| limit.saturating_sub(ROOM_FOR_FIELDS));
         // Whoever must not send without TLS is not helped by hiding it (DECISIONS 30).
@@ -54,6 +55,7 @@ impl Session {
             tls: self.acceptor.is_some() && self.tls.is_none() && !self.machine.is_encrypted() && !failed(),
             xclient: self.may_xclient,
             access: self.access(),
+            has_backend: pool.is_some(),
             size: ours.min(theirs),
             backends,
         }
@@ -76,6 +78,12 @@ impl Session {
             self.say(&refusal::OWN_BACKEND_LOST);
             return Err(End::Refused);
         }
+        let Some(pool) = self.pool() else {
+            self.machine.end_transaction();
+            self.lost_pool();
+            self.say(&refusal::BACKEND_DOWN);
+            return Ok(());
+        };
         let facts = Arc::new(MailFacts::new(helo, path, params, at).with_login(self.login.clone()));
         self.assessment.learn(&facts);
         if self.settings.refuse_at == RefuseAt::Earliest
@@ -84,7 +92,7 @@ impl Session {
             self.machine.end_transaction();
             return self.refuse_session(&decision);
         }
-        let relay = Relay::new(self.pool(), self.identity(&facts), need).over(self.own.clone());
+        let relay = Relay::new(pool, self.identity(&facts), need).over(self.own.clone());
         let mut transaction = Box::new(Transaction::new(TransactionId::new(at), facts, size, relay));
         transaction.slowed = self.assessment.is_slowed(None);
         self.transaction = Some(transaction);
@@ -92,9 +100,20 @@ impl Session {
         Ok(())
     }
 
-    /// Where the mail of this listener goes.
-    pub(super) fn pool(&self) -> Arc<Pool> {
-        self.shared.pools.load().get(self.listener.pool.as_deref()).clone()
+    /// Where the mail of this client goes: over its own connection if it has one, otherwise where the listener's goes.
+    /// `None` if a reload has removed that pool; then it goes nowhere, and least of all to another one.
+    pub(super) fn pool(&self) -> Option<Arc<Pool>> {
+        match &self.own {
+            Some(own) => Some(own.pool().clone()),
+            None => self.shared.pools.load().get(self.listener.pool.as_deref()).cloned(),
+        }
+    }
+
+    /// Tells the operator that somebody is turned away because of that.
+    pub(super) fn lost_pool(&self) {
+        self.shared.metrics.lost_pools.inc();
+        let pool = self.listener.pool.as_deref().unwrap_or_default();
+        tracing::warn!(client = %self.peer.ip(), listener = %self.listener.name, pool, "session.pool_gone");
     }
 
     fn identity(&self, mail: &MailFacts) -> Identity {

@@ -10,18 +10,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
+use zeroize::{Zeroize, Zeroizing};
 
 use super::driver::{End, Session};
 use super::machine::Access;
 use super::refusal;
+use crate::backend::exchanges::whole_client;
 use crate::backend::{BackendError, Identity, Lease, Own};
-use crate::checks::{Deed, Doer};
+use crate::checks::{Deed, Doer, Restraint};
 use crate::facts::Login;
 use crate::smtp::sasl::{self, Exchange, Response};
 use crate::smtp::{Line, LineEnd, Reply, next_line};
 
-/// How long a client may think about a challenge. A backend connection waits for it.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a client may think about a challenge. A backend connection waits for it; programs need no time.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How an exchange ended.
 enum Ended {
@@ -37,6 +39,8 @@ enum Ended {
     Restrained(Reply),
     /// There is no backend to ask.
     Unavailable(BackendError),
+    /// Too many do the same at this moment.
+    Busy,
 }
 
 impl Ended {
@@ -48,6 +52,16 @@ impl Ended {
             Self::Broken(_) => "broken",
             Self::Restrained(_) => "restrained",
             Self::Unavailable(_) => "unavailable",
+            Self::Busy => "busy",
+        }
+    }
+
+    /// True if it is the client's doing that nothing came of it.
+    fn is_error(&self) -> bool {
+        match self {
+            Self::Accepted(..) | Self::Unavailable(_) | Self::Busy => false,
+            Self::Refused(reply) => reply.class() == 5,
+            Self::Cancelled(_) | Self::Broken(_) | Self::Restrained(_) => true,
         }
     }
 }
@@ -83,27 +97,50 @@ impl Session {
             return Err(End::Refused);
         }
         self.abandon();
+        self.forget_input();
         let mut exchange = Exchange::new(mechanism);
-        let ended = self.exchange(&mut exchange, initial).await?;
+        let ended = match self.exchange(&mut exchange, initial).await {
+            Ok(ended) => ended,
+            Err(end) => {
+                if matches!(end, End::Closed | End::TimedOut) {
+                    self.shared.metrics.auth.with_label_values(&["abandoned"]).inc();
+                    self.assessment.tell(Deed::FailedAuth, self.doer(exchange.user()));
+                }
+                return Err(end);
+            }
+        };
         self.shared.metrics.auth.with_label_values(&[ended.label()]).inc();
         self.conclude_auth(&exchange, ended).await
     }
 
     async fn exchange(&mut self, exchange: &mut Exchange, initial: Option<Response>) -> Result<Ended, End> {
         if let Some(response) = &initial
-            && exchange.hear(response).is_err()
+            && let Err(why) = exchange.hear(response)
         {
-            return Ok(Ended::Broken(refusal::NO_LAYERS));
+            return Ok(Ended::Broken(refusal::unheard(why)));
         }
-        if let Some(reply) = self.restrained(exchange.user()).await? {
-            return Ok(Ended::Restrained(reply));
+        let restraint = self.restraint(exchange.user()).await;
+        if let Some(why) = restraint.refuse {
+            return Ok(Ended::Restrained(refusal::too_many_auth_failures(&why)));
         }
-        let pool = self.pool();
+        self.hold(restraint.slow).await?;
+        let Some(pool) = self.pool() else {
+            self.lost_pool();
+            return Ok(Ended::Unavailable(BackendError::Down));
+        };
+        let limits = &self.settings.limits;
+        let (all, per_client) = (limits.auth_exchanges, limits.auth_exchanges_per_client);
+        let Ok(in_flight) = pool.begin_exchange(self.peer.ip(), all, per_client).await else {
+            return Ok(Ended::Busy);
+        };
+        let mut slow = false;
         let mut lease = match pool.lease_own(&self.auth_identity()).await {
             Ok(lease) => lease,
             Err(why) => return Ok(Ended::Unavailable(why)),
         };
-        let mut line = format!("AUTH {}", exchange.mechanism()).into_bytes();
+        let mut line = Zeroizing::new(Vec::with_capacity(sasl::LINE_LIMIT));
+        line.extend_from_slice(b"AUTH ");
+        line.extend_from_slice(exchange.mechanism().as_bytes());
         if let Some(response) = &initial {
             line.push(b' ');
             line.extend_from_slice(response.octets());
@@ -114,12 +151,22 @@ impl Session {
                 Ok(reply) => reply,
                 Err(why) => return Ok(Ended::Unavailable(why)),
             };
-            let was_cancelled = line == b"*\r\n";
+            let was_cancelled = line.as_slice() == b"*\r\n";
             match reply.code() {
-                334 if !was_cancelled => self.say(&reply),
-                235 if !was_cancelled => return Ok(Ended::Accepted(lease, reply)),
+                334 if !was_cancelled => {
+                    exchange.asked(reply.lines().next().unwrap_or_default());
+                    self.say(&reply);
+                }
+                235 if !was_cancelled => {
+                    drop(in_flight);
+                    self.hold(slow).await?;
+                    return Ok(Ended::Accepted(lease, reply));
+                }
                 400..600 => {
+                    // Nobody waits on purpose with a connection that others could use.
                     lease.quit();
+                    drop(in_flight);
+                    self.hold(slow).await?;
                     return Ok(if was_cancelled { Ended::Cancelled(reply) } else { Ended::Refused(reply) });
                 }
                 _ => return Ok(Ended::Unavailable(BackendError::Unsolicited)),
@@ -129,16 +176,18 @@ impl Session {
                 Err(reply) => return Ok(Ended::Broken(reply)),
             };
             match exchange.hear(&response) {
-                Err(_layer) => return Ok(Ended::Broken(refusal::NO_LAYERS)),
+                Err(why) => return Ok(Ended::Broken(refusal::unheard(why))),
                 // Now it is known who it wants to be.
-                Ok(true) => {
-                    if let Some(reply) = self.restrained(exchange.user()).await? {
-                        return Ok(Ended::Restrained(reply));
+                Ok(true) => match self.restraint(exchange.user()).await {
+                    Restraint { refuse: Some(why), .. } => {
+                        return Ok(Ended::Restrained(refusal::too_many_auth_failures(&why)));
                     }
-                }
+                    restraint => slow |= restraint.slow,
+                },
                 Ok(false) => {}
             }
-            line = response.octets().to_vec();
+            line.clear();
+            line.extend_from_slice(response.octets());
         }
     }
 
@@ -172,31 +221,41 @@ impl Session {
                     let fits = end == LineEnd::CrLf && !text.iter().any(u8::is_ascii_control);
                     let response = if fits { Ok(Response::new(text)) } else { Err(refusal::AUTH_SYNTAX) };
                     self.at += consumed;
+                    self.forget_input();
                     return Ok(response);
                 }
             }
         }
     }
 
-    /// What the client hears in place of an answer, if it or `user` has failed too often lately.
-    async fn restrained(&mut self, user: Option<&str>) -> Result<Option<Reply>, End> {
+    /// Overwrites what has been read and dealt with.
+    fn forget_input(&mut self) {
+        self.input.iter_mut().take(self.at).for_each(Zeroize::zeroize);
+    }
+
+    /// What is done to the client if it or `user` has failed too often lately.
+    async fn restraint(&mut self, user: Option<&str>) -> Restraint {
         let by = Doer { client: &self.client, helo: self.helo.as_deref(), mail: None, user };
         let restraint = self.assessment.restrains(by).await;
-        if let Some(why) = restraint.refuse {
-            return Ok(Some(refusal::too_many_auth_failures(&why)));
+        // Behind one address there may be an office, and in it one telephone with an old password.
+        if restraint.refuse.is_some() && self.shared.logins.contains(&whole_client(self.peer.ip())) {
+            return Restraint { slow: true, refuse: None };
         }
-        if restraint.slow {
-            self.slow_down(self.settings.limits.tarpit).await?;
-        }
-        Ok(None)
+        restraint
+    }
+
+    async fn hold(&mut self, slow: bool) -> Result<(), End> {
+        if slow { self.slow_down(self.settings.limits.tarpit).await } else { Ok(()) }
     }
 
     async fn conclude_auth(&mut self, exchange: &Exchange, ended: Ended) -> Result<(), End> {
         let user = exchange.user().unwrap_or("");
         let (client, listener, mechanism) = (self.peer.ip(), self.listener.name.clone(), exchange.mechanism());
+        let is_error = ended.is_error();
         let reply = match ended {
             Ended::Accepted(lease, reply) => {
                 tracing::info!(%client, %listener, mechanism, user, member = %lease.member(), "session.authenticated");
+                self.shared.logins.insert(whole_client(client));
                 self.own = Some(Own::new(lease));
                 self.login =
                     Some(Arc::new(Login { mechanism: mechanism.into(), user: exchange.user().map(Into::into) }));
@@ -222,8 +281,21 @@ impl Session {
                 tracing::warn!(%client, %listener, mechanism, error = %why, "session.auth_unavailable");
                 refusal::AUTH_UNAVAILABLE
             }
-            Ended::Cancelled(reply) | Ended::Broken(reply) => reply,
+            Ended::Busy => {
+                tracing::info!(%client, %listener, mechanism, "session.auth_busy");
+                refusal::AUTH_UNAVAILABLE
+            }
+            Ended::Cancelled(reply) | Ended::Broken(reply) => {
+                tracing::info!(%client, %listener, mechanism, user, reply = %reply.to_log(), "session.auth_failed");
+                // Otherwise a client could begin exchanges as often as it likes and never be found wrong.
+                self.assessment.tell(Deed::FailedAuth, self.doer(exchange.user()));
+                reply
+            }
         };
+        if is_error && self.machine.auth_failed(&self.settings.limits) {
+            self.say(&refusal::TOO_MANY_ERRORS);
+            return Err(End::Refused);
+        }
         self.say(&reply);
         if reply.code() == 421 { Err(End::Refused) } else { Ok(()) }
     }

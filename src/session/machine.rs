@@ -22,6 +22,8 @@ pub struct Offer {
     pub xclient: bool,
     /// What must be done before MAIL.
     pub access: Access,
+    /// There are backends to ask, whatever they offer.
+    pub has_backend: bool,
     /// Octets of a message; 0 is "no limit of ours".
     pub size: u64,
     /// What all backends offer.
@@ -241,6 +243,8 @@ impl Machine {
             Access::Tls => refusal::AUTH_NEEDS_TLS,
             Access::Auth if self.authenticated => refusal::ALREADY_AUTHENTICATED,
             Access::Auth if self.in_transaction() => refusal::NOT_IN_TRANSACTION,
+            // A client that tries again later may find one.
+            Access::Auth if !self.offer.has_backend => refusal::AUTH_UNAVAILABLE,
             Access::Auth if !offered() => refusal::UNKNOWN_MECHANISM,
             Access::Auth => return Action::Auth { mechanism, initial },
         })
@@ -250,6 +254,12 @@ impl Machine {
     pub fn authenticated(&mut self) {
         self.authenticated = true;
         self.idle_commands = 0;
+    }
+
+    /// An exchange of AUTH came to nothing: an error like others. True if it is one too many for this session.
+    pub fn auth_failed(&mut self, limits: &Limits) -> bool {
+        self.errors += 1;
+        self.errors > limits.errors
     }
 
     fn idle(&mut self, action: Action, limits: &Limits) -> Action {

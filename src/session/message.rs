@@ -124,6 +124,7 @@ pub async fn decide(
         Err(reply) => (refused(reply), 0, None),
         Ok(spooled) => judge(shared, settings, assessment, transaction, spooled, newlines, arrived).await,
     };
+    transaction.remember_answer(shared, &outcome.reply);
     account(shared, assessment, transaction, &outcome, size, conclusion.as_ref(), arrived);
     transaction.remember(assessment, Fate::new(outcome.verdict, outcome.reply.code(), false), size);
     (outcome.reply, outcome.close)

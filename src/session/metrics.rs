@@ -39,6 +39,8 @@ pub struct Metrics {
     pub unheard: IntCounter,
     /// Messages that the backend may have taken, its reply lost: the client was told 4xx.
     pub unknown: IntCounter,
+    /// Clients turned away because the pool of their listener is configured no more.
+    pub lost_pools: IntCounter,
     /// [`Metrics::transactions`] for `forwarded`.
     pub forwarded: IntCounter,
     /// [`Metrics::recipients`] for `accepted`.
@@ -106,12 +108,16 @@ impl Metrics {
                 "gatepost_unknown_outcomes_total",
                 "Messages handed over whose final reply never came: the client was told 4xx, the backend may have stored them.",
             )?,
+            lost_pools: IntCounter::new(
+                "gatepost_lost_pools_total",
+                "MAIL and AUTH refused for now, because a reload has removed the pool of backends that their listener names.",
+            )?,
             forwarded: transactions.with_label_values(&["forwarded"]),
             accepted: recipients.with_label_values(&["accepted"]),
             transactions,
             recipients,
         };
-        let all: [Box<dyn Collector>; 15] = [
+        let all: [Box<dyn Collector>; 16] = [
             Box::new(metrics.sessions_total.clone()),
             Box::new(metrics.endings.clone()),
             Box::new(metrics.transactions.clone()),
@@ -127,6 +133,7 @@ impl Metrics {
             Box::new(metrics.verdict_seconds.clone()),
             Box::new(metrics.unheard.clone()),
             Box::new(metrics.unknown.clone()),
+            Box::new(metrics.lost_pools.clone()),
         ];
         all.into_iter().try_for_each(|family| registry.register(family))?;
         metrics.begin_at_zero();
@@ -148,7 +155,7 @@ impl Metrics {
         );
         begin(&self.limits, &refusal::LIMITS.map(|(label, _)| label));
         begin(&self.tarpit, &["held", "full"]);
-        begin(&self.auth, &["ok", "refused", "cancelled", "broken", "restrained", "unavailable"]);
+        begin(&self.auth, &["ok", "refused", "cancelled", "broken", "restrained", "unavailable", "busy", "abandoned"]);
         begin(&self.tls, &["ok", "timed_out", "failed"]);
         for (_, reply) in refusal::ALL.iter().filter(|(_, reply)| reply.class() >= 4) {
             self.replies.with_label_values(&[&reply.code().to_string()]);

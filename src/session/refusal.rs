@@ -3,6 +3,7 @@
 use crate::backend::BackendError;
 use crate::facts::Violation;
 use crate::pipeline::Decision;
+use crate::smtp::sasl::Unheard;
 use crate::smtp::{CommandError, DataError, EnhancedStatus, ForwardPath, PathError, Reply};
 use crate::verdict::Verdict;
 
@@ -218,6 +219,14 @@ pub fn decision(decision: &Decision, recipient: Option<&ForwardPath>, id: Transa
 pub fn turned_away(decision: &Decision, id: TransactionId) -> Reply {
     let (subject, detail) = decision.status.unwrap_or((7, 0));
     Reply::new(421, Some(EnhancedStatus(4, subject, detail)), format!("{}; id {id}", words(decision, 4)))
+}
+
+/// To a response that is not passed on.
+pub fn unheard(why: Unheard) -> Reply {
+    match why {
+        Unheard::Layer => NO_LAYERS,
+        Unheard::Syntax => AUTH_SYNTAX,
+    }
 }
 
 /// To AUTH, from whoever failed too often lately, as `why` says.

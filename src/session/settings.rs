@@ -49,6 +49,10 @@ pub struct Limits {
     pub auth_failures: u32,
     /// How long the reply to the first failed authentication waits; to the second twice as long, and so on.
     pub auth_delay: Duration,
+    /// Exchanges of AUTH that one pool of backends has in flight; `None`: half as many as it may have connections.
+    pub auth_exchanges: Option<usize>,
+    /// Those of one client (IPv4 address, IPv6 /64).
+    pub auth_exchanges_per_client: usize,
     /// Commands without effect (NOOP, RSET, VRFY, HELP) between two transactions before 421.
     pub idle_commands: u32,
     /// Transactions of one session before 421.

@@ -36,6 +36,8 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
     /// Clients whose TLS handshake failed a while ago (DECISIONS 30).
     pub tls_failures: Recent<IpAddr>,
+    /// Clients from whose addresses somebody has authenticated lately.
+    pub logins: Recent<IpAddr>,
     /// Envelopes that must be split at RCPT when they come again (DECISIONS 2).
     pub splits: Splits,
     /// Sessions whose replies are held back.
@@ -97,7 +99,7 @@ impl Drop for Stuck<'_> {
     }
 }
 
-/// How many clients with failed handshakes, and recipients of split envelopes, are remembered.
+/// How many clients with failed handshakes, clients that have authenticated, and recipients of split envelopes, are remembered.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(16 * 1024).expect("not zero");
 
 impl Shared {
@@ -119,6 +121,7 @@ impl Shared {
             metrics,
             clock,
             tls_failures: Recent::new(REMEMBERED, Duration::from_secs(3600)),
+            logins: Recent::new(REMEMBERED, Duration::from_secs(12 * 3600)),
             splits: Splits::new(REMEMBERED, Duration::from_secs(4 * 3600)),
             tarpit: Tarpit::default(),
         })

@@ -32,6 +32,8 @@ pub struct Transaction {
     pub kept_back: Vec<Recipient>,
     /// With whom they may be sent to, by index.
     groups: Vec<Option<Group>>,
+    /// Those who come another time, so that others come through.
+    giving_way: Vec<Group>,
     /// Recipients waiting to be handed on together, and refusals that must be spoken in their turn.
     batch: Vec<Turn>,
     /// When RCPT stops waiting for checks.
@@ -72,6 +74,7 @@ impl Transaction {
             accepted: Vec::new(),
             kept_back: Vec::new(),
             groups: Vec::new(),
+            giving_way: Vec::new(),
             batch: Vec::new(),
             settle_by: None,
             relay,
@@ -128,8 +131,8 @@ impl Transaction {
             return self.refuse(shared, "relaying_denied", refusal::RELAYING_DENIED);
         }
         let group = shared.splits.group(&self.mail, &path);
-        if let (Some(theirs), Some(own)) = (self.group(), group)
-            && theirs != own
+        if let Some(own) = group
+            && !self.may_come(shared, own)
         {
             return self.refuse(shared, "split", refusal::OTHER_TRANSACTION);
         }
@@ -140,7 +143,7 @@ impl Transaction {
             return self.refuse(shared, "split", refusal::OTHER_TRANSACTION);
         }
         let index = self.groups.len();
-        self.groups.push(group);
+        self.groups.push(None);
         assessment.add_recipient(index, exempt);
         assessment.judge_as(index, &path);
         assessment.learn(&Arc::new(RcptFacts { mail: self.mail.clone(), forward_path: path.clone(), index, is_trap }));
@@ -149,6 +152,11 @@ impl Transaction {
         let settled = assessment.settle(index, by).await;
         shared.metrics.rcpt_wait_seconds.observe(asked.elapsed().as_secs_f64());
         self.slowed |= assessment.is_slowed(Some(index));
+        // The domain by which the sender is known from elsewhere may have been found out meanwhile.
+        let group = group.or_else(|| shared.splits.group(&self.mail, &path));
+        if let Some(slot) = self.groups.last_mut() {
+            *slot = group;
+        }
         if let Some(decision) = settled {
             assessment.drop_recipient(index);
             let reply = refusal::decision(&decision, Some(&path), self.id);
@@ -162,6 +170,12 @@ impl Transaction {
             );
             let label = if decision.verdict == Verdict::Reject { "rejected" } else { "deferred" };
             return self.refuse(shared, label, reply);
+        }
+        if let Some(own) = group
+            && !self.may_come(shared, own)
+        {
+            assessment.drop_recipient(index);
+            return self.refuse(shared, "split", refusal::OTHER_TRANSACTION);
         }
         self.batch.push(Turn::HandOn { path, params, index, is_trap });
     }
@@ -232,6 +246,32 @@ impl Transaction {
         let real = self.accepted.iter().filter(|recipient| !recipient.is_trap);
         let judged = real.filter_map(|recipient| Some((&recipient.path, of(recipient.index)?.1.verdict)));
         shared.splits.remember(&self.mail, judged);
+    }
+
+    /// Remembers whether those who had the message are done with.
+    pub fn remember_answer(&self, shared: &Shared, reply: &Reply) {
+        if let Some(group) = self.group()
+            && *reply != refusal::SPLIT
+        {
+            shared.splits.answered(&self.mail, group, reply.class() != 4);
+        }
+    }
+
+    /// True if a recipient of this group may come with those who are accepted.
+    fn may_come(&mut self, shared: &Shared, own: Group) -> bool {
+        match self.group() {
+            Some(theirs) if theirs == own => true,
+            Some(_) => {
+                shared.splits.waits(&self.mail, own);
+                false
+            }
+            None if self.giving_way.contains(&own) => false,
+            None if shared.splits.gives_way(&self.mail, own) => {
+                self.giving_way.push(own);
+                false
+            }
+            None => true,
+        }
     }
 
     /// True if it takes the backend's word on those who wait to know whether `path` may come with them.

@@ -218,13 +218,13 @@ fn after_keyword<'a>(argument: &'a [u8], keyword: &[u8]) -> Option<&'a [u8]> {
     head.eq_ignore_ascii_case(keyword).then(|| rest.trim_ascii_start())
 }
 
-/// Whether the response is base64 is for the backend to say.
+/// Whether the response is base64 is said where the exchange is followed.
 fn parse_auth(argument: &[u8]) -> Result<Command, CommandError> {
     let mut words = argument.split(|&octet| octet == b' ').filter(|word| !word.is_empty());
     let mechanism =
         words.next().and_then(|word| std::str::from_utf8(word).ok()).filter(|name| sasl::is_mechanism(name));
     let mechanism = mechanism.ok_or(CommandError::Syntax("AUTH mechanism expected"))?.to_ascii_uppercase();
-    let initial = words.next().map(Response::new);
+    let initial = words.next().map(Response::initial);
     match words.next() {
         None => Ok(Command::Auth { mechanism, initial }),
         Some(_) => Err(CommandError::Syntax("one initial response at most")),

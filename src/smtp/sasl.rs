@@ -2,11 +2,12 @@
 //! client says it is. What the two sides say to each other passes as it came.
 //!
 //! A name that is read here is a guess at what the backend reads: it names buckets, log lines and counters, and opens
-//! nothing. Secrets are decoded, looked past, and forgotten.
+//! nothing. Secrets are decoded, looked past, and overwritten.
 
 use std::fmt;
 
 use data_encoding::BASE64;
+use zeroize::Zeroizing;
 
 /// Octets of one line of an exchange, CRLF included (RFC 4954 4).
 pub const LINE_LIMIT: usize = 12_288;
@@ -17,21 +18,34 @@ const MAX_MECHANISM: usize = 20;
 
 /// What a client says in an exchange. It may be a secret: it is never shown.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Response(Vec<u8>);
+pub struct Response {
+    octets: Zeroizing<Vec<u8>>,
+    is_initial: bool,
+}
 
 /// One exchange, as far as it can be followed.
 #[derive(Clone, Debug)]
 pub struct Exchange {
     mechanism: String,
+    /// Responses so far in which something was said.
     responses: u32,
+    /// The backend has asked for a password by name.
+    asks_secret: bool,
     user: Option<String>,
 }
 
-/// The client wants a security layer between itself and the backend: we would stand between them and
-/// understand nothing of what follows.
+/// Why a response is not passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a security layer was asked for")]
-pub struct LayerWanted;
+pub enum Unheard {
+    /// The client wants a security layer between itself and the backend: we would stand between them and
+    /// understand nothing of what follows.
+    #[error("a security layer was asked for")]
+    Layer,
+    /// It is not base64 (RFC 4648 4, RFC 4954 4). The backend may read it all the same, and somebody else in it than
+    /// we do.
+    #[error("not base64")]
+    Syntax,
+}
 
 /// True for the name of a mechanism (RFC 4422 3.1), in any case.
 pub fn is_mechanism(name: &str) -> bool {
@@ -48,23 +62,30 @@ pub fn is_relayed(mechanism: &str) -> bool {
 // === impl Response ===
 
 impl Response {
-    /// A line without its end.
+    /// The answer to a challenge: a line without its end.
     pub fn new(line: &[u8]) -> Self {
-        Self(line.to_vec())
+        Self { octets: Zeroizing::new(line.to_vec()), is_initial: false }
+    }
+
+    /// What stands behind the mechanism in the command.
+    pub fn initial(word: &[u8]) -> Self {
+        Self { octets: Zeroizing::new(word.to_vec()), is_initial: true }
     }
 
     /// As it came.
     pub fn octets(&self) -> &[u8] {
-        &self.0
+        &self.octets
     }
 
     /// True for `*`, by which a client ends the exchange.
     pub fn is_cancel(&self) -> bool {
-        self.0 == b"*"
+        !self.is_initial && self.octets() == b"*"
     }
 
-    fn decoded(&self) -> Option<Vec<u8>> {
-        if self.0 == b"=" { Some(Vec::new()) } else { BASE64.decode(&self.0).ok() }
+    /// `=` stands for nothing where nothing cannot be written (RFC 4954 4).
+    fn decoded(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let octets: &[u8] = if self.is_initial && self.octets() == b"=" { &[] } else { self.octets() };
+        BASE64.decode(octets).ok().map(Zeroizing::new)
     }
 }
 
@@ -79,7 +100,7 @@ impl fmt::Debug for Response {
 impl Exchange {
     /// Begins; `mechanism` in upper case.
     pub fn new(mechanism: &str) -> Self {
-        Self { mechanism: mechanism.to_owned(), responses: 0, user: None }
+        Self { mechanism: mechanism.to_owned(), responses: 0, asks_secret: false, user: None }
     }
 
     /// The mechanism.
@@ -93,15 +114,28 @@ impl Exchange {
         self.user.as_deref()
     }
 
+    /// Takes note of a challenge of the backend. LOGIN has no order of its own: a password that is asked for is no name,
+    /// even if none was said before.
+    pub fn asked(&mut self, challenge: &[u8]) {
+        let decoded = BASE64.decode(challenge.trim_ascii()).unwrap_or_default();
+        self.asks_secret = decoded.get(..4).is_some_and(|word| word.eq_ignore_ascii_case(b"pass"));
+    }
+
     /// Takes note of what the client says; true if its name is known by that for the first time.
     ///
     /// # Errors
-    /// If it asks for a security layer.
-    pub fn hear(&mut self, response: &Response) -> Result<bool, LayerWanted> {
+    /// If it must not be passed on.
+    pub fn hear(&mut self, response: &Response) -> Result<bool, Unheard> {
+        if response.is_cancel() {
+            return Ok(false);
+        }
+        let decoded = response.decoded().ok_or(Unheard::Syntax)?;
+        if decoded.is_empty() || (self.mechanism == "LOGIN" && self.asks_secret) {
+            return Ok(false);
+        }
         self.responses += 1;
-        let Some(decoded) = response.decoded() else { return Ok(false) };
         if self.mechanism == "DIGEST-MD5" && digest_attribute(&decoded, "qop").is_some_and(|qop| qop != b"auth") {
-            return Err(LayerWanted);
+            return Err(Unheard::Layer);
         }
         if self.user.is_some() {
             return Ok(false);
@@ -111,7 +145,7 @@ impl Exchange {
     }
 }
 
-/// Who `decoded`, the response of that number, says that it is.
+/// Who `decoded`, the response of that number among those that say something, says that it is.
 fn user(mechanism: &str, number: u32, decoded: &[u8]) -> Option<Vec<u8>> {
     match mechanism {
         "PLAIN" => {
@@ -211,7 +245,7 @@ mod tests {
 
     #[test]
     fn who_it_is_stands_where_the_mechanism_says() {
-        let cases: [Case<'_>; 17] = [
+        let cases: [Case<'_>; 19] = [
             ("PLAIN", &[b"\0Bob@Example.ORG\0secret"], Some("bob@example.org")),
             ("PLAIN", &[b"boss\0bob\0secret"], Some("bob")),
             ("PLAIN", &[b"bob\0secret"], None),
@@ -219,7 +253,9 @@ mod tests {
             ("PLAIN", &[b"\0\0secret"], None),
             ("PLAIN", &[b"\0b\r\nob\0secret"], None),
             ("LOGIN", &[b"bob", b"secret"], Some("bob")),
-            ("LOGIN", &[b"", b"secret"], None),
+            ("LOGIN", &[b"", b"bob", b"secret"], Some("bob")),
+            ("LOGIN", &[b"b\r\nob", b"secret"], None),
+            ("SCRAM-SHA-256", &[b"", b"n,,n=bob,r=abc"], Some("bob")),
             ("CRAM-MD5", &[b"bob smith b913a602c7eda7a495b4e6e7334d3890"], Some("bob smith")),
             ("SCRAM-SHA-256", &[b"n,,n=b=2Cob,r=abc", b"c=biws,r=abcdef,p=xyz"], Some("b,ob")),
             ("SCRAM-SHA-1", &[b"y,a=boss,n=bob,r=abc"], Some("bob")),
@@ -233,10 +269,31 @@ mod tests {
         for (mechanism, responses, user) in cases {
             assert_eq!(named(mechanism, responses).as_deref(), user, "{mechanism}");
         }
-        let mut exchange = Exchange::new("PLAIN");
-        for odd in [&b"*"[..], b"=", b"no base64", b"YQ", b""] {
-            assert_eq!(exchange.hear(&Response::new(odd)), Ok(false));
+    }
+
+    #[test]
+    fn what_is_not_base64_to_us_may_be_a_name_to_others() {
+        let heard = |response| Exchange::new("PLAIN").hear(&response);
+        for odd in
+            ["no base64", "AGJv YgBzZWNyZXQ=", "AGJvYgBzZWNyZXQ", "AGJvYgBzZWNyZXR=", "AGJvYgBzZWNyZXQ==", "YQ=\t="]
+        {
+            assert_eq!(heard(Response::new(odd.as_bytes())), Err(Unheard::Syntax), "{odd}");
+            assert_eq!(heard(Response::initial(odd.as_bytes())), Err(Unheard::Syntax), "{odd}");
         }
+        // Each only where it has a meaning.
+        assert_eq!((heard(Response::new(b"*")), heard(Response::initial(b"*"))), (Ok(false), Err(Unheard::Syntax)));
+        assert_eq!((heard(Response::initial(b"=")), heard(Response::new(b"="))), (Ok(false), Err(Unheard::Syntax)));
+        assert_eq!(heard(Response::new(b"")), Ok(false));
+    }
+
+    #[test]
+    fn a_password_that_is_asked_for_is_no_name() {
+        let mut exchange = Exchange::new("LOGIN");
+        for (challenge, response) in [(&b"VXNlcm5hbWU6"[..], &b""[..]), (b"UGFzc3dvcmQ6", b"secret")] {
+            exchange.asked(challenge);
+            assert_eq!(exchange.hear(&encoded(response)), Ok(false));
+        }
+        assert_eq!(exchange.user(), None);
     }
 
     #[test]

@@ -649,6 +649,89 @@ fn an_invariant_that_does_not_hold_is_an_error_with_what_breaks_it() {
     assert!(problems.expect_err("broken").to_string().contains("DNSBL_ONE (9.00)"));
 }
 
+/// A directory with the shipped rules, and SpamAssassin's from `files`.
+fn shipped_rules_with(files: &str) -> Site {
+    let site = Site::new(&minimal("[rules]\ndirectory = \"rules\"\n"));
+    let shipped = std::fs::read_dir(super::repository().join("rules")).expect("shipped");
+    for path in shipped.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| path.is_file()) {
+        let name = path.file_name().expect("a file").to_string_lossy().into_owned();
+        site.write(&format!("rules/{name}"), &std::fs::read_to_string(&path).expect("text"));
+    }
+    site.write("rules/spamassassin.toml", &format!("[spamassassin]\nfiles = [{files}]\n"));
+    site
+}
+
+#[test]
+fn rules_of_others_load_beside_the_shipped_promises_however_much_they_weigh() {
+    let cf = |name: &str, score: f64| format!("header {name} Subject =~ /{name}/\nscore {name} {score}\n");
+    let site = shipped_rules_with("\"local.cf\"");
+    let text: String = (0..12).map(|number| cf(&format!("HEAVY_{number}"), 100.0)).collect();
+    site.write("rules/local.cf", &(text + &cf("LIGHT", 3.0)));
+    let loaded = site.load().unwrap_or_else(|problems| panic!("{problems}"));
+    let warnings = super::lines(&loaded.warnings);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].contains("HEAVY_0 (100.00)") && warnings[0].contains("and 2 more weigh 7.00 here"),
+        "{warnings:?}"
+    );
+    // What the administrator says himself is held to the promise.
+    let weights = std::fs::read_to_string(site.path("rules/weights.toml")).expect("text");
+    site.write("rules/weights.toml", &weights.replacen("[weights]\n", "[weights]\nHEAVY_0 = 100.0\n", 1));
+    let refused = site.load().expect_err("too much").to_string();
+    assert!(
+        refused.contains("`no-rule-rejects-alone` does not hold") && refused.contains("HEAVY_0 (100.00)"),
+        "{refused}"
+    );
+}
+
+/// As Debian ships them; where they are not installed there is nothing to show.
+#[test]
+fn the_stock_rules_load_beside_the_shipped_promises() {
+    if std::path::Path::new("/usr/share/spamassassin").is_dir() {
+        let site = shipped_rules_with("\"/usr/share/spamassassin/*.cf\"");
+        let loaded = site.load().unwrap_or_else(|problems| panic!("{problems}"));
+        let warnings = loaded.warnings.to_string();
+        assert!(warnings.contains("USER_IN_BLACKLIST (100.00)"), "{warnings}");
+    }
+}
+
+/// Files of rules may lie anywhere, and may be for few eyes.
+#[test]
+fn what_rules_name_elsewhere_is_kept_with_them_and_shown_to_nobody() {
+    use gatepost::config::last_good;
+    use std::os::unix::fs::PermissionsExt;
+    let site = site("[weights]\nDNSBL_ONE = 4\n", ONE_LIST, "");
+    let imported = |files: &str| format!("[spamassassin]\nfiles = [{files}]\n");
+    let absolute = site.path("elsewhere").display().to_string();
+    site.write("rules/spamassassin.toml", &imported(&format!("\"../elsewhere/a.cf\", \"{absolute}/b*.cf\"")));
+    let cf = |name: &str| format!("header {name} Subject =~ /{name}/\nscore {name} 1\n");
+    site.write("elsewhere/a.cf", &cf("FIRST"));
+    site.write("elsewhere/b1.cf", &cf("SECOND"));
+    site.write("gatepost.toml", &minimal("[rules]\ndirectory = \"rules\"\n[store]\npath = \"state/gatepost.redb\"\n"));
+    site.write("state/other", "");
+    let config = site.path("gatepost.toml");
+    let good = site.load().expect("it loads");
+    assert!(last_good::keep(&config, &good).expect("a disk"));
+    assert!(!last_good::keep(&config, &good).expect("a disk"), "nothing has changed");
+    let mode = |path: &str| std::fs::metadata(site.path(path)).expect(path).permissions().mode() & 0o777;
+    assert_eq!((mode("state/rules.last-good"), mode("state/rules.last-good/weights.toml")), (0o700, 0o600));
+    // A copy of a former version was readable by all.
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(site.path("state/rules.last-good"), open).expect("ours");
+    assert!(last_good::keep(&config, &good).expect("a disk"));
+    assert_eq!(mode("state/rules.last-good"), 0o700);
+
+    // Nothing of it may keep mail out.
+    std::fs::remove_file(site.path("elsewhere/a.cf")).expect("ours");
+    site.write("rules/weights.toml", "[weights]\nDNSBL_ON = 4\n");
+    assert!(site.load().is_err());
+    let kept = last_good::load(&config).expect("the last good ones");
+    assert_eq!(kept.config.rules.version, good.config.rules.version);
+    for mended in ["rules/weights.toml", "elsewhere/a.cf"] {
+        assert!(kept.files.contains(&site.path(mended)), "{mended} is watched: {:?}", kept.files);
+    }
+}
+
 #[test]
 fn the_last_good_rules_take_the_place_of_those_that_do_not_load() {
     use gatepost::config::last_good;

@@ -311,6 +311,20 @@ impl World {
             rules::load(&loaded.config, &self.ports).unwrap_or_else(|problems| panic!("{}", problems.render(false)));
         self.shared.ruleset.store(Arc::new(ruleset.with_metrics(&self.pipeline_metrics)));
         self.shared.settings.store(Arc::new(loaded.config.session.clone()));
+        let former = self.shared.pools.load_full();
+        let mut pools = Pools::new(former.common().clone());
+        for (name, settings) in &loaded.config.pools {
+            let dial = || {
+                Pool::with_dial(
+                    settings.clone(),
+                    former.common().metrics.clone(),
+                    Box::new(Dialer(self.backends.clone())),
+                )
+            };
+            let pool = former.get(Some(name)).cloned().unwrap_or_else(|| dial().expect("a pool"));
+            pools = pools.with(name.clone(), pool);
+        }
+        self.shared.pools.store(Arc::new(pools));
     }
 
     /// A client from `peer`; `early` is what it said before anybody listened.

@@ -198,11 +198,11 @@ def say(client, *lines):
 
 def refusals(stage):
     def words():
-        """wrong passwords, unknown mechanisms and broken base64 are answered in Postfix's own words"""
+        """wrong passwords are answered in Postfix's own words"""
         wrong = b64("\0bob\0wrong")
         shown = []
         for lines in (["AUTH PLAIN " + wrong], ["AUTH PLAIN", wrong], ["AUTH LOGIN", b64("bob"), b64("wrong")],
-                      ["AUTH PLAIN " + b64("\0nobody\0secret")], ["AUTH PLAIN not*base64"], ["AUTH LOGIN", "*"],
+                      ["AUTH PLAIN " + b64("\0nobody\0secret")], ["AUTH LOGIN", "*"],
                       ["AUTH CRAM-MD5", b64("bob 0123456789abcdef0123456789abcdef")]):
             with Client(("127.0.0.1", stage.postfix.port)) as direct, greeted(stage.submission) as through:
                 direct.expect(None, "220")
@@ -211,6 +211,16 @@ def refusals(stage):
                 assert heard.lines == expected.lines, f"{lines}: Postfix says {expected!r}, Gatepost {heard!r}"
                 shown.append(f"{lines[0].split()[1]}: {heard!r}")
         return "\n".join(shown)
+
+    def spelling():
+        """what Dovecot reads as bob's name in broken base64 reaches nobody"""
+        with greeted(stage.submission) as client:
+            good = b64("\0bob\0" + BOB[1])
+            for broken in ("not*base64", good.rstrip("=") + "=" * 4):
+                assert say(client, "AUTH PLAIN " + broken).code == "501", broken
+            reply = say(client, "AUTH PLAIN", good[:4] + " " + good[4:])
+            assert reply.lines == ["501 5.5.2 Cannot decode response"], reply
+        return repr(reply)
 
     def order():
         """AUTH waits for TLS, MAIL for AUTH; the edge offers none"""
@@ -245,7 +255,7 @@ def refusals(stage):
         assert any("bob" in line for line in failed), failed
         return failed[-1]
 
-    return [words, order, enough]
+    return [words, spelling, order, enough]
 
 
 def never_reused(stage):

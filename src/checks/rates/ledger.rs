@@ -224,8 +224,17 @@ impl<'a> Who<'a> {
                 Some(mailbox) => (!is_exempt(mailbox.domain())).then(|| address(mailbox)),
                 None => Some("postmaster".to_owned()),
             },
-            Subject::User => self.user.map(str::to_owned),
+            Subject::User => self.user.map(str::to_owned).or_else(|| self.nameless()),
         }
+    }
+}
+
+impl Who<'_> {
+    /// Whoever has authenticated in a way that only the backend understands is counted by his address. No name has a
+    /// NUL in it.
+    fn nameless(&self) -> Option<String> {
+        self.mail?.login.as_ref()?;
+        Some(format!("\0{}", network(self.client.addr, 32, 64)))
     }
 }
 

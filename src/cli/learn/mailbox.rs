@@ -66,7 +66,7 @@ fn each_in(text: &mut dyn BufRead, name: &str, tell: &mut Tell<'_>) -> Result<()
     }
 }
 
-/// The files meant: of a directory those in it, and in the folders of a Maildir.
+/// The files meant: of a Maildir those that are messages, of another directory those in it.
 pub(super) fn files(written: &[PathBuf]) -> Result<Vec<PathBuf>, Failed> {
     let mut files = Vec::new();
     for path in written {
@@ -75,7 +75,10 @@ pub(super) fn files(written: &[PathBuf]) -> Result<Vec<PathBuf>, Failed> {
             continue;
         }
         let mut found = Vec::new();
-        for directory in [path.clone(), path.join("cur"), path.join("new")].iter().filter(|path| path.is_dir()) {
+        let (read, unread) = (path.join("cur"), path.join("new"));
+        // What else lies in a Maildir is the mail server's own: indexes, lists of numbers and flags.
+        let directories = if read.is_dir() { vec![read, unread] } else { vec![path.clone()] };
+        for directory in directories.iter().filter(|path| path.is_dir()) {
             for entry in fs::read_dir(directory).map_err(|why| Failed(format!("{}: {why}", directory.display())))? {
                 found.push(entry?.path());
             }
@@ -94,6 +97,9 @@ mod tests {
     #[test]
     fn a_maildir_is_the_messages_in_it() {
         let directory = tempfile::tempdir().expect("a directory");
+        for name in ["dovecot-uidlist", "dovecot.index.log"] {
+            fs::write(directory.path().join(name), "x").expect(name);
+        }
         for name in ["cur", "new", "tmp"] {
             fs::create_dir(directory.path().join(name)).expect(name);
             fs::write(directory.path().join(name).join(format!("1.{name}")), "x").expect(name);

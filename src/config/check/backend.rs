@@ -91,6 +91,21 @@ fn pool(
     }
 }
 
+/// Whoever fills the connections of a pool that users and strangers share stops both.
+pub(super) fn keep_apart(file: &raw::File, report: &mut Report<'_>) {
+    let is_edge = |listen: &raw::Listen| matches!(listen.role, raw::Role::Edge);
+    let authenticates = |listen: &raw::Listen| matches!(listen.role, raw::Role::Submission | raw::Role::Submissions);
+    for (index, listen) in file.listen.iter().enumerate().filter(|(_, listen)| authenticates(listen)) {
+        if file.listen.iter().any(|other| is_edge(other) && other.backend == listen.backend) {
+            let at = source::element("listen", index);
+            let key = join(&at, "backend");
+            let place = if report.document.has(&key) { key } else { at };
+            report
+                .warning(&place, "users and strangers share the connections of one pool: name a [pool.NAME] for users");
+        }
+    }
+}
+
 /// Whoever is given the passwords of users must be who he should be, and nobody may listen.
 fn keeps_secrets(file: &raw::File, pool: &raw::Backend, member: &MemberSettings, at: &str, report: &mut Report<'_>) {
     let uses = |listen: &raw::Listen| match &listen.backend {

@@ -35,6 +35,7 @@ pub(super) fn config(
     let listeners = network::listeners(raw, files, report);
     let backend = backend::settings(raw, &listeners, files, report);
     let pools = backend::pools(raw, &listeners, files, report);
+    backend::keep_apart(raw, report);
     let dns = network::dns(&raw.dns, report);
     let zones = zones::zones(&raw.dns.zone, files, report);
     let admin = network::admin(&raw.admin, &listeners, report);

@@ -54,6 +54,8 @@ fn limits(written: &raw::Limits, report: &mut Report<'_>) -> Limits {
         errors: count32(written.errors),
         auth_failures: count32(written.auth_failures),
         auth_delay: seconds(written.auth_delay_seconds),
+        auth_exchanges: (written.auth_exchanges > 0).then(|| count(written.auth_exchanges)),
+        auth_exchanges_per_client: count(written.auth_exchanges_per_client),
         idle_commands: count32(written.idle_commands),
         transactions: count32(written.transactions),
         hops: count(written.hops),

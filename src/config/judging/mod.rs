@@ -76,7 +76,8 @@ pub(super) fn build(
     known.extend(unused);
     known.extend(rules.content.symbols.iter().cloned());
     let report = &mut Report { document: &rules.spamassassin.1, problems };
-    let imported = spamassassin::add(&rules.imported, &shared, &known, &mut registry, report);
+    let written = (&rules.imported, &rules.spamassassin.0.spamassassin, &rules.weights.0.weights);
+    let imported = spamassassin::add(written, &shared, &known, &mut registry, report);
     known.extend(imported.iter().map(|(symbol, _)| symbol.clone()));
     let emitted = known.clone();
     known.extend(answers.iter().map(|composite| composite.symbol.clone()));

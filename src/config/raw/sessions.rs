@@ -32,6 +32,13 @@ section! {
         /// so on; 0: not at all.
         #[schemars(range(min = 0, max = 60))]
         auth_delay_seconds: u64 = 2,
+        /// Exchanges of AUTH that one pool has in flight at a time, each on a connection of its own for somebody who has
+        /// proved nothing yet; above that 454 4.7.0. 0: half as many as its members have connections.
+        #[schemars(range(min = 0, max = 1_000_000))]
+        auth_exchanges: u64 = 0,
+        /// Those of one client (/32, /64); above that 454 4.7.0.
+        #[schemars(range(min = 1, max = 1_000_000))]
+        auth_exchanges_per_client: u64 = 4,
         /// Commands without effect (NOOP, RSET, VRFY, HELP) between two transactions before 421.
         #[schemars(range(min = 1, max = 1_000_000))]
         idle_commands: u64 = 100,

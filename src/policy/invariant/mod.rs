@@ -11,6 +11,8 @@
 //! Promise: [`Proof::Proven`] is never wrong, [`Proof::Violated`] was tried on the real scorecard. The search is
 //! bounded; what it cannot decide within its bound is [`Proof::Undecided`].
 
+mod bounds;
+mod example;
 mod model;
 mod search;
 

@@ -144,6 +144,23 @@ fn caps_composites_and_earlier_clauses_count() {
     assert_eq!(said(&one, &policy(vec![in_shadow(spared), in_shadow(score())]), &plain), expected);
 }
 
+/// A good sign that is sure holds a group far below its cap: three bad ones show what one alone does not.
+#[test]
+fn what_a_cap_hides_of_one_finding_it_may_show_of_more() {
+    let weights = weights(|builder| {
+        let symbols = all(&["LIST_A", "LIST_B", "TRAP", "SIGN_FAIL", "WORDS", "LINKS", "RUDE", "GOOD"]);
+        builder
+            .composite(Composite { all_of: all(&["SIGN_PASS"]), ..Composite::named(symbol("GOOD")) })
+            .weight(symbol("GOOD"), Score::hundredths(-1_500))
+            .group(Group { name: "g".into(), symbols, cap: Score::hundredths(500) })
+    });
+    let policy = policy(vec![clause("score", Verdict::Reject, from(4))]);
+    let given = Condition { all_of: all(&["SIGN_PASS"]), ..Condition::default() };
+    let promise = |findings| Invariant { findings: Some(findings), ..never_reject(given.clone()) };
+    assert_eq!(said(&promise(2), &policy, &weights), "proven");
+    assert!(said(&promise(3), &policy, &weights).ends_with("5.00 points, and clause `score` rejects"));
+}
+
 #[test]
 fn clauses_of_a_stage_see_what_is_known_by_then() {
     let rcpt = |clause: Clause| Clause { stage: Some(Stage::Rcpt), ..clause };
@@ -384,6 +401,58 @@ fn proofs_are_never_contradicted_and_examples_are_real_and_smallest() {
     }
     assert!(proven > 50 && violated > 50, "{proven} proven, {violated} violated: the cases are one-sided");
     assert!(undecided < 10, "{undecided} of 300 undecided");
+}
+
+/// Groups of good and bad signs, a good one of them sure: whatever can be found together at full strength is tried.
+#[test]
+fn no_promise_is_proven_that_something_breaks() {
+    const SIGNS: [&str; 5] = ["W1", "W2", "W3", "W4", "W5"];
+    let mut runner = TestRunner::new(Config::default());
+    let sign = (-1_500..1_500_i32, 0..3_usize);
+    let all_of_it = (prop::collection::vec(sign, 6), [0..900_i32, 0..900_i32], 1..5_usize, 0..2_000_i32);
+    let (mut proven, mut broken) = (0, 0);
+    for _ in 0..400 {
+        let (signs, caps, findings, limit) = all_of_it.new_tree(&mut runner).expect("a case").current();
+        let names: Vec<&'static str> = SIGNS.into_iter().chain(["SURE"]).collect();
+        let mut builder = Weights::builder();
+        for (name, (weight, _)) in names.iter().copied().zip(&signs) {
+            builder = builder.weight(symbol(name), Score::hundredths(*weight));
+        }
+        builder = builder.composite(Composite { all_of: all(&["GIVEN"]), ..Composite::named(symbol("SURE")) });
+        for (index, cap) in caps.iter().enumerate() {
+            let inside = names.iter().copied().zip(&signs).filter(|(_, (_, group))| *group == index);
+            let symbols = inside.map(|(name, _)| symbol(name)).collect();
+            builder = builder.group(Group { name: format!("g{index}").into(), symbols, cap: Score::hundredths(*cap) });
+        }
+        let emitted: Vec<&'static str> = SIGNS.into_iter().chain(["GIVEN"]).collect();
+        let weights = builder.build(all(&emitted)).expect("weights");
+        let checks = emitted
+            .iter()
+            .enumerate()
+            .map(|(index, name)| check(Stage::Message, &format!("any.{index}"), &[*name], true))
+            .collect();
+        let catalogue = Catalogue { checks, observed: Vec::new() };
+        let given = Condition { all_of: all(&["GIVEN"]), ..Condition::default() };
+        let promise = Invariant { findings: Some(findings), ..never_reject(given) };
+        let reaching = Condition { at_least: Some(Score::hundredths(limit)), ..Condition::default() };
+        let policy = policy(vec![clause("score", Verdict::Reject, reaching)]);
+        let breaks = |found: u32| {
+            let is_there = |index: usize| index == SIGNS.len() || found & (1 << index) != 0;
+            let there = || signs.iter().enumerate().filter(|(index, _)| is_there(*index)).map(|(_, sign)| *sign);
+            let bad =
+                signs.iter().take(SIGNS.len()).enumerate().filter(|(at, (weight, _))| is_there(*at) && *weight > 0);
+            let sum = |group: usize| there().filter(|(_, of)| *of == group).map(|(weight, _)| weight).sum::<i32>();
+            let capped = caps.iter().enumerate().map(|(group, cap)| sum(group).clamp(-cap, *cap)).sum::<i32>();
+            bad.count() <= findings && capped + sum(caps.len()) >= limit
+        };
+        let is_broken = (0..1 << SIGNS.len()).any(breaks);
+        broken += usize::from(is_broken);
+        if matches!(promise.prove(&policy, &weights, &catalogue), Proof::Proven) {
+            proven += 1;
+            assert!(!is_broken, "{signs:?} {caps:?} {findings} findings, from {limit} on");
+        }
+    }
+    assert!(proven > 50 && broken > 50, "{proven} proven, {broken} broken: the cases are one-sided");
 }
 
 fn rejects(case: &Case, example: &Counterexample) -> bool {

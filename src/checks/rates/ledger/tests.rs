@@ -266,7 +266,8 @@ fn leaving(client: &str, user: Option<&str>) -> Arc<MailFacts> {
     let client = Arc::new(client.with_role(if user.is_some() { Role::Submission } else { Role::Outbound }));
     let helo = HeloFacts::new(client, HeloName::parse(b"helo").expect("a word"), true, None);
     let path = ReversePath::parse(FROM).expect(FROM);
-    let login = user.map(|user| Arc::new(Login { mechanism: "PLAIN".into(), user: Some(user.into()) }));
+    let login =
+        user.map(|user| Arc::new(Login { mechanism: "PLAIN".into(), user: (!user.is_empty()).then(|| user.into()) }));
     Arc::new(MailFacts::new(Arc::new(helo), path, Params::default(), UNIX_EPOCH).with_login(login))
 }
 
@@ -281,6 +282,9 @@ async fn where_mail_leaves_limits_of_its_own_hold_for_everybody() {
         // Our own machines too: users are behind them.
         (user(), leaving("127.0.0.1", Some("bob")), leaving("10.0.0.1", Some("bob")), "RATE_ONE"),
         (user(), leaving("192.0.2.1", None), leaving("192.0.2.1", None), "clear"),
+        // Who has authenticated and has no name is counted by where he is.
+        (user(), leaving("192.0.2.1", Some("")), leaving("192.0.2.1", Some("")), "RATE_ONE"),
+        (user(), leaving("192.0.2.1", Some("")), leaving("192.0.2.2", Some("")), "clear"),
         (outgoing(by(Subject::Client)), leaving("10.0.0.1", None), leaving("10.0.0.1", None), "RATE_ONE"),
         // What holds at the edge does not hold here, and the other way round.
         (by(Subject::Client), leaving("192.0.2.1", None), leaving("192.0.2.1", None), "clear"),

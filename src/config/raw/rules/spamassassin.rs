@@ -1,6 +1,6 @@
 //! spamassassin.toml.
 
-use super::super::macros::section;
+use super::super::macros::{Real, section};
 
 section! {
     /// spamassassin.toml: rules of SpamAssassin that run as they are.
@@ -15,5 +15,8 @@ section! {
     pub struct SpamAssassin {
         /// Files, in the order in which they are read; relative to the directory of rules, `*` stands for any name.
         files: Vec<String> = Vec::new(),
+        /// What one rule weighs at most, whatever its `score` says, unless weights.toml names it. SpamAssassin's scores
+        /// are made for a limit of 5 points and go up to 1000; the promises of policy.toml hold for this.
+        highest: Real = Real(7.0),
     }
 }

@@ -1,0 +1,234 @@
+//! Bounds of what a part of all possibilities can come to: each symbol there, perhaps or not, and the least and the most
+//! points.
+//!
+//! Promises: whatever is possible within the part lies within the bounds. They may be wider than what is possible.
+
+use std::cmp::Reverse;
+
+use super::model::{Literals, Model, Test};
+use crate::facts::Stage;
+use crate::scoring::Tri;
+
+/// What is still possible for one atom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Range {
+    pub(super) may_be_absent: bool,
+    pub(super) may_be_there: bool,
+    /// Strengths if it is there.
+    pub(super) low: u8,
+    pub(super) high: u8,
+}
+
+/// What can be said of everything that a part holds, through one lens.
+pub(super) struct Look {
+    pub(super) has: Vec<Tri>,
+    pub(super) low: i64,
+    pub(super) high: i64,
+}
+
+impl Range {
+    pub(super) const ABSENT: Self = Self { may_be_absent: true, may_be_there: false, low: 0, high: 0 };
+    pub(super) const FREE: Self = Self { may_be_absent: true, may_be_there: true, low: 0, high: 100 };
+
+    pub(super) fn there(low: u8, high: u8) -> Self {
+        Self { may_be_absent: false, may_be_there: true, low, high }
+    }
+
+    pub(super) fn is_decided(self) -> bool {
+        !(self.may_be_absent && self.may_be_there) && self.low == self.high
+    }
+
+    pub(super) fn is_there(self) -> bool {
+        !self.may_be_absent
+    }
+
+    /// Smaller ranges that together are this one; what is likely to lead to an example comes last.
+    pub(super) fn cut(self, is_read: bool) -> Vec<Self> {
+        let (low, high) = (self.low, self.high);
+        if self.may_be_absent && is_read {
+            return vec![Self::ABSENT, Self::there(low, high)];
+        }
+        if self.may_be_absent {
+            // As if absent is what strength nothing is.
+            return vec![Self::there(1, 99), Self::ABSENT, Self::there(100, 100)];
+        }
+        if high - low < 2 {
+            return vec![Self::there(low, low), Self::there(high, high)];
+        }
+        if (low, high) == (0, 100) {
+            return vec![Self::there(1, 99), Self::there(0, 0), Self::there(100, 100)];
+        }
+        let middle = low + (high - low) / 2;
+        vec![Self::there(low, middle), Self::there(middle + 1, high)]
+    }
+
+    /// What is not needed left out, and what is there at its most.
+    pub(super) fn fixed(self) -> Self {
+        if self.may_be_absent { Self::ABSENT } else { Self::there(self.high, self.high) }
+    }
+}
+
+impl Model<'_> {
+    pub(super) fn is_read(&self, atom: usize) -> bool {
+        self.entry_of(atom).is_some_and(|entry| entry.is_read)
+    }
+
+    pub(super) fn weight(&self, atom: usize) -> i64 {
+        self.entry_of(atom).map_or(0, |entry| entry.weight)
+    }
+
+    fn entry_of(&self, atom: usize) -> Option<&super::model::Entry<'_>> {
+        self.atoms.get(atom).and_then(|atom| self.symbols.get(atom.symbol))
+    }
+}
+
+pub(super) fn look_all(model: &Model<'_>, part: &[Range]) -> Vec<Look> {
+    model.lenses.iter().map(|lens| look(model, part, *lens)).collect()
+}
+
+/// The weight at a strength, as the scorecard has it.
+fn scaled(weight: i64, strength: u8) -> i64 {
+    weight * i64::from(strength) / 100
+}
+
+fn look(model: &Model<'_>, part: &[Range], lens: Stage) -> Look {
+    let groups = model.caps.len();
+    let mut has = vec![Tri::No; model.symbols.len()];
+    let mut sums = vec![(0, 0); groups + 1];
+    // What classes and counted symbols could add is bounded together.
+    let mut classes: Vec<Vec<(usize, i64, i64)>> = vec![Vec::new(); model.classes.len()];
+    let mut counted: Vec<(usize, i64)> = Vec::new();
+    let mut used = 0;
+    for (index, entry) in model.symbols.iter().enumerate().filter(|(_, entry)| !entry.atoms.is_empty()) {
+        let (mut known, mut low, mut high) = (Tri::No, 0, 0);
+        for (atom, range) in entry.atoms.iter().filter_map(|atom| Some((model.atoms.get(*atom)?, part.get(*atom)?))) {
+            used += usize::from(entry.is_counted && entry.atoms.len() == 1 && range.is_there());
+            if atom.from > lens || !range.may_be_there {
+                continue;
+            }
+            known = known.max(if range.is_there() { Tri::Yes } else { Tri::Maybe });
+            low = low.max(if range.is_there() { range.low } else { 0 });
+            high = high.max(range.high);
+        }
+        if let Some(slot) = has.get_mut(index) {
+            *slot = known;
+        }
+        let (one, other) = (scaled(entry.weight, low), scaled(entry.weight, high));
+        let (least, most) = (one.min(other), one.max(other));
+        let slot = entry.group.unwrap_or(groups);
+        let single = (entry.atoms.len() == 1).then(|| entry.atoms.first().and_then(|atom| model.atoms.get(*atom)));
+        let class = single.flatten().and_then(|atom| atom.class);
+        let Some(sum) = sums.get_mut(slot) else { continue };
+        match class.and_then(|class| classes.get_mut(class)) {
+            _ if entry.is_counted && model.limit.is_some() && known != Tri::Yes => {
+                sum.0 += least;
+                counted.push((slot, most));
+            }
+            Some(class) if known == Tri::Maybe => class.push((slot, least, most)),
+            _ => {
+                sum.0 += least;
+                sum.1 += most;
+            }
+        }
+    }
+    for class in &classes {
+        for slot in 0..=groups {
+            let of_slot = || class.iter().filter(|(other, _, _)| *other == slot);
+            if let Some(sum) = sums.get_mut(slot) {
+                sum.0 += of_slot().map(|(_, least, _)| *least).min().unwrap_or_default().min(0);
+                sum.1 += of_slot().map(|(_, _, most)| *most).max().unwrap_or_default().max(0);
+            }
+        }
+    }
+    for (symbol, literals) in &model.composites {
+        let Some(entry) = model.symbols.get(*symbol) else { continue };
+        // One in shadow may count or not, whatever it is made of.
+        let holds = literals.hold(&has).min(if entry.is_shadow { Tri::Maybe } else { Tri::Yes });
+        if let Some(slot) = has.get_mut(*symbol) {
+            *slot = holds;
+        }
+        if let Some(sum) = sums.get_mut(entry.group.unwrap_or(groups)) {
+            let sure = holds == Tri::Yes;
+            sum.0 += if holds == Tri::No { 0 } else { entry.weight.min(if sure { entry.weight } else { 0 }) };
+            sum.1 += if holds == Tri::No { 0 } else { entry.weight.max(if sure { entry.weight } else { 0 }) };
+        }
+    }
+    let clamped = |slot: usize, sum: i64| match model.caps.get(slot) {
+        Some(cap) => sum.clamp(-cap, *cap),
+        None => sum,
+    };
+    let low = sums.iter().enumerate().map(|(slot, sum)| clamped(slot, sum.0)).sum();
+    let room = model.limit.map_or(usize::MAX, |limit| limit.saturating_sub(used));
+    let parts = (0..=groups).map(|slot| {
+        let mut gains: Vec<i64> =
+            counted.iter().filter(|(other, _)| *other == slot).map(|(_, most)| (*most).max(0)).collect();
+        gains.sort_unstable_by_key(|gain| Reverse(*gain));
+        let mut sum = sums.get(slot).map_or(0, |sum| sum.1);
+        let mut comes_to = vec![clamped(slot, sum)];
+        for gain in gains.into_iter().take(room) {
+            sum += gain;
+            comes_to.push(clamped(slot, sum));
+        }
+        comes_to
+    });
+    let high = highest(parts, room);
+    Look { has, low, high }
+}
+
+/// The most that parts come to together if `room` things may be put into them; each part says what it comes to with
+/// none, one, two and so on. Several in one part can be worth more than the first alone lets expect: what is far below a
+/// cap shows nothing of it.
+fn highest(parts: impl Iterator<Item = Vec<i64>>, room: usize) -> i64 {
+    let mut best = vec![0];
+    for part in parts {
+        let places = (best.len() + part.len() - 1).min(room.saturating_add(1));
+        let of = |total: usize| {
+            let splits = part.iter().enumerate().take(total + 1);
+            splits.filter_map(|(own, points)| Some(best.get((total - own).min(best.len() - 1))? + points)).max()
+        };
+        best = (0..places).map(|total| of(total).unwrap_or_default()).collect();
+    }
+    best.last().copied().unwrap_or_default()
+}
+
+impl Literals {
+    fn hold(&self, has: &[Tri]) -> Tri {
+        let of = |symbol: &usize| has.get(*symbol).copied().unwrap_or(Tri::No);
+        let all = Tri::all(self.all.iter().map(of));
+        let any = if self.any.is_empty() { Tri::Yes } else { Tri::any(self.any.iter().map(of)) };
+        let none = !Tri::any(self.none.iter().map(of));
+        let counted = match &self.count {
+            Some((wanted, symbols)) => Tri::at_least(*wanted, symbols.iter().map(of)),
+            None => Tri::Yes,
+        };
+        Tri::all([all, any, none, counted])
+    }
+
+    /// How many of its parts do not hold.
+    pub(super) fn missing(&self, has: &[Tri]) -> usize {
+        let is = |symbol: &usize| has.get(*symbol) == Some(&Tri::Yes);
+        let all = self.all.iter().filter(|symbol| !is(symbol)).count();
+        let any = usize::from(!self.any.is_empty() && !self.any.iter().any(is));
+        all + any + self.none.iter().filter(|symbol| is(symbol)).count()
+    }
+}
+
+impl Test {
+    pub(super) fn holds(&self, looks: &[Look]) -> Tri {
+        let Some(look) = looks.get(self.lens) else { return Tri::No };
+        let reaches = |limit: i64| match (look.low >= limit, look.high >= limit) {
+            (true, _) => Tri::Yes,
+            (false, true) => Tri::Maybe,
+            (false, false) => Tri::No,
+        };
+        let reached = self.at_least.map_or(Tri::Yes, reaches);
+        let stays_below = self.below.map_or(Tri::Yes, |limit| !reaches(limit));
+        Tri::all([self.literals.hold(&look.has), reached, stays_below])
+    }
+}
+
+pub(super) fn holds(model: &Model<'_>, looks: &[Look]) -> Tri {
+    let wanted = model.wanted.iter().map(|test| test.holds(looks));
+    let unwanted = model.unwanted.iter().map(|test| !test.holds(looks));
+    Tri::all(wanted.chain(unwanted))
+}
