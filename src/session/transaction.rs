@@ -126,7 +126,8 @@ impl Transaction {
         if self.tried > settings.limits.recipients {
             return self.refuse(shared, "too_many", refusal::TOO_MANY_RECIPIENTS);
         }
-        let client = &self.mail.helo.client;
+        let mail = Arc::clone(&self.mail);
+        let client = &mail.helo.client;
         if !may_relay(&settings.relay, client, &path) {
             return self.refuse(shared, "relaying_denied", refusal::RELAYING_DENIED);
         }
