@@ -11,6 +11,7 @@
 mod colour;
 mod css;
 mod html;
+mod nesting;
 mod sheet;
 
 use super::parts::{Choice, Place};
