@@ -202,6 +202,12 @@ fn of_many_parts_those_are_read_that_are_shown() {
         ("alternative", vec![plain("one"), plain("two")], "two"),
         ("alternative", vec![plain(&"one ".repeat(80_000)), html("two")], "two"),
         ("related", vec![html("one"), html("two")], "one"),
+        ("related", vec![plain("one"), html("two")], "two"),
+        (
+            "related; start=\"<x@y>\"",
+            vec![html("one"), part("Content-Type: text/html\r\nContent-ID: <x@y>", "two")],
+            "two",
+        ),
         ("mixed", vec![html("one"), html("two")], "one two"),
         ("mixed", vec![plain("one"), part("Content-Type: message/rfc822", "\r\ntwo")], "one  two"),
         ("mixed", vec![plain(&words), part("Content-Type: message/rfc822", "\r\ntwo")], words.trim()),
