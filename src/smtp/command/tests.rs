@@ -47,10 +47,10 @@ fn commands_are_read_in_any_case() {
         (b"StartTLS", Command::StartTls),
         (
             b"AUTH plain AGEAYg==",
-            Command::Auth { mechanism: "PLAIN".into(), initial: Some(Response::new(b"AGEAYg==")) },
+            Command::Auth { mechanism: "PLAIN".into(), initial: Some(Response::initial(b"AGEAYg==")) },
         ),
         (b"AUTH LOGIN", Command::Auth { mechanism: "LOGIN".into(), initial: None }),
-        (b"AUTH X =", Command::Auth { mechanism: "X".into(), initial: Some(Response::new(b"=")) }),
+        (b"AUTH X =", Command::Auth { mechanism: "X".into(), initial: Some(Response::initial(b"=")) }),
         (b"send FROM:<a@b>", Command::Obsolete("SEND")),
         (b"SOML", Command::Obsolete("SOML")),
         (b"SAML", Command::Obsolete("SAML")),
