@@ -140,10 +140,14 @@ fn look(model: &Model<'_>, part: &[Range], lens: Stage) -> Look {
             }
         }
     }
+    let room = model.limit.map_or(usize::MAX, |limit| limit.saturating_sub(used));
     for (symbol, literals) in &model.composites {
         let Some(entry) = model.symbols.get(*symbol) else { continue };
         // One in shadow may count or not, whatever it is made of.
-        let holds = literals.hold(&has).min(if entry.is_shadow { Tri::Maybe } else { Tri::Yes });
+        let mut holds = literals.hold(&has).min(if entry.is_shadow { Tri::Maybe } else { Tri::Yes });
+        if room != usize::MAX && holds != Tri::No && literals.needs(model, &has) > room {
+            holds = Tri::No;
+        }
         if let Some(slot) = has.get_mut(*symbol) {
             *slot = holds;
         }
@@ -158,7 +162,6 @@ fn look(model: &Model<'_>, part: &[Range], lens: Stage) -> Look {
         None => sum,
     };
     let low = sums.iter().enumerate().map(|(slot, sum)| clamped(slot, sum.0)).sum();
-    let room = model.limit.map_or(usize::MAX, |limit| limit.saturating_sub(used));
     let parts = (0..=groups).map(|slot| {
         let mut gains: Vec<i64> =
             counted.iter().filter(|(other, _)| *other == slot).map(|(_, most)| (*most).max(0)).collect();
@@ -202,6 +205,20 @@ impl Literals {
             None => Tri::Yes,
         };
         Tri::all([all, any, none, counted])
+    }
+
+    /// Findings that it needs at least beside those that are there: of several reasons the greatest, because one
+    /// finding may serve more than one of them.
+    fn needs(&self, model: &Model<'_>, has: &[Tri]) -> usize {
+        let is = |symbol: &usize| has.get(*symbol) == Some(&Tri::Yes);
+        let costs = |symbol: &usize| !is(symbol) && model.symbols.get(*symbol).is_some_and(|entry| entry.is_counted);
+        let free = |symbol: &usize| has.get(*symbol) == Some(&Tri::Maybe) && !costs(symbol);
+        let all = self.all.iter().enumerate().filter(|(at, symbol)| costs(symbol) && !self.all.iter().take(*at).any(|other| other == *symbol));
+        let any = !self.any.is_empty() && !self.any.iter().any(|symbol| is(symbol) || free(symbol));
+        let count = self.count.as_ref().map_or(0, |(wanted, symbols)| {
+            wanted.saturating_sub(symbols.iter().filter(|symbol| is(symbol) || free(symbol)).count())
+        });
+        all.count().max(usize::from(any)).max(count)
     }
 
     /// How many of its parts do not hold.

@@ -13,7 +13,7 @@ use crate::scoring::Tri;
 const MOST_PARTS: usize = 3_000;
 /// After so many parts the first walk, and then ever more rarely: a walk costs as much as hundreds of parts, and is
 /// only needed where an example must hit a narrow band of points.
-const FIRST_WALK: usize = 64;
+const FIRST_WALK: usize = 500;
 
 /// What a search came to.
 pub(super) enum Found {
