@@ -321,6 +321,7 @@ fn hostile() -> Vec<(&'static str, Vec<u8>)> {
         ("a long subject", filled("Subject: ", "free money 123 !!! ")),
         ("header fields", filled("", "X-A: b\n")),
         ("one long field", filled("Subject: ", "=?utf-8?q?a?= ")),
+        ("words that never end", filled("", &format!("X-A: {}\n", "=?a?b?x".repeat(4600)))),
         ("addresses", filled("From: ", "\"a\" <a@b.example>, ")),
         ("nested parts", nested(10_000)),
         ("many parts", filled("Content-Type: multipart/mixed; boundary=b\n\n", "--b\n\na\n")),

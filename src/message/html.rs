@@ -24,7 +24,7 @@ const MAX_ATTRIBUTES: usize = 256;
 
 /// Elements that begin a line of their own. All others, unknown ones too, stand within a line, and their tags do
 /// not end a word.
-const BLOCKS: [&str; 56] = [
+const BLOCKS: [&str; 58] = [
     "address",
     "article",
     "aside",
@@ -71,6 +71,7 @@ const BLOCKS: [&str; 56] = [
     "p",
     "plaintext",
     "pre",
+    "search",
     "section",
     "summary",
     "table",
@@ -81,6 +82,7 @@ const BLOCKS: [&str; 56] = [
     "thead",
     "tr",
     "ul",
+    "xmp",
 ];
 /// Elements before which an HTML document goes on where a drawing or a formula is not ended.
 const NOT_FOREIGN: [&str; 44] = [
@@ -135,9 +137,20 @@ pub(super) fn is_block(name: &str) -> bool {
     BLOCKS.binary_search(&name).is_ok()
 }
 
-/// True if an element cannot stand in a drawing or a formula: it ends it.
-pub(super) fn ends_foreign(name: &str) -> bool {
-    NOT_FOREIGN.contains(&name)
+/// True if what a tag begins cannot stand in a drawing or a formula: it ends it.
+pub(super) fn ends_foreign(tag: &Tag<'_>) -> bool {
+    leaves_foreign(&tag.name, false, tag.attributes.iter().map(|attribute| &*attribute.name))
+}
+
+/// True if a drawing or a formula is ended by a tag of a name with these attributes.
+fn leaves_foreign<'n>(name: &str, is_end: bool, mut attributes: impl Iterator<Item = &'n str>) -> bool {
+    match is_end {
+        true => matches!(name, "p" | "br"),
+        false => {
+            NOT_FOREIGN.contains(&name)
+                || (name == "font" && attributes.any(|attribute| matches!(attribute, "color" | "face" | "size")))
+        }
+    }
 }
 
 /// How the content of an element is read, where it is no HTML.
@@ -221,7 +234,8 @@ pub(super) fn read(html: &str, document: &impl Document) -> bool {
             let Some((text, end)) = plain::next(html, at, BITE, &mut tag) else { break };
             plain::tell(text, &mut |piece| document.token(Token::Text(piece)));
             // Only elements with content that is HTML are plain.
-            let _ = sink.content_of(&tag.name, tag.is_end, tag.is_self_closing);
+            let leaves = leaves_foreign(&tag.name, tag.is_end, tag.attributes.iter().map(|one| &*one.name));
+            let _ = sink.content_of(&tag.name, tag.is_end, tag.is_self_closing, leaves);
             document.token(Token::Tag(&tag));
             at = end;
             if document.is_full() {
@@ -316,7 +330,8 @@ impl<D: Document> TokenSink for &Sink<'_, D> {
         match &token {
             html5::Token::TagToken(tag) => {
                 let is_end = tag.kind == TagKind::EndTag;
-                let goes_on = self.content_of(&tag.name, is_end, tag.self_closing);
+                let leaves = leaves_foreign(&tag.name, is_end, tag.attrs.iter().map(|one| &*one.name.local));
+                let goes_on = self.content_of(&tag.name, is_end, tag.self_closing, leaves);
                 let attributes = tag.attrs.iter().map(|attribute| Attribute {
                     name: Cow::Borrowed(&*attribute.name.local),
                     value: Cow::Borrowed(&*attribute.value),
@@ -343,12 +358,12 @@ impl<D: Document> TokenSink for &Sink<'_, D> {
 
 impl<D> Sink<'_, D> {
     /// How the tokenizer reads what stands behind a tag.
-    fn content_of(&self, name: &str, is_end: bool, is_self_closing: bool) -> TokenSinkResult<()> {
+    fn content_of(&self, name: &str, is_end: bool, is_self_closing: bool, leaves_foreign: bool) -> TokenSinkResult<()> {
         self.raw.take();
         match name {
             "svg" | "math" => self.is_foreign.set(!is_end && !is_self_closing),
             "foreignobject" | "desc" if !is_end => self.is_foreign.set(false),
-            _ if self.is_foreign.get() && !is_end && ends_foreign(name) => self.is_foreign.set(false),
+            _ if self.is_foreign.get() && leaves_foreign => self.is_foreign.set(false),
             _ => {}
         }
         if is_end || self.is_foreign.get() {

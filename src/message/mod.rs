@@ -14,6 +14,7 @@ pub mod model;
 mod parameters;
 mod parts;
 pub mod text;
+mod uuencode;
 mod words;
 
 use std::net::IpAddr;

@@ -29,6 +29,9 @@ pub struct Model {
     pub texts: Vec<PartText>,
     /// What a person sees: of alternatives the one that is shown, in lines, without what is hidden.
     pub shown: String,
+    /// What other programs show, or this one further down: between the parts, in other readings of them, in messages
+    /// within the message, in attached texts, in an alternative that says something else. At most 64 KiB.
+    pub beside: String,
     /// The text of HTML that is not seen.
     pub hidden: String,
     /// Where it points to, in order of appearance.
@@ -308,5 +311,7 @@ fn has_control<const N: usize>(text: &str, other_than: &[u8; N]) -> bool {
     text.bytes().fold(false, |any, octet| any | (octet.is_ascii_control() & !is_known(octet)))
 }
 
+#[cfg(test)]
+mod evasions;
 #[cfg(test)]
 mod tests;

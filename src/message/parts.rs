@@ -6,6 +6,7 @@
 
 mod delimiters;
 mod description;
+mod signed;
 
 use std::borrow::Cow;
 
@@ -59,7 +60,8 @@ pub(super) trait Reader {
     /// The part that began last ends.
     fn leave(&mut self) {}
 
-    /// The octets of the part that began last, decoded, whatever it is; all of them, or the beginning.
+    /// The octets of the part that began last, decoded, whatever it is; all of them, or the beginning. They are
+    /// told again for each further reading.
     fn octets(&mut self, _octets: &[u8], _is_whole: bool) {}
 
     /// Something is unusual about the structure.
@@ -70,6 +72,9 @@ pub(super) trait Reader {
 
     /// The next of the parts that began last.
     fn part(&mut self) {}
+
+    /// That part is the one to which the others belong, they say.
+    fn root(&mut self) {}
 
     /// The end of the parts that began last.
     fn end(&mut self) {}
@@ -112,8 +117,9 @@ impl Place {
 pub(super) enum Choice {
     /// The last one that it understands (RFC 2046 5.1.4).
     One,
-    /// The first, to which the others belong (RFC 2387).
-    First,
+    /// The one to which the others belong (RFC 2387): the one that they name, otherwise the first page, otherwise
+    /// the first text.
+    Root,
     All,
 }
 
@@ -130,6 +136,7 @@ pub(super) fn read(message: &Message, reader: &mut impl Reader) {
         text_left: MAX_TEXT,
         is_outside: false,
         boundaries: Vec::new(),
+        root: None,
     };
     walk.entity(octets.get(..MAX_OCTETS).unwrap_or(octets), 0, Kind::Text, Place::Shown);
 }
@@ -143,6 +150,8 @@ struct Walk<'f, R> {
     is_outside: bool,
     /// Of the multiparts that are open.
     boundaries: Vec<Vec<u8>>,
+    /// The Content-ID of the part to which the others belong, of the innermost multipart.
+    root: Option<String>,
 }
 
 impl<R: Reader> Walk<'_, R> {
@@ -162,6 +171,9 @@ impl<R: Reader> Walk<'_, R> {
         let (section, body) = octets.split_at(header::body_offset(octets));
         let description = Description::of(section, default);
         self.reader.enter(section, &description, body.len(), depth);
+        if self.root.is_some() && self.root == description.content_id {
+            self.reader.root();
+        }
         for (oddity, evidence) in &description.oddities {
             self.reader.odd(*oddity, evidence);
         }
@@ -180,10 +192,12 @@ impl<R: Reader> Walk<'_, R> {
         let own = if depth == 0 { Place::Shown } else { description.place() };
         let place = around.within(if is_first { own } else { Place::Elsewhere });
         match kind {
-            Kind::Multipart { boundary, is_digest, choice } => {
+            Kind::Multipart { boundary, is_digest, choice, root } => {
                 let default = if *is_digest { Kind::Message } else { Kind::Text };
                 self.reader.begin(*choice);
+                let around_root = std::mem::replace(&mut self.root, root.clone());
                 let has_parts = self.multipart(body, boundary, depth, &default, place);
+                self.root = around_root;
                 self.reader.end();
                 let is_only = !matches!(description.kinds.first(), Some(Kind::Multipart { .. })) || reading == 0;
                 if !has_parts && is_only {
@@ -194,7 +208,7 @@ impl<R: Reader> Walk<'_, R> {
             Kind::Message => {
                 for (at, encoding) in description.encodings.iter().enumerate() {
                     let message = decoded(body, *encoding, MAX_OCTETS);
-                    if at == 0 && reading == 0 {
+                    if reading == 0 {
                         self.reader.octets(&message, true);
                     }
                     let inner = match place {
@@ -206,7 +220,12 @@ impl<R: Reader> Walk<'_, R> {
             }
             Kind::Text => self.leaf(body, Form::Plain, place, description),
             Kind::Html => self.leaf(body, Form::Html, place, description),
-            Kind::Other { is_picture } if reading == 0 => self.file(body, *is_picture, description),
+            Kind::Other { is_picture } if reading == 0 => {
+                self.file(body, *is_picture, description);
+                if description.may_be_signed() {
+                    self.signed(body, depth, place, description);
+                }
+            }
             Kind::Other { .. } => {}
         }
     }
@@ -298,9 +317,7 @@ impl<R: Reader> Walk<'_, R> {
                 self.reader.cut();
             }
             let place = if reading == 0 { place } else { Place::Elsewhere };
-            if reading == 0 {
-                self.reader.octets(&octets, !is_cut);
-            }
+            self.reader.octets(&octets, !is_cut);
             let (text, is_clean) = charset::decoded(&octets, description.charset.as_deref());
             if !is_clean && reading == 0 && place != Place::Elsewhere {
                 self.reader.odd(Oddity::BrokenCharset, description.charset.as_deref().unwrap_or_default());
@@ -317,24 +334,35 @@ impl<R: Reader> Walk<'_, R> {
         }
     }
 
-    /// A file, in the first of its encodings.
+    /// A file, in each of its encodings.
     fn file(&mut self, body: &[u8], is_picture: bool, description: &Description) {
-        let room = self.reader.room_for_files();
-        let Some(encoding) = description.encodings.first().filter(|_| room > 0) else { return };
-        let octets = decoded(body, *encoding, room);
-        let is_whole = octets.len() < room;
-        self.reader.octets(&octets, is_whole);
-        // The beginning of a file is not the file.
-        if is_whole {
-            self.reader.file(&octets, is_picture);
+        for encoding in &description.encodings {
+            let room = self.reader.room_for_files();
+            if room == 0 {
+                return;
+            }
+            let octets = decoded(body, *encoding, room);
+            let is_whole = octets.len() < room;
+            self.reader.octets(&octets, is_whole);
+            // The beginning of a file is not the file.
+            if is_whole {
+                self.reader.file(&octets, is_picture);
+            }
+            if *encoding == Encoding::Base64 {
+                let is_broken = encoding::is_broken_base64(body);
+                if is_broken || encoding::is_cut_base64(body) {
+                    let evidence = if is_broken { "other characters in it" } else { "ended in the middle" };
+                    self.reader.odd(Oddity::BrokenBase64, evidence);
+                }
+            }
         }
-        if *encoding == Encoding::Base64 {
-            let is_broken = encoding::is_broken_base64(body);
-            if is_broken || encoding::is_cut_base64(body) {
-                self.reader.odd(
-                    Oddity::BrokenBase64,
-                    if is_broken { "other characters in it" } else { "ended in the middle" },
-                );
+    }
+
+    /// The part that is signed here: programs show it as if nothing were around it.
+    fn signed(&mut self, body: &[u8], depth: usize, place: Place, description: &Description) {
+        for encoding in &description.encodings {
+            if let Some(content) = signed::content(&decoded(body, *encoding, MAX_OCTETS)) {
+                self.entity(&content, depth + 1, Kind::Text, place);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The text that a person sees of a message, and what its HTML is built of.
 //!
 //! Of alternatives the one counts that mail programs show: the last HTML in which there is text, otherwise the
-//! last plain one. Of related parts the first with text counts. What is hidden in HTML does not count (`html`).
+//! last plain one. Of related parts the one that they name counts, otherwise the first page with text. What is hidden in HTML does not count (`html`).
 //! Attachments and what stands between the parts are not seen; messages within the message only where it says
 //! little itself.
 //!
@@ -11,6 +11,7 @@
 mod colour;
 mod css;
 mod html;
+mod nesting;
 mod sheet;
 
 use super::parts::{Choice, Place};
@@ -82,15 +83,23 @@ struct Parts {
     chosen: Piece,
     /// and the part that is being read.
     part: Piece,
+    /// That part is the one to which the others belong.
+    is_root: bool,
+    /// What was chosen is.
+    has_root: bool,
 }
 
 impl Parts {
     fn end_part(&mut self) {
         let mut part = std::mem::take(&mut self.part);
+        let is_root = std::mem::take(&mut self.is_root) && !part.is_blank();
         match self.choice {
             Choice::All => self.chosen.add(part),
-            Choice::First if self.chosen.is_blank() => self.chosen.add(part),
-            Choice::First => {}
+            Choice::Root if is_root => (self.chosen, self.has_root) = (part, true),
+            Choice::Root if self.has_root => {}
+            Choice::Root if self.chosen.is_blank() => self.chosen.add(part),
+            Choice::Root if part.is_html && !part.is_blank() && !self.chosen.is_html => self.chosen = part,
+            Choice::Root => {}
             Choice::One if part.is_blank() => {
                 // Pictures without text are HTML, too: they stand in for nothing.
                 self.chosen.tags.append(&mut part.tags);
@@ -135,7 +144,7 @@ impl Level {
     /// Octets that will be kept; an alternative takes no room from the one that is read.
     fn kept(&self) -> usize {
         let of = |parts: &Parts| match parts.choice {
-            Choice::All | Choice::First => parts.part.text.len() + parts.chosen.text.len(),
+            Choice::All | Choice::Root => parts.part.text.len() + parts.chosen.text.len(),
             Choice::One => parts.part.text.len(),
         };
         self.whole.text.len() + self.open.iter().map(of).sum::<usize>()
@@ -210,13 +219,20 @@ impl Collector {
     }
 
     pub(super) fn begin(&mut self, choice: Choice) {
-        let parts = || Parts { choice, chosen: Piece::default(), part: Piece::default() };
+        let parts =
+            || Parts { choice, chosen: Piece::default(), part: Piece::default(), is_root: false, has_root: false };
         self.own.open.push(parts());
         self.nested.open.push(parts());
     }
 
     pub(super) fn part(&mut self) {
         self.own.open.last_mut().into_iter().chain(self.nested.open.last_mut()).for_each(Parts::end_part);
+    }
+
+    /// The part that is being read is the one to which the others belong.
+    pub(super) fn root(&mut self) {
+        let innermost = self.own.open.last_mut().into_iter().chain(self.nested.open.last_mut());
+        innermost.for_each(|parts| parts.is_root = true);
     }
 
     pub(super) fn end(&mut self) {

@@ -13,10 +13,12 @@ const LONG: usize = 6;
 
 pub(super) fn judge(settings: &Settings, seen: &Seen<'_>) -> Vec<Finding> {
     let authors = seen.authors();
-    let is_own = |domains: &[String]| domains.iter().any(|domain| authors.contains(&domain.as_str()));
+    let is_own = |name: &str, domains: &[String]| {
+        authors.iter().any(|author| is_of(author, domains) || is_of_country(author, name))
+    };
     let stranger = |text: &str| {
         let mut houses = settings.named(text);
-        houses.find(|(_, domains)| !authors.is_empty() && !is_own(domains)).map(|(name, _)| name.clone())
+        houses.find(|(name, domains)| !authors.is_empty() && !is_own(name, domains)).map(|(name, _)| name.clone())
     };
     let mut findings = Vec::new();
     if let Some(name) = seen.from.iter().find_map(|mailbox| stranger(&mailbox.name)) {
@@ -33,13 +35,32 @@ pub(super) fn judge(settings: &Settings, seen: &Seen<'_>) -> Vec<Finding> {
     findings
 }
 
+/// True if a registered domain is one of these, in which `*` stands for letters, figures and hyphens.
+fn is_of(registered: &str, domains: &[String]) -> bool {
+    domains.iter().any(|domain| match domain.split_once('*') {
+        None => domain == registered,
+        Some((start, end)) => registered
+            .strip_prefix(start)
+            .and_then(|rest| rest.strip_suffix(end))
+            .is_some_and(|between| !between.is_empty() && !between.contains('.')),
+    })
+}
+
+/// True if a registered domain bears the name alone, under the top level of a country: `name.com.au`, `name.fr`.
+fn is_of_country(registered: &str, name: &str) -> bool {
+    let is_country = registered.rsplit('.').next().is_some_and(|top| top.len() == 2);
+    let label = registered.split('.').next().unwrap_or_default();
+    is_country && label.bytes().filter(|octet| *octet != b'-').eq(name.bytes().filter(|octet| *octet != b' '))
+}
+
 fn found(symbol: &'static str, name: &str, author: Option<&&str>) -> Finding {
     Finding::new(Symbol::known(symbol), format!("{name}, but from {}", author.unwrap_or(&"nobody")))
 }
 
 /// The domains that a message shows.
 fn domains(settings: &Settings, seen: &Seen<'_>) -> Vec<Finding> {
-    let links = seen.model.links.iter().filter(|link| matches!(link.origin, Origin::Anchor | Origin::Text));
+    let links = seen.model.links.iter();
+    let links = links.filter(|link| matches!(link.origin, Origin::Anchor | Origin::Text | Origin::Form));
     let hosts: BTreeSet<&str> = seen.from.iter().map(Mailbox::domain).chain(links.map(|link| &*link.host)).collect();
     let mut findings = Vec::new();
     // Many hosts are of one domain, which is looked at once.
@@ -69,7 +90,7 @@ fn within<'s>(settings: &'s Settings, host: &str) -> Option<&'s str> {
     };
     let mut houses = settings.brands.iter().filter(|(name, _)| !name.contains(' ') && is_in(name));
     // What bears the name alone is its own under another top level.
-    let is_strange = |domains: &[String], name: &str| label != name && !domains.iter().any(|own| own == registered);
+    let is_strange = |domains: &[String], name: &str| label != name && !is_of(registered, domains);
     houses.find(|(name, domains)| is_strange(domains, name)).map(|(name, _)| name.as_str())
 }
 
@@ -80,7 +101,7 @@ fn imitated<'s>(settings: &'s Settings, host: &str) -> Option<&'s str> {
     let (unicode, _) = idna::domain_to_unicode(label);
     let looks = folded(&unicode).replace(' ', "");
     let looks = looks.replace("rn", "m").replace("vv", "w").replace(['1', '|'], "l").replace('0', "o");
-    let own = |domains: &Vec<String>| domains.iter().any(|domain| domain == registered);
+    let own = |domains: &Vec<String>| is_of(registered, domains);
     // Folding takes hyphens for blanks.
     let looks_like = |known: &str| looks.bytes().eq(known.bytes().filter(|octet| *octet != b'-'));
     let like = |(known, domains): (&'s String, &'s Vec<String>)| {

@@ -7,6 +7,9 @@ use crate::message::model::{Link, Origin};
 use crate::scoring::{Finding, Symbol};
 use crate::units::registered_domain;
 
+/// Words of what a link is shown as.
+const MAX_WORDS: usize = 50;
+
 pub(super) fn judge(seen: &Seen<'_>) -> Vec<Finding> {
     if seen.is_answer() {
         return Vec::new();
@@ -27,7 +30,8 @@ pub(super) fn judge(seen: &Seen<'_>) -> Vec<Finding> {
     {
         findings.push(finding("LINKS_TO_ONE_PLACE", first));
     }
-    let shown = seen.model.links.iter().filter(|link| matches!(link.origin, Origin::Anchor | Origin::Text));
+    let leads = |link: &&Link| matches!(link.origin, Origin::Anchor | Origin::Text | Origin::Form);
+    let shown = seen.model.links.iter().filter(leads);
     let targets: BTreeSet<String> = shown.filter(|link| !link.host.is_empty()).map(of).collect();
     if !is_from_list
         && let Some(first) = targets.first()
@@ -38,15 +42,29 @@ pub(super) fn judge(seen: &Seen<'_>) -> Vec<Finding> {
     findings
 }
 
-/// The domain that the text of a link shows, where it leads to another one.
+/// The domain that the text of a link shows, where it leads to another one. Among other words only what cannot be
+/// meant otherwise is an address: the name of a house has a dot in it, too.
 fn lie(link: &Link) -> Option<String> {
-    let text = link.shown.trim().to_lowercase();
-    if text.contains(char::is_whitespace) || link.domain.is_empty() {
+    if link.domain.is_empty() {
         return None;
     }
-    let text = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(&text);
-    let host = text.split(['/', '?', '#', ':']).next()?.trim_matches(|c: char| !c.is_alphanumeric());
+    let text = link.shown.to_lowercase();
+    let words = text.split_whitespace().take(MAX_WORDS);
+    let is_alone = words.clone().count() == 1;
+    let shown = words.filter_map(|word| domain_shown(word, is_alone)).collect::<Vec<_>>();
+    // Who shows the true one among others shows it.
+    let is_true = shown.iter().any(|domain| *domain == &*link.domain);
+    shown.first().filter(|_| !is_true).map(|domain| (*domain).to_owned())
+}
+
+/// The domain that a word shows, if it is an address or, alone, the name of a host.
+fn domain_shown(word: &str, is_alone: bool) -> Option<&str> {
+    let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+    let after = word.strip_prefix("https://").or_else(|| word.strip_prefix("http://"));
+    if !is_alone && after.is_none() && !word.starts_with("www.") {
+        return None;
+    }
+    let host = after.unwrap_or(word).split(['/', '?', '#', ':']).next()?.trim_matches(|c: char| !c.is_alphanumeric());
     let is_host = !host.contains('@') && host.split('.').all(|label| !label.is_empty());
-    let shown = registered_domain(host).filter(|_| is_host)?;
-    (shown != &*link.domain).then(|| shown.to_owned())
+    registered_domain(host).filter(|_| is_host)
 }

@@ -45,7 +45,8 @@ impl Settings {
     }
 
     fn protect(&mut self, domain: &str) {
-        if let Some((label, _)) = domain.split_once('.').filter(|(label, _)| label.len() >= SHORTEST) {
+        let label = domain.split_once('.').map(|(label, _)| label);
+        if let Some(label) = label.filter(|label| label.len() >= SHORTEST && !label.contains('*')) {
             self.protected.entry(label.to_owned()).or_default().push(domain.to_owned());
         }
     }

@@ -8,6 +8,7 @@ fn settings() -> Settings {
         ("Deutsche Bank", own(&["deutsche-bank.de"])),
         ("AT&T", own(&["att.com"])),
         ("Netflix", own(&["netflix.com"])),
+        ("Sparkasse", own(&["sparkasse.de", "sparkasse-*.de"])),
     ];
     Settings::new(brands, ["example-site.org"], ["gmail.com"])
 }
@@ -30,6 +31,11 @@ fn houses_are_known_by_name_in_whatever_letters() {
         ("From: P.a.y.P.a.l Service <service@evil.example.net>\n\nhello", &["BRAND_NAME_FOREIGN"]),
         ("From: =?utf-8?B?0KBheVBhbA==?= <service@evil.example.net>\n\nhello", &["BRAND_NAME_FOREIGN"]),
         ("From: \"Deutsche-Bank AG\" <service@evil.example.net>\n\nhello", &["BRAND_NAME_FOREIGN"]),
+        ("From: PayPal <service@paypal.com.au>\n\nhello", &[]),
+        ("From: Deutsche Bank <service@deutsche-bank.at>\n\nhello", &[]),
+        ("From: PayPal <service@paypal.shop>\n\nhello", &["BRAND_NAME_FOREIGN"]),
+        ("From: Sparkasse <service@sparkasse-koelnbonn.de>\n\nhello", &[]),
+        ("From: Sparkasse <service@sparkasse-koelnbonn.com>\n\nhello", &["BRAND_NAME_FOREIGN", "BRAND_IN_DOMAIN"]),
         ("From: AT&T <service@evil.example.net>\n\nhello", &["BRAND_NAME_FOREIGN"]),
         ("From: Paypalina <service@evil.example.net>\n\nhello", &[]),
         ("From: a@evil.example.net\nSubject: Your PayPal account\n\nhello", &["BRAND_SUBJECT_FOREIGN"]),
@@ -90,6 +96,13 @@ fn links_that_lie_are_found() {
             r#"<a href="https://evil.net/">https://www.example.com/login?x</a>"#,
             &["LINK_TEXT_LIES", "LINKS_ALL_FOREIGN"],
         ),
+        (
+            r#"<a href="https://evil.net/">Log in: https://www.example.com/login</a>"#,
+            &["LINK_TEXT_LIES", "LINKS_ALL_FOREIGN"],
+        ),
+        (r#"<a href="https://evil.net/">see www.evil.net, not www.example.com</a>"#, &["LINKS_ALL_FOREIGN"]),
+        (r#"<a href="https://evil.net/">all of Example.com</a>"#, &["LINKS_ALL_FOREIGN"]),
+        (r#"<form action="https://evil.net/"></form>"#, &["LINKS_ALL_FOREIGN"]),
         (r#"<a href="https://evil.net/">go on</a>"#, &["LINKS_ALL_FOREIGN"]),
         (
             r#"<a href="https://evil.net/">go on</a> <a href="https://evil.net/x">there</a>"#,

@@ -18,11 +18,12 @@ pub(super) fn add(file: &written::DeceptionFile, registry: &mut Registry, report
 fn settings(file: &written::DeceptionFile, report: &mut Report<'_>) -> Settings {
     let mut domains = |key: &str, written: &[String]| -> Vec<String> {
         let read = |(index, domain): (usize, &String)| {
-            let name = idna::domain_to_ascii(domain.trim()).unwrap_or_default();
+            // `*` stands for a part of the label: the branches of a house are called alike.
+            let name = idna::domain_to_ascii(&domain.trim().replace('*', "x")).unwrap_or_default();
             if registered_domain(&name) != Some(&name) {
                 report.error(&element(key, index), format!("`{domain}` is no registered domain, as example.org is"));
             }
-            name
+            if domain.contains('*') { domain.trim().to_lowercase() } else { name }
         };
         written.iter().enumerate().map(read).collect()
     };

@@ -1,10 +1,10 @@
 //! Where what is found is kept: each once, in order, normalised, bounded.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use url::Host;
+use url::{Host, Url};
 
 use super::{Links, MAX_ADDRESSES, MAX_HOSTS};
 use crate::message::encoding::percent;
@@ -24,8 +24,8 @@ const MAX_LOCAL_PART: usize = 64;
 
 /// Hosts as written of which the normal form is remembered.
 const MAX_REMEMBERED: usize = 200;
-/// Links that are kept as they stand.
-const MAX_WRITTEN: usize = 500;
+/// Links that are kept as they stand: the first, and as many of the last.
+const MAX_WRITTEN: usize = 250;
 /// Octets of one of them.
 const MAX_LENGTH: usize = 4096;
 
@@ -36,13 +36,24 @@ pub(in crate::message) struct Written {
     pub(in crate::message) target: String,
     /// The text that it is shown as.
     pub(in crate::message) shown: String,
+    /// The page that it stands in, counted from 1; 0 for what stands in none.
+    pub(in crate::message) page: usize,
 }
 
 #[derive(Default)]
 pub(in crate::message) struct Collector {
     links: Links,
     written: Vec<Written>,
-    is_written_cut: bool,
+    /// The last of those that there was no room for,
+    last: VecDeque<Written>,
+    /// and how many of them were dropped again.
+    dropped: usize,
+    /// Pages that began,
+    pages: usize,
+    /// the one that is being read, or 0,
+    page: usize,
+    /// and where links of pages start that do not say it themselves.
+    bases: HashMap<usize, String>,
     /// What the links are that are found next; `None` where they lead nowhere.
     origin: Option<Origin>,
     normal: HashMap<String, Option<String>>,
@@ -117,16 +128,21 @@ impl Collector {
         self.origin = origin;
     }
 
-    /// Keeps a link as it stands. Its place among those that were kept, if it was.
+    /// Keeps a link as it stands. Its number, if it was kept.
     pub(super) fn link(&mut self, origin: Option<Origin>, target: &str) -> Option<usize> {
         let origin = origin?;
-        if self.written.len() == MAX_WRITTEN {
-            self.is_written_cut = true;
-            return None;
-        }
         let target = target.get(..target.floor_char_boundary(MAX_LENGTH)).unwrap_or(target).to_owned();
-        self.written.push(Written { origin, target, shown: String::new() });
-        Some(self.written.len() - 1)
+        let written = Written { origin, target, shown: String::new(), page: self.page };
+        if self.written.len() < MAX_WRITTEN {
+            self.written.push(written);
+            return Some(self.written.len() - 1);
+        }
+        if self.last.len() == MAX_WRITTEN {
+            self.last.pop_front();
+            self.dropped += 1;
+        }
+        self.last.push_back(written);
+        Some(MAX_WRITTEN + self.dropped + self.last.len() - 1)
     }
 
     /// The same of a link that is found next.
@@ -134,21 +150,64 @@ impl Collector {
         self.link(self.origin, target);
     }
 
+    /// A page begins.
+    pub(super) fn begin_page(&mut self) {
+        self.pages += 1;
+        self.page = self.pages;
+    }
+
+    /// The page ends.
+    pub(super) fn end_page(&mut self) {
+        self.page = 0;
+    }
+
+    /// Links of the page that do not say it themselves start here. The first that says so counts.
+    pub(super) fn base(&mut self, base: &str) {
+        if self.page > 0 && base.len() <= MAX_LENGTH {
+            self.bases.entry(self.page).or_insert_with(|| base.to_owned());
+        }
+    }
+
     /// Says what text a link is shown as.
     pub(super) fn show(&mut self, link: usize, shown: String) {
-        if let Some(written) = self.written.get_mut(link) {
+        let written = match link.checked_sub(MAX_WRITTEN) {
+            None => self.written.get_mut(link),
+            Some(at) => at.checked_sub(self.dropped).and_then(|at| self.last.get_mut(at)),
+        };
+        if let Some(written) = written {
             written.shown = shown;
         }
     }
 
     /// The links as they stand; true beside them if there were more.
     pub(in crate::message) fn take_written(&mut self) -> (Vec<Written>, bool) {
-        (std::mem::take(&mut self.written), self.is_written_cut)
+        let mut written = std::mem::take(&mut self.written);
+        written.extend(std::mem::take(&mut self.last));
+        for one in &mut written {
+            if let Some(target) = self.bases.get(&one.page).and_then(|base| based(base, &one.target)) {
+                one.target = target;
+            }
+        }
+        (written, self.dropped > 0)
     }
 
     pub(in crate::message) fn into_links(self) -> Links {
         self.links
     }
+}
+
+/// A target that says nothing of its host, from where the page has its links start.
+fn based(base: &str, target: &str) -> Option<String> {
+    let target = target.trim();
+    let has_scheme = target.split_once(':').is_some_and(|(scheme, _)| {
+        scheme.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"+-.".contains(&octet))
+    });
+    let has_host = target.get(..2).is_some_and(|start| start.chars().all(|c| matches!(c, '/' | '\\')));
+    if target.is_empty() || target.starts_with('#') || has_scheme || has_host {
+        return None;
+    }
+    let base = Url::parse(base.trim()).ok().filter(|base| matches!(base.scheme(), "http" | "https"))?;
+    base.join(target).ok().map(String::from)
 }
 
 /// The normal form of a host, see [`Collector::normal_host`].

@@ -92,6 +92,7 @@ impl Document for Sink<'_> {
 impl<'f> Sink<'f> {
     /// Of a document, or of what is left of one.
     pub(in crate::message) fn new(found: &'f mut Collector) -> Self {
+        found.begin_page();
         Self::within(Comments::Read, found)
     }
 
@@ -123,6 +124,9 @@ impl<'f> Sink<'f> {
         } else if let Some(open) = html.rfind('<').and_then(|open| html.get(open..)).filter(|tag| !tag.contains('>')) {
             // A browser drops a tag that does not end; a program that adds text behind the message closes it.
             self.read(open, Bare::Code);
+        }
+        if self.comments == Comments::Read {
+            self.found.borrow_mut().end_page();
         }
     }
 
@@ -184,6 +188,9 @@ impl<'f> Sink<'f> {
             let name = &*attribute.name;
             match name {
                 name if LINKS.contains(&name) => {
+                    if element == "base" && name == "href" {
+                        found.base(value);
+                    }
                     let link = found.link(origin_of(element, name), value);
                     reference::attribute(value, &mut found);
                     if element == "a" && name == "href" {

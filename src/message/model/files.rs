@@ -73,8 +73,34 @@ pub(super) fn extension(name: &str) -> String {
     if fits { extension.to_lowercase() } else { String::new() }
 }
 
-/// Reads the octets of an attachment, decoded.
-pub(super) fn look_into(attachment: &mut Attachment, octets: &[u8]) {
+/// True if a file with this extension runs when it is opened.
+fn runs(extension: &str) -> bool {
+    RUNS.contains(&extension)
+}
+
+/// The name of a file that has several: the first, unless another one of them runs what it names.
+pub(super) fn name(names: &[String]) -> Option<&str> {
+    names.iter().find(|name| runs(&extension(name))).or(names.first()).map(|name| name.trim())
+}
+
+/// Reads the octets of an attachment in another encoding: where they are something then and were nothing before, or
+/// are something that runs, that is what it is.
+pub(super) fn look_again(attachment: &mut Attachment, octets: &[u8]) -> bool {
+    let mut other = Attachment { detected: "", entries: Vec::new(), ..attachment.clone() };
+    let is_cut = look_into(&mut other, octets);
+    if !other.detected.is_empty() && (attachment.detected.is_empty() || is_program(other.detected)) {
+        *attachment = other;
+    }
+    is_cut
+}
+
+/// True for what runs when it is opened.
+fn is_program(detected: &str) -> bool {
+    matches!(detected, "exe" | "elf" | "macho" | "lnk" | "msi" | "class" | "dex" | "script")
+}
+
+/// Reads the octets of an attachment, decoded; true if bounds left something out.
+pub(super) fn look_into(attachment: &mut Attachment, octets: &[u8]) -> bool {
     attachment.octets = octets.len();
     attachment.hash = xxh3_64(octets);
     attachment.detected = kind::of(octets);
@@ -105,21 +131,31 @@ pub(super) fn look_into(attachment: &mut Attachment, octets: &[u8]) {
             attachment.has_macros = ole.has_macros;
             listing.is_encrypted = ole.is_encrypted;
         }
+        // An archive may stand behind something else: programs look for its end.
+        detected if zip::has_end(octets) => {
+            zip::list(octets, &mut listing);
+            if detected.is_empty() {
+                attachment.detected = zip::kind(&listing);
+            }
+            attachment.has_macros = zip::has_macros(&listing);
+        }
         _ => {}
     }
-    attachment.entries = listing.entries;
     attachment.is_encrypted = listing.is_encrypted;
+    let is_cut = listing.is_cut;
+    attachment.entries = listing.entries;
+    is_cut
 }
 
 /// How what an attachment says of itself and what it is contradict each other, where that is dangerous.
 pub(super) fn contradiction(attachment: &Attachment) -> Option<String> {
     let Attachment { name, extension, detected, declared, .. } = attachment;
     let extension = &**extension;
-    let runs = matches!(*detected, "exe" | "elf" | "macho" | "lnk" | "msi" | "class" | "dex");
+    let runs = is_program(detected) && *detected != "script";
     let is_paper = PICTURES_AND_PAPERS.contains(&extension);
     // `invoice.pdf.exe`.
     let before = name.rsplit_once('.').map_or("", |(before, _)| before).trim();
-    let is_double = RUNS.contains(&extension)
+    let is_double = self::runs(extension)
         && before.rsplit_once('.').is_some_and(|(_, one)| HARMLESS.contains(&&*one.trim().to_lowercase()));
     // Read from right to left it looks like another file.
     let is_turned = name.contains('\u{202e}');
@@ -134,7 +170,8 @@ pub(super) fn contradiction(attachment: &Attachment) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    pub(in super::super) use super::zip::tests::archive;
     use super::*;
 
     #[test]

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use super::{Field, Oddity};
 use crate::message::{Message, charset, words};
 
-/// Fields that are kept.
+/// Fields that are kept,
 const MAX_FIELDS: usize = 2000;
+/// and as many more of those that stand once.
+const MAX_BEYOND: usize = 50;
 /// Octets of all values that are kept.
 const MAX_VALUES: usize = 512 * 1024;
 /// Octets of a line (RFC 5322 2.1.1).
@@ -28,15 +30,20 @@ pub(super) fn of(message: &Message) -> Header {
     let mut header = Header::default();
     let mut counts = [0_u32; ONCE.len()];
     let mut values = 0;
+    let mut beyond = 0;
     for field in message.fields() {
-        if header.fields.len() == MAX_FIELDS || values > MAX_VALUES {
+        let once = ONCE.iter().position(|once| field.is(once));
+        if header.fields.len() >= MAX_FIELDS || values > MAX_VALUES {
             header.is_cut = true;
-            break;
+            header.odd(Oddity::TooMuch, "header fields");
+            // Programs find these wherever they stand.
+            if once.is_none() || beyond == MAX_BEYOND {
+                continue;
+            }
+            beyond += 1;
         }
         let name = charset::text(field.name);
-        if let Some(count) =
-            ONCE.iter().position(|once| once.eq_ignore_ascii_case(&name)).and_then(|at| counts.get_mut(at))
-        {
+        if let Some(count) = once.and_then(|at| counts.get_mut(at)) {
             *count += 1;
             if *count == 2 {
                 header.odd(Oddity::DuplicateField, &name);

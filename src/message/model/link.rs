@@ -288,7 +288,7 @@ mod tests {
     use super::*;
 
     fn link(target: &str) -> Option<Link> {
-        let written = Written { origin: Origin::Anchor, target: target.to_owned(), shown: String::new() };
+        let written = Written { origin: Origin::Anchor, target: target.to_owned(), shown: String::new(), page: 0 };
         of(&written, &mut Collector::default())
     }
 

@@ -17,6 +17,7 @@ pub(super) fn read(html: &str, links: Option<&mut links::Collector>, room: usize
         has_text: Cell::new(true),
         facts: RefCell::new(facts),
     };
+    page.text.foresee(html);
     let is_whole = html::read(html, &page);
     if let Some(links) = &page.links {
         links.end(html, is_whole && page.has_links.get());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Attachment, Link, Model, Oddity, Part, PartText, files, has_control, header, link, page, scripts};
 use crate::message::parts::{Choice, Description, Form, Place, Reader};
 use crate::message::text::MAX_TEXT;
-use crate::message::{Message, links, text};
+use crate::message::{Message, links, text, uuencode};
 
 /// Characters of what is told of an oddity.
 pub(super) const MAX_EVIDENCE: usize = 80;
@@ -14,6 +14,9 @@ pub(super) const MAX_EVIDENCE: usize = 80;
 const MAX_FILES: usize = 64;
 /// Octets of all files that are looked into.
 const MAX_FILE_OCTETS: usize = 8 << 20;
+/// Octets of what stands beside what is shown, of all texts, and of each of them.
+const MAX_BESIDE: usize = 64 * 1024;
+const MAX_BESIDE_EACH: usize = 16 * 1024;
 /// Octets of what is hidden, of all texts.
 const MAX_HIDDEN: usize = 128 * 1024;
 /// Words of alternatives that are compared, and as few as say something.
@@ -44,8 +47,10 @@ pub(super) struct Everything {
     links_muted: Muted,
     texts: text::Collector,
     texts_muted: Muted,
-    /// The attachment that the part is, where it is not looked into yet.
-    waiting: Vec<Option<usize>>,
+    /// Where each of the texts stands.
+    places: Vec<Place>,
+    /// The attachment that the part is, and whether it was looked into.
+    waiting: Vec<Option<(usize, bool)>>,
     file_octets_left: usize,
 }
 
@@ -58,6 +63,7 @@ impl Everything {
             links_muted: Muted::default(),
             texts: text::Collector::default(),
             texts_muted: Muted::default(),
+            places: Vec::new(),
             waiting: Vec::new(),
             file_octets_left: MAX_FILE_OCTETS,
         }
@@ -92,7 +98,14 @@ impl Everything {
         let is_new = |link: &Link| seen.insert((link.origin, link.target.clone(), link.shown.clone()));
         model.links = links.filter(is_new).collect();
         model.scripts = scripts::count(&text.shown);
+        for (one, place) in model.texts.iter().zip(&self.places) {
+            // What has few words of its own shows the message in it.
+            if !one.is_shown && *place != Place::Shown && !text.shown.contains(one.shown.trim()) {
+                beside(&mut model.beside, &one.shown);
+            }
+        }
         if differ(&text.shown, &text.other) {
+            beside(&mut model.beside, &text.other);
             model.odd(Oddity::AlternativesDiffer, "few words in common");
         }
         if let Some(evidence) = model.attachments.iter().find_map(files::contradiction) {
@@ -109,6 +122,32 @@ impl Everything {
 
     fn innermost(&self) -> usize {
         self.open.last().copied().unwrap_or_default()
+    }
+
+    /// Files that stand in a text.
+    fn uuencoded(&mut self, text: &str, part: usize) {
+        let mut rest = text;
+        while let Some(begun) = uuencode::find(rest) {
+            if self.model.attachments.len() == MAX_FILES || self.file_octets_left == 0 {
+                self.model.is_cut = true;
+                return;
+            }
+            let (octets, after) = begun.decoded(self.file_octets_left);
+            rest = after;
+            if octets.is_empty() {
+                continue;
+            }
+            self.file_octets_left = self.file_octets_left.saturating_sub(octets.len());
+            let mut attachment = Attachment {
+                part,
+                extension: files::extension(begun.name).into(),
+                name: begun.name.into(),
+                declared: "application/octet-stream".into(),
+                ..Attachment::default()
+            };
+            self.model.is_cut |= files::look_into(&mut attachment, &octets);
+            self.model.attachments.push(attachment);
+        }
     }
 }
 
@@ -147,7 +186,7 @@ impl Reader for Everything {
             "" => "text/plain",
             content_type => content_type,
         };
-        let name: Option<Arc<str>> = description.names.first().map(|name| name.trim().into());
+        let name: Option<Arc<str>> = files::name(&description.names).map(Into::into);
         self.model.parts.push(Part {
             depth: u8::try_from(depth).unwrap_or(u8::MAX),
             parent,
@@ -156,11 +195,12 @@ impl Reader for Everything {
             encoding: description.encoding.as_str().into(),
             disposition: description.disposition.as_str().into(),
             name: name.clone(),
-            has_content_id: description.has_content_id,
+            has_content_id: description.content_id.is_some(),
             octets: body,
         });
-        // A message that is nothing but text is no file, whatever it says.
-        let is_file = description.is_file() && (depth > 0 || description.is_opaque());
+        // A message that is nothing but text is no file, unless it says that it is one and how it is called.
+        let is_called = description.is_attached && name.is_some();
+        let is_file = description.is_file() && (depth > 0 || description.is_opaque() || is_called);
         let waiting = if !is_file {
             None
         } else if self.model.attachments.len() == MAX_FILES {
@@ -176,7 +216,7 @@ impl Reader for Everything {
                 is_picture: description.is_picture(),
                 ..Attachment::default()
             });
-            Some(self.model.attachments.len() - 1)
+            Some((self.model.attachments.len() - 1, false))
         };
         self.waiting.push(waiting);
         self.open.push(at);
@@ -216,6 +256,7 @@ impl Reader for Everything {
                 if room.is_some() {
                     self.texts.plain(text, place, source);
                 }
+                self.uuencoded(text, part);
                 one.shown = Arc::clone(&one.source);
             }
             Form::Html => {
@@ -232,6 +273,7 @@ impl Reader for Everything {
             self.model.odd(Oddity::ControlCharacters, "in a text");
         }
         self.model.texts.push(one);
+        self.places.push(place);
     }
 
     fn room_for_files(&self) -> usize {
@@ -239,12 +281,17 @@ impl Reader for Everything {
     }
 
     fn octets(&mut self, octets: &[u8], is_whole: bool) {
-        let Some(attachment) = self.waiting.last_mut().and_then(Option::take) else { return };
+        let Some((at, was_looked_into)) = self.waiting.last_mut().and_then(Option::as_mut) else { return };
         self.file_octets_left = self.file_octets_left.saturating_sub(octets.len());
         self.model.is_cut |= !is_whole;
-        if let Some(attachment) = self.model.attachments.get_mut(attachment) {
-            files::look_into(attachment, octets);
-        }
+        let Some(attachment) = self.model.attachments.get_mut(*at) else { return };
+        // A file that says that it is encoded in a way of long ago.
+        let decoded = uuencode::whole(octets, self.file_octets_left);
+        let octets = decoded.as_deref().unwrap_or(octets);
+        self.model.is_cut |= match std::mem::replace(was_looked_into, true) {
+            true => files::look_again(attachment, octets),
+            false => files::look_into(attachment, octets),
+        };
     }
 
     fn begin(&mut self, choice: Choice) {
@@ -259,10 +306,28 @@ impl Reader for Everything {
         }
     }
 
+    fn root(&mut self) {
+        if !self.texts_muted.is_muted() {
+            self.texts.root();
+        }
+    }
+
     fn end(&mut self) {
         if !self.texts_muted.is_muted() {
             self.texts.end();
         }
+    }
+}
+
+/// Adds a text to those that stand beside what is shown.
+fn beside(all: &mut String, text: &str) {
+    let room = MAX_BESIDE.saturating_sub(all.len() + 1).min(MAX_BESIDE_EACH);
+    let text = text.trim();
+    if !text.is_empty() && room > 0 {
+        if !all.is_empty() {
+            all.push('\n');
+        }
+        all.push_str(text.get(..text.floor_char_boundary(room)).unwrap_or(text));
     }
 }
 

@@ -63,7 +63,7 @@ fn parts_say_what_they_are() {
     );
     assert_eq!(read.parts[3].charset.as_deref(), Some("iso-8859-1"));
     assert!(read.parts[3].has_content_id);
-    assert_eq!((&*read.parts[4].disposition, read.parts[4].name.as_deref()), ("attachment", Some("n.pdf")));
+    assert_eq!((&*read.parts[4].disposition, read.parts[4].name.as_deref()), ("attachment", Some("\u{e4}.pdf")));
     assert_eq!(read.shown, "h\u{e4}\n");
     let texts: Vec<_> = read.texts.iter().map(|text| (text.part, text.is_html, text.is_shown)).collect();
     assert_eq!(texts, [(2, false, false), (3, true, true)]);

@@ -10,6 +10,10 @@ use super::{Choice, Place};
 const MAX_READINGS: usize = 2;
 /// What a part may be, all readings taken together.
 const MAX_KINDS: usize = 3;
+/// Names of a file: `filename` and `name` may both stand twice.
+const MAX_NAMES: usize = 4;
+/// Octets of a Content-ID.
+const MAX_ID: usize = 998;
 /// Characters of what is told of an oddity.
 const MAX_EVIDENCE: usize = 80;
 
@@ -25,6 +29,8 @@ pub(in crate::message) enum Kind {
         boundary: Vec<u8>,
         is_digest: bool,
         choice: Choice,
+        /// The Content-ID of the part to which the others belong, if it is named.
+        root: Option<String>,
     },
     /// Nothing to read.
     Other {
@@ -46,11 +52,12 @@ pub(in crate::message) struct Description {
     pub(in crate::message) encoding: String,
     /// In lower case; empty if there is none.
     pub(in crate::message) disposition: String,
-    /// Its names as a file.
+    /// Its names as a file: `filename` goes before `name`.
     pub(in crate::message) names: Vec<String>,
     /// It says that it is an attachment.
     pub(in crate::message) is_attached: bool,
-    pub(in crate::message) has_content_id: bool,
+    /// Without angle brackets.
+    pub(in crate::message) content_id: Option<String>,
     /// What is unusual about its MIME fields.
     pub(super) oddities: Vec<(Oddity, String)>,
 }
@@ -66,24 +73,28 @@ impl Description {
             disposition: String::new(),
             names: Vec::new(),
             is_attached: false,
-            has_content_id: false,
+            content_id: None,
             oddities: Vec::new(),
         };
         let (mut types, mut encodings, mut dispositions) = (0, 0, 0);
+        let (mut filenames, mut names) = (Vec::new(), Vec::new());
         for field in header::Fields::new(section) {
             if field.is("Content-Disposition") {
                 dispositions += 1;
-                description.disposition(field.value);
+                description.disposition(field.value, &mut filenames);
             } else if field.is("Content-Transfer-Encoding") {
                 encodings += 1;
                 description.transfer_encoding(field.value);
             } else if field.is("Content-Type") {
                 types += 1;
-                description.content_type(field.value);
-            } else {
-                description.has_content_id |= field.is("Content-ID");
+                description.content_type(field.value, &mut names);
+            } else if field.is("Content-ID") && description.content_id.is_none() {
+                let id = field.value.get(..MAX_ID).unwrap_or(field.value);
+                description.content_id = Some(identity(&String::from_utf8_lossy(id)));
             }
         }
+        filenames.append(&mut names);
+        description.names = filenames;
         for (name, count) in
             [("Content-Type", types), ("Content-Transfer-Encoding", encodings), ("Content-Disposition", dispositions)]
         {
@@ -99,7 +110,11 @@ impl Description {
         }
         // What opens an attachment goes by its name.
         let mut named = Vec::new();
-        description.names.iter().filter_map(|name| Kind::of_a_name(name)).for_each(|kind| add(&mut named, kind));
+        description
+            .names
+            .iter()
+            .filter_map(|name| Kind::of_a_name(name))
+            .for_each(|kind| add(&mut named, kind, MAX_READINGS));
         named.retain(|kind| !description.kinds.contains(kind));
         description.kinds.append(&mut named);
         if description.encodings.is_empty() {
@@ -114,7 +129,8 @@ impl Description {
     }
 
     pub(super) fn place(&self) -> Place {
-        if self.is_attached { Place::Attached } else { Place::Shown }
+        // Programs look into what is signed before they show what is attached.
+        if self.is_attached && !self.may_be_signed() { Place::Attached } else { Place::Shown }
     }
 
     /// It is a file, or says so.
@@ -129,6 +145,11 @@ impl Description {
     /// There is nothing in it that could be read as text.
     pub(in crate::message) fn is_opaque(&self) -> bool {
         matches!(self.kinds.first(), Some(Kind::Other { .. }))
+    }
+
+    /// It may be S/MIME with the part that is signed in it.
+    pub(super) fn may_be_signed(&self) -> bool {
+        matches!(&*self.content_type, "application/pkcs7-mime" | "application/x-pkcs7-mime")
     }
 
     /// It says that it is an image.
@@ -149,10 +170,10 @@ impl Description {
         }
     }
 
-    fn disposition(&mut self, value: &[u8]) {
+    fn disposition(&mut self, value: &[u8], names: &mut Vec<String>) {
         let parameters = Parameters::of(value);
         self.doubts("Content-Disposition", &parameters);
-        parameters.values("filename").for_each(|name| add(&mut self.names, name.to_owned()));
+        parameters.values("filename").for_each(|name| add(names, name.to_owned(), MAX_NAMES / 2));
         self.is_attached |= parameters.word == "attachment";
         if self.disposition.is_empty() {
             self.disposition = parameters.word;
@@ -160,7 +181,7 @@ impl Description {
     }
 
     fn transfer_encoding(&mut self, value: &[u8]) {
-        add(&mut self.encodings, Encoding::of(value));
+        add(&mut self.encodings, Encoding::of(value), MAX_READINGS);
         let parameters = Parameters::of(value);
         if parameters.has_comment {
             self.odd(Oddity::Comments, "Content-Transfer-Encoding");
@@ -175,16 +196,14 @@ impl Description {
         }
     }
 
-    fn content_type(&mut self, value: &[u8]) {
+    fn content_type(&mut self, value: &[u8], names: &mut Vec<String>) {
         let parameters = Parameters::of(value);
         self.doubts("Content-Type", &parameters);
         if parameters.word.is_empty() {
             return;
         }
         for kind in Kind::all_of(&parameters) {
-            if self.kinds.len() < MAX_KINDS && !self.kinds.contains(&kind) {
-                self.kinds.push(kind);
-            }
+            add(&mut self.kinds, kind, MAX_KINDS);
         }
         match &*parameters.word {
             "message/partial" | "message/external-body" => self.odd(Oddity::Elsewhere, &parameters.word),
@@ -193,7 +212,7 @@ impl Description {
             }
             _ => {}
         }
-        parameters.values("name").for_each(|name| add(&mut self.names, name.to_owned()));
+        parameters.values("name").for_each(|name| add(names, name.to_owned(), MAX_NAMES / 2));
         if self.charset.is_none() {
             self.charset = parameters.get("charset").map(|charset| charset.trim().to_ascii_lowercase());
         }
@@ -203,10 +222,20 @@ impl Description {
     }
 }
 
-fn add<T: PartialEq>(readings: &mut Vec<T>, reading: T) {
-    if readings.len() < MAX_READINGS && !readings.contains(&reading) {
-        readings.push(reading);
+/// Keeps a reading. Programs take the first of several fields or the last: those stay where there are too many.
+fn add<T: PartialEq>(readings: &mut Vec<T>, reading: T, limit: usize) {
+    if readings.contains(&reading) {
+        return;
     }
+    if readings.len() >= limit {
+        readings.pop();
+    }
+    readings.push(reading);
+}
+
+/// A Content-ID without what stands around it.
+fn identity(id: &str) -> String {
+    id.trim().trim_start_matches('<').trim_end_matches('>').to_owned()
 }
 
 impl Kind {
@@ -217,19 +246,25 @@ impl Kind {
             ("multipart", _) => {
                 let choice = match subtype {
                     "alternative" => Choice::One,
-                    "related" => Choice::First,
+                    "related" => Choice::Root,
                     _ => Choice::All,
                 };
+                let root = content_type.get("start").filter(|_| choice == Choice::Root).map(identity);
                 let mut boundaries = Vec::new();
                 for boundary in content_type.values("boundary").filter(|boundary| !boundary.is_empty()) {
-                    add(&mut boundaries, boundary);
+                    add(&mut boundaries, boundary, MAX_KINDS);
                     // What nobody quoted ends at a blank for some.
-                    boundary.split_whitespace().next().into_iter().for_each(|word| add(&mut boundaries, word));
+                    boundary
+                        .split_whitespace()
+                        .next()
+                        .into_iter()
+                        .for_each(|word| add(&mut boundaries, word, MAX_KINDS));
                 }
                 let multipart = |boundary: &&str| Self::Multipart {
                     boundary: boundary.as_bytes().to_vec(),
                     is_digest: subtype == "digest",
                     choice,
+                    root: root.clone(),
                 };
                 match boundaries.is_empty() {
                     true => return vec![Self::Html],

@@ -19,11 +19,27 @@ pub(super) enum Paint {
 const OPAQUE: f32 = 0.95;
 const CLEAR: f32 = 0.05;
 
+/// The value of an attribute that names a colour, which is none of CSS: what is neither a name nor six digits is some
+/// other colour.
+pub(super) fn of_attribute(value: &str) -> Option<Paint> {
+    let value = in_lower_case(value.trim());
+    let is_number = |text: &str| text.bytes().all(|octet| octet.is_ascii_hexdigit());
+    match value.strip_prefix('#') {
+        _ if matches!(&*value, "" | "transparent") => None,
+        Some(digits) if matches!(digits.len(), 3 | 6) && is_number(digits) => paint(&value),
+        None if value.len() == 6 && is_number(&value) => paint(&format!("#{value}")),
+        None => Some(named(&value).map_or(Paint::Unknown, Paint::Known)),
+        Some(_) => Some(Paint::Unknown),
+    }
+}
+
 /// The value of `color` or `background-color`; `None` if it says nothing.
 pub(super) fn paint(value: &str) -> Option<Paint> {
     let value = in_lower_case(value.trim());
     if let Some(inside) = value.strip_prefix("rgb") {
-        return Some(by_parts(inside.strip_prefix('a').unwrap_or(inside)));
+        let inside = inside.strip_prefix('a').unwrap_or(inside);
+        let inside = inside.strip_prefix('(').and_then(|inside| inside.strip_suffix(')'));
+        return Some(inside.map_or(Paint::Unknown, by_parts));
     }
     match &*value {
         "" | "inherit" | "initial" | "unset" | "currentcolor" => None,
@@ -70,9 +86,9 @@ fn components(value: &str) -> impl Iterator<Item = &str> {
         .filter(|component| !component.is_empty())
 }
 
-/// `(1, 2, 3 / 40%)`.
+/// `1, 2, 3 / 40%`.
 fn by_parts(inside: &str) -> Paint {
-    let mut parts = inside.trim_start_matches('(').split([',', ' ', '/', ')']).filter(|part| !part.is_empty());
+    let mut parts = inside.split([',', ' ', '/']).filter(|part| !part.is_empty());
     let mut part = |whole: f32| {
         let part = parts.next()?.trim();
         match part.strip_suffix('%') {
@@ -89,25 +105,24 @@ fn by_parts(inside: &str) -> Paint {
     }
 }
 
-/// A colour by number or by one of the names in use.
+/// A colour by number or by one of the names in use. Digits without a sign before them are a colour for some
+/// programs; of those that may be seen through nobody knows what is seen.
 fn colour(value: &str) -> Option<Colour> {
-    let digits = value.strip_prefix('#').unwrap_or(value);
+    let Some(digits) = value.strip_prefix('#') else { return named(value) };
     let mut nibbles = [0_u8; 8];
-    let (mut count, mut is_number) = (0, true);
-    for (nibble, c) in nibbles.iter_mut().zip(digits.chars()) {
-        match c.to_digit(16) {
-            Some(digit) => *nibble = digit as u8,
-            None => is_number = false,
-        }
+    let mut count = 0;
+    for c in digits.chars() {
+        *nibbles.get_mut(count)? = c.to_digit(16)? as u8;
         count += 1;
     }
-    if is_number {
-        return match *nibbles.get(..count).unwrap_or_default() {
-            [r, g, b] | [r, g, b, _] => Some([r * 17, g * 17, b * 17]),
-            [a, b, c, d, e, f] | [a, b, c, d, e, f, _, _] => Some([a << 4 | b, c << 4 | d, e << 4 | f]),
-            _ => None,
-        };
+    match *nibbles.get(..count)? {
+        [r, g, b] | [r, g, b, 15] => Some([r * 17, g * 17, b * 17]),
+        [a, b, c, d, e, f] | [a, b, c, d, e, f, 15, 15] => Some([a << 4 | b, c << 4 | d, e << 4 | f]),
+        _ => None,
     }
+}
+
+fn named(value: &str) -> Option<Colour> {
     match value {
         "white" => Some([255; 3]),
         "black" => Some([0; 3]),
@@ -144,7 +159,11 @@ mod tests {
         for (value, expected) in [
             ("#fff", known([255; 3])),
             ("#FFFFFF", known([255; 3])),
-            ("ffffff", known([255; 3])),
+            ("ffffff", Some(Paint::Unknown)),
+            ("#ffff", known([255; 3])),
+            ("#fff0", Some(Paint::Unknown)),
+            ("#ffffff00", Some(Paint::Unknown)),
+            ("rgb255,255,255", Some(Paint::Unknown)),
             ("white", known([255; 3])),
             ("rgb(255, 0,1)", known([255, 0, 1])),
             ("rgb(100% 0 1)", known([255, 0, 1])),
@@ -160,6 +179,22 @@ mod tests {
             ("#\u{e4}\u{e4}\u{e4}", Some(Paint::Unknown)),
         ] {
             assert_eq!(paint(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn colours_of_attributes() {
+        for (value, expected) in [
+            ("#fff", Some(Paint::Known([255; 3]))),
+            ("FFFFFF", Some(Paint::Known([255; 3]))),
+            ("White", Some(Paint::Known([255; 3]))),
+            ("fff", Some(Paint::Unknown)),
+            ("#ffff", Some(Paint::Unknown)),
+            ("rgb(255,255,255)", Some(Paint::Unknown)),
+            ("transparent", None),
+            ("", None),
+        ] {
+            assert_eq!(of_attribute(value), expected, "{value}");
         }
     }
 

@@ -33,6 +33,8 @@ pub(super) struct Style {
     is_clipped: Option<bool>,
     /// It has no `height`, `max-height`, `width`, `max-width`.
     has_no_size: [Option<bool>; 4],
+    /// Something else gives it a size: `padding`, `min-height`, `min-width`.
+    has_room: Option<bool>,
 }
 
 /// Declarations, and those of them that go before all others.
@@ -46,7 +48,7 @@ impl Declarations {
     /// Reads the value of a `style` attribute, or the inside of a rule.
     pub(super) fn of(text: &str) -> Self {
         let mut declarations = Self::default();
-        for declaration in text.split(';') {
+        for declaration in split(text) {
             let Some((name, value)) = declaration.split_once(':') else { continue };
             let (name, value) = (in_lower_case(name.trim()), in_lower_case(value.trim()));
             match value.strip_suffix("important").and_then(|value| value.trim_end().strip_suffix('!')) {
@@ -70,7 +72,7 @@ impl Declarations {
 
 impl Style {
     fn declare(&mut self, name: &str, value: &str) {
-        let is_nothing = || length(value).map(|size| size <= 1.0).or(Some(false));
+        let is_nothing = || Some(length(value).is_some_and(|size| (0.0..=1.0).contains(&size)));
         let is_far = || Some(length(value).is_some_and(|offset| offset <= -500.0));
         match name {
             "display" => {
@@ -82,11 +84,8 @@ impl Style {
                 });
             }
             "visibility" => self.is_invisible = Some(matches!(value, "hidden" | "collapse")),
-            "font-size" => self.is_tiny = absolute(value).map(|size| size <= 1.0).or(self.is_tiny),
-            "font" => {
-                let size = value.split(['/', ' ']).find_map(absolute);
-                self.is_tiny = size.map(|size| size <= 1.0).or(self.is_tiny);
-            }
+            "font-size" => self.is_tiny = is_tiny(value).or(self.is_tiny),
+            "font" => self.is_tiny = is_tiny_font(value).or(self.is_tiny),
             "opacity" => self.is_clear = Some(value.parse().is_ok_and(|opacity: f32| opacity <= 0.05)),
             "position" => self.is_positioned = Some(matches!(value, "absolute" | "fixed")),
             "left" => self.is_far[0] = is_far(),
@@ -100,6 +99,10 @@ impl Style {
             "max-height" => self.has_no_size[1] = is_nothing(),
             "width" => self.has_no_size[2] = is_nothing(),
             "max-width" => self.has_no_size[3] = is_nothing(),
+            "min-height" | "min-width" => self.has_room = Some(length(value) != Some(0.0)).or(self.has_room),
+            _ if name.starts_with("padding") && !value.split(' ').all(|one| length(one) == Some(0.0)) => {
+                self.has_room = Some(true);
+            }
             "color" => self.colour = colour::paint(value).or(self.colour),
             "background-color" => self.background = colour::paint(value).or(self.background),
             "background" => self.background = colour::background(value).or(self.background),
@@ -121,12 +124,14 @@ impl Style {
         over(&mut self.is_clear, later.is_clear);
         over(&mut self.is_positioned, later.is_positioned);
         over(&mut self.is_clipped, later.is_clipped);
+        over(&mut self.has_room, later.has_room);
         self.is_far.iter_mut().zip(later.is_far).for_each(|(ours, later)| over(ours, later));
         self.is_indented.iter_mut().zip(later.is_indented).for_each(|(ours, later)| over(ours, later));
         self.has_no_size.iter_mut().zip(later.has_no_size).for_each(|(ours, later)| over(ours, later));
     }
 
-    fn in_doubt(&self) -> Self {
+    /// What is left of it where it is not certain that it applies.
+    pub(super) fn in_doubt(&self) -> Self {
         let shows = |says: Option<bool>| says.filter(|hides| !hides);
         Self {
             display: self.display.filter(|display| *display != Display::None),
@@ -140,6 +145,7 @@ impl Style {
             is_indented: self.is_indented.map(shows),
             is_clipped: shows(self.is_clipped),
             has_no_size: self.has_no_size.map(shows),
+            has_room: self.has_room.filter(|has_room| *has_room),
         }
     }
 
@@ -151,29 +157,87 @@ impl Style {
             || yes(&self.is_clear)
             || (is_positioned && self.is_far.iter().any(yes))
             || self.is_indented.iter().any(yes)
-            || ((is_box || is_positioned) && yes(&self.is_clipped) && self.has_no_size.iter().any(yes))
+            || ((is_box || is_positioned)
+                && yes(&self.is_clipped)
+                && self.has_no_size.iter().any(yes)
+                && !yes(&self.has_room))
     }
 }
 
-/// A size of letters that is not one of those around them.
-fn absolute(value: &str) -> Option<f32> {
-    let is_relative = value.ends_with('%') || value.ends_with("em");
+/// The declarations of a text. What stands in quotation marks, in parentheses and in comments ends none.
+fn split(text: &str) -> impl Iterator<Item = &str> {
+    let (mut depth, mut quote, mut is_escaped, mut last) = (0_u32, None, false, ' ');
+    let mut is_comment = false;
+    text.split(move |c: char| {
+        let before = std::mem::replace(&mut last, c);
+        match (c, quote) {
+            _ if is_comment => {
+                is_comment = !(before == '*' && c == '/');
+                if !is_comment {
+                    last = ' ';
+                }
+            }
+            _ if std::mem::take(&mut is_escaped) => {}
+            ('\\', _) => is_escaped = true,
+            (c, Some(open)) if c == open || c == '\n' => quote = None,
+            (_, Some(_)) => {}
+            ('"' | '\'', None) => quote = Some(c),
+            ('*', None) if before == '/' => (is_comment, last) = (true, ' '),
+            ('(' | '[' | '{', None) => depth += 1,
+            (')' | ']' | '}', None) => depth = depth.saturating_sub(1),
+            (';', None) => return depth == 0,
+            _ => {}
+        }
+        false
+    })
+}
+
+/// Whether letters of this size are not seen; `None` where it depends on those around them, or where nothing is said.
+fn is_tiny(value: &str) -> Option<bool> {
+    let is_relative = value.ends_with('%') || (value.ends_with("em") && !value.ends_with("rem"));
     match length(value) {
-        Some(size) => (!is_relative || size == 0.0).then_some(size),
-        None => value.ends_with("large").then_some(18.0).or((value == "medium").then_some(16.0)),
+        Some(size) if size < 0.0 => None,
+        Some(size) if is_relative && size > 0.0 => None,
+        Some(size) => Some(size <= 1.0),
+        // Some programs take a number for pixels: it shows, or it says nothing.
+        None => match value.parse::<f32>() {
+            Ok(number) if number <= 1.0 => None,
+            Ok(_) => Some(false),
+            Err(_) => {
+                let depends = matches!(value, "" | "inherit" | "unset" | "smaller" | "larger" | "revert");
+                (!depends && !value.ends_with('%')).then_some(false)
+            }
+        },
     }
 }
 
-/// A length, in whatever unit; percentages and words are none.
+/// The same of `font`, in which a family follows the size.
+fn is_tiny_font(value: &str) -> Option<bool> {
+    if matches!(value, "" | "inherit" | "unset") {
+        return None;
+    }
+    let words: Vec<&str> = value.split_ascii_whitespace().collect();
+    let (family, others) = words.split_last()?;
+    let mut sizes = others.iter().flat_map(|word| word.split('/')).filter_map(length).peekable();
+    let is_whole = sizes.peek().is_some() && length(family).is_none();
+    let is_seen = others.iter().any(|word| word.contains('(')) || sizes.any(|size| !(0.0..=1.0).contains(&size));
+    if is_seen {
+        return Some(false);
+    }
+    // Words like `small`, or nothing that can be read.
+    Some(is_whole)
+}
+
+/// A length with its unit, as CSS has it; percentages other than none, and words, are no lengths.
 fn length(value: &str) -> Option<f32> {
     let end = value.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | '+'))).unwrap_or(value.len());
     let (number, unit) = value.split_at(end);
     let number: f32 = number.parse().ok()?;
-    match unit.trim() {
-        "" | "px" | "pt" | "mm" | "q" => Some(number),
+    match unit {
+        "px" | "pt" | "mm" | "q" => Some(number),
         "em" | "rem" | "cm" | "in" | "pc" | "ch" | "ex" => Some(number * 12.0),
-        // Nothing is nothing in any unit.
-        _ if number == 0.0 => Some(0.0),
+        // Nothing is nothing without a unit, too.
+        "" | "%" | "vw" | "vh" if number == 0.0 => Some(0.0),
         _ => None,
     }
 }
@@ -204,6 +268,9 @@ mod tests {
             "opacity:0",
             "position:absolute;left:-9999px",
             "text-indent:-100em",
+            "content:'a;b'; display:none",
+            "font-family:'x;y';font-size:0px",
+            "padding:0;max-height:0;overflow:hidden",
             "max-height:0;overflow:hidden",
             "width:0px; height:0px; overflow:hidden",
         ] {
@@ -213,6 +280,24 @@ mod tests {
             "",
             "display:block",
             "display:none;display:block",
+            "background:url(x;display:none;y)",
+            "content:';display:none;'",
+            "a:b/*;display:none;*/",
+            "a:b\\;display:none",
+            "font-size:16px;font-size:-1px",
+            "font-size:1",
+            "font-size:0;font-size:12",
+            "font-size:16px;font-size:0foo",
+            "font-size:16px;font-size:0 px",
+            "font-size:0;font-size:calc(16px)",
+            "font-size:0;font-size:1rem",
+            "font-size:0;font-size:small",
+            "font:1",
+            "font:12px a;font:0",
+            "text-indent:-999",
+            "height:100px;height:-1px;overflow:hidden",
+            "height:0;overflow:hidden;padding-bottom:50px",
+            "max-height:0;min-height:50px;overflow:hidden",
             "visibility:hidden;visibility:visible",
             "opacity:0;opacity:1",
             "text-indent:-9999px;text-indent:0",

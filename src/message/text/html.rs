@@ -13,6 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::MAX_TAGS;
 use super::colour::{self, Colour, Paint};
 use super::css::{Declarations, Display, Style};
+use super::nesting::Begins;
 use super::sheet::{self, Rules};
 use crate::message::html::{self, Document, Tag, Token};
 
@@ -22,26 +23,23 @@ const MAX_OPEN: usize = 128;
 const MAX_CLASSES: usize = 20;
 
 /// Elements without content.
-const VOID: [&str; 16] = [
-    "area", "base", "basefont", "bgsound", "br", "col", "embed", "frame", "hr", "img", "input", "link", "meta",
-    "source", "track", "wbr",
+const VOID: [&str; 19] = [
+    "area", "base", "basefont", "bgsound", "br", "col", "embed", "frame", "hr", "image", "img", "input", "keygen",
+    "link", "meta", "param", "source", "track", "wbr",
 ];
 /// Elements whose content is not shown.
-const UNSEEN: [&str; 8] = ["iframe", "noembed", "noframes", "script", "style", "template", "textarea", "title"];
-/// Elements that end where the next of their kind begins.
-const SIBLINGS: [&str; 4] = ["dd", "dt", "li", "option"];
+const UNSEEN: [&str; 7] = ["iframe", "noembed", "noframes", "script", "style", "template", "title"];
 /// Elements that stand within a line and make up a layout all the same.
 const OF_A_LAYOUT: [&str; 14] = [
     "a", "area", "base", "button", "img", "input", "link", "map", "meta", "script", "select", "style", "textarea",
     "title",
 ];
-/// Elements that go on behind a paragraph that ends around them.
-const FORMATTING: [&str; 14] =
-    ["a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"];
 /// Classes that mail programs give to what they quote.
 const QUOTATIONS: [&str; 6] =
     ["gmail_quote", "gmail_extra", "yahoo_quoted", "moz-cite-prefix", "protonmail_quote", "zmail_extra"];
 
+/// Style sheets of a document that are looked at before it is read.
+const MAX_SHEETS: usize = 20;
 /// Octets of text that is not seen.
 const MAX_HIDDEN: usize = 64 * 1024;
 /// Elements that need no end.
@@ -74,8 +72,12 @@ impl Page {
             seen: Seen::default(),
             room,
             open: Vec::new(),
-            beyond: 0,
-            hidden_beyond: None,
+            is_lost: false,
+            has_html: false,
+            has_body: false,
+            has_form: false,
+            body_colour: Some([0; 3]),
+            is_sheet: false,
             rules: Rules::default(),
             sheet: String::new(),
             media: String::new(),
@@ -85,10 +87,20 @@ impl Page {
         }))
     }
 
+    /// Looks for what later style sheets show: they are for what stands before them, too.
+    pub(in crate::message) fn foresee(&self, html: &str) {
+        let is_style = |at: &usize| html.get(at + 1..at + 6).is_some_and(|name| name.eq_ignore_ascii_case("style"));
+        let starts = memchr::memchr_iter(b'<', html.as_bytes()).filter(is_style);
+        for start in starts.skip(1).take(MAX_SHEETS) {
+            let sheet = html.get(start..).and_then(|tag| tag.split_once('>')).map_or("", |(_, sheet)| sheet);
+            let sheet = sheet.split("</").next().unwrap_or_default();
+            self.0.borrow_mut().rules.foresee(sheet);
+        }
+    }
+
     /// Text that stands here is not seen.
     pub(in crate::message) fn is_unseen(&self) -> bool {
-        let state = self.0.borrow();
-        state.open.last().is_some_and(Open::is_unseen) || state.hidden_beyond.is_some()
+        self.0.borrow().is_unseen()
     }
 
     pub(in crate::message) fn into_seen(self) -> Seen {
@@ -120,23 +132,28 @@ impl Document for Page {
 
 /// What an element is to those within it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wall {
+pub(super) enum Wall {
     None,
     Table,
+    /// Of a table: rows.
+    Section,
     Row,
     Cell,
     Paragraph,
+    Button,
     /// A drawing or a formula.
     Foreign,
 }
 
 /// An element that is open.
 #[derive(Clone, Debug)]
-struct Open {
-    name: LocalName,
-    wall: Wall,
+pub(super) struct Open {
+    pub(super) name: LocalName,
+    pub(super) wall: Wall,
     /// What its own attributes and the rules for it say.
-    style: Style,
+    pub(super) style: Style,
+    /// It is a quotation itself.
+    pub(super) is_quoting: bool,
     is_block: bool,
     is_hidden: bool,
     /// Its content is no text of the document: a script, a title.
@@ -154,7 +171,7 @@ struct Open {
 
 impl Open {
     /// An element within `around`.
-    fn within(around: Option<&Self>, name: &LocalName, style: Style, is_quotation: bool) -> Self {
+    pub(super) fn within(around: Option<&Self>, name: &LocalName, style: Style, is_quotation: bool) -> Self {
         let tag = &**name;
         let is_block = match style.display {
             Some(Display::Block) => true,
@@ -170,12 +187,15 @@ impl Open {
             wall: match tag {
                 "table" => Wall::Table,
                 "tr" => Wall::Row,
-                "td" | "th" | "caption" | "button" => Wall::Cell,
+                "tbody" | "thead" | "tfoot" => Wall::Section,
+                "td" | "th" | "caption" => Wall::Cell,
+                "button" => Wall::Button,
                 "p" => Wall::Paragraph,
                 "svg" | "math" => Wall::Foreign,
                 _ => Wall::None,
             },
             style,
+            is_quoting: is_quotation,
             is_block,
             is_hidden: around.is_some_and(|open| open.is_hidden) || UNSEEN.contains(&tag) || style.hides(is_box),
             is_foreign: around.is_some_and(|open| open.is_foreign) || UNSEEN.contains(&tag),
@@ -210,14 +230,20 @@ impl Open {
     }
 }
 
-struct State {
+pub(super) struct State {
     seen: Seen,
     room: usize,
-    open: Vec<Open>,
-    /// Elements that are open within the innermost that is told apart,
-    beyond: usize,
-    /// and how many of them are around the first that hides.
-    hidden_beyond: Option<usize>,
+    pub(super) open: Vec<Open>,
+    /// Elements stood too deep within each other: nobody knows any more what is within what, and all is seen.
+    is_lost: bool,
+    pub(super) has_html: bool,
+    pub(super) has_body: bool,
+    /// No form was ended since one began.
+    pub(super) has_form: bool,
+    /// Tables may have this one, whatever is around them.
+    body_colour: Option<Colour>,
+    /// The style element that is open is in the language of style sheets.
+    is_sheet: bool,
     rules: Rules,
     sheet: String,
     media: String,
@@ -229,13 +255,22 @@ struct State {
 }
 
 impl State {
+    fn is_unseen(&self) -> bool {
+        match self.is_lost {
+            true => self.open.last().is_some_and(|open| open.is_foreign),
+            false => self.around("").is_some_and(Open::is_unseen),
+        }
+    }
+
     fn start(&mut self, tag: &Tag<'_>) {
         let name = &*tag.name;
-        self.end_before(name, tag.is_block);
+        let begins = self.end_before(tag);
         if name == "style" {
             self.media = tag.attribute("media").unwrap_or_default().to_owned();
+            let kind = tag.attribute("type").unwrap_or_default().trim();
+            self.is_sheet = kind.is_empty() || kind.eq_ignore_ascii_case("text/css");
         }
-        let element = self.element(tag);
+        let element = self.element(tag, begins);
         self.has_hidden_blank |= element.is_block;
         if !element.is_hidden {
             if self.seen.tags.len() < MAX_TAGS && (tag.is_block || OF_A_LAYOUT.contains(&name)) {
@@ -243,90 +278,45 @@ impl State {
             }
             self.seen.has_picture |= name == "img"
                 && tag.attribute("src").is_some_and(|source| !source.trim_start().starts_with("data:"))
-                && !["height", "width"].iter().any(|side| tag.attribute(side).is_some_and(is_nothing));
+                && !is_pixel(tag);
             match name {
                 "td" | "th" => self.has_blank = true,
                 _ if element.is_block => self.new_line(),
                 _ => {}
             }
         }
-        // In a drawing what has no content says so.
-        if VOID.contains(&name) || (tag.is_self_closing && self.open.iter().any(|open| open.wall == Wall::Foreign)) {
+        if name == "body" && begins == Begins::Element {
+            self.body_colour = element.colour;
+        }
+        let is_foreign = self.open.iter().any(|open| open.wall == Wall::Foreign);
+        if VOID.contains(&name) {
+            if let Some(text) = text_of(tag) {
+                self.open.push(element);
+                self.has_blank = true;
+                self.characters(text);
+                self.has_blank = true;
+                self.open.pop();
+            }
             return;
         }
-        if self.open.len() < MAX_OPEN {
+        // In a drawing what has no content says so.
+        if begins == Begins::Nothing || (tag.is_self_closing && (is_foreign || matches!(name, "svg" | "math"))) {
+            return;
+        }
+        // What is no text of the document has nothing within it: it does not go deeper.
+        let is_leaf = UNSEEN.contains(&name) && self.open.len() < 2 * MAX_OPEN;
+        if self.open.len() < MAX_OPEN || is_leaf {
             self.open.push(element);
         } else {
-            if element.is_hidden && self.hidden_beyond.is_none() {
-                self.hidden_beyond = Some(self.beyond);
-            }
-            self.beyond += 1;
-        }
-    }
-
-    /// Ends the elements that nobody ends: a row ends where the next one begins, in spite of its cells.
-    fn end_before(&mut self, name: &str, is_block: bool) {
-        if let Some(at) = self.open.iter().position(|open| open.wall == Wall::Foreign)
-            && html::ends_foreign(name)
-        {
-            self.close(at);
-        }
-        let ends = match name {
-            "tr" => Wall::Row,
-            "td" | "th" => Wall::Cell,
-            "tbody" | "thead" | "tfoot" | "br" | "caption" | "col" | "colgroup" => return,
-            _ if is_block => {
-                self.end_paragraph();
-                if SIBLINGS.contains(&name) && self.open.last().is_some_and(|open| *open.name == *name) {
-                    self.close(self.open.len() - 1);
-                }
-                return;
-            }
-            _ => return,
-        };
-        let floor = self.floor(name);
-        let inner = self.open.get(floor..).unwrap_or_default();
-        if let Some(at) = inner.iter().position(|open| open.wall == ends) {
-            self.close(floor + at);
-        }
-    }
-
-    /// Where a block begins the paragraph around it ends, but not the letters of another kind in it.
-    fn end_paragraph(&mut self) {
-        let inner = self.open.iter().rposition(|open| !matches!(open.wall, Wall::None | Wall::Row));
-        let Some(at) = inner.filter(|at| self.open[*at].wall == Wall::Paragraph) else { return };
-        let within = self.open.split_off(at);
-        self.close(at);
-        for open in within.into_iter().skip(1).filter(|open| FORMATTING.contains(&&*open.name)) {
-            let again = Open::within(self.open.last(), &open.name, open.style, false);
-            self.open.push(again);
-        }
-    }
-
-    fn close(&mut self, at: usize) {
-        self.open.truncate(at);
-        (self.beyond, self.hidden_beyond) = (0, None);
-    }
-
-    /// Elements below this one are not ended by what stands in the innermost table, or in its innermost cell.
-    fn floor(&self, name: &str) -> usize {
-        let is_wall: fn(&Open) -> bool = match name {
-            "table" | "body" | "html" => return 0,
-            "tr" | "td" | "th" | "tbody" | "thead" | "tfoot" => |open| open.wall == Wall::Table,
-            _ => |open| matches!(open.wall, Wall::Table | Wall::Cell),
-        };
-        let wall = self.open.iter().rposition(is_wall);
-        match wall {
-            Some(at) if *self.open[at].name == *name => at,
-            wall => wall.map_or(0, |at| at + 1),
+            self.is_lost = true;
         }
     }
 
     /// An element with what it inherits.
-    fn element(&self, tag: &Tag<'_>) -> Open {
+    fn element(&self, tag: &Tag<'_>, begins: Begins) -> Open {
         let name = &*tag.name;
         // What attributes other than `style` say goes behind all rules.
-        let mut style = Style::default();
+        let mut style = self.usual_style(tag);
         let mut own = Declarations::default();
         let (mut classes, mut identity) = ("", "");
         let mut is_quotation = false;
@@ -343,35 +333,68 @@ impl State {
                 "type" => is_quotation |= name == "blockquote" && value.eq_ignore_ascii_case("cite"),
                 // `<font size>` is never nothing.
                 "size" if name == "font" => style.is_tiny = Some(false),
-                "color" | "text" => style.colour = colour::paint(value).or(style.colour),
-                "bgcolor" if style.background.is_none() => style.background = colour::paint(value),
+                "color" if name == "font" => style.colour = colour::of_attribute(value).or(style.colour),
+                "text" if name == "body" => style.colour = colour::of_attribute(value).or(style.colour),
+                "bgcolor" if style.background.is_none() => {
+                    let painted =
+                        matches!(name, "body" | "table" | "tbody" | "thead" | "tfoot" | "tr" | "td" | "th" | "marquee");
+                    style.background = if painted { colour::of_attribute(value) } else { Some(Paint::Unknown) };
+                }
                 "background" => style.background = Some(Paint::Unknown),
                 _ => {}
             }
         }
-        let classes = classes.split_ascii_whitespace().take(MAX_CLASSES);
-        is_quotation |= classes.clone().any(|class| QUOTATIONS.contains(&class));
+        let classes = classes.split_ascii_whitespace();
+        is_quotation |= classes.clone().take(MAX_CLASSES).any(|class| QUOTATIONS.contains(&class));
         self.rules.apply(&mut style, name, classes, identity, &own);
-        Open::within(self.open.last(), &LocalName::from(&*tag.name), style, is_quotation)
+        if begins != Begins::Element {
+            style = style.in_doubt();
+        }
+        let mut element = Open::within(self.around(name), &LocalName::from(&*tag.name), style, is_quotation);
+        // Only within a table there are rows and cells, and none in a drawing.
+        let is_foreign = self.open.iter().any(|open| open.wall == Wall::Foreign);
+        if begins != Begins::Element || (is_foreign && element.wall != Wall::Foreign) {
+            element.wall = Wall::None;
+        }
+        element
+    }
+
+    /// What browsers say of an element of which nobody says anything.
+    fn usual_style(&self, tag: &Tag<'_>) -> Style {
+        let mut style = Style::default();
+        match &*tag.name {
+            // In pages without a document type tables do not inherit the size of letters, nor their colour but of the
+            // body.
+            "table" => {
+                style.is_tiny = Some(false);
+                let around = self.around("").map_or(Some([0; 3]), |open| open.colour);
+                style.colour = (around != self.body_colour).then_some(Paint::Unknown);
+            }
+            "button" | "input" | "keygen" | "select" | "textarea" => {
+                style.is_tiny = Some(false);
+                (style.colour, style.background) = (Some(Paint::Unknown), Some(Paint::Unknown));
+            }
+            "mark" => (style.colour, style.background) = (Some(Paint::Unknown), Some(Paint::Unknown)),
+            "a" if tag.attribute("href").is_some() => style.colour = Some(Paint::Unknown),
+            _ => {}
+        }
+        style
     }
 
     fn end(&mut self, tag: &Tag<'_>) {
         let name = &*tag.name;
-        if self.beyond > 0 && !VOID.contains(&name) {
-            self.beyond -= 1;
-            self.hidden_beyond = self.hidden_beyond.filter(|hidden| *hidden < self.beyond);
-            return;
-        }
-        let floor = self.floor(name);
-        let inner = self.open.get(floor..).unwrap_or_default();
-        let Some(at) = inner.iter().rposition(|open| *open.name == *tag.name).map(|at| floor + at) else {
-            self.seen.faults =
-                self.seen.faults.saturating_add(u32::from(!matches!(name, "p" | "br" | "body" | "html")));
+        let Some(at) = self.ended_by(name) else {
+            let is_fault = !matches!(name, "p" | "br" | "body" | "html" | "head" | "colgroup" | "form" | "select");
+            self.seen.faults = self.seen.faults.saturating_add(u32::from(is_fault));
             return;
         };
         if name == "style" {
             let sheet = std::mem::take(&mut self.sheet);
-            self.rules.add(&sheet, &self.media);
+            // What stands in a template is not there yet.
+            let is_inert = self.open.get(..at).unwrap_or_default().iter().any(|open| open.is_foreign);
+            if self.is_sheet && !is_inert {
+                self.rules.add(&sheet, &self.media);
+            }
         }
         let is_line = self.open.get(at).is_some_and(|open| !open.is_hidden && open.is_block);
         if is_line && !matches!(name, "td" | "th") {
@@ -381,22 +404,26 @@ impl State {
     }
 
     fn characters(&mut self, characters: &str) {
-        let inner = self.open.last();
-        if inner.is_some_and(|open| &*open.name == "style") {
+        let is_unseen = self.is_unseen();
+        let last = self.open.last();
+        if last.is_some_and(|open| &*open.name == "style") {
             let room = characters.floor_char_boundary(self.sheets_left.min(characters.len()));
             self.sheet.push_str(characters.get(..room).unwrap_or_default());
             self.sheets_left -= room;
+            if room < characters.len() {
+                self.rules.cut();
+            }
             return;
         }
-        if inner.is_some_and(Open::is_unseen) || self.hidden_beyond.is_some() {
-            if !inner.is_some_and(|open| open.is_foreign) {
+        if is_unseen {
+            if !last.is_some_and(|open| open.is_foreign) {
                 self.hide(characters);
             }
             return;
         }
+        let (is_preformatted, is_quotation) =
+            self.around("").map_or((false, false), |open| (open.is_preformatted, open.is_quotation));
         self.has_hidden_blank = true;
-        let is_preformatted = inner.is_some_and(|open| open.is_preformatted);
-        let is_quotation = inner.is_some_and(|open| open.is_quotation);
         let text = &mut self.seen.text;
         let mut rest = characters;
         while !rest.is_empty() {
@@ -468,7 +495,22 @@ fn word_end(text: &str) -> usize {
     octets.iter().enumerate().position(is_end).unwrap_or(octets.len())
 }
 
-/// A side of a picture that nobody sees.
-fn is_nothing(side: &str) -> bool {
-    matches!(side.trim().trim_end_matches("px"), "0" | "1")
+/// A picture that nobody sees.
+fn is_pixel(tag: &Tag<'_>) -> bool {
+    let is_nothing = |side: &str| matches!(side.trim().trim_end_matches("px"), "0" | "1");
+    ["height", "width"].iter().any(|side| tag.attribute(side).is_some_and(is_nothing))
+}
+
+/// The text that an element without content is shown as: of a picture in its place, of a field to type in.
+fn text_of<'t>(tag: &'t Tag<'_>) -> Option<&'t str> {
+    let text = match &*tag.name {
+        "img" | "image" if !is_pixel(tag) => tag.attribute("alt"),
+        "input" => match &*tag.attribute("type").unwrap_or_default().to_ascii_lowercase() {
+            "hidden" | "checkbox" | "radio" | "password" | "file" | "range" | "color" => None,
+            "image" => tag.attribute("alt"),
+            _ => tag.attribute("value").or_else(|| tag.attribute("placeholder")),
+        },
+        _ => None,
+    };
+    text.filter(|text| !text.trim().is_empty())
 }

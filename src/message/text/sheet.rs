@@ -11,9 +11,6 @@ pub(super) const MAX_SHEET: usize = 64 * 1024;
 const MAX_RULES: usize = 500;
 /// Blocks within blocks.
 const MAX_DEPTH: usize = 4;
-/// How wide a window is taken to be, in pixels.
-const WINDOW: f32 = 1000.0;
-
 /// What a rule goes before.
 const OF_A_TAG: u8 = 1;
 const OF_A_CLASS: u8 = 2;
@@ -21,11 +18,18 @@ const OF_BOTH: u8 = 3;
 const OF_AN_IDENTITY: u8 = 4;
 const IN_DOUBT: u8 = 5;
 
+/// Classes of an element that are looked for.
+const MAX_CLASSES: usize = 20;
+/// What stands for every element.
+const ANY: &str = "*";
+
 /// The rules of a document.
 #[derive(Default)]
 pub(super) struct Rules {
     rules: HashMap<String, Vec<Rule>>,
     count: usize,
+    /// There are more than are kept: what those may show is not hidden.
+    is_cut: bool,
 }
 
 struct Rule {
@@ -46,8 +50,20 @@ enum Applies {
 impl Rules {
     /// Adds the rules of a style sheet for the media that it names, if any.
     pub(super) fn add(&mut self, sheet: &str, media: &str) {
+        self.is_cut |= sheet.len() >= MAX_SHEET;
         let sheet = without_comments(sheet.get(..sheet.floor_char_boundary(MAX_SHEET)).unwrap_or(sheet));
         self.add_block(&sheet, applies(media), 0);
+    }
+
+    /// Something was left out.
+    pub(super) fn cut(&mut self) {
+        self.is_cut = true;
+    }
+
+    /// Adds what a sheet shows that is read later.
+    pub(super) fn foresee(&mut self, sheet: &str) {
+        let sheet = without_comments(sheet.get(..sheet.floor_char_boundary(MAX_SHEET)).unwrap_or(sheet));
+        self.add_block(&sheet, Applies::Perhaps, 0);
     }
 
     fn add_block(&mut self, block: &str, applying: Applies, depth: usize) {
@@ -100,7 +116,15 @@ impl Rules {
             None => {
                 let subject = subject.split([':', '[']).next().unwrap_or_default();
                 let declarations = declarations.in_doubt();
-                for class in subject.split('.').skip(1).filter(|class| is_name(class) && !class.is_empty()) {
+                let classes: Vec<&str> =
+                    subject.split('.').skip(1).filter(|class| is_name(class) && !class.is_empty()).collect();
+                if classes.is_empty() {
+                    // A tag, or what may be any.
+                    let is_tag = is_name(subject) && !subject.is_empty();
+                    let tag = if is_tag { subject.to_ascii_lowercase() } else { ANY.to_owned() };
+                    self.put(tag, IN_DOUBT, &declarations);
+                }
+                for class in classes {
                     self.put(format!(".{class}"), IN_DOUBT, &declarations);
                 }
             }
@@ -108,7 +132,11 @@ impl Rules {
     }
 
     fn put(&mut self, selector: String, rank: u8, declarations: &Declarations) {
-        if self.count == MAX_RULES || *declarations == Declarations::default() {
+        if *declarations == Declarations::default() {
+            return;
+        }
+        if self.count == MAX_RULES {
+            self.is_cut = true;
             return;
         }
         self.count += 1;
@@ -137,7 +165,7 @@ impl Rules {
             style.add(&own.important);
             return;
         }
-        let mut found: Vec<&Rule> = self.rules.get(tag).into_iter().flatten().collect();
+        let mut found: Vec<&Rule> = self.rules.get(tag).into_iter().chain(self.rules.get(ANY)).flatten().collect();
         let mut selector = String::new();
         let mut look = |sign: &str, name: &str| {
             for tag in ["", tag] {
@@ -146,24 +174,55 @@ impl Rules {
                 found.extend(self.rules.get(&selector).into_iter().flatten());
             }
         };
-        classes.for_each(|class| look(".", class));
+        let mut classes = classes.peekable();
+        classes.by_ref().take(MAX_CLASSES).for_each(|class| look(".", class));
+        let is_cut = self.is_cut || classes.peek().is_some();
         if !identity.is_empty() {
             look("#", identity);
         }
         found.sort_by_key(|rule| (rule.rank, rule.at));
-        found.iter().for_each(|rule| style.add(&rule.declarations.usual));
+        let says = |one: &Style| if is_cut { one.in_doubt() } else { *one };
+        found.iter().for_each(|rule| style.add(&says(&rule.declarations.usual)));
         style.add(&own.usual);
-        found.iter().for_each(|rule| style.add(&rule.declarations.important));
+        found.iter().for_each(|rule| style.add(&says(&rule.declarations.important)));
         style.add(&own.important);
     }
 }
 
+/// A sheet without comments, and without what stands in quotation marks: braces there are none.
 fn without_comments(sheet: &str) -> String {
     let mut out = String::with_capacity(sheet.len());
     let mut rest = sheet;
-    while let Some((before, after)) = rest.split_once("/*") {
+    while let Some(at) = rest.find(['/', '"', '\'', '\\']) {
+        let (before, from) = rest.split_at(at);
         out.push_str(before);
-        rest = after.split_once("*/").map_or("", |(_, after)| after);
+        let mut after = from.chars();
+        match after.next() {
+            Some('/') if from.starts_with("/*") => {
+                rest = from.get(2..).and_then(|comment| comment.split_once("*/")).map_or("", |(_, after)| after);
+            }
+            Some(quote @ ('"' | '\'')) => {
+                let mut is_escaped = false;
+                let ends = |c: char| {
+                    let ends = !is_escaped && (c == quote || c == '\n');
+                    is_escaped = c == '\\' && !is_escaped;
+                    ends
+                };
+                out.push_str("''");
+                rest = after.as_str().find(ends).and_then(|end| after.as_str().get(end + 1..)).unwrap_or_default();
+            }
+            Some('\\') => {
+                // Neither a brace nor a name that is known here.
+                after.next();
+                out.push('\\');
+                rest = after.as_str();
+            }
+            Some(other) => {
+                out.push(other);
+                rest = after.as_str();
+            }
+            None => break,
+        }
     }
     out.push_str(rest);
     out
@@ -181,7 +240,7 @@ fn block_end(text: &str) -> (&str, &str) {
     (text, "")
 }
 
-/// Whether what is for these media is for a window on a screen.
+/// Whether what is for these media is for a screen; how wide its window is nobody knows.
 fn applies(media: &str) -> Applies {
     let media = media.trim().to_ascii_lowercase();
     if media.is_empty() {
@@ -194,23 +253,10 @@ fn applies(media: &str) -> Applies {
 fn query(query: &str) -> Applies {
     let mut answer = Applies::Yes;
     for term in query.split(" and ").map(|term| term.trim().trim_start_matches("only ").trim()) {
-        let feature = term.trim_start_matches('(').trim_end_matches(')');
-        let one = match feature.split_once(':') {
-            Some((name, value)) => {
-                let value = value.trim();
-                let number: Option<f32> = value.strip_suffix("px").and_then(|number| number.trim().parse().ok());
-                match (name.trim(), number) {
-                    ("max-width" | "max-device-width", Some(most)) if WINDOW > most => Applies::No,
-                    ("min-width" | "min-device-width", Some(least)) if WINDOW < least => Applies::No,
-                    ("max-width" | "max-device-width" | "min-width" | "min-device-width", Some(_)) => Applies::Yes,
-                    _ => Applies::Perhaps,
-                }
-            }
-            None => match feature {
-                "all" | "screen" => Applies::Yes,
-                "print" | "speech" | "aural" | "braille" | "handheld" | "tty" | "tv" => Applies::No,
-                _ => Applies::Perhaps,
-            },
+        let one = match term {
+            "all" | "screen" => Applies::Yes,
+            "print" | "speech" | "aural" | "braille" | "handheld" | "tty" | "tv" => Applies::No,
+            _ => Applies::Perhaps,
         };
         match one {
             Applies::No => return Applies::No,
@@ -233,7 +279,7 @@ mod tests {
             ("p.c , x{display:none}", true),
             ("#i{display:none}", true),
             ("@media screen{.c{display:none}}", true),
-            ("@media only screen and (max-width: 600px){.c{display:block}} .c{display:none}", true),
+            (".x{content:'{'} .c{display:none}", true),
             ("@import url(x); .c{display:none}", true),
             ("<!-- .c{display:none} -->", true),
             (".d{display:none}", false),
@@ -250,6 +296,13 @@ mod tests {
             (".c{display:none} @media (min-width:1px){.c{display:block!important}}", false),
             (".c{display:none} @supports (x:y){.c{display:block}}", false),
             (".c:hover{display:none}", false),
+            ("@media only screen and (max-width: 600px){.c{display:block}} .c{display:none}", false),
+            ("@media (min-width:100px){.c{display:none}}", false),
+            (".c{display:none} *{display:block}", false),
+            (".c{display:none} [class]{display:block}", false),
+            (".c{display:none} p:not(.x){display:block}", false),
+            (".x{content:'/*'} .c{display:none} .y{content:'*/'} .c{display:block}", false),
+            (".x{content:'} .c{display:none;'}", false),
             ("{{{}}}@@{", false),
         ] {
             let mut rules = Rules::default();
@@ -258,6 +311,11 @@ mod tests {
             rules.apply(&mut style, "p", ["c"].into_iter(), "i", &Declarations::default());
             assert_eq!(style.hides(true), is_hidden, "{sheet}");
         }
+        let mut rules = Rules::default();
+        rules.add(&format!(".c{{display:none}}{}.c{{display:block}}", ".d{color:red}".repeat(MAX_RULES)), "");
+        let mut style = Style::default();
+        rules.apply(&mut style, "p", ["c"].into_iter(), "", &Declarations::default());
+        assert!(!style.hides(true), "what was left out may show it");
         let mut rules = Rules::default();
         rules.add("p{display:none}", "print");
         assert!(rules.rules.is_empty());

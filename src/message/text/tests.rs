@@ -32,8 +32,10 @@ fn html_is_read_as_it_is_seen() {
         ("<title>no</title><style>p{}</style><script>no</script>yes", "yes"),
         ("a<!-- no -->b<i></i>c", "abc"),
         ("<noscript>yes</noscript>", "yes"),
-        ("<a href='http://example.com'>here</a>, <img alt='no' src=x>there", "here, there"),
-        ("<textarea>no</textarea><template>no</template>yes", "yes"),
+        ("<a href='http://example.com'>here</a>, <img alt='a picture' src=x>there", "here, a picture there"),
+        ("<img alt='no' width=1 src=x>yes", "yes"),
+        ("<input value=one> <input type=hidden value=no><input placeholder=two>", "one two"),
+        ("<textarea>yes</textarea><template>no</template>", "yes"),
         (
             "Via<x></x>gra <label>Via</label>gra V<o:p>ia</o:p>gra <q>V</q>iagra <nobr>V</nobr>iagra",
             "Viagra Viagra Viagra Viagra Viagra",
@@ -67,10 +69,10 @@ fn what_is_hidden_is_not_seen() {
         ("<body text=white>no<font color=red>yes</font>", "yes"),
         ("<span style='font-size:0'>no</span>yes", "yes"),
         (
-            "<td style='font-size:0'>no<div style='font-size:12px'>yes<i style='font-size:2em'> yes</i></div>no</td>",
+            "<p style='font-size:0'>no<span style='font-size:12px'>yes<i style='font-size:2em'> yes</i></span>no</p>",
             "yes yes",
         ),
-        ("<td style='font-size:0'><i style='font-size:100%'>no</i></td>yes", "yes"),
+        ("<p style='font-size:0'><i style='font-size:100%'>no</i></p>yes", "yes"),
         ("<img style='display:none'>yes", "yes"),
         ("<table><tr bgcolor=black><td>no<tr><td>yes</table>", "yes"),
         ("<table><tr><td style='display:none'>no<table><tr><td>no</table>no<td>yes</table>", "yes"),
@@ -103,12 +105,68 @@ fn what_is_hidden_is_not_seen() {
 }
 
 #[test]
-fn deep_within_what_is_hidden_is_hidden() {
-    let deep = |open: &str| format!("{}{open}", "<div>".repeat(200));
+fn what_may_be_seen_is_seen() {
+    for html in [
+        "<td style=display:none>yes",
+        "<div style=display:none><td></div>yes",
+        "<head style=display:none><body>yes",
+        "<form><form style=display:none>yes",
+        "<div><form></div><form style=display:none>yes",
+        "<table><form style=display:none><tr><td>yes",
+        "<a style=display:none>x<a href=y>yes",
+        "<a style=display:none><div>x<a href=y>yes",
+        "<h1 style=display:none>x<h2>yes",
+        "<h1 style=display:none>x</h2>yes",
+        "<li style=display:none>x<b><li>yes",
+        "<li style=display:none><div>x<li>yes",
+        "<dt style=display:none><b>x<dd>yes",
+        "<button style=display:none><b>x<button>yes",
+        "<div style=display:none><button>x</div>yes",
+        "<p style=display:none>x<search>yes",
+        "<ruby><rt style=display:none>x<rt>yes",
+        "<select style=display:none><input>yes",
+        "<select style=display:none><select>yes",
+        "<optgroup style=display:none><option>x<optgroup>yes",
+        "<table style=display:none>yes",
+        "<table style=display:none><tr><b>yes",
+        "<table style=display:none><table>yes",
+        "<table style=display:none><tr><table><tr><td>yes",
+        "<table><div style=display:none><tr><td>yes",
+        "<table><tbody style=display:none><tr><td>x<tbody><tr><td>yes",
+        "<table><tr><td><div style=display:none><tr><td>yes",
+        "<table><colgroup style=display:none><tr><td>yes",
+        "<svg style=display:none><font color=red>yes",
+        "<svg style=display:none></p>yes",
+        "<svg><font color=red><style><!--</style>yes",
+        "<image style=display:none>yes",
+        "<param style=display:none>yes",
+        "<font color=white><a href=x>yes</a></font>",
+        "<font color=white><mark>yes</mark></font>",
+        "<font color=fff>yes</font>",
+        "<font color=transparent>yes</font>",
+        "<div bgcolor=black>yes</div>",
+        "<span color=white>yes</span>",
+        "<i style='color:ffffff'>yes</i>",
+        "<div style='background:#000'><i style='background:#ffffff00;color:#fff'>yes</i></div>",
+        "<div style='font-size:0'><table><tr><td>yes</table></div>",
+        "<div style='font-size:0'><textarea>yes</textarea></div>",
+        "<style type=text/x>.c{display:none}</style><i class=c>yes</i>",
+        "<template><style>.c{display:none}</style></template><i class=c>yes</i>",
+        "<style>@media (min-width:100px){.c{display:none}}</style><i class=c>yes</i>",
+        "<style>.c{display:none}</style><i class=c>yes</i><STYLE >.c{display:inline}</style>",
+    ] {
+        let seen = of_html(html);
+        assert!(seen.ends_with("yes"), "{html}: {seen}");
+    }
+}
+
+#[test]
+fn what_stands_too_deep_to_be_known_is_seen() {
+    let deep = |open: &str| format!("{}{open}", "<b>".repeat(200));
     for (html, expected) in [
         (deep("yes"), "yes"),
-        (deep("<div style='display:none'>no<div>no</div>no</div>yes"), "yes"),
-        (format!("<div style='display:none'>{}no", deep("no</div>no")), ""),
+        (deep("<i style='display:none'>yes</i> yes<script>no</script>"), "yes yes"),
+        (format!("<div style='display:none'>no{}", deep("yes</div> yes")), "yes yes"),
     ] {
         assert_eq!(of_html(&html), expected, "{html}");
     }
@@ -144,6 +202,12 @@ fn of_many_parts_those_are_read_that_are_shown() {
         ("alternative", vec![plain("one"), plain("two")], "two"),
         ("alternative", vec![plain(&"one ".repeat(80_000)), html("two")], "two"),
         ("related", vec![html("one"), html("two")], "one"),
+        ("related", vec![plain("one"), html("two")], "two"),
+        (
+            "related; start=\"<x@y>\"",
+            vec![html("one"), part("Content-Type: text/html\r\nContent-ID: <x@y>", "two")],
+            "two",
+        ),
         ("mixed", vec![html("one"), html("two")], "one two"),
         ("mixed", vec![plain("one"), part("Content-Type: message/rfc822", "\r\ntwo")], "one  two"),
         ("mixed", vec![plain(&words), part("Content-Type: message/rfc822", "\r\ntwo")], words.trim()),

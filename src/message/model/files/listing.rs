@@ -3,12 +3,30 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Names that are kept of one archive.
+use super::{extension, runs};
+
+/// Names that are kept of one archive,
 const MAX_ENTRIES: usize = 500;
+/// and as many beyond them that say what it is, or that run.
+const MAX_BEYOND: usize = 100;
 /// Octets of a name.
 const MAX_NAME: usize = 512;
 /// Names that are looked at, the same ones again included.
-const MAX_SEEN: usize = 10_000;
+const MAX_SEEN: usize = 50_000;
+
+/// Files that say what an archive is for.
+const TELLING: [&str; 10] = [
+    "[content_types].xml",
+    "vbaproject.bin",
+    "word/document.xml",
+    "xl/workbook.xml",
+    "ppt/presentation.xml",
+    "androidmanifest.xml",
+    "meta-inf/manifest.mf",
+    "mimetype",
+    "content.xml",
+    "script-lb.xml",
+];
 
 /// The names in an archive, each once.
 #[derive(Debug, Default)]
@@ -16,6 +34,8 @@ pub(super) struct Listing {
     pub(super) entries: Vec<Arc<str>>,
     known: HashSet<Arc<str>>,
     seen: usize,
+    /// There are more names than were kept.
+    pub(super) is_cut: bool,
     /// Some of it needs a password.
     pub(super) is_encrypted: bool,
 }
@@ -34,13 +54,20 @@ impl Listing {
 
     fn add_text(&mut self, name: &str) -> bool {
         self.seen += 1;
-        let name = name.trim_end_matches('\0');
+        // Trailing dots and blanks are dropped where files are unpacked.
+        let name = name.trim_end_matches(['\0', '.', ' ']);
         if !name.is_empty() && !self.known.contains(name) {
-            let name: Arc<str> = name.into();
-            self.known.insert(Arc::clone(&name));
-            self.entries.push(name);
+            let is_beyond = self.entries.len() >= MAX_ENTRIES;
+            self.is_cut |= is_beyond;
+            if !is_beyond || matters(name) {
+                let name: Arc<str> = name.into();
+                self.known.insert(Arc::clone(&name));
+                self.entries.push(name);
+            }
         }
-        self.entries.len() < MAX_ENTRIES && self.seen < MAX_SEEN
+        let goes_on = self.entries.len() < MAX_ENTRIES + MAX_BEYOND && self.seen < MAX_SEEN;
+        self.is_cut |= !goes_on;
+        goes_on
     }
 
     /// True if a name ends so, in any case.
@@ -52,6 +79,12 @@ impl Listing {
     pub(super) fn has_start(&self, start: &str) -> bool {
         self.entries.iter().any(|name| name.to_lowercase().starts_with(start))
     }
+}
+
+/// True for the name of a file that runs, or has macros, or says what the archive is.
+fn matters(name: &str) -> bool {
+    let name = name.to_lowercase();
+    runs(&extension(&name)) || TELLING.iter().any(|telling| name.ends_with(telling)) || name.contains("macrosheets/")
 }
 
 /// Text in UTF-16.

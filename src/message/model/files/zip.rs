@@ -13,7 +13,15 @@ const IS_ENCRYPTED: u16 = 1;
 /// The method of an entry that WinZip encrypted.
 const AES: u16 = 99;
 
-/// Reads what is in an archive, or in what is left of one.
+/// True if an archive ends here, whatever it begins with: its directory stands before its end.
+pub(super) fn has_end(octets: &[u8]) -> bool {
+    let from = octets.len().saturating_sub(END_WITHIN);
+    let tail = octets.get(from..).unwrap_or_default();
+    memmem::rfind(tail, b"PK\x05\x06").is_some() && memmem::find(octets, b"PK\x01\x02").is_some()
+}
+
+/// Reads what is in an archive, or in what is left of one. The names in an archive that is stored in it as it is are
+/// read with its own.
 pub(super) fn list(octets: &[u8], listing: &mut Listing) {
     central(octets, listing);
     let mut at = 0;
@@ -94,7 +102,7 @@ pub(super) mod tests {
     use super::*;
 
     /// An archive with these names, of empty files.
-    pub(in super::super) fn archive(names: &[&str], flags: u16) -> Vec<u8> {
+    pub(in crate::message::model) fn archive(names: &[&str], flags: u16) -> Vec<u8> {
         let mut out = Vec::new();
         let mut directory = Vec::new();
         for name in names {

@@ -53,7 +53,7 @@ async fn what_one_proxy_is_taught_the_others_know_and_can_take_back() {
     // It counts once, whoever is told so.
     assert_eq!(learn(&three, 0, true).await, Taught::Again);
     assert_eq!(learn(&one, 1, true).await, Taught::Corrected);
-    assert_eq!(counted(&three).await, (9, 11, 20));
+    assert_eq!(counted(&one).await, (9, 11, 20));
     for id in 0..20 {
         assert_eq!(unlearn(&two, id, id % 2 == 0 || id == 1).await, Taught::Unlearned, "{id}");
     }
