@@ -17,6 +17,6 @@ section! {
         files: Vec<String> = Vec::new(),
         /// What one rule weighs at most, whatever its `score` says, unless weights.toml names it. SpamAssassin's scores
         /// are made for a limit of 5 points and go up to 1000; the promises of policy.toml hold for this.
-        highest: Real = Real(7.0),
+        highest: Real = Real(5.0),
     }
 }
