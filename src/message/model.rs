@@ -11,6 +11,7 @@ mod page;
 mod reader;
 mod scripts;
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -301,6 +302,13 @@ impl Model {
     /// The fields of a name, in order.
     pub fn fields_named<'m>(&'m self, name: &'m str) -> impl Iterator<Item = &'m Field> {
         self.fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The Subject, decoded; empty without one. Mail programs differ in which of several they show: all of them then.
+    pub fn subject(&self) -> Cow<'_, str> {
+        let mut all = self.fields_named("subject").map(|field| &*field.value);
+        let first = all.next().unwrap_or_default();
+        all.fold(Cow::Borrowed(first), |text, more| Cow::Owned(format!("{text} {more}")))
     }
 }
 

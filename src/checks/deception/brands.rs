@@ -27,7 +27,7 @@ pub(super) fn judge(settings: &Settings, seen: &Seen<'_>) -> Vec<Finding> {
     let is_from_list = seen.has("List-Id");
     if !seen.is_answer()
         && !is_from_list
-        && let Some(name) = stranger(seen.subject())
+        && let Some(name) = stranger(&seen.subject())
     {
         findings.push(found("BRAND_SUBJECT_FOREIGN", &name, authors.first()));
     }

@@ -1,5 +1,7 @@
 //! A message as this check sees it.
 
+use std::borrow::Cow;
+
 use crate::message::Model;
 use crate::units::registered_domain;
 
@@ -34,8 +36,8 @@ impl<'m> Seen<'m> {
     }
 
     /// The Subject; empty without one.
-    pub(super) fn subject(&self) -> &'m str {
-        self.model.fields_named("Subject").next().map_or("", |field| &field.value)
+    pub(super) fn subject(&self) -> Cow<'m, str> {
+        self.model.subject()
     }
 
     /// The registered domains of the author and of the reverse-path.

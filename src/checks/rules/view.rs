@@ -35,6 +35,7 @@ pub struct View<'a> {
     pub(super) message: &'a Message,
     pub(super) model: &'a Model,
     pub(super) envelope: &'a Envelope,
+    subject: Cow<'a, str>,
     shown: OnceLock<String>,
     mailboxes: [OnceLock<Vec<Shown>>; Whose::ALL.len()],
 }
@@ -42,12 +43,19 @@ pub struct View<'a> {
 impl<'a> View<'a> {
     /// Of a message that was read.
     pub fn new(message: &'a Message, model: &'a Model, envelope: &'a Envelope) -> Self {
-        Self { message, model, envelope, shown: OnceLock::new(), mailboxes: Default::default() }
+        Self {
+            message,
+            model,
+            envelope,
+            subject: model.subject(),
+            shown: OnceLock::new(),
+            mailboxes: Default::default(),
+        }
     }
 
     /// The Subject, decoded; empty without one.
-    pub(super) fn subject(&self) -> &'a str {
-        self.model.fields_named("subject").next().map_or("", |field| &field.value)
+    pub(super) fn subject(&self) -> &str {
+        &self.subject
     }
 
     pub(super) fn letters(&self, text: &str) -> u64 {
@@ -161,8 +169,16 @@ impl<'a> View<'a> {
         }
     }
 
+    /// What is seen, and what some mail programs show or what is seen one click away: whoever hides there hides from
+    /// filters.
     fn shown(&self) -> &str {
-        self.shown.get_or_init(|| collapsed(&self.model.shown).into_owned())
+        self.shown.get_or_init(|| {
+            let shown = collapsed(&self.model.shown);
+            match self.model.beside.as_str() {
+                "" => shown.into_owned(),
+                beside => format!("{shown}\n{}", collapsed(beside)),
+            }
+        })
     }
 
     fn mailboxes(&self, whose: Whose) -> &[Shown] {

@@ -213,7 +213,11 @@ impl Literals {
         let is = |symbol: &usize| has.get(*symbol) == Some(&Tri::Yes);
         let costs = |symbol: &usize| !is(symbol) && model.symbols.get(*symbol).is_some_and(|entry| entry.is_counted);
         let free = |symbol: &usize| has.get(*symbol) == Some(&Tri::Maybe) && !costs(symbol);
-        let all = self.all.iter().enumerate().filter(|(at, symbol)| costs(symbol) && !self.all.iter().take(*at).any(|other| other == *symbol));
+        let all = self
+            .all
+            .iter()
+            .enumerate()
+            .filter(|(at, symbol)| costs(symbol) && !self.all.iter().take(*at).any(|other| other == *symbol));
         let any = !self.any.is_empty() && !self.any.iter().any(|symbol| is(symbol) || free(symbol));
         let count = self.count.as_ref().map_or(0, |(wanted, symbols)| {
             wanted.saturating_sub(symbols.iter().filter(|symbol| is(symbol) || free(symbol)).count())
