@@ -69,14 +69,16 @@ impl<'o> Element<'o> {
         if let Some(after) = self.after {
             return Some(after);
         }
+        if depth >= MAX_DEPTH {
+            return None;
+        }
         let mut rest = self.inside;
-        while depth < MAX_DEPTH {
+        loop {
             if let Some(after) = rest.strip_prefix(&[0, 0]) {
                 return Some(after);
             }
             rest = Self::first(rest)?.rest(depth + 1)?;
         }
-        None
     }
 
     /// Adds the octets that it stands for.

@@ -137,7 +137,7 @@ impl RedisStore {
                 return None;
             }
             let after = self.teaching.settled(&lesson, Some(before), SystemTime::UNIX_EPOCH);
-            (after != before).then(|| Change { lesson, before: Some(before), after: Some(after), is_kept: false })
+            (after != before).then_some(Change { lesson, before: Some(before), after: Some(after), is_kept: false })
         })
     }
 
