@@ -95,8 +95,8 @@ fn look(model: &Model<'_>, part: &[Range], lens: Stage) -> Look {
     let groups = model.caps.len();
     let mut has = vec![Tri::No; model.symbols.len()];
     let mut sums = vec![(0, 0); groups + 1];
-    // What classes and counted symbols could add is bounded together.
-    let mut classes: Vec<Vec<(usize, i64, i64)>> = vec![Vec::new(); model.classes.len()];
+    // What classes and counted symbols could add is bounded together: class, group, the least and the most.
+    let mut exclusive: Vec<(usize, usize, i64, i64)> = Vec::new();
     let mut counted: Vec<(usize, i64)> = Vec::new();
     let mut used = 0;
     for (index, entry) in model.symbols.iter().enumerate().filter(|(_, entry)| !entry.atoms.is_empty()) {
@@ -119,26 +119,23 @@ fn look(model: &Model<'_>, part: &[Range], lens: Stage) -> Look {
         let single = (entry.atoms.len() == 1).then(|| entry.atoms.first().and_then(|atom| model.atoms.get(*atom)));
         let class = single.flatten().and_then(|atom| atom.class);
         let Some(sum) = sums.get_mut(slot) else { continue };
-        match class.and_then(|class| classes.get_mut(class)) {
+        match class {
             _ if entry.is_counted && model.limit.is_some() && known != Tri::Yes => {
                 sum.0 += least;
                 counted.push((slot, most));
             }
-            Some(class) if known == Tri::Maybe => class.push((slot, least, most)),
+            Some(class) if known == Tri::Maybe => exclusive.push((class, slot, least, most)),
             _ => {
                 sum.0 += least;
                 sum.1 += most;
             }
         }
     }
-    for class in &classes {
-        for slot in 0..=groups {
-            let of_slot = || class.iter().filter(|(other, _, _)| *other == slot);
-            if let Some(sum) = sums.get_mut(slot) {
-                sum.0 += of_slot().map(|(_, least, _)| *least).min().unwrap_or_default().min(0);
-                sum.1 += of_slot().map(|(_, _, most)| *most).max().unwrap_or_default().max(0);
-            }
-        }
+    exclusive.sort_unstable();
+    for of_slot in exclusive.chunk_by(|one, other| (one.0, one.1) == (other.0, other.1)) {
+        let Some(sum) = of_slot.first().and_then(|(_, slot, _, _)| sums.get_mut(*slot)) else { continue };
+        sum.0 += of_slot.iter().map(|(_, _, least, _)| *least).min().unwrap_or_default().min(0);
+        sum.1 += of_slot.iter().map(|(_, _, _, most)| *most).max().unwrap_or_default().max(0);
     }
     let room = model.limit.map_or(usize::MAX, |limit| limit.saturating_sub(used));
     for (symbol, literals) in &model.composites {
