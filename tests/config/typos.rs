@@ -89,6 +89,11 @@ proptest! {
         let _ = config::parse_text(&text).map_err(|problems| problems.render(false));
         let _ = config::parse_text(&minimal(&text)).map_err(|problems| problems.render(false));
     }
+}
+
+proptest! {
+    // Each loads the shipped rules twice and proves their promises, which takes longer than finding what is damaged.
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn no_damage_makes_it_panic(cut in any::<prop::sample::Index>(), bytes in "\\PC{0,8}") {
