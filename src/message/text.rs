@@ -10,6 +10,7 @@
 
 mod colour;
 mod css;
+mod element;
 mod html;
 mod nesting;
 mod sheet;
