@@ -131,29 +131,9 @@ fn look(model: &Model<'_>, part: &[Range], lens: Stage) -> Look {
             }
         }
     }
-    exclusive.sort_unstable();
-    for of_slot in exclusive.chunk_by(|one, other| (one.0, one.1) == (other.0, other.1)) {
-        let Some(sum) = of_slot.first().and_then(|(_, slot, _, _)| sums.get_mut(*slot)) else { continue };
-        sum.0 += of_slot.iter().map(|(_, _, least, _)| *least).min().unwrap_or_default().min(0);
-        sum.1 += of_slot.iter().map(|(_, _, _, most)| *most).max().unwrap_or_default().max(0);
-    }
+    add_exclusive(exclusive, &mut sums);
     let room = model.limit.map_or(usize::MAX, |limit| limit.saturating_sub(used));
-    for (symbol, literals) in &model.composites {
-        let Some(entry) = model.symbols.get(*symbol) else { continue };
-        // One in shadow may count or not, whatever it is made of.
-        let mut holds = literals.hold(&has).min(if entry.is_shadow { Tri::Maybe } else { Tri::Yes });
-        if room != usize::MAX && holds != Tri::No && literals.needs(model, &has) > room {
-            holds = Tri::No;
-        }
-        if let Some(slot) = has.get_mut(*symbol) {
-            *slot = holds;
-        }
-        if let Some(sum) = sums.get_mut(entry.group.unwrap_or(groups)) {
-            let sure = holds == Tri::Yes;
-            sum.0 += if holds == Tri::No { 0 } else { entry.weight.min(if sure { entry.weight } else { 0 }) };
-            sum.1 += if holds == Tri::No { 0 } else { entry.weight.max(if sure { entry.weight } else { 0 }) };
-        }
-    }
+    add_composites(model, room, &mut has, &mut sums);
     let clamped = |slot: usize, sum: i64| match model.caps.get(slot) {
         Some(cap) => sum.clamp(-cap, *cap),
         None => sum,
@@ -173,6 +153,36 @@ fn look(model: &Model<'_>, part: &[Range], lens: Stage) -> Look {
     });
     let high = highest(parts, room);
     Look { has, low, high }
+}
+
+/// Adds the least and the most of what excludes each other, given as class, group, least and most.
+fn add_exclusive(mut exclusive: Vec<(usize, usize, i64, i64)>, sums: &mut [(i64, i64)]) {
+    exclusive.sort_unstable();
+    for of_slot in exclusive.chunk_by(|one, other| (one.0, one.1) == (other.0, other.1)) {
+        let Some(sum) = of_slot.first().and_then(|(_, slot, _, _)| sums.get_mut(*slot)) else { continue };
+        sum.0 += of_slot.iter().map(|(_, _, least, _)| *least).min().unwrap_or_default().min(0);
+        sum.1 += of_slot.iter().map(|(_, _, _, most)| *most).max().unwrap_or_default().max(0);
+    }
+}
+
+/// Adds what composites make of what is there, if so many findings more may be.
+fn add_composites(model: &Model<'_>, room: usize, has: &mut [Tri], sums: &mut [(i64, i64)]) {
+    for (symbol, literals) in &model.composites {
+        let Some(entry) = model.symbols.get(*symbol) else { continue };
+        // One in shadow may count or not, whatever it is made of.
+        let mut holds = literals.hold(has).min(if entry.is_shadow { Tri::Maybe } else { Tri::Yes });
+        if room != usize::MAX && holds != Tri::No && literals.needs(model, has) > room {
+            holds = Tri::No;
+        }
+        if let Some(slot) = has.get_mut(*symbol) {
+            *slot = holds;
+        }
+        if let Some(sum) = sums.get_mut(entry.group.unwrap_or(model.caps.len())) {
+            let sure = holds == Tri::Yes;
+            sum.0 += if holds == Tri::No { 0 } else { entry.weight.min(if sure { entry.weight } else { 0 }) };
+            sum.1 += if holds == Tri::No { 0 } else { entry.weight.max(if sure { entry.weight } else { 0 }) };
+        }
+    }
 }
 
 /// The most that parts come to together if `room` things may be put into them; each part says what it comes to with
