@@ -97,9 +97,15 @@ fn shown(name: &[u8]) -> Vec<u8> {
     inside.unwrap_or(&text).as_bytes().to_vec()
 }
 
+/// Octets of a field in which mailboxes are looked for.
+const MOST_OF_MAILBOXES: usize = 64 * 1024;
+/// Octets of one mailbox: what is longer is none, and is not read again at each comma.
+const LONGEST_MAILBOX: usize = 1024;
+
 /// Names and addresses of a field, as far as they are mailboxes.
 pub(super) fn addresses(value: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let text: Vec<u8> = value.iter().map(|octet| if matches!(octet, b'\n' | b'\t') { b' ' } else { *octet }).collect();
+    let value = value.iter().take(MOST_OF_MAILBOXES);
+    let text: Vec<u8> = value.map(|octet| if matches!(octet, b'\n' | b'\t') { b' ' } else { *octet }).collect();
     let mut found = Vec::new();
     let (mut start, mut is_quoted, mut depth, mut is_angled) = (0, false, 0_u32, false);
     for at in 0..=text.len() {
@@ -113,7 +119,7 @@ pub(super) fn addresses(value: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
             Some(b',' | b';') if depth == 0 && !is_angled => {
                 // A comma in a name without quotes ends no mailbox.
                 let mailbox = mailbox(&text[start..at]);
-                if mailbox.is_some() || text[start..at].trim_ascii().is_empty() {
+                if mailbox.is_some() || at - start > LONGEST_MAILBOX || text[start..at].trim_ascii().is_empty() {
                     start = at + 1;
                 }
                 found.extend(mailbox);
@@ -157,4 +163,20 @@ fn host(value: &[u8], wants_domain: bool) -> Option<Vec<u8>> {
         return psl::domain(host.to_ascii_lowercase().as_bytes()).map(|domain| domain.as_bytes().to_vec());
     }
     Some(host.into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_mailbox_is_not_read_again_for_ever() {
+        let mut field = b"a,".repeat(LONGEST_MAILBOX);
+        field.extend(b"Ann <ann@example.test>");
+        let (name, address) = addresses(&field).pop().expect("a mailbox behind all that");
+        assert_eq!(address, b"ann@example.test");
+        assert!(name.len() <= LONGEST_MAILBOX + 8, "{}", name.len());
+        let long = [b"a,".repeat(MOST_OF_MAILBOXES), b"ann@example.test".to_vec()].concat();
+        assert!(addresses(&long).is_empty());
+    }
 }
