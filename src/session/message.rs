@@ -5,9 +5,10 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::authentication;
+use super::handover::{Failure, Parcel};
 use super::id::TransactionId;
+use super::partial::Told;
 use super::refusal;
-use super::relay::{Envelope, Failure, Parcel};
 use super::settings::Settings;
 use super::shared::Shared;
 use super::spool::{Draft, SpoolError, Spooled};
@@ -232,21 +233,27 @@ fn observe_newlines(shared: &Shared, assessment: &mut Assessment, newlines: Newl
 }
 
 async fn forward(shared: &Shared, transaction: &mut Transaction, parcel: Parcel<'_>) -> Outcome {
-    let Transaction { mail, accepted, relay, id, .. } = transaction;
-    let envelope = Envelope { reverse_path: &mail.reverse_path, params: &mail.params, accepted };
-    let relay_metrics = relay.metrics();
-    let pending = Pending { unknown: &shared.metrics.unknown, id: *id };
+    let relay_metrics = transaction.relay.metrics();
+    let id = transaction.id;
+    let pending = Pending { unknown: &shared.metrics.unknown, id };
     let counted = |class: &str| relay_metrics.final_replies.with_label_values(&[class]).inc();
-    let outcome = relay.deliver(&envelope, parcel).await;
+    let outcome = shared.partial.deliver(transaction, parcel, shared).await;
     std::mem::forget(pending);
     match outcome {
-        Ok(reply) => {
-            let (end, class) = match reply.class() {
-                2 => ("forwarded", "2xx"),
-                4 => ("deferred_by_backend", "4xx"),
-                _ => ("rejected_by_backend", "5xx"),
+        Ok(Told { reply, heard }) => {
+            for class in heard {
+                counted(match class {
+                    2 => "2xx",
+                    4 => "4xx",
+                    _ => "5xx",
+                });
+            }
+            let end = match reply.class() {
+                2 => "forwarded",
+                _ if reply == refusal::DELIVERED_TO_SOME => "delivered_in_part",
+                4 => "deferred_by_backend",
+                _ => "rejected_by_backend",
             };
-            counted(class);
             let close = reply.code() == 421;
             Outcome { reply, verdict: Verdict::Forward, end, close }
         }

@@ -48,13 +48,14 @@ pub struct Metrics {
 }
 
 /// Values of the label `end` of transactions.
-const TRANSACTION_ENDS: [&str; 8] = [
+const TRANSACTION_ENDS: [&str; 9] = [
     "forwarded",
     "rejected",
     "deferred",
     "rejected_by_backend",
     "deferred_by_backend",
     "deferred_backend_failure",
+    "delivered_in_part",
     "unknown_outcome",
     "abandoned",
 ];

@@ -34,6 +34,8 @@ pub struct Transaction {
     groups: Vec<Option<Group>>,
     /// Those who come another time, so that others come through.
     giving_way: Vec<Group>,
+    /// Somebody was told to come another time because his mail goes to another pool.
+    pools_part: bool,
     /// Recipients waiting to be handed on together, and refusals that must be spoken in their turn.
     batch: Vec<Turn>,
     /// When RCPT stops waiting for checks.
@@ -75,6 +77,7 @@ impl Transaction {
             kept_back: Vec::new(),
             groups: Vec::new(),
             giving_way: Vec::new(),
+            pools_part: false,
             batch: Vec::new(),
             settle_by: None,
             relay,
@@ -131,6 +134,16 @@ impl Transaction {
         if !may_relay(&settings.relay, client, &path) {
             return self.refuse(shared, "relaying_denied", refusal::RELAYING_DENIED);
         }
+        if !self.may_go(shared, &path) {
+            return self.refuse(shared, "split", refusal::OTHER_TRANSACTION);
+        }
+        if let Some(verdict) = shared.partial.take_verdict(&self.mail, &path) {
+            tracing::info!(
+                id = %self.id, client = %client.addr, reverse_path = %self.mail.reverse_path, forward_path = %path,
+                reply = %verdict.to_log(), "recipient.answered_later"
+            );
+            return self.refuse(shared, "backend", verdict);
+        }
         let group = shared.splits.group(&self.mail, &path);
         if let Some(own) = group
             && !self.may_come(shared, own)
@@ -178,7 +191,30 @@ impl Transaction {
             assessment.drop_recipient(index);
             return self.refuse(shared, "split", refusal::OTHER_TRANSACTION);
         }
+        if self.accepted.is_empty() {
+            self.relay.turn_to(&path);
+        }
         self.batch.push(Turn::HandOn { path, params, index, is_trap });
+    }
+
+    /// True if a recipient of this pool may come with those who are accepted (DECISIONS 2). A pool that defers gives way,
+    /// so that those of another do not wait until the first are given up.
+    fn may_go(&mut self, shared: &Shared, path: &ForwardPath) -> bool {
+        let Some(way) = self.relay.way_of(path) else { return true };
+        let own = shared.splits.pool(way.name.as_deref());
+        if !self.accepted.is_empty() && !self.relay.goes_to(path) {
+            shared.splits.waits(&self.mail, own);
+            self.pools_part = true;
+            return false;
+        }
+        if !self.accepted.is_empty() || self.giving_way.contains(&own) {
+            return !self.accepted.is_empty();
+        }
+        let gives_way = shared.splits.gives_way(&self.mail, own);
+        if gives_way {
+            self.giving_way.push(own);
+        }
+        !gives_way
     }
 
     /// Queues a refusal of our own, counted as `label`.
@@ -251,6 +287,13 @@ impl Transaction {
 
     /// Remembers whether those who had the message are done with.
     pub fn remember_answer(&self, shared: &Shared, reply: &Reply) {
+        if self.pools_part || !self.giving_way.is_empty() {
+            let way = self.accepted.first().and_then(|recipient| self.relay.way_of(&recipient.path));
+            if let Some(way) = way {
+                let pool = shared.splits.pool(way.name.as_deref());
+                shared.splits.answered(&self.mail, pool, reply.class() != 4);
+            }
+        }
         if let Some(group) = self.group()
             && *reply != refusal::SPLIT
         {
@@ -277,7 +320,14 @@ impl Transaction {
 
     /// True if it takes the backend's word on those who wait to know whether `path` may come with them.
     pub fn depends_on_answers(&self, shared: &Shared, path: &ForwardPath) -> bool {
-        if self.batch.is_empty() || self.group().is_some() {
+        if self.batch.is_empty() {
+            return false;
+        }
+        let hands_on = self.batch.iter().any(|turn| matches!(turn, Turn::HandOn { .. }));
+        if hands_on && self.accepted.is_empty() && !self.relay.goes_to(path) {
+            return true;
+        }
+        if self.group().is_some() {
             return false;
         }
         let Some(own) = shared.splits.group(&self.mail, path) else { return false };

@@ -196,6 +196,7 @@ impl Dial for Dialer {
                 envelope: Vec::new(),
                 chunks: Vec::new(),
                 asks: false,
+                answers_each: false,
             };
             tokio::spawn(async move {
                 let label = served.label.clone();
@@ -228,6 +229,8 @@ struct Served {
     chunks: Vec<u8>,
     /// The last thing that it said was a challenge.
     asks: bool,
+    /// It was greeted by LHLO: a message is answered for each recipient.
+    answers_each: bool,
 }
 
 /// A line as it is shown; of a very long one the beginning.
@@ -262,8 +265,9 @@ impl Served {
     async fn command(&mut self, line: &str) -> Result<(), End> {
         let verb = line.split(' ').next().unwrap_or_default().to_ascii_uppercase();
         match verb.as_str() {
-            "EHLO" | "HELO" => {
+            "EHLO" | "HELO" | "LHLO" => {
                 self.envelope.clear();
+                self.answers_each = verb == "LHLO";
                 let offers = self.backends.state().offers.get(&self.member).cloned();
                 let offers = offers.unwrap_or_else(|| OFFERED.to_owned());
                 let mut usual = "250-backend.example".to_owned();
@@ -388,7 +392,20 @@ impl Served {
 
     async fn finish(&mut self, octets: Vec<u8>) -> Result<(), End> {
         self.describe(&octets);
-        let envelope = std::mem::take(&mut self.envelope);
+        let mut envelope = std::mem::take(&mut self.envelope);
+        if self.answers_each {
+            let recipients = envelope.split_off(1);
+            for recipient in recipients {
+                let whom = recipient.split(['<', '>']).nth(1).unwrap_or_default();
+                if self.answer(&format!("end of data for {whom}"), &format!("250 2.0.0 stored for {whom}")).await? {
+                    envelope.push(recipient);
+                }
+            }
+            if envelope.len() > 1 {
+                self.backends.state().stored.push(Stored { envelope, octets });
+            }
+            return Ok(());
+        }
         let fine = format!("250 2.0.0 stored for {}", envelope.len() - 1);
         if self.answer("end of data", &fine).await? {
             self.backends.state().stored.push(Stored { envelope, octets });

@@ -230,8 +230,9 @@ impl World {
         let clock = Arc::new(Stopped::default());
         ports.clock = clock.clone();
         let store_metrics = store::Metrics::register(&registry).expect("metrics");
+        let store = Arc::new(MemoryStore::new(&loaded.config.store, clock.clone(), store_metrics));
         if setup.remembers {
-            ports.store = Some(Arc::new(MemoryStore::new(&loaded.config.store, clock.clone(), store_metrics)));
+            ports.store = Some(store.clone());
         }
         let ruleset =
             rules::load(&loaded.config, &ports).unwrap_or_else(|problems| panic!("{}", problems.render(false)));
@@ -247,6 +248,7 @@ impl World {
             let named = Pool::with_dial(settings.clone(), metrics.clone(), dialer).expect("a pool");
             pools = pools.with(name.clone(), named);
         }
+        let pools = pools.routed(loaded.config.routes.clone());
         let shared = Shared::new(
             loaded.config.session.clone(),
             Arc::new(ruleset.with_metrics(&pipeline_metrics)),
@@ -257,6 +259,7 @@ impl World {
             }),
             session::Metrics::register(&registry).expect("metrics"),
             clock.clone(),
+            store,
         );
         shared.pools.store(Arc::new(pools.clone()));
         let tls = setup.tls.then(|| {
@@ -324,7 +327,7 @@ impl World {
             let pool = former.get(Some(name)).cloned().unwrap_or_else(|| dial().expect("a pool"));
             pools = pools.with(name.clone(), pool);
         }
-        self.shared.pools.store(Arc::new(pools));
+        self.shared.pools.store(Arc::new(pools.routed(loaded.config.routes.clone())));
     }
 
     /// A client from `peer`; `early` is what it said before anybody listened.

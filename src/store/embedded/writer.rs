@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::super::campaigns::local::Change as CampaignChange;
 use super::super::classifier::table::Change as TaughtChange;
+use super::super::deliveries;
 use super::super::earned::EarnedChange;
 use super::super::ledger::{Bounds, Counted, Ledger};
 use super::super::metrics::{Metrics, Operation, Outcome};
@@ -44,6 +45,8 @@ pub(super) enum Work {
     Campaigns(Vec<CampaignChange>, Option<Operation>),
     /// What the classifier was taught.
     Taught(Vec<TaughtChange>, Operation),
+    /// What has become of deliveries, and what did that.
+    Delivered(Vec<deliveries::Change>, Operation),
     /// Nothing: everything before it, now.
     Flush,
 }
@@ -173,7 +176,7 @@ impl Work {
             Self::Triplets(_) => Some(Operation::GreylistNote),
             Self::Reputations(_, operation) => Some(*operation),
             Self::Campaigns(_, operation) => *operation,
-            Self::Taught(_, operation) => Some(*operation),
+            Self::Taught(_, operation) | Self::Delivered(_, operation) => Some(*operation),
             Self::Flush => None,
         }
     }
@@ -199,6 +202,7 @@ fn carry_out(work: &Work, ledger: &mut Ledger, tables: &mut ForWriting<'_>) -> R
         Work::Reputations(changes, _) => tables.change_reputations(changes)?,
         Work::Campaigns(changes, _) => tables.change_campaigns(changes)?,
         Work::Taught(changes, _) => tables.change_taught(changes)?,
+        Work::Delivered(changes, _) => tables.change_deliveries(changes)?,
         Work::Flush => {}
     }
     Ok(Outcome::Ok)

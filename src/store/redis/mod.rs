@@ -12,6 +12,7 @@
 mod campaigns;
 mod classifier;
 mod connect;
+mod deliveries;
 mod failure;
 mod forwarders;
 mod greylist;
