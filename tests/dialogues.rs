@@ -43,6 +43,7 @@ topics! {
     policies,
     pools,
     rates,
+    recipients,
     roles,
     senders,
     sequence,

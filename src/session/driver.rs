@@ -268,6 +268,8 @@ impl Session {
         for _ in taken..transaction.taken() {
             self.machine.recipient_accepted();
         }
+        // What the backend took for its answer is not the client's time.
+        self.last_command = Instant::now();
         let unknown = transaction.newly_unknown();
         let is_report = transaction.mail.reverse_path.is_null();
         // Reports about mail that somebody forged in our name are honest.

@@ -152,7 +152,18 @@ impl Metrics {
         begin(&self.transactions, &TRANSACTION_ENDS);
         begin(
             &self.recipients,
-            &["accepted", "relaying_denied", "split", "too_many", "syntax", "rejected", "deferred", "backend", "trap"],
+            &[
+                "accepted",
+                "relaying_denied",
+                "split",
+                "too_many",
+                "syntax",
+                "rejected",
+                "deferred",
+                "backend",
+                "trap",
+                "unknown",
+            ],
         );
         begin(&self.limits, &refusal::LIMITS.map(|(label, _)| label));
         begin(&self.tarpit, &["held", "full"]);

@@ -16,6 +16,7 @@ mod greet;
 pub mod handover;
 pub mod id;
 pub mod incoming;
+pub mod known;
 mod login;
 pub mod machine;
 pub mod message;

@@ -99,6 +99,10 @@ replies! {
     CANNOT_CARRY_UTF8 = 550 5 6 7 "Mail server does not take internationalized addresses";
     /// A recipient that is not ours.
     RELAYING_DENIED = 550 5 7 1 "Relaying denied";
+    /// A recipient that the map of its domain does not know.
+    NO_SUCH_RECIPIENT = 550 5 1 1 "No such recipient here";
+    /// The same where the map is empty or old.
+    RECIPIENT_DOUBTFUL = 450 4 1 1 "Recipient cannot be verified now; try again later";
     /// More Received fields than a message may have.
     LOOP = 554 5 4 6 "Too many hops: this message loops";
     /// A header section beyond what is judged.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::RecipientMatcher;
+use super::known::KnownRecipients;
 use crate::smtp::NewlinePolicy;
 use crate::units::{ByteSize, CidrSet, DomainSet};
 
@@ -125,6 +126,8 @@ pub struct Relay {
     pub domains: Arc<DomainSet>,
     /// Clients that may send anywhere.
     pub networks: CidrSet,
+    /// Who exists, of domains whose backends do not say.
+    pub known: KnownRecipients,
 }
 
 /// Where early refusals are spoken.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::id::TransactionId;
+use super::known::Existence;
 use super::message::Inbound;
 use super::relay::{Envelope, Recipient, Relay};
 use super::settings::Settings;
@@ -156,6 +157,10 @@ impl Transaction {
         if !is_trap && !self.kept_back.is_empty() {
             return self.refuse(shared, "split", refusal::OTHER_TRANSACTION);
         }
+        // A trap is nobody's, and yet its mail is to be read.
+        if !is_trap && let Some(reply) = self.is_unknown_by_map(shared, settings, &path) {
+            return self.refuse(shared, "unknown", reply);
+        }
         let index = self.groups.len();
         self.groups.push(None);
         assessment.add_recipient(index, exempt);
@@ -215,6 +220,21 @@ impl Transaction {
             self.giving_way.push(own);
         }
         !gives_way
+    }
+
+    /// The refusal of a recipient whom the map of its domain does not know (DECISIONS 33).
+    fn is_unknown_by_map(&mut self, shared: &Shared, settings: &Settings, path: &ForwardPath) -> Option<Reply> {
+        if self.mail.helo.client.role.is_outgoing() {
+            return None;
+        }
+        match settings.relay.known.look(path, shared.clock.now())? {
+            Existence::Known => None,
+            Existence::Doubtful => Some(refusal::RECIPIENT_DOUBTFUL),
+            Existence::Unknown => {
+                self.unknown += 1;
+                Some(refusal::NO_SUCH_RECIPIENT)
+            }
+        }
     }
 
     /// Queues a refusal of our own, counted as `label`.
@@ -449,7 +469,7 @@ mod tests {
             domains.insert(pattern).expect(pattern);
         }
         let networks = std::iter::once("192.0.2.0/24".parse().expect("network")).collect();
-        let relay = settings::Relay { domains: Arc::new(domains), networks };
+        let relay = settings::Relay { domains: Arc::new(domains), networks, ..settings::Relay::default() };
         let client =
             |addr: &str| ClientFacts::new(addr.parse().expect(addr), "test".into(), "mx.ours.example".into(), None);
         for (text, ours) in [

@@ -45,6 +45,8 @@ const RULES: [(&str, &str); 11] = [
 pub(crate) struct Setup {
     config: toml::Table,
     rules: [String; RULES.len()],
+    /// Further files, by name.
+    files: std::collections::BTreeMap<String, String>,
     dns: FixedDns,
     tls: bool,
     pub(crate) cold: bool,
@@ -113,12 +115,18 @@ impl Setup {
         Self {
             config: CONFIG.parse().expect("the configuration of dialogues"),
             rules: RULES.map(|(_, text)| text.to_owned()),
+            files: std::collections::BTreeMap::new(),
             dns: FixedDns::new(),
             tls: false,
             cold: false,
             remembers: false,
             tests_lists: false,
         }
+    }
+
+    /// A file beside the configuration.
+    pub(crate) fn set_file(&mut self, name: &str, text: String) {
+        self.files.insert(name.to_owned(), text);
     }
 
     /// `KEY VALUE`: a dotted key, and a value as TOML writes it.
@@ -200,6 +208,9 @@ impl Setup {
         for ((name, _), text) in RULES.iter().zip(&self.rules) {
             let file: PathBuf = directory.path().join("rules").join(format!("{name}.toml"));
             std::fs::write(file, text).expect("a writable directory");
+        }
+        for (name, text) in &self.files {
+            std::fs::write(directory.path().join(name), text).expect("a writable directory");
         }
         let mut config = self.config.clone();
         if self.tls {

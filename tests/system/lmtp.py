@@ -53,7 +53,8 @@ class Stage:
         address = f"unix:{self.dovecot.socket}" if unix else f"127.0.0.1:{self.dovecot.port}"
         port = free_port()
         config = settings(f"127.0.0.1:{port}", address, Names().address, identity=identity, domains=(DOMAIN,),
-                          backend={"protocol": "lmtp"}, store={"path": f"{directory}/store"}, **tables)
+                          store={"path": f"{directory}/store"}, **tables)
+        config["backend"]["protocol"] = "lmtp"
         self.gate = Gatepost(directory, config, port)
 
     def __enter__(self):

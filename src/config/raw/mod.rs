@@ -122,6 +122,26 @@ section! {
         domains_file: Option<String> = None,
         /// Clients that may send anywhere. Never the whole Internet.
         networks: Vec<String> = Vec::new(),
+        /// Who exists, of domains whose backends take mail for anybody.
+        recipients: Vec<Recipients> = Vec::new(),
+    }
+}
+
+section! {
+    /// The recipients of some domains. Whom the file does not know hears 550 5.1.1; where it is empty, or too old,
+    /// 450 4.1.1.
+    #[schemars(extend("required" = ["domains", "file"]))]
+    pub struct Recipients {
+        /// The domains; `.example.org` means all subdomains of example.org.
+        domains: Vec<String> = Vec::new(),
+        /// One recipient per line, `ann@example.org`, or `ann` for all the domains; `*` stands for anything, `#` begins
+        /// a comment; read again when it changes.
+        file: String = String::new(),
+        /// A file that was not written for so many hours is too old; 0: it never is.
+        #[schemars(range(min = 0, max = 87_600))]
+        max_age_hours: u64 = 0,
+        /// What separates a user's name from what he has put behind it, such as `+`. Default: nothing.
+        delimiter: Option<String> = None,
     }
 }
 
