@@ -34,6 +34,7 @@ topics! {
     bulk,
     chunks,
     greylist,
+    hops,
     judging,
     limits,
     links,

@@ -563,5 +563,6 @@ const MAX_BATCH: usize = 16 * 1024;
 
 /// The rules that `client` is judged by.
 pub(super) fn rules_for(shared: &Shared, settings: &Settings, role: Role, client: IpAddr) -> Arc<Ruleset> {
-    if settings.trusted.contains(client) { shared.unjudged.clone() } else { shared.ruleset.load().for_role(role) }
+    let is_unjudged = settings.trusted.contains(client) || settings.hops.contains(client);
+    if is_unjudged { shared.unjudged.clone() } else { shared.ruleset.load().for_role(role) }
 }

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::authentication;
 use super::handover::{Failure, Parcel};
+use super::hops;
 use super::id::TransactionId;
 use super::partial::Told;
 use super::refusal;
@@ -121,7 +122,11 @@ pub async fn decide(
 ) -> (Reply, bool) {
     let newlines = inbound.decoder.stats();
     let arrived = Instant::now();
-    let (outcome, size, conclusion) = match take_in(inbound).await {
+    let taken = take_in(inbound).await;
+    let mut behind =
+        taken.as_ref().ok().and_then(|spooled| hops::behind(shared, settings, transaction, &spooled.memory));
+    let assessment = behind.as_mut().unwrap_or(assessment);
+    let (outcome, size, conclusion) = match taken {
         Err(reply) => (refused(reply), 0, None),
         Ok(spooled) => judge(shared, settings, assessment, transaction, spooled, newlines, arrived).await,
     };
@@ -175,7 +180,8 @@ async fn judge(
     };
     let recipients = transaction.accepted.iter().chain(&transaction.kept_back);
     let recipients = recipients.map(|recipient| recipient.path.clone()).collect();
-    let facts = MessageFacts::new(transaction.mail.clone(), recipients, message.clone(), rest);
+    let mail = transaction.judged.as_ref().unwrap_or(&transaction.mail).clone();
+    let facts = MessageFacts::new(mail, recipients, message.clone(), rest);
     let facts = Arc::new(facts.with_traps(transaction.traps()));
     assessment.learn(&facts);
     let conclusion = assessment.conclude(arrived + settings.budgets.message).await;
@@ -366,6 +372,7 @@ fn account(
         id = %transaction.id,
         client = %helo.client.addr,
         client_name = helo.client.confirmed_name().unwrap_or(""),
+        behind = transaction.judged.as_ref().map(|mail| mail.helo.client.addr.to_string()).unwrap_or_default(),
         helo = %helo.name,
         tls = helo.tls.as_ref().map_or("", |tls| tls.version),
         user = transaction.mail.user().unwrap_or(""),

@@ -14,6 +14,7 @@ mod commands;
 pub mod driver;
 mod greet;
 pub mod handover;
+mod hops;
 pub mod id;
 pub mod incoming;
 pub mod known;

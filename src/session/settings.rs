@@ -33,6 +33,8 @@ pub struct Settings {
     pub add_received_spf: bool,
     /// Clients that no check looks at.
     pub trusted: CidrSet,
+    /// Clients that pass on mail for us: checks look at whom they name.
+    pub hops: CidrSet,
     /// Recipients that hear no refusal by score or list (postmaster, abuse).
     pub exempt: RecipientMatcher,
 }

@@ -25,6 +25,8 @@ pub struct Transaction {
     pub id: TransactionId,
     /// Its envelope so far.
     pub mail: Arc<MailFacts>,
+    /// The envelope of whoever is behind a hop of ours, once the hop has named him.
+    pub judged: Option<Arc<MailFacts>>,
     /// The declared size.
     pub size: Option<u64>,
     /// Recipients that the backend accepted.
@@ -73,6 +75,7 @@ impl Transaction {
         Self {
             id,
             mail,
+            judged: None,
             size,
             accepted: Vec::new(),
             kept_back: Vec::new(),

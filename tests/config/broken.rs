@@ -161,6 +161,10 @@ fn each_mistake_is_named_with_its_place_and_remedy() {
         ),
         ("[spool]\ntotal_disk = \"1 MiB\"\n", "11:14: error: spool.total_disk: is less than one message"),
         (
+            "[checks]\ntrusted_hops = [\"::/0\"]\n",
+            "11:17: error: checks.trusted_hops[0]: `::/0` is too wide: any client could name any other",
+        ),
+        (
             "[checks]\ntrusted_networks = [\"0.0.0.0/0\"]\n",
             "11:21: error: checks.trusted_networks[0]: `0.0.0.0/0` is too wide",
         ),

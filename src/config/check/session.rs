@@ -11,7 +11,7 @@ use crate::session::known::{KnownRecipients, RecipientList};
 use crate::session::settings::{Budgets, Limits, Protocol, RefuseAt, Relay, Response, Timeouts};
 use crate::session::{RecipientMatcher, Settings};
 use crate::smtp::NewlinePolicy;
-use crate::units::{ByteSize, DomainSet};
+use crate::units::{ByteSize, CidrSet, DomainSet};
 
 /// RFC 5321 4.5.3.1.7: a server must take messages of at least 64 KiB.
 const SMALLEST_MESSAGE: ByteSize = ByteSize(64 << 10);
@@ -35,8 +35,16 @@ pub(super) fn settings(file: &raw::File, checks: &Checks, files: &mut Files, rep
         add_authentication_results: file.checks.add_authentication_results,
         add_received_spf: file.checks.add_received_spf,
         trusted: checks.trusted_networks.clone(),
+        hops: hops(&file.checks, report),
         exempt: checks.exempt_recipients.clone(),
     }
+}
+
+/// Whose word on their clients is taken.
+fn hops(written: &raw::Checks, report: &mut Report<'_>) -> CidrSet {
+    let anybody = "any client could name any other";
+    refuse_everybody(&written.trusted_hops, "checks.trusted_hops", anybody, report);
+    networks(&written.trusted_hops, "checks.trusted_hops", report)
 }
 
 fn limits(written: &raw::Limits, report: &mut Report<'_>) -> Limits {

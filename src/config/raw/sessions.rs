@@ -149,6 +149,9 @@ section! {
         message_budget_ms: u64 = 10_000,
         /// Clients that no check looks at.
         trusted_networks: Vec<String> = Vec::new(),
+        /// Our own hops that pass mail on to us, such as a backup MX: checks look at the client that the Received field
+        /// of the hop names, once the message is there.
+        trusted_hops: Vec<String> = Vec::new(),
         /// Recipients that get their mail whatever checks find: local parts, or whole addresses.
         exempt_recipients: Vec<String> = vec!["postmaster".to_owned(), "abuse".to_owned()],
         /// X-Spam-* fields in forwarded mail.
