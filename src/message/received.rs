@@ -46,14 +46,38 @@ mod tests {
     #[test]
     fn the_client_is_who_the_server_saw() {
         for (value, addr, helo) in [
-            ("from client.example (unknown [192.0.2.1])\r\n\tby mx.example (Postfix) with ESMTP", "192.0.2.1", Some("client.example")),
+            (
+                "from client.example (unknown [192.0.2.1])\r\n\tby mx.example (Postfix) with ESMTP",
+                "192.0.2.1",
+                Some("client.example"),
+            ),
             ("from [192.0.2.9] (mail.example [192.0.2.1]) by mx.example", "192.0.2.1", Some("[192.0.2.9]")),
-            ("from client.example (mail.example [IPv6:2001:db8::1]) by mx.example", "2001:db8::1", Some("client.example")),
-            ("from client.example (2001:db8::1) by mx.example with Microsoft SMTP Server", "2001:db8::1", Some("client.example")),
-            ("from mail.example ([192.0.2.1] helo=client.example) by mx.example with esmtp (Exim 4.96)", "192.0.2.1", Some("client.example")),
-            ("from [192.0.2.1] (helo=[192.0.2.9]) by mx.example with smtp (Exim 4.96)", "192.0.2.1", Some("[192.0.2.9]")),
+            (
+                "from client.example (mail.example [IPv6:2001:db8::1]) by mx.example",
+                "2001:db8::1",
+                Some("client.example"),
+            ),
+            (
+                "from client.example (2001:db8::1) by mx.example with Microsoft SMTP Server",
+                "2001:db8::1",
+                Some("client.example"),
+            ),
+            (
+                "from mail.example ([192.0.2.1] helo=client.example) by mx.example with esmtp (Exim 4.96)",
+                "192.0.2.1",
+                Some("client.example"),
+            ),
+            (
+                "from [192.0.2.1] (helo=[192.0.2.9]) by mx.example with smtp (Exim 4.96)",
+                "192.0.2.1",
+                Some("[192.0.2.9]"),
+            ),
             ("from [192.0.2.1] (port=4711 helo=x) by mx.example with smtp (Exim 4.96)", "192.0.2.1", Some("x")),
-            ("from client.example (mail.example. [::ffff:192.0.2.1]) by mx.example", "192.0.2.1", Some("client.example")),
+            (
+                "from client.example (mail.example. [::ffff:192.0.2.1]) by mx.example",
+                "192.0.2.1",
+                Some("client.example"),
+            ),
         ] {
             let expected = Origin { addr: addr.parse().expect(addr), helo: helo.map(str::to_owned) };
             assert_eq!(origin(value.as_bytes()), Some(expected), "{value}");

@@ -167,7 +167,8 @@ async fn judge(
         let reply = if whole_share { refusal::HEADER_TOO_LARGE } else { refusal::SPOOL_FULL };
         return (refused(reply), len, None);
     }
-    if fields::count_received(message.header_section(), &settings.hostname).total > settings.limits.hops {
+    let passed = fields::count_received(message.header_section(), &settings.hostname);
+    if passed.total > settings.limits.hops || passed.ours > settings.limits.own_hops {
         return (refused(refusal::LOOP), len, None);
     }
     observe_newlines(shared, assessment, newlines);

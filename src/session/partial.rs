@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use lru::LruCache;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::handover::{Failure, Parcel};
 use super::refusal;
@@ -53,6 +53,8 @@ pub struct Told {
 
 /// Clients give up after four or five days (RFC 5321 4.5.4.1).
 const KEPT: Duration = Duration::from_secs(6 * 86_400);
+/// How long the reply waits for that to be on disk.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Octets of a spool file read at a time.
 const BLOCK: usize = 256 * 1024;
 
@@ -129,8 +131,8 @@ impl Partial {
             return Ok(Told { reply: reply.clone(), heard });
         }
         let taken = rest_keys.iter().zip(&replies).filter(|(_, reply)| reply.is_positive()).map(|(key, _)| *key);
-        // What a home cannot keep it has counted and logged.
-        let _ = self.deliveries.delivered_note(taken.collect(), KEPT, now).await;
+        // On disk before the client comes again, unless that takes too long; what a home cannot keep it has counted.
+        let _ = timeout(PATIENCE, self.deliveries.delivered_note(taken.collect(), KEPT, now)).await;
         for (one, reply) in rest.iter().zip(&replies).filter(|(_, reply)| !reply.is_positive()) {
             tracing::info!(
                 id = %transaction.id, forward_path = %one.path, reply = %reply.to_log(), "recipient.not_delivered"

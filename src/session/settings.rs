@@ -62,6 +62,8 @@ pub struct Limits {
     pub transactions: u32,
     /// Received fields before 554 5.4.6 (RFC 5321 6.3).
     pub hops: usize,
+    /// Of these our own: the message has passed us that often already.
+    pub own_hops: usize,
     /// Whole length of a session; after that 421, whatever it is doing.
     pub session: Duration,
     /// How long replies wait that the policy wants slowed down; zero: not at all.

@@ -51,7 +51,7 @@ fn each_mistake_is_named_with_its_place_and_remedy() {
         ),
         (
             "[[route]]\nrecipients = [\"ann@example.org\", \"@example.org\", \"ANN@example.org\"]\n",
-            "11:49: error: route[0].recipients[2]: `ANN@example.org` stands here, or elsewhere, already",
+            "11:50: error: route[0].recipients[2]: `ANN@example.org` stands here, or elsewhere, already",
         ),
         (
             "[[route]]\nrecipients = [\"example.org\"]\nbackend = \"exchange\"\n",
@@ -61,7 +61,7 @@ fn each_mistake_is_named_with_its_place_and_remedy() {
         ("[[route]]\nbackend = \"x\"\n", "10:1: error: route[0]"),
         (
             "[[route]]\nrecipients = [\"example.org\"]\nbackend = \"x\"\n[pool.x]\nidentity = \"none\"\nmember = [{ address = \"[::1]:465\", implicit_tls = true }]\n",
-            "15:50: error: pool.x.member[0].implicit_tls: needs tls = \"verify\", or \"required\"",
+            "15:51: error: pool.x.member[0].implicit_tls: needs tls = \"verify\", or \"required\"",
         ),
         (
             "[[listen]]\naddress = \"[::1]:587\"\nrole = \"submission\"\nauth_without_tls = true\nbackend = \"users\"\n[pool.users]\nidentity = \"none\"\nprotocol = \"lmtp\"\nmember = [{ address = \"unix:/run/lmtp\" }]\n",

@@ -29,6 +29,7 @@ struct State {
     down: Vec<String>,
     connections: Vec<(String, CancellationToken)>,
     proxy_header: bool,
+    tls_at_once: bool,
     stored: Vec<Stored>,
     /// Lines that a well-behaved backend does not understand.
     misunderstood: Vec<String>,
@@ -87,7 +88,8 @@ impl Backends {
         self.state().misunderstood.clone()
     }
 
-    /// `[MEMBER] offers LIST | answers WHAT [once] with DEEDS | dies | lives | closes`.
+    /// `[MEMBER] offers LIST | answers WHAT [once] with DEEDS | dies | lives | closes`; `shakes hands at once`: TLS comes
+    /// before the greeting.
     pub(crate) fn told(&self, text: &str) {
         let (member, text) = match text.split_once(' ') {
             Some((name @ ("a" | "b"), rest)) => (Some(name.to_owned()), rest),
@@ -125,6 +127,7 @@ impl Backends {
             }
             "lives" => state.down.retain(|name| !concerned(name)),
             "closes" => cut(&mut state, concerned),
+            "shakes" => state.tls_at_once = true,
             "behaves" => state.answers.retain(|answer| member.is_some() && answer.member != member),
             other => panic!("backends cannot be told `{other}`"),
         }
@@ -253,6 +256,9 @@ impl Served {
         if self.backends.state().proxy_header {
             self.proxy_header().await?;
         }
+        if self.backends.state().tls_at_once {
+            self.shake_hands().await?;
+        }
         self.answer("greeting", "220 backend.example ESMTP").await?;
         loop {
             let line = self.line().await?;
@@ -309,10 +315,7 @@ impl Served {
             }
             "STARTTLS" => {
                 if self.answer(line, "220 2.0.0 go on").await? {
-                    let plain = std::mem::replace(&mut self.io, Box::new(tokio::io::empty()));
-                    self.io = stream::as_server(plain).await.map_err(|_| End::WeClosed)?;
-                    self.input.clear();
-                    self.log.push(format!("{}: (TLS)", self.label));
+                    self.shake_hands().await?;
                 }
                 Ok(true)
             }
@@ -331,6 +334,14 @@ impl Served {
             }
         }
         .map(drop)
+    }
+
+    async fn shake_hands(&mut self) -> Result<(), End> {
+        let plain = std::mem::replace(&mut self.io, Box::new(tokio::io::empty()));
+        self.io = stream::as_server(plain).await.map_err(|_| End::WeClosed)?;
+        self.input.clear();
+        self.log.push(format!("{}: (TLS)", self.label));
+        Ok(())
     }
 
     /// As many challenges as the mechanism has, less those that the client answers before they are asked.

@@ -196,7 +196,8 @@ def one_slow():
         assert all(reply[-1].code == "250" for reply in replies), [reply[-1] for reply in replies]
         assert set(stage.copies(recipients).values()) == {1}
         fast, slow = stage.taken(0), stage.taken(1)
-        assert fast + slow == 60 and fast > 2 * slow > 0, (fast, slow)
+        # What the slow one had begun when its connection was given back is said again elsewhere, and counted twice.
+        assert fast + slow >= 60 and fast > 2 * slow > 0, (fast, slow)
         assert took < 60, f"{took:.0f} s: the slow one held everybody up"
         return f"{fast} by the fast one, {slow} by the slow one, in {took:.1f} s"
 

@@ -69,6 +69,7 @@ fn limits(written: &raw::Limits, report: &mut Report<'_>) -> Limits {
         idle_commands: count32(written.idle_commands),
         transactions: count32(written.transactions),
         hops: count(written.hops),
+        own_hops: count(written.own_hops),
         session: seconds(written.session_seconds),
         tarpit: seconds(written.tarpit_seconds),
         tarpit_sessions: count(written.tarpit_sessions),

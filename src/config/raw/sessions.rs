@@ -48,6 +48,9 @@ section! {
         /// Received fields of a message before 554 5.4.6 (RFC 5321 6.3: 100 at least).
         #[schemars(range(min = 1, max = 10_000))]
         hops: u64 = 100,
+        /// Of these our own before the same: mail may pass us on its way out and back, but not for ever.
+        #[schemars(range(min = 1, max = 10_000))]
+        own_hops: u64 = 10,
         /// Whole length of a session; after that 421, whatever it is doing.
         #[schemars(range(min = 60, max = 86_400))]
         session_seconds: u64 = 3600,
