@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::settings::IdentityMethod;
+use super::settings::{IdentityMethod, Protocol};
 use crate::smtp::{Extension, Extensions, ForwardPath, Params, ReversePath};
 
 /// The client, as the backend shall see it.
@@ -48,6 +48,12 @@ impl Need {
         }
     }
 
+    /// The same of a message that is small.
+    #[must_use]
+    pub fn but_for_size(&self) -> Self {
+        Self { size: None, ..*self }
+    }
+
     /// True if a member with these extensions can carry the message unconverted.
     pub fn met_by(&self, offered: &Extensions) -> bool {
         (!self.smtputf8 || offered.has(Extension::SmtpUtf8))
@@ -63,9 +69,13 @@ impl Need {
 /// Octets left of the backend's SIZE for the fields that we put before a message.
 pub const ROOM_FOR_FIELDS: u64 = 4096;
 
-/// `EHLO name`.
-pub fn ehlo(name: &str) -> Vec<u8> {
-    format!("EHLO {}\r\n", sane_helo(name).unwrap_or("[127.0.0.1]")).into_bytes()
+/// `EHLO name`, or `LHLO name` (RFC 2033 4.1).
+pub fn hello(protocol: Protocol, name: &str) -> Vec<u8> {
+    let verb = match protocol {
+        Protocol::Smtp => "EHLO",
+        Protocol::Lmtp => "LHLO",
+    };
+    format!("{verb} {}\r\n", sane_helo(name).unwrap_or("[127.0.0.1]")).into_bytes()
 }
 
 /// Appends MAIL.

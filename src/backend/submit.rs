@@ -87,7 +87,9 @@ mod tests {
 
     use super::*;
     use crate::backend::member::Dial;
-    use crate::backend::settings::{Address, IdentityMethod, MemberSettings, Reuse, Settings, Timeouts, TlsMode};
+    use crate::backend::settings::{
+        Address, IdentityMethod, MemberSettings, Protocol, Reuse, Settings, Timeouts, TlsMode,
+    };
     use crate::backend::{BackendError, Metrics};
     use crate::net::BoxIo;
 
@@ -142,12 +144,16 @@ mod tests {
         let member = MemberSettings {
             address: Address::Host("backend.example".to_owned(), 25),
             connections: 2,
+            weight: 1,
+            backup: false,
             tls: TlsMode::Off,
+            implicit_tls: false,
             tls_name: None,
             tls_ca: None,
         };
         Settings {
             members: vec![member],
+            protocol: Protocol::Smtp,
             identity,
             helo: "mx.receiver.example".into(),
             timeouts: Timeouts { connect: short, command: short, write: short, end_of_data: short, queue: short },

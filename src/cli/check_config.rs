@@ -4,7 +4,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::{Failed, columns, wants_colour};
-use crate::backend::settings::Address;
 use crate::config::why::{self, Why};
 use crate::config::{self, Loaded, failures, resolvers};
 use crate::dns::zones;
@@ -78,10 +77,7 @@ pub fn summary(loaded: &Loaded) -> String {
     let networks = loaded.raw.relay.networks.len();
     row("relay", format!("{} domain patterns; {networks} networks may send anywhere", relay.domains.len()));
     for (member, written) in config.backend.members.iter().zip(&loaded.raw.backend.member) {
-        let address = match &member.address {
-            Address::Socket(address) => address.to_string(),
-            Address::Host(host, port) => format!("{host}:{port}"),
-        };
+        let address = member.address.to_string();
         let tls = config::why::word(&written.tls);
         row("backend", format!("{address}, {} connections, tls {tls}", member.connections));
     }

@@ -3,7 +3,7 @@
 
 use super::Loaded;
 use crate::backend;
-use crate::backend::settings::{Address, IdentityMethod, TlsMode};
+use crate::backend::settings::{IdentityMethod, TlsMode};
 use crate::reports::Via;
 use crate::session::refusal;
 use crate::smtp::Reply;
@@ -185,10 +185,7 @@ fn backends(loaded: &Loaded, rows: &mut Vec<Failure>) {
 fn pool(pool: &str, backend: &backend::Settings, rows: &mut Vec<Failure>) {
     let several = backend.members.len() > 1;
     for member in &backend.members {
-        let name = match &member.address {
-            Address::Socket(address) => address.to_string(),
-            Address::Host(host, port) => format!("{host}:{port}"),
-        };
+        let name = member.address.to_string();
         let refused = spoken(&refusal::BACKEND_DOWN);
         let down = if several { format!("the next member; {refused} if there is none") } else { refused.clone() };
         rows.push(row(

@@ -13,6 +13,7 @@ pub mod links;
 pub mod model;
 mod parameters;
 mod parts;
+pub mod received;
 pub mod text;
 mod uuencode;
 mod words;

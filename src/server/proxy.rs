@@ -114,6 +114,7 @@ impl Proxy {
         for (name, settings) in &config.pools {
             pools = pools.with(name.clone(), Pool::new(settings.clone(), metrics.clone())?);
         }
+        let pools = pools.routed(config.routes.clone());
         let mut watches = Watches::new();
         watch(&pools, &mut watches);
         let follow = CancellationToken::new();
@@ -125,6 +126,7 @@ impl Proxy {
             Spool::new(config.spool.clone()),
             session::Metrics::register(registry)?,
             clock::system(),
+            store.clone(),
         );
         shared.pools.store(Arc::new(pools));
         let metrics = reports::Metrics::register(registry)?;
@@ -350,7 +352,7 @@ fn next_pools(running: &Pools, config: &config::Config) -> Result<Pools, TlsErro
     for (name, settings) in &config.pools {
         pools = pools.with(name.clone(), next(Some(name), settings)?);
     }
-    Ok(pools)
+    Ok(pools.routed(config.routes.clone()))
 }
 
 fn from_snapshot(registry: &Registry) -> prometheus::Result<IntGauge> {

@@ -13,7 +13,7 @@ use super::relay::Relay;
 use super::settings::RefuseAt;
 use super::transaction::Transaction;
 use crate::backend::machine::ROOM_FOR_FIELDS;
-use crate::backend::{Identity, Need, Pool};
+use crate::backend::{Identity, Need, Pool, Ways};
 use crate::checks::Deed;
 use crate::facts::{ClientFacts, HeloFacts, MailFacts, Stage, Violation};
 use crate::net::tls::{TlsAcceptorSource, TlsError};
@@ -45,8 +45,8 @@ impl Session {
 
     /// What this client is offered: our own extensions, and what all backends have.
     fn offer(&self) -> Offer {
-        let pool = self.pool();
-        let backends = pool.as_ref().map(|pool| pool.offer()).unwrap_or_default();
+        let ways = self.ways();
+        let backends = ways.as_ref().map(Ways::offer).unwrap_or_default();
         let ours = self.settings.limits.message_size.0;
         let theirs = backends.size_limit().map_or(ours, |limit| limit.saturating_sub(ROOM_FOR_FIELDS));
         // Whoever must not send without TLS is not helped by hiding it (DECISIONS 30).
@@ -55,7 +55,7 @@ impl Session {
             tls: self.acceptor.is_some() && self.tls.is_none() && !self.machine.is_encrypted() && !failed(),
             xclient: self.may_xclient,
             access: self.access(),
-            has_backend: pool.is_some(),
+            has_backend: ways.is_some(),
             size: ours.min(theirs),
             backends,
         }
@@ -78,7 +78,7 @@ impl Session {
             self.say(&refusal::OWN_BACKEND_LOST);
             return Err(End::Refused);
         }
-        let Some(pool) = self.pool() else {
+        let Some(ways) = self.ways() else {
             self.machine.end_transaction();
             self.lost_pool();
             self.say(&refusal::BACKEND_DOWN);
@@ -92,7 +92,7 @@ impl Session {
             self.machine.end_transaction();
             return self.refuse_session(&decision);
         }
-        let relay = Relay::new(pool, self.identity(&facts), need).over(self.own.clone());
+        let relay = Relay::new(ways, self.identity(&facts), need).over(self.own.clone());
         let mut transaction = Box::new(Transaction::new(TransactionId::new(at), facts, size, relay));
         transaction.slowed = self.assessment.is_slowed(None);
         self.transaction = Some(transaction);
@@ -100,8 +100,17 @@ impl Session {
         Ok(())
     }
 
-    /// Where the mail of this client goes: over its own connection if it has one, otherwise where the listener's goes.
-    /// `None` if a reload has removed that pool; then it goes nowhere, and least of all to another one.
+    /// Where the mail of this client goes: over its own connection if it has one, otherwise where the listener's goes,
+    /// at the edge by recipient. `None` if a reload has removed that pool; then it goes nowhere, and least of all to
+    /// another one.
+    fn ways(&self) -> Option<Ways> {
+        if self.is_edge() && self.own.is_none() {
+            return Ways::by_recipient(self.shared.pools.load_full(), self.listener.pool.as_ref());
+        }
+        self.pool().map(Ways::only)
+    }
+
+    /// The same without routes.
     pub(super) fn pool(&self) -> Option<Arc<Pool>> {
         match &self.own {
             Some(own) => Some(own.pool().clone()),

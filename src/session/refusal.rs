@@ -99,12 +99,20 @@ replies! {
     CANNOT_CARRY_UTF8 = 550 5 6 7 "Mail server does not take internationalized addresses";
     /// A recipient that is not ours.
     RELAYING_DENIED = 550 5 7 1 "Relaying denied";
+    /// A recipient that the map of its domain does not know.
+    NO_SUCH_RECIPIENT = 550 5 1 1 "No such recipient here";
+    /// The same where the map is empty or old.
+    RECIPIENT_DOUBTFUL = 450 4 1 1 "Recipient cannot be verified now; try again later";
     /// More Received fields than a message may have.
     LOOP = 554 5 4 6 "Too many hops: this message loops";
     /// A header section beyond what is judged.
     HEADER_TOO_LARGE = 552 5 3 4 "Header section too large";
     /// Recipients whose policies lead to different verdicts (DECISIONS 2).
     SPLIT = 451 4 7 1 "Recipients differ in what they accept; try again, and they will be taken one after another";
+    /// A backend that answers for each recipient has taken the message for some and not for others (DECISIONS 26).
+    DELIVERED_TO_SOME = 451 4 5 0 "Delivered to some recipients and not to others; try again, and each will be answered alone";
+    /// The same again, and all who are left have it.
+    DELIVERED_BEFORE = 250 2 0 0 "Delivered to all these recipients at an earlier attempt";
     /// MAIL from a balancer that said that it only asks whether we live.
     HEALTH_CHECK = 550 5 7 0 "A health check carries no mail";
     /// AUTH or MAIL in clear, where TLS must come first (RFC 3207 4).
@@ -194,9 +202,10 @@ pub fn violation(_which: Violation) -> Reply {
 /// To RCPT, when the backend gave no reply.
 pub fn backend_failure(why: &BackendError, smtputf8: bool) -> Reply {
     match why {
-        BackendError::CannotCarry { permanent: true } if smtputf8 => CANNOT_CARRY_UTF8,
-        BackendError::CannotCarry { permanent: true } => CANNOT_CARRY,
-        BackendError::CannotCarry { permanent: false } => CANNOT_CARRY_NOW,
+        BackendError::CannotCarry { permanent: true, too_big: true } => TOO_BIG,
+        BackendError::CannotCarry { permanent: true, .. } if smtputf8 => CANNOT_CARRY_UTF8,
+        BackendError::CannotCarry { permanent: true, .. } => CANNOT_CARRY,
+        BackendError::CannotCarry { permanent: false, .. } => CANNOT_CARRY_NOW,
         _ => BACKEND_DOWN,
     }
 }

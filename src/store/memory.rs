@@ -2,6 +2,7 @@
 
 mod blocks;
 mod classifier;
+mod deliveries;
 mod reputation;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -15,6 +16,7 @@ use super::blocks::BlockTable;
 use super::buckets::Buckets;
 use super::campaigns::local::LocalCampaigns;
 use super::classifier::table::Teachbook;
+use super::deliveries::Delivered;
 use super::earned::Reputables;
 use super::ledger::{Bounds, Counted, Kept, Ledger, Medium, NamedHop, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
@@ -39,6 +41,7 @@ pub struct MemoryStore {
     campaigns: LocalCampaigns,
     teachbook: Teachbook,
     blocked: BlockTable,
+    delivered: Delivered,
 }
 
 struct Inner {
@@ -67,8 +70,8 @@ impl MemoryStore {
         let campaigns = LocalCampaigns::new(rand::random(), settings, [], clock.now());
         let teachbook = Teachbook::new(settings.lessons, []);
         let inner = Mutex::new(Inner { ledger, shelves });
-        let blocked = BlockTable::default();
-        Self { bounds, clock, metrics, inner, triplets, buckets, reputables, campaigns, teachbook, blocked }
+        let (blocked, delivered) = (BlockTable::default(), Delivered::new(settings.deliveries, Vec::new()));
+        Self { bounds, clock, metrics, inner, triplets, buckets, reputables, campaigns, teachbook, blocked, delivered }
     }
 
     /// Does one thing under the lock, which is never held across an await.
@@ -259,6 +262,7 @@ impl Upkeep for MemoryStore {
         tables.push(TableInfo::in_memory("classifier_cells", taught.cells));
         tables.push(TableInfo::in_memory("classifier_lessons", taught.lessons));
         tables.push(TableInfo::in_memory("blocks", self.blocked.len()));
+        tables.push(TableInfo::in_memory("deliveries", self.delivered.count()));
         Box::pin(future::ready(Ok(Info { home: "memory".to_owned(), tables, ..Info::default() })))
     }
 }

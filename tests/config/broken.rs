@@ -47,7 +47,25 @@ fn each_mistake_is_named_with_its_place_and_remedy() {
         ),
         (
             "[pool.users]\nidentity = \"none\"\nmember = [{ address = \"[::1]:27\" }]\n",
-            "10:1: warning: pool.users: no listener names it: it gets no mail",
+            "10:1: warning: pool.users: no listener and no route names it: it gets no mail",
+        ),
+        (
+            "[[route]]\nrecipients = [\"ann@example.org\", \"@example.org\", \"ANN@example.org\"]\n",
+            "11:50: error: route[0].recipients[2]: `ANN@example.org` stands here, or elsewhere, already",
+        ),
+        (
+            "[[route]]\nrecipients = [\"example.org\"]\nbackend = \"exchange\"\n",
+            "12:11: error: route[0].backend: there is no pool `exchange`",
+        ),
+        ("[[route]]\nrecipients = []\n", "11:14: error: route[0].recipients: nobody goes by it"),
+        ("[[route]]\nbackend = \"x\"\n", "10:1: error: route[0]"),
+        (
+            "[[route]]\nrecipients = [\"example.org\"]\nbackend = \"x\"\n[pool.x]\nidentity = \"none\"\nmember = [{ address = \"[::1]:465\", implicit_tls = true }]\n",
+            "15:51: error: pool.x.member[0].implicit_tls: needs tls = \"verify\", or \"required\"",
+        ),
+        (
+            "[[listen]]\naddress = \"[::1]:587\"\nrole = \"submission\"\nauth_without_tls = true\nbackend = \"users\"\n[pool.users]\nidentity = \"none\"\nprotocol = \"lmtp\"\nmember = [{ address = \"unix:/run/lmtp\" }]\n",
+            "17:12: error: pool.users.protocol: users authenticate through this pool, which LMTP knows nothing of",
         ),
         ("[limits]\nsesions = 1\n", "11:1: error: limits.sesions: no such key; did you mean `sessions`?"),
         ("[limts]\n", "10:2: error: limts: no such key; did you mean `limits`?"),
@@ -142,6 +160,10 @@ fn each_mistake_is_named_with_its_place_and_remedy() {
             "11:18: error: spool.message_memory: is more than total_memory (256 MiB)",
         ),
         ("[spool]\ntotal_disk = \"1 MiB\"\n", "11:14: error: spool.total_disk: is less than one message"),
+        (
+            "[checks]\ntrusted_hops = [\"::/0\"]\n",
+            "11:17: error: checks.trusted_hops[0]: `::/0` is too wide: any client could name any other",
+        ),
         (
             "[checks]\ntrusted_networks = [\"0.0.0.0/0\"]\n",
             "11:21: error: checks.trusted_networks[0]: `0.0.0.0/0` is too wide",

@@ -5,6 +5,7 @@
 //! ```text
 //! set KEY VALUE              one key of the configuration (dialogues/gatepost.toml), value as in TOML
 //! rules FILE                 a file of rules, such as weights; the indented lines below replace it
+//! file NAME                  another file beside the configuration, of the indented lines below
 //! dns ...                    see Setup::dns; names may change while the proxy runs
 //! tested                     somebody asks the test points of lists
 //! tls                        the listener has a certificate
@@ -106,7 +107,9 @@ fn play_one(text: &str) -> String {
                 continue;
             }
             let mut block = Vec::new();
-            while line.starts_with("rules ") && lines.peek().is_some_and(|next| next.starts_with("  ")) {
+            while (line.starts_with("rules ") || line.starts_with("file "))
+                && lines.peek().is_some_and(|next| next.starts_with("  "))
+            {
                 block.extend(lines.next());
             }
             let mut expected = Vec::new();
@@ -182,6 +185,10 @@ impl Player {
             "rules" => {
                 let text: Vec<&str> = block.iter().map(|line| &line[2..]).collect();
                 self.setup.set_rules(rest, text.join("\n"));
+            }
+            "file" => {
+                let text: String = block.iter().map(|line| format!("{}\n", &line[2..])).collect();
+                self.setup.set_file(rest, text);
             }
             "shipped" => self.setup.set_shipped_rules(),
             "dns" => {

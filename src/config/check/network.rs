@@ -21,12 +21,8 @@ pub(super) fn listeners(file: &raw::File, files: &mut Files, report: &mut Report
     let mut listeners = Vec::new();
     for (index, listen) in written.iter().enumerate() {
         let at = source::element("listen", index);
-        if let Some(pool) = &listen.backend
-            && !file.pool.contains_key(pool)
-        {
-            let near = nearest(pool, file.pool.keys().map(String::as_str));
-            let reason = format!("there is no pool `{pool}`: write [pool.{pool}]");
-            report.error_near(&format!("{at}.backend"), reason, near);
+        if let Some(pool) = &listen.backend {
+            pool_exists(file, pool, &format!("{at}.backend"), report);
         }
         let Some(settings) = listener(listen, &at, files, report) else { continue };
         // Port 0 is a new port each time.
@@ -39,6 +35,14 @@ pub(super) fn listeners(file: &raw::File, files: &mut Files, report: &mut Report
         listeners.push(settings);
     }
     listeners
+}
+
+/// A pool that is named must be there.
+pub(super) fn pool_exists(file: &raw::File, pool: &str, key: &str, report: &mut Report<'_>) {
+    if !file.pool.contains_key(pool) {
+        let near = nearest(pool, file.pool.keys().map(String::as_str));
+        report.error_near(key, format!("there is no pool `{pool}`: write [pool.{pool}]"), near);
+    }
 }
 
 fn listener(written: &raw::Listen, at: &str, files: &mut Files, report: &mut Report<'_>) -> Option<Settings> {

@@ -12,6 +12,7 @@ use super::super::campaigns::clusters::{Attached, Change as ClusterChange};
 use super::super::campaigns::local::Change as CampaignChange;
 use super::super::classifier::LessonId;
 use super::super::classifier::table::{Change as TaughtChange, NOTED, Noted};
+use super::super::deliveries::{self, DeliveryKey};
 use super::super::earned::{EARNED, Earned, EarnedChange};
 use super::super::greylist::{SECRET, Secret, TripletKey};
 use super::super::ledger::{Medium, NamedHop, Readable};
@@ -40,6 +41,7 @@ pub(super) struct Known {
     pub(super) reputations: Vec<(Arc<str>, Earned)>,
     pub(super) taught: Vec<TaughtChange>,
     pub(super) blocks: Vec<(String, Vec<u8>)>,
+    pub(super) delivered: Vec<(DeliveryKey, u64)>,
 }
 
 /// Some clusters as they are on file, and the place and the attachment with which the next ones begin.
@@ -67,12 +69,14 @@ const LESSONS: TableDefinition<'_, u128, &[u8; NOTED]> = TableDefinition::new("c
 const KEPT: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("classifier_kept.v2");
 /// Who is blocked.
 const BLOCKS: TableDefinition<'_, &str, Octets> = TableDefinition::new("blocks.v1");
+/// Until when, in seconds since 1970.
+const DELIVERIES: TableDefinition<'_, u128, u64> = TableDefinition::new("deliveries.v1");
 /// The names of the secrets that triplets are keyed with, and digests.
 const OF_GREYLIST: &str = "greylist";
 const OF_CAMPAIGNS: &str = "campaigns";
 
 /// Every table, for what is done with the file as a whole.
-pub(super) const ALL: [&dyn upkeep::Kept; 14] = [
+pub(super) const ALL: [&dyn upkeep::Kept; 15] = [
     &upkeep::Table(HOPS),
     &upkeep::Table(REPORTS),
     &upkeep::Table(ROWS),
@@ -86,6 +90,7 @@ pub(super) const ALL: [&dyn upkeep::Kept; 14] = [
     &upkeep::Table(LESSONS),
     &upkeep::Table(KEPT),
     &upkeep::Table(BLOCKS),
+    &upkeep::Table(DELIVERIES),
     &upkeep::Table(SECRETS),
 ];
 
@@ -107,6 +112,7 @@ pub(super) struct Copies<'t> {
     cards: Table<'t, u64, Octets>,
     taught: Taught<'t>,
     blocks: Table<'t, &'static str, Octets>,
+    deliveries: Table<'t, u128, u64>,
 }
 
 struct Taught<'t> {
@@ -138,8 +144,8 @@ impl<'t> ForWriting<'t> {
         let (lessons, kept) = (transaction.open_table(LESSONS)?, transaction.open_table(KEPT)?);
         let taught = Taught { cells, classes, lessons, kept };
         let reputations = transaction.open_table(REPUTATIONS)?;
-        let blocks = transaction.open_table(BLOCKS)?;
-        let copies = Copies { triplets, digests, attachments, cards, reputations, taught, blocks };
+        let (blocks, deliveries) = (transaction.open_table(BLOCKS)?, transaction.open_table(DELIVERIES)?);
+        let copies = Copies { triplets, digests, attachments, cards, reputations, taught, blocks, deliveries };
         Ok(Self { hops, reports, rows: transaction.open_table(ROWS)?, copies })
     }
 
@@ -174,6 +180,16 @@ impl<'t> ForWriting<'t> {
                 TaughtChange::Lesson(id, None) => drop(lessons.remove(id.0)?),
                 TaughtChange::Kept(id, Some(cells)) => drop(kept.insert(id.0, &**cells)?),
                 TaughtChange::Kept(id, None) => drop(kept.remove(id.0)?),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn change_deliveries(&mut self, changes: &[deliveries::Change]) -> Result<(), Error> {
+        for (key, until) in changes {
+            match until {
+                Some(until) => drop(self.copies.deliveries.insert(key.0, until)?),
+                None => drop(self.copies.deliveries.remove(key.0)?),
             }
         }
         Ok(())
@@ -284,7 +300,12 @@ pub(super) fn load(transaction: &WriteTransaction) -> Result<Known, Error> {
         let (whom, block) = entry?;
         blocks.push((whom.value().to_owned(), block.value().to_vec()));
     }
-    Ok(Known { greylist_secret, triplets, campaign_key, cards, places, reputations, taught, blocks })
+    let mut delivered = Vec::new();
+    for entry in transaction.open_table(DELIVERIES)?.iter()? {
+        let (key, until) = entry?;
+        delivered.push((DeliveryKey(key.value()), until.value()));
+    }
+    Ok(Known { greylist_secret, triplets, campaign_key, cards, places, reputations, taught, blocks, delivered })
 }
 
 fn taught(
