@@ -24,6 +24,7 @@ use crate::verdict::Verdict;
 /// A message while it arrives.
 pub struct Inbound {
     decoder: DataDecoder,
+    policy: NewlinePolicy,
     draft: Draft,
     limit: u64,
     /// Set when the message cannot be taken any more; the rest of it is read and thrown away.
@@ -53,7 +54,7 @@ impl Inbound {
     /// Ready for the first octet.
     pub fn new(framing: Framing, policy: NewlinePolicy, draft: Draft, limit: u64) -> Self {
         let decoder = DataDecoder::new(framing, policy);
-        Self { decoder, draft, limit, refused: None, dropped: 0, began: Instant::now() }
+        Self { decoder, policy, draft, limit, refused: None, dropped: 0, began: Instant::now() }
     }
 
     /// Takes octets as they came.
@@ -99,6 +100,14 @@ impl Inbound {
         self.draft.is_empty()
     }
 
+    /// What was wrong with its line ends. In a message of any octets nothing is.
+    fn newlines(&self) -> NewlineStats {
+        match self.policy {
+            NewlinePolicy::Keep => NewlineStats::default(),
+            NewlinePolicy::Normalize | NewlinePolicy::Reject => self.decoder.stats(),
+        }
+    }
+
     /// The refusal that is already certain.
     pub fn refused(&self) -> Option<&Reply> {
         self.refused.as_ref()
@@ -118,7 +127,7 @@ pub async fn decide(
     transaction: &mut Transaction,
     inbound: Inbound,
 ) -> (Reply, bool) {
-    let newlines = inbound.decoder.stats();
+    let newlines = inbound.newlines();
     let arrived = Instant::now();
     let (outcome, size, conclusion) = match take_in(inbound).await {
         Err(reply) => (refused(reply), 0, None),
@@ -161,7 +170,7 @@ async fn judge(
         let reply = if whole_share { refusal::HEADER_TOO_LARGE } else { refusal::SPOOL_FULL };
         return (refused(reply), len, None);
     }
-    if fields::count_received(message.header_section(), &settings.hostname).total > settings.limits.hops {
+    if fields::count_received(message.header_section()) > settings.limits.hops {
         return (refused(refusal::LOOP), len, None);
     }
     observe_newlines(shared, assessment, newlines);
