@@ -248,7 +248,7 @@ impl Member {
         if !greeting.is_positive() {
             return Err(BackendError::NotReady(greeting));
         }
-        hello(&mut connection, &settings.helo, limit).await?;
+        self.hello(&mut connection, &settings.helo, limit).await?;
         let mut connection = self.secure(connection, settings).await?;
         if !connection.is_healthy() || !connection.is_quiet() {
             return Err(BackendError::Unsolicited);
@@ -277,7 +277,7 @@ impl Member {
         let (stream, _) = tls.connect(stream, by).await.map_err(|why| BackendError::Tls(why.to_string()))?;
         let mut connection = Connection::new(stream);
         connection.encrypted = true;
-        hello(&mut connection, &settings.helo, limit).await?;
+        self.hello(&mut connection, &settings.helo, limit).await?;
         Ok(connection)
     }
 
@@ -309,7 +309,26 @@ impl Member {
         }
         if settings.identity == IdentityMethod::Xclient {
             let name = sane_helo(&client.helo).unwrap_or(&settings.helo).to_owned();
-            hello(connection, &name, limit).await?;
+            self.hello(connection, &name, limit).await?;
+        }
+        Ok(())
+    }
+
+    /// Says EHLO and notes what is offered.
+    async fn hello(&self, connection: &mut Connection, name: &str, limit: Duration) -> Result<(), BackendError> {
+        connection.send(&ehlo(name), limit).await?;
+        let reply = connection.reply(limit).await?;
+        if !reply.is_positive() {
+            return Err(BackendError::NotReady(reply));
+        }
+        let mut offered = Extensions::from_reply(&reply);
+        // What must not be read by others must not be handed to others either (RFC 8689 4.2.1).
+        let is_certain = self.settings.tls == TlsMode::Verify || self.settings.is_loopback();
+        if !(connection.encrypted && is_certain) {
+            offered.remove(Extension::RequireTls);
+        }
+        if *connection.extensions != offered {
+            connection.extensions = Arc::new(offered);
         }
         Ok(())
     }
@@ -323,23 +342,11 @@ impl Member {
     }
 }
 
-/// Says EHLO and notes what is offered.
-async fn hello(connection: &mut Connection, name: &str, limit: Duration) -> Result<(), BackendError> {
-    connection.send(&ehlo(name), limit).await?;
-    let reply = connection.reply(limit).await?;
-    if !reply.is_positive() {
-        return Err(BackendError::NotReady(reply));
-    }
-    let offered = Extensions::from_reply(&reply);
-    if *connection.extensions != offered {
-        connection.extensions = Arc::new(offered);
-    }
-    Ok(())
-}
-
 /// True if a connection is to be closed before the backend's own limits bite (DECISIONS 23).
 fn is_retired(connection: &Connection, settings: &Settings) -> bool {
+    let most = connection.extensions.limit("MAILMAX");
     connection.transactions >= settings.reuse.transactions
+        || most.is_some_and(|most| connection.mails >= most)
         || connection.refusals >= settings.reuse.refusals
         || Instant::now() >= connection.opened + settings.reuse.age
 }

@@ -106,7 +106,7 @@ impl Relay {
     /// What the client hears of `why`. Without the connection on which it has authenticated it is nobody.
     fn failed(&self, why: &BackendError) -> Reply {
         match (why, &self.own) {
-            (BackendError::CannotCarry { .. }, _) | (_, None) => refusal::backend_failure(why, self.need.smtputf8),
+            (BackendError::CannotCarry { .. }, _) | (_, None) => refusal::backend_failure(why, &self.need),
             (_, Some(_)) => refusal::OWN_BACKEND_LOST,
         }
     }
@@ -304,6 +304,7 @@ async fn begin(
         }
     }
     let connection = lease.connection();
+    connection.mails += 1;
     connection.send(&commands, timeouts.write).await?;
     let mail = verdict_of(connection.reply(timeouts.command).await?)?;
     if !pipelining {

@@ -290,7 +290,7 @@ fn files_that_are_named_must_be_there() {
         site.write(&format!("rules/{name}"), "");
     }
     let loaded = site.load().unwrap_or_else(|problems| panic!("{problems}"));
-    let tls = loaded.config.listeners[1].tls.as_ref().expect("TLS");
+    let tls = loaded.config.listeners[1].tls.first().expect("TLS");
     assert_eq!(tls.certificate, site.path("cert.pem"), "paths are relative to the file that names them");
 }
 
