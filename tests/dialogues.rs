@@ -33,7 +33,11 @@ topics! {
     basics,
     bulk,
     chunks,
+    commands,
+    exchange,
+    extensions,
     greylist,
+    journal,
     judging,
     limits,
     links,
@@ -45,6 +49,7 @@ topics! {
     senders,
     sequence,
     traps,
+    xforward,
 }
 
 mod anything {

@@ -139,11 +139,6 @@ impl Relay {
         self.pool.metrics.clone()
     }
 
-    /// The member that has it, for the log.
-    pub fn member(&self) -> Option<&Arc<str>> {
-        self.lease.as_ref().map(Lease::member)
-    }
-
     /// Hands `new` recipients on (and MAIL before the first); one reply each.
     pub async fn recipients(&mut self, envelope: &Envelope<'_>, new: &[(ForwardPath, Params)]) -> Vec<Reply> {
         self.need.dsn |= new.iter().any(|(_, params)| !params.is_empty());
