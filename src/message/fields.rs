@@ -19,7 +19,7 @@ mod forged;
 mod writer;
 
 pub use auth_results::{AuthResults, MethodResult, ReceivedSpf};
-pub use forged::{count_received, forged_ranges};
+pub use forged::{ReceivedCount, count_received, forged_ranges};
 
 /// `with` of a Received field (RFC 5321 4.4, RFC 3848, RFC 6531 3.7.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -170,7 +170,7 @@ async fn judge(
         let reply = if whole_share { refusal::HEADER_TOO_LARGE } else { refusal::SPOOL_FULL };
         return (refused(reply), len, None);
     }
-    if fields::count_received(message.header_section()) > settings.limits.hops {
+    if fields::count_received(message.header_section(), &settings.hostname).total > settings.limits.hops {
         return (refused(refusal::LOOP), len, None);
     }
     observe_newlines(shared, assessment, newlines);

@@ -15,9 +15,25 @@ pub fn forged_ranges(section: &[u8], authserv_id: &str) -> Vec<Range<usize>> {
     Fields::new(section).filter(forged).map(|field| field.start..field.end).collect()
 }
 
-/// How many Received fields `section` has: too many tell of a loop (RFC 5321 6.3).
-pub fn count_received(section: &[u8]) -> usize {
-    Fields::new(section).filter(|field| field.is("Received")).count()
+/// Received fields of a message, for telling loops (RFC 5321 6.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReceivedCount {
+    /// All of them.
+    pub total: usize,
+    /// Those `by` our own host name.
+    pub ours: usize,
+}
+
+/// Counts the Received fields of `section`.
+pub fn count_received(section: &[u8], hostname: &str) -> ReceivedCount {
+    let mut count = ReceivedCount::default();
+    for field in Fields::new(section).filter(|field| field.is("Received")) {
+        count.total += 1;
+        if by(field.value).is_some_and(|name| same_host(&name, hostname)) {
+            count.ours += 1;
+        }
+    }
+    count
 }
 
 /// True if the authserv-id of an Authentication-Results value is `authserv_id`.
@@ -26,6 +42,16 @@ fn claims(value: &[u8], authserv_id: &str) -> bool {
     // Control characters have no place there: some readers take them for white space, some drop them.
     let kept = |octet: &u8| !octet.is_ascii_control() || b"\t\r\n".contains(octet);
     names_us(value) || names_us(&value.iter().copied().filter(kept).collect::<Vec<u8>>())
+}
+
+/// The host name behind `by`. A HELO name that is itself `by` does not mislead.
+fn by(value: &[u8]) -> Option<Vec<u8>> {
+    let mut words = Words { rest: value }.peekable();
+    if words.next_if(|word| word.eq_ignore_ascii_case(b"from")).is_some() {
+        words.next();
+    }
+    words.find(|word| word.eq_ignore_ascii_case(b"by"))?;
+    words.next()
 }
 
 /// As host names where both are, else to the letter but for case.

@@ -113,12 +113,14 @@ fn authentication_results_are_forged_if_they_claim_our_name() {
 }
 
 #[test]
-fn received_fields_are_counted() {
+fn received_fields_are_counted_and_ours_are_known() {
     let section = "Received: from by (by mx.example.org) by other.example with SMTP; date\r\n\
-        received: from a.example (a [192.0.2.1])\r\n\tby mx.example.org with ESMTP id 1; date\r\n\
+        Received: from a.example (a [192.0.2.1])\r\n\tby (us) MX.example.org with ESMTP id 1; date\r\n\
+        Received: by mx.example.org; date\r\n\
+        Received: (qmail 1 invoked by uid 0); by mx.example.org\r\n\
         X-Received: by mx.example.org\r\n\r\n\
         Received: by mx.example.org\r\n";
-    assert_eq!(count_received(section.as_bytes()), 2);
+    assert_eq!(count_received(section.as_bytes(), "mx.example.org"), ReceivedCount { total: 4, ours: 2 });
 }
 
 proptest! {
@@ -135,7 +137,7 @@ proptest! {
             prop_assert!(line[..line.len() - 2].iter().all(|octet| matches!(octet, b'\t' | b' '..=b'~')));
         }
         // What we wrote as ours is recognised as ours.
-        prop_assert_eq!(count_received(&out), 1);
+        prop_assert_eq!(count_received(&out, "mx.example.org"), ReceivedCount { total: 1, ours: 1 });
         prop_assert_eq!(forged_ranges(&out, "mx.example.org").len(), 3);
     }
 }
