@@ -33,8 +33,12 @@ topics! {
     basics,
     bulk,
     chunks,
+    commands,
+    exchange,
+    extensions,
     greylist,
     hops,
+    journal,
     judging,
     limits,
     links,
@@ -49,6 +53,7 @@ topics! {
     senders,
     sequence,
     traps,
+    xforward,
 }
 
 mod anything {

@@ -249,7 +249,7 @@ impl Member {
         if !greeting.is_positive() {
             return Err(BackendError::NotReady(greeting));
         }
-        hello(&mut connection, settings, &settings.helo).await?;
+        self.hello(&mut connection, settings, &settings.helo).await?;
         let mut connection = self.secure(connection, settings).await?;
         if !connection.is_healthy() || !connection.is_quiet() {
             return Err(BackendError::Unsolicited);
@@ -276,7 +276,7 @@ impl Member {
             };
         }
         let mut connection = self.shake_hands(connection, settings).await?;
-        hello(&mut connection, settings, &settings.helo).await?;
+        self.hello(&mut connection, settings, &settings.helo).await?;
         Ok(connection)
     }
 
@@ -318,7 +318,32 @@ impl Member {
         }
         if settings.identity == IdentityMethod::Xclient {
             let name = sane_helo(&client.helo).unwrap_or(&settings.helo).to_owned();
-            hello(connection, settings, &name).await?;
+            self.hello(connection, settings, &name).await?;
+        }
+        Ok(())
+    }
+
+    /// Says EHLO and notes what is offered.
+    async fn hello(&self, connection: &mut Connection, settings: &Settings, name: &str) -> Result<(), BackendError> {
+        let limit = settings.timeouts.command;
+        connection.send(&machine::hello(settings.protocol, name), limit).await?;
+        let reply = connection.reply(limit).await?;
+        if !reply.is_positive() {
+            return Err(BackendError::NotReady(reply));
+        }
+        let mut offered = Extensions::from_reply(&reply);
+        // What must not be read by others must not be handed to others either (RFC 8689 4.2.1).
+        let is_certain = self.settings.tls == TlsMode::Verify || self.settings.is_loopback();
+        if !(connection.encrypted && is_certain) {
+            offered.remove(Extension::RequireTls);
+        }
+        if settings.protocol == Protocol::Lmtp {
+            // How many replies a refused chunk has, no document says.
+            offered.remove(Extension::Chunking);
+            offered.remove(Extension::BinaryMime);
+        }
+        if *connection.extensions != offered {
+            connection.extensions = Arc::new(offered);
         }
         Ok(())
     }
@@ -332,29 +357,11 @@ impl Member {
     }
 }
 
-/// Says EHLO, or LHLO, and notes what is offered.
-async fn hello(connection: &mut Connection, settings: &Settings, name: &str) -> Result<(), BackendError> {
-    let limit = settings.timeouts.command;
-    connection.send(&machine::hello(settings.protocol, name), limit).await?;
-    let reply = connection.reply(limit).await?;
-    if !reply.is_positive() {
-        return Err(BackendError::NotReady(reply));
-    }
-    let mut offered = Extensions::from_reply(&reply);
-    if settings.protocol == Protocol::Lmtp {
-        // How many replies a refused chunk has, no document says.
-        offered.remove(Extension::Chunking);
-        offered.remove(Extension::BinaryMime);
-    }
-    if *connection.extensions != offered {
-        connection.extensions = Arc::new(offered);
-    }
-    Ok(())
-}
-
 /// True if a connection is to be closed before the backend's own limits bite (DECISIONS 23).
 fn is_retired(connection: &Connection, settings: &Settings) -> bool {
+    let most = connection.extensions.limit("MAILMAX");
     connection.transactions >= settings.reuse.transactions
+        || most.is_some_and(|most| connection.mails >= most)
         || connection.refusals >= settings.reuse.refusals
         || Instant::now() >= connection.opened + settings.reuse.age
 }

@@ -69,7 +69,7 @@ pub fn summary(loaded: &Loaded) -> String {
     let mut rows = vec![vec!["hostname".to_owned(), config.session.hostname.to_string()]];
     let mut row = |name: &str, text: String| rows.push(vec![name.to_owned(), text]);
     for listener in &config.listeners {
-        let tls = if listener.tls.is_some() { ", STARTTLS" } else { "" };
+        let tls = if !listener.tls.is_empty() { ", STARTTLS" } else { "" };
         let proxy = if listener.proxy_protocol { ", PROXY" } else { "" };
         row("listener", format!("{} ({}){tls}{proxy}", listener.name, listener.address));
     }

@@ -339,7 +339,7 @@ fn files(loaded: &Loaded, rows: &mut Vec<Failure>) {
         ));
     }
     for listener in &config.listeners {
-        if let Some(tls) = &listener.tls {
+        for tls in &listener.tls {
             rows.push(row(
                 format!("certificate of {}", listener.name),
                 format!("{} unreadable or wrong at a reload", tls.certificate.display()),

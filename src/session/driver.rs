@@ -24,7 +24,7 @@ use crate::net::tls::TlsAcceptorSource;
 use crate::net::{BoxIo, Refused, listener};
 use crate::pipeline::{Assessment, Ruleset};
 use crate::scoring::{Finding, Symbol};
-use crate::smtp::{Line, LineEnd, Reply, command, next_line};
+use crate::smtp::{Forwarded, Line, LineEnd, Reply, command, next_line};
 use crate::verdict::Verdict;
 
 /// How a session ended: a label of metrics.
@@ -67,8 +67,11 @@ pub(super) struct Session {
     pub(super) local: SocketAddr,
     pub(super) listener: Arc<listener::Settings>,
     pub(super) acceptor: Option<Arc<TlsAcceptorSource>>,
-    /// The connection is a trusted front end's: it may name one client after another.
+    /// The connection is a trusted front end's: it may name one client after another, or say whom it has mail from.
     pub(super) may_xclient: bool,
+    pub(super) may_xforward: bool,
+    /// From whom it has the next message, or the one under way.
+    pub(super) forwarded: Option<Arc<Forwarded>>,
     /// A balancer asks whether we live: it gets a dialogue and no transaction.
     pub(super) health_check: bool,
     /// As whom the client has authenticated, and the backend connection on which it has.
@@ -159,6 +162,8 @@ impl Session {
             peer,
             local: incoming.local,
             may_xclient: incoming.listener.xclient_networks.contains(peer.ip()),
+            may_xforward: incoming.listener.xforward_networks.contains(peer.ip()),
+            forwarded: None,
             listener: incoming.listener,
             acceptor: incoming.tls,
             health_check: incoming.health_check,
@@ -312,6 +317,8 @@ impl Session {
             Action::Auth { mechanism, initial } => Box::pin(self.auth(&mechanism, initial)).await?,
             Action::StartTls => Box::pin(self.start_tls()).await?,
             Action::Xclient(attributes) => self.xclient(attributes),
+            Action::Xforward(attributes) => self.xforward(attributes),
+            Action::Ask(question) => Box::pin(self.ask(&question)).await?,
             Action::Quit => {
                 self.say(&refusal::BYE);
                 return Err(End::Quit);
@@ -414,6 +421,7 @@ impl Session {
 
     fn drop_transaction(&mut self, end: &'static str, fate: Fate) {
         self.machine.end_transaction();
+        self.forwarded = None;
         if let Some(mut transaction) = self.transaction.take() {
             transaction.relay.release();
             self.shared.metrics.transactions.with_label_values(&[end]).inc();
@@ -432,6 +440,7 @@ impl Session {
     /// The transaction ended with a reply to its message.
     pub(super) fn end_transaction(&mut self) {
         self.machine.end_transaction();
+        self.forwarded = None;
         if let Some(mut transaction) = self.transaction.take() {
             transaction.relay.release();
         }

@@ -26,6 +26,7 @@ use crate::verdict::Verdict;
 /// A message while it arrives.
 pub struct Inbound {
     decoder: DataDecoder,
+    policy: NewlinePolicy,
     draft: Draft,
     limit: u64,
     /// Set when the message cannot be taken any more; the rest of it is read and thrown away.
@@ -55,7 +56,7 @@ impl Inbound {
     /// Ready for the first octet.
     pub fn new(framing: Framing, policy: NewlinePolicy, draft: Draft, limit: u64) -> Self {
         let decoder = DataDecoder::new(framing, policy);
-        Self { decoder, draft, limit, refused: None, dropped: 0, began: Instant::now() }
+        Self { decoder, policy, draft, limit, refused: None, dropped: 0, began: Instant::now() }
     }
 
     /// Takes octets as they came.
@@ -101,6 +102,14 @@ impl Inbound {
         self.draft.is_empty()
     }
 
+    /// What was wrong with its line ends. In a message of any octets nothing is.
+    fn newlines(&self) -> NewlineStats {
+        match self.policy {
+            NewlinePolicy::Keep => NewlineStats::default(),
+            NewlinePolicy::Normalize | NewlinePolicy::Reject => self.decoder.stats(),
+        }
+    }
+
     /// The refusal that is already certain.
     pub fn refused(&self) -> Option<&Reply> {
         self.refused.as_ref()
@@ -120,7 +129,7 @@ pub async fn decide(
     transaction: &mut Transaction,
     inbound: Inbound,
 ) -> (Reply, bool) {
-    let newlines = inbound.decoder.stats();
+    let newlines = inbound.newlines();
     let arrived = Instant::now();
     let taken = take_in(inbound).await;
     let mut behind =

@@ -102,7 +102,7 @@ impl Relay {
     /// What the client hears of `why`. Without the connection on which it has authenticated it is nobody.
     fn failed(&self, why: &BackendError) -> Reply {
         match (why, &self.own) {
-            (BackendError::CannotCarry { .. }, _) | (_, None) => refusal::backend_failure(why, self.need.smtputf8),
+            (BackendError::CannotCarry { .. }, _) | (_, None) => refusal::backend_failure(why, &self.need),
             (_, Some(_)) => refusal::OWN_BACKEND_LOST,
         }
     }
@@ -133,11 +133,6 @@ impl Relay {
     /// What is counted about backends.
     pub fn metrics(&self) -> Metrics {
         self.way.pool.metrics.clone()
-    }
-
-    /// The member that has it, for the log.
-    pub fn member(&self) -> Option<&Arc<str>> {
-        self.lease.as_ref().map(Lease::member)
     }
 
     /// Hands `new` recipients on (and MAIL before the first); one reply each.
@@ -306,6 +301,7 @@ async fn begin(
         }
     }
     let connection = lease.connection();
+    connection.mails += 1;
     connection.send(&commands, timeouts.write).await?;
     let mail = verdict_of(connection.reply(timeouts.command).await?)?;
     if !pipelining {

@@ -136,6 +136,10 @@ impl Transaction {
         let mail = Arc::clone(&self.mail);
         let client = &mail.helo.client;
         if !may_relay(&settings.relay, client, &path) {
+            tracing::info!(
+                id = %self.id, client = %client.addr, helo = %mail.helo.name, reverse_path = %mail.reverse_path,
+                forward_path = %path, stage = "rcpt", reply = %refusal::RELAYING_DENIED.to_log(), "recipient.refused"
+            );
             return self.refuse(shared, "relaying_denied", refusal::RELAYING_DENIED);
         }
         if !self.may_go(shared, &path) {
@@ -403,7 +407,7 @@ fn is_certainly_unknown(reply: &Reply) -> bool {
 
 /// Whether a reply to RCPT says that there is no such recipient (RFC 3463 3.2: 5.1.x), and not that mail for it is
 /// not wanted, or not now.
-fn is_unknown(reply: &Reply) -> bool {
+pub(super) fn is_unknown(reply: &Reply) -> bool {
     match reply.status().or_else(|| reply.enhanced_in_text()) {
         Some(EnhancedStatus(5, 1, detail)) => !matches!(detail, 7 | 8),
         Some(_) => false,

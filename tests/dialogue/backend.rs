@@ -286,6 +286,9 @@ impl Served {
             }
             "XCLIENT" => self.answer(line, "220 backend.example ESMTP").await,
             "XFORWARD" | "NOOP" => self.answer(line, "250 2.0.0 Ok").await,
+            "VRFY" => self.answer(line, "250 2.1.5 <user@ours.example>").await,
+            "EXPN" => self.answer(line, "250-2.1.5 <a@ours.example>\\n250 2.1.5 <b@ours.example>").await,
+            "ETRN" => self.answer(line, "253 2.0.0 3 messages wait").await,
             "MAIL" if self.envelope.is_empty() => {
                 if self.answer(line, "250 2.1.0 sender fine").await? {
                     self.envelope.push(line.to_owned());

@@ -274,7 +274,7 @@ impl World {
         );
         shared.pools.store(Arc::new(pools.clone()));
         let tls = setup.tls.then(|| {
-            Arc::new(TlsAcceptorSource::load(stream::write_certificate(directory.path())).expect("a certificate"))
+            Arc::new(TlsAcceptorSource::load(vec![stream::write_certificate(directory.path())]).expect("a certificate"))
         });
         let listener = Arc::new(loaded.config.listeners[0].clone());
         let world = Self {

@@ -79,13 +79,36 @@ section! {
         address: String = String::new(),
         /// Certificate and key; without them STARTTLS is not offered.
         tls: Option<Tls> = None,
+        /// Further pairs: for other names, by which clients ask for them (SNI), or of another kind (RSA beside ECDSA). Of
+        /// those that fit a client is shown the first; `tls` is the one for whoever asks for no name.
+        certificates: Vec<Tls> = Vec::new(),
         /// True: every connection must begin with a PROXY header (v1 or v2).
         proxy_protocol: bool = false,
         /// Networks whose PROXY header is believed.
         proxy_networks: Vec<String> = Vec::new(),
         /// Networks that may say XCLIENT, and so be anybody.
         xclient_networks: Vec<String> = Vec::new(),
+        /// Networks that may say XFORWARD: mail filters and front ends that tell from whom they had a message. It is logged,
+        /// and handed on where `identity = "xforward"`; they are judged as what they are.
+        xforward_networks: Vec<String> = Vec::new(),
+        /// Commands that are passed on to the backend, for `command_networks` and for whoever has authenticated. Others are
+        /// told 252 (`vrfy`) or 502.
+        relayed_commands: Vec<RelayedCommand> = Vec::new(),
+        /// Networks that may say `relayed_commands`. Never the whole Internet.
+        command_networks: Vec<String> = Vec::new(),
     }
+}
+
+/// A command that is passed on to the backend as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RelayedCommand {
+    /// VRFY: is there such a mailbox?
+    Vrfy,
+    /// EXPN: who is on that list?
+    Expn,
+    /// ETRN (RFC 1985): send what waits for that host. With one backend only: each would have mail of its own waiting.
+    Etrn,
 }
 
 /// What a listener is for.

@@ -8,7 +8,9 @@
 
 mod client;
 mod server;
+mod shelf;
 mod unverified;
+mod validity;
 
 use std::io;
 use std::path::{Path, PathBuf};

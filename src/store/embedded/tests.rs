@@ -11,9 +11,8 @@ use tempfile::TempDir;
 
 use super::super::battery::{Hands, batches, day, hops, metrics, observation, sighting};
 use super::super::{
-    Block, Blocked, Blocks, Deliveries, DeliveryKey, Holder, Lesson, LessonId, Reputations, Reputed, SightingKind, Taught,
-    Teachings,
-    open_between,
+    Block, Blocked, Blocks, Deliveries, DeliveryKey, Holder, Lesson, LessonId, Reputations, Reputed, SightingKind,
+    Taught, Teachings, open_between,
 };
 use super::*;
 use crate::similarity::{Content, Digest};
