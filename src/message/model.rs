@@ -9,7 +9,7 @@ mod header;
 mod link;
 mod page;
 mod reader;
-mod scripts;
+pub(in crate::message) mod scripts;
 
 use std::borrow::Cow;
 use std::ops::Range;

@@ -69,6 +69,12 @@ const PLAIN: &[(&str, &str, Of)] = &[
         capitals_percent(&view.model.shown)
     }),
     ("scripts", "writing systems in what is shown", |view| count(view.model.scripts.len())),
+    ("invisible_letters", "characters that nobody sees within words of the Subject and of what is shown", |view| {
+        view.spellings().iter().map(|one| u64::from(one.invisible)).sum()
+    }),
+    ("mixed_words", "words there that mix Latin letters with others that look like them", |view| {
+        view.spellings().iter().map(|one| u64::from(one.mixed)).sum()
+    }),
     ("oddities", "kinds of oddities", |view| count(view.model.oddities.len())),
     ("is_cut", "bounds left something out", |view| u64::from(view.model.is_cut)),
     ("html_octets", "octets of HTML", |view| count(view.model.html.octets)),
