@@ -10,6 +10,7 @@ pub mod fields;
 mod fold;
 pub mod header;
 mod html;
+pub mod language;
 pub mod links;
 pub mod model;
 mod parameters;

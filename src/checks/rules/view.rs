@@ -8,6 +8,7 @@ use super::condition::{
     AddressPart, AttachmentPart, EnvelopePart, LinkPart, MimePart, RawPart, Target, TextPart, Whose,
 };
 use super::mailboxes::{self, Shown};
+use crate::message::language;
 use crate::message::model::{Field, Link};
 use crate::message::spelling::{self, Spelling};
 use crate::message::{Message, Model};
@@ -43,6 +44,7 @@ pub struct View<'a> {
     subject_spelling: OnceLock<Spelling>,
     shown: OnceLock<String>,
     shown_spelling: OnceLock<Spelling>,
+    language: OnceLock<Option<&'static str>>,
     mailboxes: [OnceLock<Vec<Shown>>; Whose::ALL.len()],
 }
 
@@ -57,6 +59,7 @@ impl<'a> View<'a> {
             subject_spelling: OnceLock::new(),
             shown: OnceLock::new(),
             shown_spelling: OnceLock::new(),
+            language: OnceLock::new(),
             mailboxes: Default::default(),
         }
     }
@@ -70,6 +73,16 @@ impl<'a> View<'a> {
     pub(super) fn spellings(&self) -> [&Spelling; 2] {
         let subject = self.subject_spelling.get_or_init(|| spelling::read(self.subject()));
         [subject, self.shown_spelling.get_or_init(|| spelling::read(self.shown()))]
+    }
+
+    /// The language of what a person sees, where it can be told.
+    pub(super) fn language(&self) -> Option<&'static str> {
+        *self.language.get_or_init(|| language::of(&self.model.shown))
+    }
+
+    /// The domain of the reverse-path; empty if it is null.
+    pub(super) fn sender_domain(&self) -> &str {
+        self.envelope.from.trim_matches(['<', '>']).rsplit_once('@').map_or("", |(_, domain)| domain)
     }
 
     pub(super) fn letters(&self, text: &str) -> u64 {
