@@ -220,19 +220,22 @@ fn undressed(word: &str, kinds: Kind) -> Option<String> {
     if !kinds.has(Kind::DRESSED.and(Kind::MARK)) {
         return Some(seen.collect());
     }
-    // The norm knows no letters in black circles and no small capitals; and it puts parentheses around some.
-    let plain = |character| match character {
-        '\u{249c}'..='\u{24b5}' | '\u{1f110}'..='\u{1f129}' | '\u{1f150}'..='\u{1f189}' => {
-            fold(character).unwrap_or(character)
+    let mut plain = String::with_capacity(word.len());
+    for character in seen {
+        match character {
+            _ if !is_dressed(character) => plain.push(character),
+            // The norm knows no letters in black circles and no small capitals; and it puts parentheses around some.
+            '\u{249c}'..='\u{24b5}' | '\u{1f110}'..='\u{1f129}' | '\u{1f150}'..='\u{1f189}' => {
+                plain.extend(fold(character))
+            }
+            '\u{250}'..='\u{2af}' | '\u{1d00}'..='\u{1d2b}' | '\u{a730}' | '\u{a731}' => {
+                plain.push(fold(character).filter(char::is_ascii_alphabetic).unwrap_or(character));
+            }
+            _ => plain.extend(ComposingNormalizerBorrowed::new_nfkc().normalize_iter(std::iter::once(character))),
         }
-        '\u{250}'..='\u{2af}' | '\u{1d00}'..='\u{1d2b}' | '\u{a730}' | '\u{a731}' => {
-            fold(character).filter(char::is_ascii_alphabetic).unwrap_or(character)
-        }
-        _ => character,
-    };
-    let normal = ComposingNormalizerBorrowed::new_nfkc();
-    let mut written = String::with_capacity(word.len());
-    for character in normal.normalize_iter(seen.map(plain)) {
+    }
+    let mut written = String::with_capacity(plain.len());
+    for character in ComposingNormalizerBorrowed::new_nfc().normalize_iter(plain.chars()) {
         let is_on_letter = || written.chars().next_back().and_then(kind).is_some_and(Kind::is_letter);
         if !is_mark(character) || !is_on_letter() {
             written.push(character);

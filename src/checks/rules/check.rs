@@ -122,3 +122,40 @@ fn envelope(facts: &MailFacts) -> Envelope {
         client_name: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::condition::{Condition, Matcher, TextPart};
+    use super::super::{Rule, Sample};
+    use super::*;
+    use crate::checks::rules::condition::Target;
+    use crate::dns::Offline;
+
+    /// A rule that only the engine can run that takes steps.
+    fn set() -> Arc<Set> {
+        let condition = Condition::new(Target::Text(TextPart::Shown), Matcher::Regex("(?!x)hello".into()));
+        let symbol = Symbol::new("SOMETHING").expect("a symbol");
+        let description = "about".into();
+        let rule = Rule { symbol, description, shadow: false, all: vec![condition], any: Vec::new(), none: Vec::new() };
+        Arc::new(Set::compile(vec![rule]).expect("a rule"))
+    }
+
+    #[test]
+    fn rules_that_could_not_be_run_are_found() {
+        let (set, sample) = (set(), Sample::parse("\nhello").expect("a message"));
+        for (mut budget, found, unfinished) in
+            [(Budget::default(), 1, None), (Budget::of_steps(0), 0, Some(UNFINISHED))]
+        {
+            assert_eq!(set.judge(Phase::Message, &sample.view(), &mut budget).len(), found);
+            let finding = super::unfinished(&budget);
+            assert_eq!(finding.as_ref().map(|finding| finding.symbol.as_str()), unfinished);
+        }
+    }
+
+    #[test]
+    fn what_is_found_of_the_rules_themselves_is_declared() {
+        let check = MessageRules::new(set(), ClientNames::new(1, Arc::new(Offline)));
+        let emits: Vec<_> = Check::spec(&check).emits.iter().map(Symbol::as_str).collect();
+        assert_eq!(emits, ["SOMETHING", UNFINISHED]);
+    }
+}
