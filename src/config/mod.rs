@@ -38,7 +38,7 @@ pub use source::{Document, Source};
 use crate::net::listener;
 use crate::session::RecipientMatcher;
 use crate::units::CidrSet;
-use crate::{backend, dns, reports, session, store};
+use crate::{backend, dns, records, reports, session, store};
 use files::Files;
 
 /// The validated options of the program.
@@ -62,6 +62,8 @@ pub struct Config {
     pub spool: session::spool::Settings,
     /// What is remembered.
     pub store: store::Settings,
+    /// What is recorded of each transaction.
+    pub records: records::Settings,
     /// How DMARC reports are made; `None`: not at all.
     pub reports: Option<reports::Settings>,
     /// Who is not checked.

@@ -360,15 +360,9 @@ impl Assessment {
         settled.filter(|verdict| *verdict != Verdict::Forward)
     }
 
-    /// Whether forwarded mail is marked. One message is for all recipients, so the strictest of them has it marked.
+    /// Whether forwarded mail is marked.
     fn tags(&self, view: &View<'_>) -> Tri {
-        let mut policies: Vec<PolicyId> = self.recipients.iter().map(|known| known.policy).collect();
-        policies.sort_unstable();
-        policies.dedup();
-        if policies.is_empty() {
-            policies.push(PolicyId::default());
-        }
-        Tri::any(policies.into_iter().map(|id| self.ruleset.policy_by(id).tags(view)))
+        self.ruleset.tags(self.recipients.iter().map(|known| known.policy).collect(), view)
     }
 
     /// True if nothing that a check of `stage` finds can still save anybody.

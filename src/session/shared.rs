@@ -4,7 +4,7 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -17,6 +17,7 @@ use super::{Metrics, Settings};
 use crate::backend::{Pool, Pools};
 use crate::clock::Clock;
 use crate::pipeline::Ruleset;
+use crate::records::Recorder;
 
 /// What all sessions share.
 pub struct Shared {
@@ -42,6 +43,8 @@ pub struct Shared {
     pub splits: Splits,
     /// Sessions whose replies are held back.
     pub tarpit: Tarpit,
+    /// Where records go, once somebody has said so.
+    recorder: OnceLock<Recorder>,
 }
 
 /// A bounded set whose members are forgotten after a while.
@@ -124,7 +127,19 @@ impl Shared {
             logins: Recent::new(REMEMBERED, Duration::from_secs(12 * 3600)),
             splits: Splits::new(REMEMBERED, Duration::from_secs(4 * 3600)),
             tarpit: Tarpit::default(),
+            recorder: OnceLock::new(),
         })
+    }
+
+    /// From now on everything is recorded there; it stays with the first that is named.
+    pub fn record_with(&self, recorder: Recorder) {
+        // Whoever starts a proxy starts one recorder.
+        let _ = self.recorder.set(recorder);
+    }
+
+    /// Where records go; `None`: nowhere.
+    pub fn recorder(&self) -> Option<&Recorder> {
+        self.recorder.get()
     }
 }
 
