@@ -28,7 +28,7 @@ pub struct Recorder {
     wants_subjects: bool,
 }
 
-enum Work {
+pub(super) enum Work {
     Write(Box<Record>, Arc<Written>),
     /// Everything before it, now.
     Flush(oneshot::Sender<()>),
@@ -98,6 +98,12 @@ impl Recorder {
         };
         std::thread::Builder::new().name("records".to_owned()).spawn(move || writer.run(&work))?;
         Ok(recorder)
+    }
+
+    /// Puts what it takes into that queue.
+    #[cfg(test)]
+    pub(super) fn into_queue(queue: SyncSender<Work>, metrics: Metrics) -> Self {
+        Self { queue, metrics, wants_subjects: false }
     }
 
     /// True if records are to have subjects.
