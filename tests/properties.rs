@@ -589,7 +589,15 @@ async fn recorded(case: &Case, book: &mut Option<Rulebook>) -> Record {
         after_data_ms: None,
         total_ms: 0,
     };
-    Record { id: TransactionId::from_parts(1, 1), client, envelope: None, message: None, judgement, fate }
+    Record {
+        id: TransactionId::from_parts(1, 1),
+        client,
+        envelope: None,
+        authentication: Vec::new(),
+        message: None,
+        judgement,
+        fate,
+    }
 }
 
 proptest! {

@@ -75,6 +75,11 @@ impl Ruleset {
         Tri::any(policies.into_iter().map(|id| self.policy_by(id).tags(view)))
     }
 
+    /// The policy of that name; the site's without one, or if there is none.
+    pub fn policy_for(&self, name: Option<&str>) -> &Policy {
+        self.policy_by(name.map_or_else(PolicyId::default, |name| self.policy_named(name)))
+    }
+
     /// Its name, if it is not the site's.
     pub(super) fn policy_name(&self, id: PolicyId) -> Option<&Arc<str>> {
         id.0.and_then(|number| self.policies.named.get(number)).map(|(name, _)| name)

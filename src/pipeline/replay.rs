@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::decision::decide;
 use super::rulebook::{self, Seat};
 use super::{PolicyId, Ruleset};
+use crate::checks::Registry;
 use crate::facts::Stage;
 use crate::policy::{Question, Tri};
 use crate::records::{Decided, Finding, Line, LineOutcome, Lines, Record, Rulebook};
@@ -136,6 +137,65 @@ impl Prepared<'_> {
         Replayed { decisions, score: Some(view.score().high.get()), tagged }
     }
 
+    /// The same, had none of these symbols been found.
+    pub fn decide_without(&self, record: &Record, symbols: &[&str]) -> Replayed {
+        let mut changed = record.clone();
+        let judgement = &mut changed.judgement;
+        let early = judgement.refusals.iter_mut().map(|refusal| &mut refusal.lines);
+        for line in early.chain([&mut judgement.lines]).flat_map(|lines| &mut lines.0) {
+            line.findings.retain(|finding| !symbols.contains(&finding.symbol.as_str()));
+        }
+        self.decide(&changed)
+    }
+
+    /// The same, had `check` found `symbol` as well, wherever it was asked by then. Without such a check nothing changes.
+    pub fn decide_with(&self, record: &Record, check: &str, symbol: &str) -> Replayed {
+        let Some((number, seat)) = self.seats.iter().enumerate().find(|(_, seat)| seat.spec.name.as_str() == check)
+        else {
+            return self.decide(record);
+        };
+        let mut changed = record.clone();
+        let judgement = &mut changed.judgement;
+        let early = judgement.refusals.iter_mut().map(|refusal| &mut refusal.lines);
+        let early = early.filter(|_| seat.stage < Stage::Rcpt);
+        for lines in early.chain([&mut judgement.lines]) {
+            add(lines, number, symbol);
+        }
+        self.decide(&changed)
+    }
+
+    /// The score after each line of the transaction.
+    pub fn running(&self, lines: &Lines) -> Vec<Score> {
+        let mut growing = Scorecard::new(self.replay.ruleset.weights.clone());
+        let mut grow = |line: &Line| {
+            let one = Lines(vec![line.clone()]);
+            self.fill(&mut growing, &one, true);
+            growing.view(Lens::new(Scope::Transaction).closed_only()).score().high
+        };
+        lines.0.iter().map(&mut grow).collect()
+    }
+
+    /// What a symbol adds at that strength, in percent, its group aside; and whether it counts in shadow only.
+    pub fn weight(&self, symbol: &str, strength: u8) -> (Score, bool) {
+        let known = Symbol::new(symbol).map(|symbol| self.replay.ruleset.weights.of(&symbol)).unwrap_or_default();
+        (known.weight.scaled(Percent::new(strength)), known.shadow)
+    }
+
+    /// The same rules with another weight, in hundredths, for a symbol that they know.
+    pub fn reweighed(&self, symbol: &str, weight: i32) -> Option<Replay> {
+        let Replay { ruleset, seats, reassigns } = self.replay;
+        let weights = ruleset.weights.reweighed(&Symbol::new(symbol).ok()?, Score::hundredths(weight))?;
+        let other =
+            Ruleset::new(ruleset.version.clone(), Registry::default(), Arc::new(weights), ruleset.policy.clone());
+        let other = other.with_policies(ruleset.policies.clone());
+        Some(Replay { ruleset: Arc::new(other), seats: seats.clone(), reassigns: *reassigns })
+    }
+
+    /// Checks by number: name and stage.
+    pub fn check(&self, number: u16) -> Option<(&str, Stage)> {
+        self.seats.get(usize::from(number)).map(|seat| (seat.spec.name.as_str(), seat.stage))
+    }
+
     /// The score and its summands for a recipient, or for the whole transaction.
     pub fn parts(&self, lines: &Lines, recipient: Option<usize>) -> (Score, Vec<Part>) {
         let card = self.card(lines);
@@ -211,6 +271,31 @@ impl Prepared<'_> {
                 card.close(&name, scope, outcome(line), Duration::from_micros(line.took_us));
             }
         }
+    }
+}
+
+fn add(lines: &mut Lines, number: usize, symbol: &str) {
+    let Ok(check) = u16::try_from(number) else { return };
+    let finding = Finding {
+        symbol: symbol.to_owned(),
+        strength: Percent::FULL.get(),
+        evidence: String::new(),
+        transaction: false,
+        stage: None,
+    };
+    match lines.0.iter_mut().find(|line| line.check == check && line.recipient.is_none()) {
+        Some(line) => {
+            line.outcome = LineOutcome::Found;
+            line.findings.push(finding);
+        }
+        None => lines.0.push(Line {
+            check,
+            recipient: None,
+            outcome: LineOutcome::Found,
+            reason: None,
+            took_us: 0,
+            findings: vec![finding],
+        }),
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Filter {
     pub client: Option<IpNet>,
     /// The reverse-path.
     pub from: Option<Whose>,
+    /// The one author domain.
+    pub author: Option<String>,
     /// A forward-path, accepted or refused.
     pub to: Option<Whose>,
     /// The verdict.
@@ -90,6 +92,7 @@ impl Filter {
         self.is_in_time(record.id.millis())
             && self.client.is_none_or(|network| network.contains(&record.client.addr))
             && self.from.as_ref().is_none_or(|from| path.is_some_and(|path| from.is(path)))
+            && self.author.as_ref().is_none_or(|author| is_author(author, record))
             && self.to.as_ref().is_none_or(|to| record.forward_paths().any(|path| to.is(path)))
             && self.verdict.is_none_or(|verdict| record.fate.verdict == Some(verdict))
             && self.end.as_ref().is_none_or(|end| *end == record.fate.end)
@@ -137,7 +140,13 @@ impl Sieve<'_> {
             && self
                 .from
                 .is_none_or(|(whole, digest)| digest == if whole { entry.reverse_path } else { entry.reverse_domain })
+            && filter.author.as_ref().is_none_or(|author| index::digest(author) == entry.author)
             && entry.recipients & self.to == self.to
             && self.symbols.iter().zip(entry.symbols).all(|(wanted, has)| has & wanted == *wanted)
     }
+}
+
+fn is_author(wanted: &str, record: &Record) -> bool {
+    let domains = record.message.as_ref().map(|message| &message.author_domains[..]).unwrap_or_default();
+    matches!(domains, [one] if one.eq_ignore_ascii_case(wanted))
 }

@@ -12,7 +12,7 @@ use super::record::{Record, domain_of};
 use crate::verdict::Verdict;
 
 /// Octets of an entry.
-pub(super) const LENGTH: usize = 96;
+pub(super) const LENGTH: usize = 104;
 const SYMBOL_BITS: u64 = 256;
 const RECIPIENT_BITS: u64 = 64;
 
@@ -39,6 +39,8 @@ pub(super) struct Entry {
     pub(super) client: u128,
     pub(super) reverse_path: u32,
     pub(super) reverse_domain: u32,
+    /// Of the one author domain; of more than one nothing is known here.
+    pub(super) author: u32,
     pub(super) recipients: u64,
     pub(super) symbols: [u8; 32],
 }
@@ -126,6 +128,10 @@ impl Entry {
             client: addr_bits(record.client.addr),
             reverse_path: digest(path),
             reverse_domain: digest(domain_of(path).unwrap_or_default()),
+            author: record.message.as_ref().map_or(0, |message| match &message.author_domains[..] {
+                [one] => digest(one),
+                _ => 0,
+            }),
             recipients,
             symbols,
         }
@@ -143,6 +149,7 @@ impl Entry {
             client: digest.into(),
             reverse_path: 0,
             reverse_domain: 0,
+            author: 0,
             recipients: 0,
             symbols: [0; 32],
         }
@@ -165,6 +172,8 @@ impl Entry {
         put(&self.client.to_le_bytes());
         put(&self.reverse_path.to_le_bytes());
         put(&self.reverse_domain.to_le_bytes());
+        put(&self.author.to_le_bytes());
+        put(&[0; 4]);
         put(&self.recipients.to_le_bytes());
         put(&self.symbols);
         octets
@@ -186,6 +195,7 @@ impl Entry {
             client: u128::from_le_bytes(octets.take()?),
             reverse_path: u32::from_le_bytes(octets.take()?),
             reverse_domain: u32::from_le_bytes(octets.take()?),
+            author: octets.take().map(u32::from_le_bytes).filter(|_| octets.take::<4>().is_some())?,
             recipients: u64::from_le_bytes(octets.take()?),
             symbols: octets.take()?,
         })

@@ -24,6 +24,9 @@ pub struct Record {
     /// To whom, as from whom; absent where there was no MAIL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub envelope: Option<Envelope>,
+    /// What sender authentication found, as far as it came.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authentication: Vec<Authenticated>,
     /// The message, if it came to that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<MessageSeen>,
@@ -89,9 +92,6 @@ pub struct MessageSeen {
     /// Its subject, decoded, if those are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// What sender authentication found.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub authentication: Vec<Authenticated>,
 }
 
 /// One result of sender authentication.
@@ -104,6 +104,9 @@ pub struct Authenticated {
     /// About whom: a domain, or the client's name.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub about: String,
+    /// It says nothing: the record lets (nearly) everybody pass.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub permissive: bool,
 }
 
 /// How it was judged, and everything that it was judged from.
@@ -222,10 +225,10 @@ impl Record {
         self.client.name.clone().unwrap_or_else(|| self.client.addr.to_string())
     }
 
-    /// What that method of sender authentication said of `about`.
-    pub fn authenticated(&self, method: &str, result: &str) -> Option<&Authenticated> {
-        let results = &self.message.as_ref()?.authentication;
-        results.iter().find(|known| known.method == method && known.result == result)
+    /// The domain for which that method of sender authentication passed, if that says something.
+    pub fn passes(&self, method: &str) -> Option<&str> {
+        let passes = |known: &&Authenticated| known.method == method && known.result == "pass" && !known.permissive;
+        self.authentication.iter().find(passes).map(|known| known.about.as_str())
     }
 
     /// Every forward-path in it, accepted or refused by us.

@@ -80,6 +80,7 @@ fn record(millis: u64, number: u32) -> Record {
             recipients: vec![Addressee { index: 0, forward_path: "bob@ours.example".to_owned(), trap: false }],
             refused: 0,
         }),
+        authentication: Vec::new(),
         message: None,
         judgement: Judgement { book: book().digest(), lines: Lines(vec![line]), score: 10, ..Judgement::default() },
         fate: Fate {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::shared::Shared;
 use super::transaction::Transaction;
-use crate::facts::{AuthResult, ClientFacts, ClientName, HeloFacts, MessageFacts, Stage};
+use crate::facts::{AuthResult, ClientFacts, ClientName, HeloFacts, MailFacts, MessageFacts, Stage};
 use crate::pipeline::{Assessment, Conclusion, Decision};
 use crate::records::{
     Addressee, Authenticated, Client, Envelope, Fate, MessageSeen, Record, Recorder, Refusal, TransactionId,
@@ -29,8 +29,8 @@ const LONGEST_SUBJECT: usize = 200;
 pub struct Notes {
     /// Recipients whom we refused.
     refusals: Vec<Refusal>,
-    /// The message.
-    message: Option<MessageSeen>,
+    /// The message, and what authenticates it.
+    message: Option<(MessageSeen, Vec<Authenticated>)>,
 }
 
 impl Notes {
@@ -59,7 +59,7 @@ impl Notes {
     /// The message has been judged.
     pub(super) fn judged(&mut self, recorder: Option<&Recorder>, facts: &MessageFacts, size: u64) {
         if let Some(recorder) = recorder {
-            self.message = Some(seen(facts, size, recorder.wants_subjects()));
+            self.message = Some((seen(facts, size, recorder.wants_subjects()), of_message(facts)));
         }
     }
 }
@@ -99,8 +99,13 @@ pub(super) fn transaction(
         refused: transaction.refused,
     };
     let client = client(&mail.helo.client, Some(&mail.helo), mail.user());
+    let mut authentication = of_mail(mail);
+    let message = notes.message.map(|(message, results)| {
+        authentication.extend(results);
+        message
+    });
     let record =
-        Record { id: transaction.id, client, envelope: Some(envelope), message: notes.message, judgement, fate };
+        Record { id: transaction.id, client, envelope: Some(envelope), authentication, message, judgement, fate };
     recorder.record(record, assessment.book());
 }
 
@@ -129,7 +134,7 @@ pub(super) fn session(
         total_ms: 0,
     };
     let client = client(client_facts, helo, None);
-    let record = Record { id, client, envelope: None, message: None, judgement, fate };
+    let record = Record { id, client, envelope: None, authentication: Vec::new(), message: None, judgement, fate };
     recorder.record(record, assessment.book());
 }
 
@@ -151,28 +156,26 @@ fn seen(facts: &MessageFacts, size: u64, wants_subject: bool) -> MessageSeen {
         size,
         author_domains: authors.iter().take(MOST_AUTHORS).map(ToString::to_string).collect(),
         subject: subject.map(|subject| subject.chars().take(LONGEST_SUBJECT).collect()),
-        authentication: authentication(facts),
     }
 }
 
-fn authentication(facts: &MessageFacts) -> Vec<Authenticated> {
-    let result = |method: &'static str, result: AuthResult, about: &str| Authenticated {
-        method: method.into(),
-        result: result.as_str().into(),
-        about: about.to_owned(),
+/// What was found out before the message.
+fn of_mail(mail: &MailFacts) -> Vec<Authenticated> {
+    let name = match mail.helo.client.name.get() {
+        Some(ClientName::Confirmed(name)) => Some(result("iprev", AuthResult::Pass, name)),
+        Some(ClientName::Unconfirmed(name)) => Some(result("iprev", AuthResult::Fail, name)),
+        Some(ClientName::None) => Some(result("iprev", AuthResult::PermError, "")),
+        None => None,
     };
-    let mut all = Vec::new();
-    match facts.mail.helo.client.name.get() {
-        Some(ClientName::Confirmed(name)) => all.push(result("iprev", AuthResult::Pass, name)),
-        Some(ClientName::Unconfirmed(name)) => all.push(result("iprev", AuthResult::Fail, name)),
-        Some(ClientName::None) => all.push(result("iprev", AuthResult::PermError, "")),
-        None => {}
-    }
-    if let Some(spf) = facts.mail.spf.get() {
-        all.push(result("spf", spf.result, &spf.domain));
-    }
+    let spf = mail.spf.get();
+    let spf = spf.map(|spf| Authenticated { permissive: spf.permissive, ..result("spf", spf.result, &spf.domain) });
+    name.into_iter().chain(spf).collect()
+}
+
+fn of_message(facts: &MessageFacts) -> Vec<Authenticated> {
     let signatures = facts.dkim.get().map(|dkim| &*dkim.signatures).unwrap_or_default();
-    all.extend(signatures.iter().take(MOST_SIGNATURES).map(|known| result("dkim", known.result, &known.domain)));
+    let signatures = signatures.iter().take(MOST_SIGNATURES);
+    let mut all: Vec<_> = signatures.map(|known| result("dkim", known.result, &known.domain)).collect();
     if let Some(chain) = facts.arc.get().filter(|chain| chain.result != AuthResult::None) {
         all.push(result("arc", chain.result, chain.sets.last().map_or("", |last| &last.sealer)));
     }
@@ -180,4 +183,8 @@ fn authentication(facts: &MessageFacts) -> Vec<Authenticated> {
         all.push(result("dmarc", dmarc.result, dmarc.author_domain.as_deref().unwrap_or_default()));
     }
     all
+}
+
+fn result(method: &'static str, result: AuthResult, about: &str) -> Authenticated {
+    Authenticated { method: method.into(), result: result.as_str().into(), about: about.to_owned(), permissive: false }
 }
