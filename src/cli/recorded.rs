@@ -6,7 +6,8 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Failed, check_config};
+use super::{Failed, wants_colour};
+use crate::config;
 use crate::records::Archive;
 
 /// Where records are.
@@ -30,7 +31,8 @@ impl Place {
             (Some(directory), _) => directory.clone(),
             (None, Some(config)) => {
                 let unset = || Failed("[records] directory is not set, so nothing is recorded".to_owned());
-                check_config::load(config)?.config.records.directory.ok_or_else(unset)?
+                let wrong = |problems: config::Problems| Failed(problems.render(wants_colour()));
+                config::records_directory(config).map_err(wrong)?.ok_or_else(unset)?
             }
             (None, None) => return Err(Failed("say where records are: --config or --records".to_owned())),
         };

@@ -134,6 +134,26 @@ fn read(path: &Path, mut files: Files) -> Result<Loaded, Problems> {
     }
 }
 
+/// Where a configuration has records kept. Nothing else of it is looked at, and none of the files that it names: whoever
+/// wants to see why mail was refused need not wait for the rules.
+///
+/// # Errors
+/// It cannot be read, or is not written as it should be.
+pub fn records_directory(path: &Path) -> Result<Option<PathBuf>, Problems> {
+    let mut files = Files::beside(path);
+    let mut problems = Problems::default();
+    let shown = path.display().to_string();
+    let source = match files.read(path) {
+        Ok(text) => Source::new(shown, text),
+        Err(why) => {
+            problems.push(Problem::at(&Source::new(shown, ""), None, "", why));
+            return Err(problems);
+        }
+    };
+    let Some((raw, _)) = shape::read::<raw::File>(&source, &mut problems) else { return Err(problems) };
+    Ok(raw.records.directory.map(|directory| files.resolve(&directory)))
+}
+
 /// Reads a configuration from a text alone: no file that it names is looked at.
 pub fn parse_text(text: &str) -> Result<Loaded, Problems> {
     parse(Source::new("gatepost.toml", text), Files::none())

@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::decision::{Conclusion, Decision, decide};
-use super::metrics::Remembered;
+use super::metrics::{Meter, Remembered};
 use super::runs::Runs;
 use super::{PolicyId, Ruleset, Trace};
 use crate::checks::{Deed, Doer, Facts, Fate, Others, Restraint};
@@ -225,6 +225,7 @@ impl Assessment {
         let conclusion = self.conclusion();
         if let Some(meter) = meter {
             conclusion.recipients.iter().for_each(|(_, decision)| meter.count_decision(Stage::Message, decision));
+            self.count_shadow_findings(meter);
         }
         conclusion
     }
@@ -333,6 +334,26 @@ impl Assessment {
         let unheard = unheard.filter(|line| was_cancelled(line)).map(|line| worst(card, line));
         let score = view.score().high + unheard.sum();
         Others { verdict, tagged: self.tags(&view) == Tri::Yes, score }
+    }
+
+    /// Of each symbol in shadow that was found: what would have been decided had it been in force, and no other.
+    fn count_shadow_findings(&self, meter: &Meter) {
+        let Some(runs) = self.runs.as_ref().filter(|_| self.ruleset.weights.has_shadow()) else { return };
+        let weights = &self.ruleset.weights;
+        let everything = Lens::new(Scope::Transaction).shadow(true).closed_only();
+        let view = runs.card.view(everything);
+        let strictest = |lifted| {
+            let verdict = |known: &Recipient| {
+                let question = Question { closed_only: true, lifted, ..known.question() };
+                self.ruleset.policy_by(known.policy).reachable(&runs.card, question).last().0
+            };
+            self.recipients.iter().map(verdict).max().unwrap_or(Verdict::Forward)
+        };
+        let mut verdict = None;
+        for (symbol, _) in view.found().filter(|(symbol, _)| weights.of(symbol).shadow) {
+            let verdict = *verdict.get_or_insert_with(|| strictest(None));
+            meter.count_shadow_finding(symbol, verdict, strictest(Some(symbol.index())));
+        }
     }
 
     /// The runs, made now if there is anything to run or to observe.
