@@ -30,6 +30,7 @@ pub fn table(loaded: &Loaded) -> Vec<Failure> {
     backends(loaded, &mut rows);
     spool(loaded, &mut rows);
     store(loaded, &mut rows);
+    records(loaded, &mut rows);
     reports(loaded, &mut rows);
     files(loaded, &mut rows);
     rows
@@ -284,6 +285,17 @@ fn store(loaded: &Loaded, rows: &mut Vec<Failure>) {
         "full or failing disk, or more to write than it takes",
         "open: what cannot be written is forgotten and counted; never 4xx, never 5xx, and nobody waits",
     ));
+}
+
+fn records(loaded: &Loaded, rows: &mut Vec<Failure>) {
+    let Some(directory) = &loaded.config.records.directory else { return };
+    let records = format!("records in {}", directory.display());
+    rows.push(row(
+        records.clone(),
+        "full or failing disk, open in another process, or more to write than it takes",
+        "open: what cannot be written is lost and counted; nobody waits, and mail is not affected",
+    ));
+    rows.push(row(records, "a crash", "what was half written is cut off at the next start; all before it is whole"));
 }
 
 fn reports(loaded: &Loaded, rows: &mut Vec<Failure>) {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::driver::{End, Session, rules_for};
-use super::id::TransactionId;
 use super::offer::Offer;
+use super::recording;
 use super::refusal;
 use super::relay::Relay;
 use super::settings::RefuseAt;
@@ -18,6 +18,7 @@ use crate::checks::Deed;
 use crate::facts::{ClientFacts, HeloFacts, MailFacts, Stage, Violation};
 use crate::net::tls::{TlsAcceptorSource, TlsError};
 use crate::pipeline::{Assessment, Decision};
+use crate::records::TransactionId;
 use crate::smtp::{ForwardPath, HeloName, Params, ReversePath, XclientAttribute, XforwardAttribute};
 
 impl Session {
@@ -286,6 +287,8 @@ impl Session {
             clause = decision.clause.as_deref().unwrap_or(""), score = %decision.score,
             symbols = %self.assessment.trace().symbols_text(), reply = %reply.to_log(), "session.refused"
         );
+        let (client, helo) = (&self.client, self.helo.as_deref());
+        recording::session(&self.shared, &self.assessment, id, client, helo, decision, reply.to_log());
         self.say(&reply);
         Err(End::Refused)
     }

@@ -16,13 +16,14 @@ use super::settings::{Response, Settings};
 use super::shared::Shared;
 use super::transaction::Transaction;
 use super::wire::{read_with, write_batch};
-use super::{refusal, wire};
+use super::{recording, refusal, wire};
 use crate::backend::Own;
 use crate::checks::{Deed, Doer, Fate};
 use crate::facts::{ClientFacts, HeloFacts, Login, Role, Stage, TlsInfo, Violation};
 use crate::net::tls::TlsAcceptorSource;
 use crate::net::{BoxIo, Refused, listener};
 use crate::pipeline::{Assessment, Ruleset};
+use crate::records;
 use crate::scoring::{Finding, Symbol};
 use crate::smtp::{Forwarded, Line, LineEnd, Reply, command, next_line};
 use crate::verdict::Verdict;
@@ -409,17 +410,18 @@ impl Session {
 
     /// Forgets the open transaction, if there is one; nothing of it was delivered.
     pub(super) fn abandon(&mut self) {
-        self.drop_transaction("abandoned", Fate::new(Verdict::Forward, 0, true));
+        self.drop_transaction("abandoned", Fate::new(Verdict::Forward, 0, true), None);
     }
 
     /// Ends the open transaction with a refusal of its message that no verdict was needed for.
     pub(super) fn refuse_transaction(&mut self, reply: &Reply) {
         let (end, verdict) =
             if reply.class() == 5 { ("rejected", Verdict::Reject) } else { ("deferred", Verdict::Defer) };
-        self.drop_transaction(end, Fate::new(verdict, reply.code(), false));
+        self.drop_transaction(end, Fate::new(verdict, reply.code(), false), Some(reply));
     }
 
-    fn drop_transaction(&mut self, end: &'static str, fate: Fate) {
+    /// `reply` refuses its message; without one it was left.
+    fn drop_transaction(&mut self, end: &'static str, fate: Fate, reply: Option<&Reply>) {
         self.machine.end_transaction();
         self.forwarded = None;
         if let Some(mut transaction) = self.transaction.take() {
@@ -432,6 +434,15 @@ impl Session {
                 verdict = %fate.verdict, end, reply_code = fate.reply_code,
                 total_ms = transaction.age().as_millis() as u64, "transaction.end"
             );
+            let recorded = records::Fate {
+                stage: if reply.is_some() { Stage::Message } else { Stage::Rcpt },
+                verdict: reply.map(|_| fate.verdict),
+                end: end.into(),
+                reply: reply.map_or_else(String::new, Reply::to_log),
+                after_data_ms: None,
+                total_ms: transaction.age().as_millis() as u64,
+            };
+            recording::transaction(self.shared.recorder(), &self.assessment, &mut transaction, None, recorded);
             transaction.remember(&mut self.assessment, fate, 0);
         }
         self.assessment.rewind(Stage::Helo);

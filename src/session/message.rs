@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use super::authentication;
 use super::handover::{Failure, Parcel};
 use super::hops;
-use super::id::TransactionId;
 use super::partial::Told;
+use super::recording;
 use super::refusal;
 use super::settings::Settings;
 use super::shared::Shared;
@@ -19,6 +19,7 @@ use crate::facts::{MessageFacts, Stage, Violation};
 use crate::message::fields::{self, Protocol};
 use crate::message::{ClientLabel, Message};
 use crate::pipeline::{Assessment, Conclusion, Decision, Policies};
+use crate::records::{self, TransactionId};
 use crate::scoring::{Finding, Symbol};
 use crate::smtp::{DataDecoder, DataError, DataStep, NewlinePolicy, NewlineStats, Reply, data::Framing};
 use crate::verdict::Verdict;
@@ -141,6 +142,15 @@ pub async fn decide(
     };
     transaction.remember_answer(shared, &outcome.reply);
     account(shared, assessment, transaction, &outcome, size, conclusion.as_ref(), arrived);
+    let fate = records::Fate {
+        stage: Stage::Message,
+        verdict: Some(outcome.verdict),
+        end: outcome.end.into(),
+        reply: outcome.reply.to_log(),
+        after_data_ms: Some(arrived.elapsed().as_millis() as u64),
+        total_ms: transaction.age().as_millis() as u64,
+    };
+    recording::transaction(shared.recorder(), assessment, transaction, conclusion.as_ref(), fate);
     transaction.remember(assessment, Fate::new(outcome.verdict, outcome.reply.code(), false), size);
     (outcome.reply, outcome.close)
 }
@@ -196,6 +206,7 @@ async fn judge(
     assessment.learn(&facts);
     let conclusion = assessment.conclude(arrived + settings.budgets.message).await;
     shared.metrics.verdict_seconds.observe(arrived.elapsed().as_secs_f64());
+    transaction.notes.judged(shared.recorder(), &facts, len);
     let outcome = match agreed(&conclusion, transaction) {
         Agreed::Forward => {
             let prefix = prefix(settings, assessment, transaction, &facts, &conclusion);

@@ -3,11 +3,10 @@
 use crate::backend::{BackendError, Need};
 use crate::facts::Violation;
 use crate::pipeline::Decision;
+use crate::records::TransactionId;
 use crate::smtp::sasl::Unheard;
 use crate::smtp::{CommandError, DataError, EnhancedStatus, Extension, ForwardPath, PathError, Reply};
 use crate::verdict::Verdict;
-
-use super::id::TransactionId;
 
 macro_rules! replies {
     ($($(#[$doc:meta])* $name:ident = $code:literal $class:literal $subject:literal $detail:literal $text:literal;)*) => {$(

@@ -4,7 +4,7 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -17,6 +17,7 @@ use super::{Metrics, Partial, Settings};
 use crate::backend::{Pool, Pools};
 use crate::clock::Clock;
 use crate::pipeline::Ruleset;
+use crate::records::Recorder;
 use crate::store::Deliveries;
 
 /// What all sessions share.
@@ -45,6 +46,8 @@ pub struct Shared {
     pub partial: Partial,
     /// Sessions whose replies are held back.
     pub tarpit: Tarpit,
+    /// Where records go, once somebody has said so.
+    recorder: OnceLock<Recorder>,
 }
 
 /// A bounded set whose members are forgotten after a while.
@@ -130,7 +133,19 @@ impl Shared {
             splits: Splits::new(REMEMBERED, Duration::from_secs(4 * 3600)),
             partial: Partial::new(REMEMBERED, Duration::from_secs(24 * 3600), deliveries),
             tarpit: Tarpit::default(),
+            recorder: OnceLock::new(),
         })
+    }
+
+    /// From now on everything is recorded there; it stays with the first that is named.
+    pub fn record_with(&self, recorder: Recorder) {
+        // Whoever starts a proxy starts one recorder.
+        let _ = self.recorder.set(recorder);
+    }
+
+    /// Where records go; `None`: nowhere.
+    pub fn recorder(&self) -> Option<&Recorder> {
+        self.recorder.get()
     }
 }
 

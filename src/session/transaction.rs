@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::id::TransactionId;
 use super::known::Existence;
 use super::message::Inbound;
+use super::recording::Notes;
 use super::relay::{Envelope, Recipient, Relay};
 use super::settings::Settings;
 use super::shared::Shared;
@@ -16,6 +16,7 @@ use super::{refusal, settings};
 use crate::checks::Fate;
 use crate::facts::{ClientFacts, MailFacts, RcptFacts};
 use crate::pipeline::{Assessment, Conclusion, Policies};
+use crate::records::TransactionId;
 use crate::smtp::{Domain, EnhancedStatus, ForwardPath, Params, Reply};
 use crate::verdict::Verdict;
 
@@ -58,6 +59,8 @@ pub struct Transaction {
     told: u32,
     /// The policy wants replies held back.
     pub slowed: bool,
+    /// What its record will tell beside.
+    pub notes: Notes,
 }
 
 /// One RCPT whose reply has its turn.
@@ -92,6 +95,7 @@ impl Transaction {
             unknown: 0,
             told: 0,
             slowed: false,
+            notes: Notes::default(),
         }
     }
 
@@ -184,8 +188,9 @@ impl Transaction {
             *slot = group;
         }
         if let Some(decision) = settled {
-            assessment.drop_recipient(index);
             let reply = refusal::decision(&decision, Some(&path), self.id);
+            self.notes.refused(shared.recorder(), assessment, index, &path, &decision, reply.to_log());
+            assessment.drop_recipient(index);
             tracing::info!(
                 id = %self.id, client = %client.addr, helo = %self.mail.helo.name,
                 reverse_path = %self.mail.reverse_path, forward_path = %path, stage = "rcpt",

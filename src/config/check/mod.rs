@@ -5,6 +5,7 @@
 
 mod backend;
 mod network;
+mod records;
 mod redis;
 mod reports;
 mod session;
@@ -53,6 +54,7 @@ pub(super) fn config(
         zones,
         spool,
         store: store(&raw.store, files, report),
+        records: records::settings(&raw.records, files, report),
         reports: reports::settings(raw, files, report),
         checks,
         admin,

@@ -39,6 +39,8 @@ section! {
         spool: Spool = Spool::default(),
         /// What is remembered from one transaction to the next.
         store: Store = Store::default(),
+        /// What is recorded of each transaction, for `log`, `explain` and `backtest`; off by default.
+        records: Records = Records::default(),
         /// DMARC aggregate reports to domain owners; off by default.
         reports: Reports = Reports::default(),
         /// Bounds of sessions.
@@ -475,6 +477,37 @@ pub enum RedisMode {
     Sentinel,
     /// Nodes of a cluster.
     Cluster,
+}
+
+section! {
+    /// What is recorded of each transaction: who, what every check said, what was decided, what became of it. No body.
+    pub struct Records {
+        /// The directory of records; made if it is not there, for one proxy alone. Default: none are kept.
+        directory: Option<String> = None,
+        /// Beyond this the oldest records are removed, about a sixteenth at a time.
+        max_size: Size = Size::new("4 GiB"),
+        /// Older records are removed, a day at a time.
+        #[schemars(range(min = 1, max = 3650))]
+        max_age_days: u64 = 30,
+        /// Records that wait to be written; beyond that they are lost, and counted. Mail never waits for them.
+        #[schemars(range(min = 16, max = 1_000_000))]
+        queue: u64 = 4096,
+        /// What is never written down.
+        redact: Vec<Redact> = vec![Redact::Subjects],
+        /// A file that each record is appended to as a line of JSON; `-` is standard output. It may be renamed at
+        /// any time.
+        json: Option<String> = None,
+    }
+}
+
+/// What is never written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Redact {
+    /// Subjects of messages.
+    Subjects,
+    /// What stands before the `@` of any address.
+    LocalParts,
 }
 
 section! {
