@@ -322,6 +322,7 @@ impl<D: Dialogue> Server<D> {
                 }
                 self.plan = candidate.plan;
                 metrics.reloads_applied.inc();
+                metrics.loaded();
                 info!("configuration reloaded");
                 self.renew_certificates(listeners).await;
                 true

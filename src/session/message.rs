@@ -179,6 +179,9 @@ async fn judge(
     assessment.learn(&facts);
     let conclusion = assessment.conclude(arrived + settings.budgets.message).await;
     shared.metrics.verdict_seconds.observe(arrived.elapsed().as_secs_f64());
+    if !assessment.ruleset().registry.is_empty() {
+        authentication::count(&shared.metrics, &facts);
+    }
     let outcome = match agreed(&conclusion, transaction) {
         Agreed::Forward => {
             let prefix = prefix(settings, assessment, transaction, &facts, &conclusion);
