@@ -108,6 +108,11 @@ fn every_key_of_the_configuration_is_documented() {
     assert_generated("docs/config.md", &table);
 }
 
+#[test]
+fn every_command_is_documented() {
+    assert_generated("docs/cli.md", &gatepost::cli::reference::text());
+}
+
 /// The code blocks of a document whose fence begins with `language`: what follows it, and the text.
 fn blocks<'d>(document: &'d str, language: &str) -> Vec<(&'d str, &'d str)> {
     let fence = format!("```{language}");

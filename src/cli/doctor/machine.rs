@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 
 use super::super::ask;
 use super::finding::Finding;
-use crate::backend::settings::Address;
 use crate::config::{Config, Loaded};
 use crate::net::listener;
 use crate::telemetry::process;
@@ -40,7 +39,6 @@ pub(super) async fn examine(loaded: &Loaded, running: Option<&Running>) -> Vec<F
         findings.push(port(listener.address, &listener.name, running.is_some()));
     }
     findings.extend(admin(config, running));
-    findings.extend(loops(config));
     findings.push(descriptors(config, running));
     findings.push(spool(config));
     findings
@@ -101,29 +99,6 @@ fn admin(config: &Config, running: Option<&Running>) -> Option<Finding> {
     })
 }
 
-/// A backend that is one of our own listeners sends mail round in a circle.
-fn loops(config: &Config) -> Vec<Finding> {
-    let ours = |target: &SocketAddr| {
-        config.listeners.iter().find(|listener| {
-            let (at, ip) = (listener.address, target.ip());
-            at.port() == target.port() && (at.ip() == ip || (at.ip().is_unspecified() && ip.is_loopback()))
-        })
-    };
-    let pools = config.pools.values().chain([&config.backend]);
-    let members = pools.flat_map(|pool| &pool.members).filter_map(|member| match &member.address {
-        Address::Socket(address) => Some(*address),
-        Address::Host(..) => None,
-    });
-    let circle = |target: SocketAddr| {
-        let listener = ours(&target)?;
-        let found = format!("this is our own listener {}", listener.name);
-        let advice =
-            "Mail would go round in a circle until it is refused with 554 5.4.6: write the mail server's own port.";
-        Some(Finding::broken("backend", &target, found, advice))
-    };
-    members.filter_map(circle).collect()
-}
-
 /// A session needs a descriptor for its client, one for the backend, and now and then one for a large message.
 fn descriptors(config: &Config, running: Option<&Running>) -> Finding {
     const AREA: &str = "limits";
@@ -177,17 +152,6 @@ mod tests {
             "hostname = \"mx.example.org\"\n[relay]\ndomains = [\"example.org\"]\n[[listen]]\naddress = \"0.0.0.0:2625\"\n{more}"
         );
         parse_text(&text).unwrap_or_else(|problems| panic!("{problems}"))
-    }
-
-    #[test]
-    fn a_backend_that_is_ourselves_is_found() {
-        for (target, is_circle) in
-            [("127.0.0.1:2625", true), ("0.0.0.0:2625", true), ("127.0.0.1:2626", false), ("192.0.2.1:2625", false)]
-        {
-            let loaded =
-                loaded(&format!("[backend]\nidentity = \"none\"\n[[backend.member]]\naddress = \"{target}\"\n"));
-            assert_eq!(loops(&loaded.config).len(), usize::from(is_circle), "{target}");
-        }
     }
 
     #[test]

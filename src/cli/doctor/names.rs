@@ -9,6 +9,8 @@ use crate::dns::zones::{self, LocalZones};
 use crate::dns::{self, Local, Lookup, Resolver, hickory};
 
 const AREA: &str = "dns";
+/// Below it there is nothing (RFC 2606); what must never be asked for, such as `.invalid`, would not reach the server.
+const NOBODY: &str = "example.com";
 
 /// What the proxy would ask: the configured servers, behind the local zones.
 pub(super) fn lookup(loaded: &Loaded) -> Result<Arc<dyn Lookup>, String> {
@@ -64,7 +66,7 @@ async fn servers(loaded: &Loaded) -> Vec<Finding> {
     let mut findings = Vec::new();
     for server in servers {
         let alone = dns::Settings { servers: vec![server], ..settings.clone() };
-        let nothing = format!("gatepost-{:016x}.invalid", rand::random::<u64>());
+        let nothing = format!("gatepost-{:016x}.{NOBODY}", rand::random::<u64>());
         let answer = match resolver(&alone) {
             Ok(resolver) => resolver.a(&nothing).await,
             Err(why) => {
@@ -75,7 +77,7 @@ async fn servers(loaded: &Loaded) -> Vec<Finding> {
         findings.push(match answer {
             Ok(answer) if answer.records.is_empty() => Finding::well(AREA, &server, "answers"),
             Ok(answer) => {
-                let found = format!("says {} of a name that does not exist (RFC 6761 6.4)", answer.records[0]);
+                let found = format!("says {} of a name that does not exist", answer.records[0]);
                 Finding::broken(AREA, &server, found, "It invents answers, so lists would list everybody: use a resolver of your own.")
             }
             Err(why) => {
