@@ -326,6 +326,7 @@ impl<D: Dialogue> Server<D> {
                 }
                 self.plan = candidate.plan;
                 metrics.reloads_applied.inc();
+                metrics.loaded();
                 info!("configuration reloaded");
                 // Of files that are named no more nothing is said any more.
                 metrics.certificate_expiry.reset();

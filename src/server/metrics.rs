@@ -1,6 +1,8 @@
 //! What is counted about the server itself.
 
-use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+use crate::clock::{self, Clock, SystemClock};
 
 /// Counters of the server.
 #[derive(Clone, Debug)]
@@ -11,6 +13,7 @@ pub(super) struct Metrics {
     pub(super) certificates_failed: IntCounter,
     pub(super) certificate_expiry: IntGaugeVec,
     pub(super) panics: IntCounter,
+    loaded_at: IntGauge,
 }
 
 impl Metrics {
@@ -36,13 +39,26 @@ impl Metrics {
         let panics =
             IntCounter::new("gatepost_session_panics_total", "Sessions that ended by a mistake in this program.")?;
         registry.register(Box::new(panics.clone()))?;
-        Ok(Self {
+        let loaded_at = IntGauge::new(
+            "gatepost_configuration_loaded_timestamp_seconds",
+            "When the configuration in force was read, since 1970.",
+        )?;
+        registry.register(Box::new(loaded_at.clone()))?;
+        let metrics = Self {
             reloads_applied: reloads.with_label_values(&["applied"]),
             reloads_refused: reloads.with_label_values(&["refused"]),
             certificates_renewed: certificates.with_label_values(&["renewed"]),
             certificates_failed: certificates.with_label_values(&["failed"]),
             certificate_expiry,
             panics,
-        })
+            loaded_at,
+        };
+        metrics.loaded();
+        Ok(metrics)
+    }
+
+    /// What was read is in force from now on.
+    pub(super) fn loaded(&self) {
+        self.loaded_at.set(i64::try_from(clock::seconds(SystemClock.now())).unwrap_or(i64::MAX));
     }
 }

@@ -120,11 +120,13 @@ impl Proxy {
         watch(&pools, &mut watches);
         let follow = CancellationToken::new();
         tokio::spawn(zones::follow(zones.clone(), follow.clone()));
+        let spool = Spool::new(config.spool.clone());
+        spool.register(registry)?;
         let shared = Shared::new(
             config.session.clone(),
             Arc::new(ruleset.with_metrics(&pipeline_metrics)),
             pools.common().clone(),
-            Spool::new(config.spool.clone()),
+            spool,
             session::Metrics::register(registry)?,
             clock::system(),
             store.clone(),

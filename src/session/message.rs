@@ -207,6 +207,9 @@ async fn judge(
     let conclusion = assessment.conclude(arrived + settings.budgets.message).await;
     shared.metrics.verdict_seconds.observe(arrived.elapsed().as_secs_f64());
     transaction.notes.judged(shared.recorder(), &facts, len);
+    if !assessment.ruleset().registry.is_empty() {
+        authentication::count(&shared.metrics, &facts);
+    }
     let outcome = match agreed(&conclusion, transaction) {
         Agreed::Forward => {
             let prefix = prefix(settings, assessment, transaction, &facts, &conclusion);

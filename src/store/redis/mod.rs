@@ -165,6 +165,11 @@ impl RedisStore {
         })
     }
 
+    /// True if Redis answers and can be written to.
+    pub fn is_up(&self) -> bool {
+        self.link.is_up()
+    }
+
     /// What Redis says; `None`, counted, if memory must do it.
     async fn try_shared<T>(&self, operation: Operation, shared: impl Future<Output = Result<T, Failure>>) -> Option<T> {
         match shared.await {
