@@ -11,7 +11,6 @@ mod client;
 mod server;
 mod shelf;
 mod unverified;
-mod validity;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -11,7 +11,7 @@ use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::validity::not_after;
+use super::certificate::validity;
 use super::{TlsError, certificates};
 use crate::net::listener::TlsFiles;
 
@@ -44,7 +44,7 @@ impl Pair {
             wanted: "private key",
             reason: error.to_string(),
         })?;
-        let ends = chain.first().and_then(|leaf| not_after(leaf));
+        let ends = chain.first().and_then(|leaf| validity(leaf)).map(|validity| validity.until.as_second());
         let certified = CertifiedKey::from_der(chain, key, provider).map_err(|source| TlsError::Mismatch {
             certificate: files.certificate.clone(),
             key: files.key.clone(),
