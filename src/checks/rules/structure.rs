@@ -91,7 +91,7 @@ const PLAIN: &[(&str, &str, Of)] = &[
         only_in(&view.model.hidden, &view.model.shown)
     }),
     ("answers", "it says that it answers a message, and quotes one", |view| u64::from(view.model.answers())),
-    ("list", "List-Id names the domain of the reverse-path, of Sender or of List-Post", |view| {
+    ("list", "List-Id is of the domain of the reverse-path, of Sender, of List-Post or of one in To or Cc", |view| {
         u64::from(view.model.came_by_list(view.sender_domain()))
     }),
     ("oddities", "kinds of oddities", |view| count(view.model.oddities.len())),
