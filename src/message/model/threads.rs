@@ -48,10 +48,10 @@ const AUTHORS: [&str; 4] = ["from:", "von:", "de:", "da:"];
 const DATES: [&str; 8] = ["sent:", "date:", "gesendet:", "datum:", "envoyé:", "enviado:", "inviato:", "enviada:"];
 
 impl Model {
-    /// True if it says that it answers a message, and quotes one.
-    pub fn answers(&self) -> bool {
+    /// True if it says that it answers a message, and quotes one, or came by a list, where threads are read as a whole.
+    pub fn answers(&self, sender_domain: &str) -> bool {
         let is_claimed = ["In-Reply-To", "References"].iter().any(|name| self.fields_named(name).next().is_some());
-        is_claimed && quotes(&self.shown)
+        is_claimed && (self.came_by_list(sender_domain) || quotes(&self.shown))
     }
 
     /// True if it says which list brought it, and the reverse-path, another field of the list's own program or one of
@@ -127,10 +127,12 @@ mod tests {
             ("References: <1@a>\n\nHe wrote: all of it, and more", false),
             ("References: <1@a>\n\nBuy it now -->\n> 100 $", false),
             ("References: <1@a>\n\nFrom: now on\nyou can\nbuy\nit\nall\nday\nlong\nsent: to you", false),
+            ("References: <1@a>\nList-Id: <talk.example.org>\n\nYes.", true),
+            ("References: <1@a>\nList-Id: <talk.example.net>\n\nYes.", false),
             ("References: <1@a>\n\nYes.", false),
             ("Subject: Re: x\n\n> Really?", false),
         ] {
-            assert_eq!(model(message).answers(), expected, "{message}");
+            assert_eq!(model(message).answers("lists.example.org"), expected, "{message}");
         }
     }
 
