@@ -343,7 +343,7 @@ mod tests {
             // Other alphabets.
             ("Yоur РayPаl асcount", "Your PayPal account"),
             ("\u{3bd}iagra", "viagra"),
-            ("please do сору this text", "please do copy this text"),
+            ("would you please сору this text", "would you please copy this text"),
         ] {
             assert_eq!(read(written).plain.as_deref(), Some(expected), "{written}");
         }

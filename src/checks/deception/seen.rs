@@ -34,7 +34,7 @@ impl<'m> Seen<'m> {
     pub fn new(model: &'m Model, sender: &str, recipients: Vec<String>) -> Self {
         let from = model.fields_named("From").map(|field| Mailbox::of_field(&field.value)).collect();
         let sender_domain = sender.rsplit_once('@').map_or("", |(_, domain)| domain).to_lowercase();
-        let (is_answer, is_from_list) = (model.answers(), model.came_by_list(&sender_domain));
+        let (is_answer, is_from_list) = (model.answers(&sender_domain), model.came_by_list(&sender_domain));
         Self { model, from, sender_domain, recipients, is_answer, is_from_list }
     }
 

@@ -90,8 +90,10 @@ const PLAIN: &[(&str, &str, Of)] = &[
     ("hidden_words", "longer words that only hidden text has, each once", |view| {
         only_in(&view.model.hidden, &view.model.shown)
     }),
-    ("answers", "it says that it answers a message, and quotes one", |view| u64::from(view.model.answers())),
-    ("list", "List-Id names the domain of the reverse-path, of Sender or of List-Post", |view| {
+    ("answers", "it says that it answers a message, and quotes one, or `list` is true", |view| {
+        u64::from(view.model.answers(view.sender_domain()))
+    }),
+    ("list", "List-Id is of the domain of the reverse-path, of Sender, of List-Post or of one in To or Cc", |view| {
         u64::from(view.model.came_by_list(view.sender_domain()))
     }),
     ("oddities", "kinds of oddities", |view| count(view.model.oddities.len())),

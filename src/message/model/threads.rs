@@ -4,6 +4,8 @@
 use super::{Field, Model};
 use crate::units::registered_domain;
 
+/// Addresses of a field that are looked at.
+const MAX_ADDRESSES: usize = 50;
 /// Lines of a text in which quotations are looked for.
 const MAX_LINES: usize = 2000;
 /// Lines within which the head of a quoted message names who wrote it and when.
@@ -46,19 +48,21 @@ const AUTHORS: [&str; 4] = ["from:", "von:", "de:", "da:"];
 const DATES: [&str; 8] = ["sent:", "date:", "gesendet:", "datum:", "envoyé:", "enviado:", "inviato:", "enviada:"];
 
 impl Model {
-    /// True if it says that it answers a message, and quotes one.
-    pub fn answers(&self) -> bool {
+    /// True if it says that it answers a message, and quotes one, or came by a list, where threads are read as a whole.
+    pub fn answers(&self, sender_domain: &str) -> bool {
         let is_claimed = ["In-Reply-To", "References"].iter().any(|name| self.fields_named(name).next().is_some());
-        is_claimed && quotes(&self.shown)
+        is_claimed && (self.came_by_list(sender_domain) || quotes(&self.shown))
     }
 
-    /// True if it says which list brought it, and the reverse-path or another field of the list's own program is of the
-    /// same registered domain.
+    /// True if it says which list brought it, and the reverse-path, another field of the list's own program or one of
+    /// those to whom it was sent is of the same registered domain.
     pub fn came_by_list(&self, sender_domain: &str) -> bool {
         let Some(list) = self.fields_named("List-Id").find_map(list_domain) else { return false };
-        let others = ["Sender", "List-Post"].iter().flat_map(|name| self.fields_named(name)).filter_map(mail_domain);
-        let sender = sender_domain.to_ascii_lowercase();
-        others.chain([sender]).any(|domain| registered_domain(&domain) == Some(registered(&list)))
+        let list = registered_domain(&list);
+        let is_of_list = |domain: &str| list.is_some() && registered_domain(&domain.to_lowercase()) == list;
+        let others = ["Sender", "List-Post", "To", "Cc"];
+        is_of_list(sender_domain)
+            || others.iter().flat_map(|name| self.fields_named(name)).flat_map(mail_domains).any(is_of_list)
     }
 }
 
@@ -70,15 +74,10 @@ fn list_domain(field: &Field) -> Option<String> {
     registered_domain(&inner).is_some().then_some(inner)
 }
 
-fn registered(name: &str) -> &str {
-    registered_domain(name).unwrap_or(name)
-}
-
-/// The domain of the first address in a field.
-fn mail_domain(field: &Field) -> Option<String> {
-    let (_, rest) = field.value.split_once('@')?;
-    let end = rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '.' | '-'))).unwrap_or(rest.len());
-    rest.get(..end).filter(|domain| !domain.is_empty()).map(str::to_lowercase)
+/// The domains of the addresses in a field, as far as they stand at its beginning.
+fn mail_domains(field: &Field) -> impl Iterator<Item = &str> {
+    let behind = field.value.split('@').skip(1).take(MAX_ADDRESSES);
+    behind.filter_map(|rest| rest.split(|c: char| !(c.is_alphanumeric() || matches!(c, '.' | '-'))).next())
 }
 
 /// True if a text quotes another one.
@@ -128,10 +127,12 @@ mod tests {
             ("References: <1@a>\n\nHe wrote: all of it, and more", false),
             ("References: <1@a>\n\nBuy it now -->\n> 100 $", false),
             ("References: <1@a>\n\nFrom: now on\nyou can\nbuy\nit\nall\nday\nlong\nsent: to you", false),
+            ("References: <1@a>\nList-Id: <talk.example.org>\n\nYes.", true),
+            ("References: <1@a>\nList-Id: <talk.example.net>\n\nYes.", false),
             ("References: <1@a>\n\nYes.", false),
             ("Subject: Re: x\n\n> Really?", false),
         ] {
-            assert_eq!(model(message).answers(), expected, "{message}");
+            assert_eq!(model(message).answers("lists.example.org"), expected, "{message}");
         }
     }
 
@@ -142,7 +143,8 @@ mod tests {
             ("List-Id: talk.lists.example.org", "bounces.EXAMPLE.org", true),
             ("List-Id: <talk.lists.example.org>\nSender: talk-owner@lists.example.org", "elsewhere.example", true),
             ("List-Id: <talk.lists.example.org>\nList-Post: <mailto:talk@example.org>", "", true),
-            ("List-Id: <talk.lists.example.org>", "evil.test", false),
+            ("List-Id: <talk.lists.example.org>\nTo: Ann <a@b.example>, talk@lists.example.org", "", true),
+            ("List-Id: <talk.lists.example.org>\nTo: Ann <a@b.example>", "evil.test", false),
             ("List-Id: <123.local>\nSender: a@local", "local", false),
             ("List-Id: x", "x", false),
             ("Sender: talk-owner@lists.example.org", "lists.example.org", false),
