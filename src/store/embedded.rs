@@ -10,6 +10,7 @@
 //! Failure: a full queue is [`StoreError::Busy`]. A disk that fails costs what was to be written; the
 //! file is opened again from time to time until that succeeds. All of it is counted, and logged sparingly.
 
+mod blocks;
 mod classifier;
 mod deliveries;
 mod file;
@@ -32,6 +33,7 @@ use tokio::time::Instant;
 pub use file::OpenError;
 pub use upkeep::ArchiveError;
 
+use super::blocks::BlockTable;
 use super::buckets::Buckets;
 use super::campaigns::local::{Change as CampaignChange, LocalCampaigns};
 use super::classifier::table::Teachbook;
@@ -71,6 +73,7 @@ pub struct EmbeddedStore {
     campaigns: Arc<LocalCampaigns>,
     teachbook: Teachbook,
     delivered: Delivered,
+    blocked: BlockTable,
     loading: Option<Loading>,
     /// Ends when the writer has.
     writing: Mutex<Receiver<()>>,
@@ -92,6 +95,7 @@ impl EmbeddedStore {
         let campaigns = LocalCampaigns::new(known.campaign_key, settings, known.cards, clock.now());
         let teachbook = Teachbook::new(settings.lessons, known.taught);
         let delivered = Delivered::new(settings.deliveries, known.delivered);
+        let blocked = BlockTable::new(known.blocks);
         // Before anything is noted: what is on file keeps its places.
         campaigns.clusters().reserve(known.places);
         let (file, bounds, campaigns) = (Arc::new(file), Bounds::from(settings), Arc::new(campaigns));
@@ -129,6 +133,7 @@ impl EmbeddedStore {
             campaigns,
             teachbook,
             delivered,
+            blocked,
             loading,
             writing,
         };

@@ -1,5 +1,6 @@
 //! Remembers until the process ends, within bounds. The home without a path, and the reference for the other.
 
+mod blocks;
 mod classifier;
 mod deliveries;
 mod reputation;
@@ -11,6 +12,7 @@ use std::time::SystemTime;
 
 use futures_util::future::{self, BoxFuture};
 
+use super::blocks::BlockTable;
 use super::buckets::Buckets;
 use super::campaigns::local::LocalCampaigns;
 use super::classifier::table::Teachbook;
@@ -39,6 +41,7 @@ pub struct MemoryStore {
     campaigns: LocalCampaigns,
     teachbook: Teachbook,
     delivered: Delivered,
+    blocked: BlockTable,
 }
 
 struct Inner {
@@ -67,8 +70,9 @@ impl MemoryStore {
         let campaigns = LocalCampaigns::new(rand::random(), settings, [], clock.now());
         let teachbook = Teachbook::new(settings.lessons, []);
         let inner = Mutex::new(Inner { ledger, shelves });
+        let blocked = BlockTable::default();
         let delivered = Delivered::new(settings.deliveries, Vec::new());
-        Self { bounds, clock, metrics, inner, triplets, buckets, reputables, campaigns, teachbook, delivered }
+        Self { bounds, clock, metrics, inner, triplets, buckets, reputables, campaigns, teachbook, delivered, blocked }
     }
 
     /// Does one thing under the lock, which is never held across an await.
@@ -259,6 +263,7 @@ impl Upkeep for MemoryStore {
         tables.push(TableInfo::in_memory("classifier_cells", taught.cells));
         tables.push(TableInfo::in_memory("classifier_lessons", taught.lessons));
         tables.push(TableInfo::in_memory("deliveries", self.delivered.count()));
+        tables.push(TableInfo::in_memory("blocks", self.blocked.len()));
         Box::pin(future::ready(Ok(Info { home: "memory".to_owned(), tables, ..Info::default() })))
     }
 }

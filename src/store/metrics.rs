@@ -49,6 +49,8 @@ pub(super) enum Operation {
     DeliveredLook,
     DeliveredNote,
     DeliveredDrop,
+    Block,
+    Unblock,
 }
 
 /// What became of it.
@@ -62,7 +64,7 @@ pub(super) enum Outcome {
     Failed,
 }
 
-const OPERATIONS: [&str; 27] = [
+const OPERATIONS: [&str; 29] = [
     "sighted",
     "hops",
     "dmarc_observed",
@@ -90,6 +92,8 @@ const OPERATIONS: [&str; 27] = [
     "delivered_look",
     "delivered_note",
     "delivered_drop",
+    "block",
+    "unblock",
 ];
 const OUTCOMES: [&str; 5] = ["ok", "left_out", "absent", "busy", "failed"];
 const LOSSES: [&str; 2] = ["expired", "displaced"];

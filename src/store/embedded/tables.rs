@@ -6,6 +6,7 @@ use std::time::Duration;
 use redb::{Error, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use super::super::CampaignId;
+use super::super::blocks::BlockChange;
 use super::super::campaigns::cards::Card;
 use super::super::campaigns::clusters::{Attached, Change as ClusterChange};
 use super::super::campaigns::local::Change as CampaignChange;
@@ -40,6 +41,7 @@ pub(super) struct Known {
     pub(super) reputations: Vec<(Arc<str>, Earned)>,
     pub(super) taught: Vec<TaughtChange>,
     pub(super) delivered: Vec<(DeliveryKey, u64)>,
+    pub(super) blocks: Vec<(String, Vec<u8>)>,
 }
 
 /// Some clusters as they are on file, and the place and the attachment with which the next ones begin.
@@ -67,12 +69,14 @@ const LESSONS: TableDefinition<'_, u128, &[u8; NOTED]> = TableDefinition::new("c
 const KEPT: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("classifier_kept.v2");
 /// Until when, in seconds since 1970.
 const DELIVERIES: TableDefinition<'_, u128, u64> = TableDefinition::new("deliveries.v1");
+/// Who is blocked.
+const BLOCKS: TableDefinition<'_, &str, Octets> = TableDefinition::new("blocks.v1");
 /// The names of the secrets that triplets are keyed with, and digests.
 const OF_GREYLIST: &str = "greylist";
 const OF_CAMPAIGNS: &str = "campaigns";
 
 /// Every table, for what is done with the file as a whole.
-pub(super) const ALL: [&dyn upkeep::Kept; 14] = [
+pub(super) const ALL: [&dyn upkeep::Kept; 15] = [
     &upkeep::Table(HOPS),
     &upkeep::Table(REPORTS),
     &upkeep::Table(ROWS),
@@ -86,6 +90,7 @@ pub(super) const ALL: [&dyn upkeep::Kept; 14] = [
     &upkeep::Table(LESSONS),
     &upkeep::Table(KEPT),
     &upkeep::Table(DELIVERIES),
+    &upkeep::Table(BLOCKS),
     &upkeep::Table(SECRETS),
 ];
 
@@ -107,6 +112,7 @@ pub(super) struct Copies<'t> {
     cards: Table<'t, u64, Octets>,
     taught: Taught<'t>,
     deliveries: Table<'t, u128, u64>,
+    blocks: Table<'t, &'static str, Octets>,
 }
 
 struct Taught<'t> {
@@ -139,7 +145,8 @@ impl<'t> ForWriting<'t> {
         let taught = Taught { cells, classes, lessons, kept };
         let reputations = transaction.open_table(REPUTATIONS)?;
         let deliveries = transaction.open_table(DELIVERIES)?;
-        let copies = Copies { triplets, digests, attachments, cards, reputations, taught, deliveries };
+        let blocks = transaction.open_table(BLOCKS)?;
+        let copies = Copies { triplets, digests, attachments, cards, reputations, taught, deliveries, blocks };
         Ok(Self { hops, reports, rows: transaction.open_table(ROWS)?, copies })
     }
 
@@ -148,6 +155,16 @@ impl<'t> ForWriting<'t> {
             match earned {
                 Some(earned) => drop(self.copies.reputations.insert(&**key, &earned.encode())?),
                 None => drop(self.copies.reputations.remove(&**key)?),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn change_blocks(&mut self, changes: &[BlockChange]) -> Result<(), Error> {
+        for (whom, block) in changes {
+            match block {
+                Some(block) => drop(self.copies.blocks.insert(&**whom, &**block)?),
+                None => drop(self.copies.blocks.remove(&**whom)?),
             }
         }
         Ok(())
@@ -284,7 +301,12 @@ pub(super) fn load(transaction: &WriteTransaction) -> Result<Known, Error> {
         let (key, until) = entry?;
         delivered.push((DeliveryKey(key.value()), until.value()));
     }
-    Ok(Known { greylist_secret, triplets, campaign_key, cards, places, reputations, taught, delivered })
+    let mut blocks = Vec::new();
+    for entry in transaction.open_table(BLOCKS)?.iter()? {
+        let (whom, block) = entry?;
+        blocks.push((whom.value().to_owned(), block.value().to_vec()));
+    }
+    Ok(Known { greylist_secret, triplets, campaign_key, cards, places, reputations, taught, delivered, blocks })
 }
 
 fn taught(
