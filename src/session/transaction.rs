@@ -15,7 +15,7 @@ use super::splits::Group;
 use super::{refusal, settings};
 use crate::checks::Fate;
 use crate::facts::{ClientFacts, MailFacts, RcptFacts};
-use crate::pipeline::{Assessment, Conclusion, Policies};
+use crate::pipeline::{Assessment, Conclusion, Decision, Policies};
 use crate::records::TransactionId;
 use crate::smtp::{Domain, EnhancedStatus, ForwardPath, Params, Reply};
 use crate::verdict::Verdict;
@@ -133,29 +133,11 @@ impl Transaction {
         path: ForwardPath,
         params: Params,
     ) {
-        self.tried += 1;
-        if self.tried > settings.limits.recipients {
-            return self.refuse(shared, "too_many", refusal::TOO_MANY_RECIPIENTS);
+        if let Some((label, reply)) = self.answer_at_once(shared, settings, &path) {
+            return self.refuse(shared, label, reply);
         }
         let mail = Arc::clone(&self.mail);
         let client = &mail.helo.client;
-        if !may_relay(&settings.relay, client, &path) {
-            tracing::info!(
-                id = %self.id, client = %client.addr, helo = %mail.helo.name, reverse_path = %mail.reverse_path,
-                forward_path = %path, stage = "rcpt", reply = %refusal::RELAYING_DENIED.to_log(), "recipient.refused"
-            );
-            return self.refuse(shared, "relaying_denied", refusal::RELAYING_DENIED);
-        }
-        if !self.may_go(shared, &path) {
-            return self.refuse(shared, "split", refusal::OTHER_TRANSACTION);
-        }
-        if let Some(verdict) = shared.partial.take_verdict(&self.mail, &path) {
-            tracing::info!(
-                id = %self.id, client = %client.addr, reverse_path = %self.mail.reverse_path, forward_path = %path,
-                reply = %verdict.to_log(), "recipient.answered_later"
-            );
-            return self.refuse(shared, "backend", verdict);
-        }
         let group = shared.splits.group(&self.mail, &path);
         if let Some(own) = group
             && !self.may_come(shared, own)
@@ -188,18 +170,9 @@ impl Transaction {
             *slot = group;
         }
         if let Some(decision) = settled {
-            let reply = refusal::decision(&decision, Some(&path), self.id);
+            let (label, reply) = self.refused_by(&decision, &path, assessment);
             self.notes.refused(shared.recorder(), assessment, index, &path, &decision, reply.to_log());
             assessment.drop_recipient(index);
-            tracing::info!(
-                id = %self.id, client = %client.addr, helo = %self.mail.helo.name,
-                reverse_path = %self.mail.reverse_path, forward_path = %path, stage = "rcpt",
-                verdict = %decision.verdict, policy = decision.policy.as_deref().unwrap_or(Policies::SITE),
-                clause = decision.clause.as_deref().unwrap_or(""),
-                score = %decision.score, symbols = %assessment.trace().symbols_text(),
-                reply = %reply.to_log(), "recipient.refused"
-            );
-            let label = if decision.verdict == Verdict::Reject { "rejected" } else { "deferred" };
             return self.refuse(shared, label, reply);
         }
         if let Some(own) = group
@@ -212,6 +185,51 @@ impl Transaction {
             self.relay.turn_to(&path);
         }
         self.batch.push(Turn::HandOn { path, params, index, is_trap });
+    }
+
+    /// The refusal of a recipient about whom nothing need be asked.
+    fn answer_at_once(
+        &mut self,
+        shared: &Shared,
+        settings: &Settings,
+        path: &ForwardPath,
+    ) -> Option<(&'static str, Reply)> {
+        self.tried += 1;
+        let client = &self.mail.helo.client;
+        if self.tried > settings.limits.recipients {
+            return Some(("too_many", refusal::TOO_MANY_RECIPIENTS));
+        }
+        if !may_relay(&settings.relay, client, path) {
+            tracing::info!(
+                id = %self.id, client = %client.addr, helo = %self.mail.helo.name,
+                reverse_path = %self.mail.reverse_path, forward_path = %path, stage = "rcpt",
+                reply = %refusal::RELAYING_DENIED.to_log(), "recipient.refused"
+            );
+            return Some(("relaying_denied", refusal::RELAYING_DENIED));
+        }
+        if !self.may_go(shared, path) {
+            return Some(("split", refusal::OTHER_TRANSACTION));
+        }
+        let verdict = shared.partial.take_verdict(&self.mail, path)?;
+        tracing::info!(
+            id = %self.id, client = %self.mail.helo.client.addr, reverse_path = %self.mail.reverse_path,
+            forward_path = %path, reply = %verdict.to_log(), "recipient.answered_later"
+        );
+        Some(("backend", verdict))
+    }
+
+    /// What a recipient hears whom the policy refuses, and what that is counted as.
+    fn refused_by(&self, decision: &Decision, path: &ForwardPath, assessment: &Assessment) -> (&'static str, Reply) {
+        let reply = refusal::decision(decision, Some(path), self.id);
+        tracing::info!(
+            id = %self.id, client = %self.mail.helo.client.addr, helo = %self.mail.helo.name,
+            reverse_path = %self.mail.reverse_path, forward_path = %path, stage = "rcpt",
+            verdict = %decision.verdict, policy = decision.policy.as_deref().unwrap_or(Policies::SITE),
+            clause = decision.clause.as_deref().unwrap_or(""),
+            score = %decision.score, symbols = %assessment.trace().symbols_text(),
+            reply = %reply.to_log(), "recipient.refused"
+        );
+        (if decision.verdict == Verdict::Reject { "rejected" } else { "deferred" }, reply)
     }
 
     /// True if a recipient of this pool may come with those who are accepted (DECISIONS 2). A pool that defers gives way,

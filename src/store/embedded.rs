@@ -72,8 +72,8 @@ pub struct EmbeddedStore {
     reputables: Reputables,
     campaigns: Arc<LocalCampaigns>,
     teachbook: Teachbook,
-    blocked: BlockTable,
     delivered: Delivered,
+    blocked: BlockTable,
     loading: Option<Loading>,
     /// Ends when the writer has.
     writing: Mutex<Receiver<()>>,
@@ -94,8 +94,8 @@ impl EmbeddedStore {
         let reputables = Reputables::new(settings.reputations, known.reputations, Fading::default(), clock.now());
         let campaigns = LocalCampaigns::new(known.campaign_key, settings, known.cards, clock.now());
         let teachbook = Teachbook::new(settings.lessons, known.taught);
-        let blocked = BlockTable::new(known.blocks);
         let delivered = Delivered::new(settings.deliveries, known.delivered);
+        let blocked = BlockTable::new(known.blocks);
         // Before anything is noted: what is on file keeps its places.
         campaigns.clusters().reserve(known.places);
         let (file, bounds, campaigns) = (Arc::new(file), Bounds::from(settings), Arc::new(campaigns));
@@ -132,8 +132,8 @@ impl EmbeddedStore {
             reputables,
             campaigns,
             teachbook,
-            blocked,
             delivered,
+            blocked,
             loading,
             writing,
         };

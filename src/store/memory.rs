@@ -40,8 +40,8 @@ pub struct MemoryStore {
     reputables: Reputables,
     campaigns: LocalCampaigns,
     teachbook: Teachbook,
-    blocked: BlockTable,
     delivered: Delivered,
+    blocked: BlockTable,
 }
 
 struct Inner {
@@ -70,8 +70,9 @@ impl MemoryStore {
         let campaigns = LocalCampaigns::new(rand::random(), settings, [], clock.now());
         let teachbook = Teachbook::new(settings.lessons, []);
         let inner = Mutex::new(Inner { ledger, shelves });
-        let (blocked, delivered) = (BlockTable::default(), Delivered::new(settings.deliveries, Vec::new()));
-        Self { bounds, clock, metrics, inner, triplets, buckets, reputables, campaigns, teachbook, blocked, delivered }
+        let blocked = BlockTable::default();
+        let delivered = Delivered::new(settings.deliveries, Vec::new());
+        Self { bounds, clock, metrics, inner, triplets, buckets, reputables, campaigns, teachbook, delivered, blocked }
     }
 
     /// Does one thing under the lock, which is never held across an await.
@@ -261,8 +262,8 @@ impl Upkeep for MemoryStore {
         let taught = self.teachbook.count_all(&self.teachbook.lock());
         tables.push(TableInfo::in_memory("classifier_cells", taught.cells));
         tables.push(TableInfo::in_memory("classifier_lessons", taught.lessons));
-        tables.push(TableInfo::in_memory("blocks", self.blocked.len()));
         tables.push(TableInfo::in_memory("deliveries", self.delivered.count()));
+        tables.push(TableInfo::in_memory("blocks", self.blocked.len()));
         Box::pin(future::ready(Ok(Info { home: "memory".to_owned(), tables, ..Info::default() })))
     }
 }

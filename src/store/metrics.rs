@@ -46,11 +46,11 @@ pub(super) enum Operation {
     ClassifierWeigh,
     ClassifierLearn,
     ClassifierUnlearn,
-    Block,
-    Unblock,
     DeliveredLook,
     DeliveredNote,
     DeliveredDrop,
+    Block,
+    Unblock,
 }
 
 /// What became of it.
@@ -89,11 +89,11 @@ const OPERATIONS: [&str; 29] = [
     "classifier_weigh",
     "classifier_learn",
     "classifier_unlearn",
-    "block",
-    "unblock",
     "delivered_look",
     "delivered_note",
     "delivered_drop",
+    "block",
+    "unblock",
 ];
 const OUTCOMES: [&str; 5] = ["ok", "left_out", "absent", "busy", "failed"];
 const LOSSES: [&str; 2] = ["expired", "displaced"];

@@ -270,7 +270,7 @@ pub trait Reports: Send + Sync + 'static {
 
 /// A home of all that is remembered.
 pub trait Store:
-    Blocks + Forwarders + Reports + Greylist + Campaigns + Rates + Reputations + Teachings + Deliveries + Upkeep
+    Blocks + Deliveries + Forwarders + Reports + Greylist + Campaigns + Rates + Reputations + Teachings + Upkeep
 {
     /// Waits until everything so far is as safe as it will be, and can be read.
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -40,8 +40,8 @@ pub(super) struct Known {
     pub(super) places: usize,
     pub(super) reputations: Vec<(Arc<str>, Earned)>,
     pub(super) taught: Vec<TaughtChange>,
-    pub(super) blocks: Vec<(String, Vec<u8>)>,
     pub(super) delivered: Vec<(DeliveryKey, u64)>,
+    pub(super) blocks: Vec<(String, Vec<u8>)>,
 }
 
 /// Some clusters as they are on file, and the place and the attachment with which the next ones begin.
@@ -67,10 +67,10 @@ const TAUGHT_CLASSES: TableDefinition<'_, u8, (u32, u32)> = TableDefinition::new
 const LESSONS: TableDefinition<'_, u128, &[u8; NOTED]> = TableDefinition::new("classifier_lessons.v2");
 /// Cells of lessons that are learned again.
 const KEPT: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("classifier_kept.v2");
-/// Who is blocked.
-const BLOCKS: TableDefinition<'_, &str, Octets> = TableDefinition::new("blocks.v1");
 /// Until when, in seconds since 1970.
 const DELIVERIES: TableDefinition<'_, u128, u64> = TableDefinition::new("deliveries.v1");
+/// Who is blocked.
+const BLOCKS: TableDefinition<'_, &str, Octets> = TableDefinition::new("blocks.v1");
 /// The names of the secrets that triplets are keyed with, and digests.
 const OF_GREYLIST: &str = "greylist";
 const OF_CAMPAIGNS: &str = "campaigns";
@@ -89,8 +89,8 @@ pub(super) const ALL: [&dyn upkeep::Kept; 15] = [
     &upkeep::Table(TAUGHT_CLASSES),
     &upkeep::Table(LESSONS),
     &upkeep::Table(KEPT),
-    &upkeep::Table(BLOCKS),
     &upkeep::Table(DELIVERIES),
+    &upkeep::Table(BLOCKS),
     &upkeep::Table(SECRETS),
 ];
 
@@ -111,8 +111,8 @@ pub(super) struct Copies<'t> {
     attachments: Table<'t, u64, (u64, u64)>,
     cards: Table<'t, u64, Octets>,
     taught: Taught<'t>,
-    blocks: Table<'t, &'static str, Octets>,
     deliveries: Table<'t, u128, u64>,
+    blocks: Table<'t, &'static str, Octets>,
 }
 
 struct Taught<'t> {
@@ -144,8 +144,9 @@ impl<'t> ForWriting<'t> {
         let (lessons, kept) = (transaction.open_table(LESSONS)?, transaction.open_table(KEPT)?);
         let taught = Taught { cells, classes, lessons, kept };
         let reputations = transaction.open_table(REPUTATIONS)?;
-        let (blocks, deliveries) = (transaction.open_table(BLOCKS)?, transaction.open_table(DELIVERIES)?);
-        let copies = Copies { triplets, digests, attachments, cards, reputations, taught, blocks, deliveries };
+        let deliveries = transaction.open_table(DELIVERIES)?;
+        let blocks = transaction.open_table(BLOCKS)?;
+        let copies = Copies { triplets, digests, attachments, cards, reputations, taught, deliveries, blocks };
         Ok(Self { hops, reports, rows: transaction.open_table(ROWS)?, copies })
     }
 
@@ -295,17 +296,17 @@ pub(super) fn load(transaction: &WriteTransaction) -> Result<Known, Error> {
     let (cells, classes) = (transaction.open_table(TAUGHT_CELLS)?, transaction.open_table(TAUGHT_CLASSES)?);
     let (lessons, kept) = (transaction.open_table(LESSONS)?, transaction.open_table(KEPT)?);
     let taught = taught(&cells, &classes, &lessons, &kept)?;
-    let mut blocks = Vec::new();
-    for entry in transaction.open_table(BLOCKS)?.iter()? {
-        let (whom, block) = entry?;
-        blocks.push((whom.value().to_owned(), block.value().to_vec()));
-    }
     let mut delivered = Vec::new();
     for entry in transaction.open_table(DELIVERIES)?.iter()? {
         let (key, until) = entry?;
         delivered.push((DeliveryKey(key.value()), until.value()));
     }
-    Ok(Known { greylist_secret, triplets, campaign_key, cards, places, reputations, taught, blocks, delivered })
+    let mut blocks = Vec::new();
+    for entry in transaction.open_table(BLOCKS)?.iter()? {
+        let (whom, block) = entry?;
+        blocks.push((whom.value().to_owned(), block.value().to_vec()));
+    }
+    Ok(Known { greylist_secret, triplets, campaign_key, cards, places, reputations, taught, delivered, blocks })
 }
 
 fn taught(

@@ -360,8 +360,8 @@ async fn a_full_queue_is_busy_and_waits_for_nobody() {
         reputables,
         campaigns,
         teachbook: Teachbook::new(10, []),
-        blocked: BlockTable::default(),
         delivered: Delivered::new(10, Vec::new()),
+        blocked: BlockTable::default(),
         loading,
         writing,
     };
