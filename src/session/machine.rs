@@ -212,19 +212,12 @@ impl Machine {
             },
             Command::Rset => self.idle(Action::Reset, limits),
             Command::Noop => self.idle(Action::Reply(refusal::OK), limits),
-            Command::Vrfy(argument) if self.is_relayed(Extension::Vrfy) => {
-                self.question(Extension::Vrfy, argument, limits)
-            }
-            Command::Vrfy(_) => self.idle(Action::Reply(refusal::CANNOT_VERIFY), limits),
-            Command::Expn(argument) if self.is_relayed(Extension::Expn) => {
-                self.question(Extension::Expn, argument, limits)
-            }
-            Command::Etrn(argument) if self.is_relayed(Extension::Etrn) => {
-                self.question(Extension::Etrn, argument, limits)
-            }
+            Command::Vrfy(argument) => self.question(Extension::Vrfy, argument, limits),
+            Command::Expn(argument) => self.question(Extension::Expn, argument, limits),
+            Command::Etrn(argument) => self.question(Extension::Etrn, argument, limits),
             Command::Help => self.idle(Action::Reply(refusal::HELP), limits),
             Command::Auth { mechanism, initial } => self.auth(mechanism, initial),
-            Command::Expn(_) | Command::Etrn(_) | Command::Obsolete(_) => Action::Reply(refusal::NOT_IMPLEMENTED),
+            Command::Obsolete(_) => Action::Reply(refusal::NOT_IMPLEMENTED),
             Command::Quit => Action::Quit,
             Command::StartTls if !self.offer.tls || self.encrypted || !self.extended => {
                 Action::Reply(refusal::NO_TLS_NOW)
@@ -251,11 +244,17 @@ impl Machine {
         relayed && (self.offer.may_ask || self.authenticated)
     }
 
-    /// VRFY, EXPN (RFC 5321 4.1.1.6, 4.1.1.7) or ETRN (RFC 1985 5) of a client that may say it.
+    /// VRFY, EXPN (RFC 5321 4.1.1.6, 4.1.1.7) or ETRN (RFC 1985 5).
     fn question(&mut self, verb: Extension, argument: String, limits: &Limits) -> Action {
         let is_etrn = verb == Extension::Etrn;
-        let utf8 = argument.to_ascii_uppercase().ends_with(" SMTPUTF8");
+        // Said by a word of its own (RFC 6531 3.7.4.2), which no name of a host takes.
+        let says_utf8 = !is_etrn && argument.to_ascii_uppercase().ends_with(" SMTPUTF8");
+        let is_sayable = argument.is_ascii() || says_utf8 && self.offer.has(Extension::SmtpUtf8);
         Action::Reply(match () {
+            () if !self.is_relayed(verb) && verb == Extension::Vrfy => {
+                return self.idle(Action::Reply(refusal::CANNOT_VERIFY), limits);
+            }
+            () if !self.is_relayed(verb) => refusal::NOT_IMPLEMENTED,
             () if is_etrn && self.state == State::Fresh => refusal::NEED_HELLO,
             () if is_etrn && self.in_transaction() => refusal::NOT_IN_TRANSACTION,
             // The backend's connection is busy with the transaction.
@@ -264,9 +263,7 @@ impl Machine {
                 refusal::command_error(&CommandError::Syntax("one argument must follow"))
             }
             () if verb.keyword().len() + 1 + argument.len() + 2 > MAX_QUESTION => refusal::LINE_TOO_LONG,
-            () if !argument.is_ascii() && !(utf8 && !is_etrn && self.offer.has(Extension::SmtpUtf8)) => {
-                refusal::NEEDS_SMTPUTF8
-            }
+            () if !is_sayable => refusal::NEEDS_SMTPUTF8,
             () => return self.idle(Action::Ask(Question { verb, argument }), limits),
         })
     }
@@ -402,6 +399,7 @@ impl Machine {
     pub fn start_over(&mut self, encrypted: bool) {
         self.state = State::Fresh;
         self.extended = false;
+        self.offer.may_ask = false;
         self.encrypted |= encrypted;
         self.authenticated = false;
     }
