@@ -114,7 +114,10 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
     if archive.unreadable > 0 {
         writeln!(std::io::stderr(), "{} records could not be read", archive.unreadable)?;
     }
-    while arguments.follow {
+    if !arguments.follow {
+        return Ok(());
+    }
+    loop {
         let news = archive.news(&mut mark, &filter)?;
         for found in news.iter().filter(|found| !printed.contains(&found.record.id)) {
             print(arguments, found, out)?;
@@ -125,7 +128,6 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
             out.flush()?;
         }
     }
-    Ok(())
 }
 
 fn print(arguments: &Arguments, found: &Found, out: &mut dyn Write) -> Result<(), Failed> {

@@ -1,6 +1,6 @@
 //! The way of a record from a session to the disk: a bounded queue, and one thread behind it.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::time::Duration;
@@ -251,6 +251,6 @@ impl Writer {
     }
 }
 
-fn in_directory(directory: &PathBuf, why: &std::io::Error) -> String {
+fn in_directory(directory: &Path, why: &std::io::Error) -> String {
     format!("{}: {why}", directory.display())
 }
