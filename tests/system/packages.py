@@ -52,7 +52,7 @@ for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
 done
 head -1 /tmp/info
 sleep 2
-ls -A /etc/gatepost
+ls -A /var/lib/gatepost
 kill $!
 wait $! && echo drained
 $install /root/second.deb
@@ -131,7 +131,7 @@ def debian():
         if "mount" in done.stderr and done.returncode == 32:
             raise verdicts.Skip(f"no overlay can be mounted here: {done.stderr.strip()[:200]}")
         assert done.returncode == 0, said[-4000:]
-        for line in ("/var/lib/gatepost:/usr/sbin/nologin", "root:gatepost 1770 /etc/gatepost", "gatepost:gatepost 700 /var/lib/gatepost",
+        for line in ("/var/lib/gatepost:/usr/sbin/nologin", "root:gatepost 750 /etc/gatepost", "gatepost:gatepost 700 /var/lib/gatepost",
                      "hostname    mx.example.org", "file /var/lib/gatepost/gatepost.redb", "rules.last-good", "drained", "0.1.1",
                      "# by hand", "kept", "left: ", "no user"):
             assert re.search(rf"^{re.escape(line)}", said, re.M), f"{line!r} is not in:\n{said[-4000:]}"
