@@ -26,7 +26,8 @@ fn of_listener(listener: &listener::Settings, hostname: &str, now: Timestamp) ->
     let shown = match Shown::of(files) {
         Ok(shown) => shown,
         Err(why) => {
-            let advice = "Gatepost does not start with it. Both files are PEM; the key must be readable for the user that it runs as.";
+            let advice = "Gatepost does not start with it. Both files are PEM; the key must be readable for the \
+                user that it runs as.";
             return vec![Finding::broken(AREA, &listener.name, why, advice)];
         }
     };
@@ -36,7 +37,8 @@ fn of_listener(listener: &listener::Settings, hostname: &str, now: Timestamp) ->
     }];
     if !shown.covers(hostname) {
         let found = format!("it is not for {hostname}");
-        let advice = "Senders that verify (MTA-STS, DANE) refuse to deliver: ask for a certificate for the name in the MX record.";
+        let advice = "Senders that verify (MTA-STS, DANE) refuse to deliver: ask for a certificate for the name in \
+            the MX record.";
         findings.push(Finding::doubtful(AREA, &listener.name, found, advice));
     }
     if is_readable_for_all(&files.key) {
