@@ -33,13 +33,14 @@ use tracing::{error, info, warn};
 pub use intake::Dialogue;
 pub use listeners::BindError;
 
+use crate::clock;
 use crate::net::listener::{self, AcceptLimits, Inherited};
 use crate::net::{self, Gate, accept};
 use crate::store::{Forwarders, Store, Upkeep};
 use crate::telemetry::admin::greylist::Desk;
 use crate::telemetry::admin::reputation::Desk as ReputationDesk;
 use crate::telemetry::admin::{self, Health, Pages, Readiness};
-use crate::telemetry::admin::{bulk, classifier};
+use crate::telemetry::admin::{blocks, bulk, classifier};
 use intake::Intake;
 use listeners::{Change, Listener};
 use metrics::Metrics;
@@ -231,6 +232,7 @@ impl<D: Dialogue> Server<D> {
             let pages = Pages::new(self.registry.clone(), health, forwarders)
                 .with_greylist(self.greylist.take())
                 .with_reputation(self.reputation.take())
+                .with_blocks(store.clone().map(|store| Arc::new(blocks::Desk { store, clock: clock::system() })))
                 .with_bulk(self.bulk.take())
                 .with_classifier(self.classifier.take())
                 .with_upkeep(store.map(|store| store as Arc<dyn Upkeep>));

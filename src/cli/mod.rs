@@ -1,6 +1,7 @@
 //! The command line. Each command is a file; errors lose their type here and become exit codes.
 
 mod ask;
+pub mod block;
 pub mod bulk;
 pub mod check_config;
 pub mod completions;
@@ -74,6 +75,8 @@ pub enum Command {
     Greylist(greylist::Arguments),
     /// Look at what senders have earned in the running proxy; make them unknown again.
     Reputation(reputation::Arguments),
+    /// Block a user, a reverse-path or a client at the running proxy; see who is blocked.
+    Block(block::Arguments),
     /// Look at the campaigns that the running proxy knows: bulk mail, honest or not.
     Bulk(bulk::Arguments),
     /// Teach that messages are spam or ham: the classifier, and what is known of their campaigns.
@@ -123,6 +126,7 @@ pub fn main() -> ExitCode {
         Command::Fit(arguments) => fit::run(arguments, &mut out),
         Command::Greylist(arguments) => greylist::run(arguments, &mut out),
         Command::Reputation(arguments) => reputation::run(arguments, &mut out),
+        Command::Block(arguments) => block::run(arguments, &mut out),
         Command::Bulk(arguments) => bulk::run(arguments, &mut out),
         Command::Learn(arguments) => learn::run(arguments, &mut out),
         Command::Unlearn(arguments) => learn::unlearn(arguments, &mut out),

@@ -1,5 +1,6 @@
 //! What every home of the store must do; all pass the same battery.
 
+mod blocks;
 mod campaigns;
 mod classifier;
 mod greylist;
@@ -15,6 +16,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::clock::Clock;
 use crate::facts::{AuthResult, DmarcPolicy, DmarcRecord};
+use blocks::who_is_blocked_is_so_until_it_is_over_or_taken_back;
 use campaigns::{
     an_attachment_leads_to_its_campaign, campaigns_are_counted_and_found_again,
     what_is_learned_of_a_message_holds_for_its_campaign,
@@ -484,4 +486,5 @@ battery! { Memory in memory, Embedded in embedded, Redis in redis_server, RedisC
     campaigns_are_counted_and_found_again,
     what_is_learned_of_a_message_holds_for_its_campaign,
     an_attachment_leads_to_its_campaign,
+    who_is_blocked_is_so_until_it_is_over_or_taken_back,
 ] }

@@ -10,6 +10,7 @@
 //! Failure: a full queue is [`StoreError::Busy`]. A disk that fails costs what was to be written; the
 //! file is opened again from time to time until that succeeds. All of it is counted, and logged sparingly.
 
+mod blocks;
 mod classifier;
 mod file;
 mod load;
@@ -31,6 +32,7 @@ use tokio::time::Instant;
 pub use file::OpenError;
 pub use upkeep::ArchiveError;
 
+use super::blocks::BlockTable;
 use super::buckets::Buckets;
 use super::campaigns::local::{Change as CampaignChange, LocalCampaigns};
 use super::classifier::table::Teachbook;
@@ -68,6 +70,7 @@ pub struct EmbeddedStore {
     reputables: Reputables,
     campaigns: Arc<LocalCampaigns>,
     teachbook: Teachbook,
+    blocked: BlockTable,
     loading: Option<Loading>,
     /// Ends when the writer has.
     writing: Mutex<Receiver<()>>,
@@ -88,6 +91,7 @@ impl EmbeddedStore {
         let reputables = Reputables::new(settings.reputations, known.reputations, Fading::default(), clock.now());
         let campaigns = LocalCampaigns::new(known.campaign_key, settings, known.cards, clock.now());
         let teachbook = Teachbook::new(settings.lessons, known.taught);
+        let blocked = BlockTable::new(known.blocks);
         // Before anything is noted: what is on file keeps its places.
         campaigns.clusters().reserve(known.places);
         let (file, bounds, campaigns) = (Arc::new(file), Bounds::from(settings), Arc::new(campaigns));
@@ -124,6 +128,7 @@ impl EmbeddedStore {
             reputables,
             campaigns,
             teachbook,
+            blocked,
             loading,
             writing,
         };

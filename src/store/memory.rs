@@ -1,5 +1,6 @@
 //! Remembers until the process ends, within bounds. The home without a path, and the reference for the other.
 
+mod blocks;
 mod classifier;
 mod reputation;
 
@@ -10,6 +11,7 @@ use std::time::SystemTime;
 
 use futures_util::future::{self, BoxFuture};
 
+use super::blocks::BlockTable;
 use super::buckets::Buckets;
 use super::campaigns::local::LocalCampaigns;
 use super::classifier::table::Teachbook;
@@ -36,6 +38,7 @@ pub struct MemoryStore {
     reputables: Reputables,
     campaigns: LocalCampaigns,
     teachbook: Teachbook,
+    blocked: BlockTable,
 }
 
 struct Inner {
@@ -64,7 +67,8 @@ impl MemoryStore {
         let campaigns = LocalCampaigns::new(rand::random(), settings, [], clock.now());
         let teachbook = Teachbook::new(settings.lessons, []);
         let inner = Mutex::new(Inner { ledger, shelves });
-        Self { bounds, clock, metrics, inner, triplets, buckets, reputables, campaigns, teachbook }
+        let blocked = BlockTable::default();
+        Self { bounds, clock, metrics, inner, triplets, buckets, reputables, campaigns, teachbook, blocked }
     }
 
     /// Does one thing under the lock, which is never held across an await.
@@ -254,6 +258,7 @@ impl Upkeep for MemoryStore {
         let taught = self.teachbook.count_all(&self.teachbook.lock());
         tables.push(TableInfo::in_memory("classifier_cells", taught.cells));
         tables.push(TableInfo::in_memory("classifier_lessons", taught.lessons));
+        tables.push(TableInfo::in_memory("blocks", self.blocked.len()));
         Box::pin(future::ready(Ok(Info { home: "memory".to_owned(), tables, ..Info::default() })))
     }
 }

@@ -46,6 +46,8 @@ pub(super) enum Operation {
     ClassifierWeigh,
     ClassifierLearn,
     ClassifierUnlearn,
+    Block,
+    Unblock,
 }
 
 /// What became of it.
@@ -59,7 +61,7 @@ pub(super) enum Outcome {
     Failed,
 }
 
-const OPERATIONS: [&str; 24] = [
+const OPERATIONS: [&str; 26] = [
     "sighted",
     "hops",
     "dmarc_observed",
@@ -84,6 +86,8 @@ const OPERATIONS: [&str; 24] = [
     "classifier_weigh",
     "classifier_learn",
     "classifier_unlearn",
+    "block",
+    "unblock",
 ];
 const OUTCOMES: [&str; 5] = ["ok", "left_out", "absent", "busy", "failed"];
 const LOSSES: [&str; 2] = ["expired", "displaced"];

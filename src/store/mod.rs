@@ -4,6 +4,7 @@
 //! Every operation is atomic and bounded. Failure: [`StoreError`] costs memory, never mail; whoever gets
 //! one has nothing to do about it, because it was counted and logged already.
 
+mod blocks;
 mod buckets;
 mod campaigns;
 mod classifier;
@@ -29,6 +30,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 
+pub use blocks::{Block, Blocked, Blocks, MOST_BLOCKS, NotBlockable};
 pub use campaigns::{Campaign, CampaignId, CampaignSighting, Campaigns, Fingerprint, Learned};
 pub use classifier::{Lesson, LessonId, Taught, TaughtCount, Teachings, Weighed};
 pub use embedded::{EmbeddedStore, OpenError};
@@ -263,7 +265,9 @@ pub trait Reports: Send + Sync + 'static {
 }
 
 /// A home of all that is remembered.
-pub trait Store: Forwarders + Reports + Greylist + Campaigns + Rates + Reputations + Teachings + Upkeep {
+pub trait Store:
+    Blocks + Forwarders + Reports + Greylist + Campaigns + Rates + Reputations + Teachings + Upkeep
+{
     /// Waits until everything so far is as safe as it will be, and can be read.
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(std::future::ready(Ok(())))

@@ -10,7 +10,10 @@ use redb::{Builder, StorageBackend};
 use tempfile::TempDir;
 
 use super::super::battery::{Hands, batches, day, hops, metrics, observation, sighting};
-use super::super::{Holder, Lesson, LessonId, Reputations, Reputed, SightingKind, Taught, Teachings, open_between};
+use super::super::{
+    Block, Blocked, Blocks, Holder, Lesson, LessonId, Reputations, Reputed, SightingKind, Taught, Teachings,
+    open_between,
+};
 use super::*;
 use crate::similarity::{Content, Digest};
 
@@ -45,6 +48,23 @@ async fn what_was_remembered_is_there_after_a_restart() {
     assert_eq!((hops[0].counts, hops[0].author_domains.len()), ([2, 0, 0, 0], 2));
     let store = embedded(&path).expect("closed");
     assert_eq!(store.dmarc_due(day(2)).await.expect("readable"), [0; 0]);
+}
+
+#[tokio::test]
+async fn who_is_blocked_is_so_after_a_restart() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let path = directory.path().join("store.redb");
+    let (alice, bob) = (Blocked::user("alice"), Blocked::user("bob"));
+    let block = |until| Block { since: day(0), until, why: "stolen".to_owned() };
+    let store = embedded(&path).expect("a new file");
+    store.block(alice.clone(), block(None)).await.expect("written");
+    store.block(bob.clone(), block(Some(day(1)))).await.expect("written");
+    drop(store);
+    let store = embedded(&path).expect("closed by its drop");
+    assert_eq!(store.blocks(day(0)), [(alice.clone(), block(None)), (bob, block(Some(day(1))))]);
+    assert_eq!(store.unblock(alice).await, Ok(true));
+    drop(store);
+    assert_eq!(embedded(&path).expect("closed by its drop").blocks(day(1)), []);
 }
 
 #[tokio::test]
@@ -319,6 +339,7 @@ async fn a_full_queue_is_busy_and_waits_for_nobody() {
         reputables,
         campaigns,
         teachbook: Teachbook::new(10, []),
+        blocked: BlockTable::default(),
         loading,
         writing,
     };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::super::blocks::BlockChange;
 use super::super::campaigns::local::Change as CampaignChange;
 use super::super::classifier::table::Change as TaughtChange;
 use super::super::earned::EarnedChange;
@@ -44,6 +45,8 @@ pub(super) enum Work {
     Campaigns(Vec<CampaignChange>, Option<Operation>),
     /// What the classifier was taught.
     Taught(Vec<TaughtChange>, Operation),
+    /// Who is blocked, and who no longer.
+    Blocks(Vec<BlockChange>, Operation),
     /// Nothing: everything before it, now.
     Flush,
 }
@@ -173,7 +176,7 @@ impl Work {
             Self::Triplets(_) => Some(Operation::GreylistNote),
             Self::Reputations(_, operation) => Some(*operation),
             Self::Campaigns(_, operation) => *operation,
-            Self::Taught(_, operation) => Some(*operation),
+            Self::Taught(_, operation) | Self::Blocks(_, operation) => Some(*operation),
             Self::Flush => None,
         }
     }
@@ -199,6 +202,7 @@ fn carry_out(work: &Work, ledger: &mut Ledger, tables: &mut ForWriting<'_>) -> R
         Work::Reputations(changes, _) => tables.change_reputations(changes)?,
         Work::Campaigns(changes, _) => tables.change_campaigns(changes)?,
         Work::Taught(changes, _) => tables.change_taught(changes)?,
+        Work::Blocks(changes, _) => tables.change_blocks(changes)?,
         Work::Flush => {}
     }
     Ok(Outcome::Ok)
