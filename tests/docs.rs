@@ -85,7 +85,8 @@ async fn dashboards_name_only_metrics_that_exist() {
             let json = serde_json::from_str::<serde_json::Value>(&dashboard);
             json.unwrap_or_else(|why| panic!("{}: {why}", path.display()));
         }
-        let is_name = |octet: char| octet.is_ascii_alphanumeric() || octet == '_';
+        // What rules record has colons in its name, and is theirs.
+        let is_name = |octet: char| octet.is_ascii_alphanumeric() || octet == '_' || octet == ':';
         let names = dashboard.split(|octet| !is_name(octet)).filter(|word| word.starts_with("gatepost_"));
         let names: BTreeSet<&str> = names.collect();
         assert!(!names.is_empty(), "{} shows nothing", path.display());
