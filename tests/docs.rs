@@ -95,7 +95,8 @@ async fn dashboards_name_only_metrics_that_exist() {
             let json = serde_json::from_str::<serde_json::Value>(&dashboard);
             json.unwrap_or_else(|why| panic!("{}: {why}", path.display()));
         }
-        let is_name = |octet: char| octet.is_ascii_alphanumeric() || octet == '_';
+        // What rules record has colons in its name, and is theirs.
+        let is_name = |octet: char| octet.is_ascii_alphanumeric() || octet == '_' || octet == ':';
         let names = dashboard.split(|octet| !is_name(octet)).filter(|word| word.starts_with("gatepost_"));
         let names: BTreeSet<&str> = names.collect();
         assert!(!names.is_empty(), "{} shows nothing", path.display());
@@ -116,6 +117,41 @@ fn every_key_of_the_configuration_is_documented() {
         let _ = writeln!(table, "| `{key}` | {default} | {meaning} |");
     }
     assert_generated("docs/config.md", &table);
+}
+
+#[test]
+fn what_happens_when_something_fails_is_documented() {
+    let loaded = config::parse_text(&text("config/gatepost.toml")).unwrap_or_else(|problems| panic!("{problems}"));
+    let mut table = "| what fails | how | what becomes of mail |\n|---|---|---|\n".to_owned();
+    for row in config::failures::table(&loaded) {
+        let cells = [row.dependency, row.failure, row.answer].map(|cell| cell.replace('|', "\\|"));
+        let _ = writeln!(table, "| {} |", cells.join(" | "));
+    }
+    assert_generated("docs/failures.md", &table);
+}
+
+/// Lines of code that call us, each up to where the shell takes over.
+fn shown_commands(document: &str) -> impl Iterator<Item = &str> {
+    let code = document.lines().filter_map(|line| line.strip_prefix("    "));
+    let calls = code.map(str::trim).filter(|line| line.starts_with("gatepost "));
+    calls.map(|line| line.split(['>', '<', '|', '#', ';']).next().unwrap_or_default().trim())
+}
+
+#[test]
+fn commands_in_the_documents_are_commands() {
+    use clap::Parser;
+    let mut shown = 0;
+    for document in documents().iter().filter(|path| !path.ends_with("cli.md")) {
+        let text = std::fs::read_to_string(document).expect("a readable file");
+        for command in shown_commands(&text).filter(|command| !command.contains("...") && !command.contains('…')) {
+            // A shell knows the way home.
+            let words = command.split_whitespace().map(|word| word.replace('~', "/home/ann"));
+            let parsed = gatepost::cli::Arguments::try_parse_from(words);
+            assert!(parsed.is_ok(), "{}: {command}: {}", document.display(), parsed.expect_err("just seen"));
+            shown += 1;
+        }
+    }
+    assert!(shown > 20, "{shown}");
 }
 
 #[test]
@@ -229,7 +265,11 @@ fn configurations_in_the_readme_load() {
     let readme = text("README.md");
     let snippets: Vec<&str> = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(!snippets.is_empty());
-    for snippet in snippets {
+    let whole: Vec<String> = documents().iter().map(|path| std::fs::read_to_string(path).expect("readable")).collect();
+    let whole = whole.iter().flat_map(|text| blocks(text, "toml")).filter(|(info, _)| *info == "gatepost.toml");
+    let whole: Vec<&str> = whole.map(|(_, text)| text).collect();
+    assert!(!whole.is_empty());
+    for snippet in snippets.into_iter().chain(whole) {
         let loaded = config::parse_text(snippet).unwrap_or_else(|problems| panic!("{snippet}\n{problems}"));
         assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
     }

@@ -142,12 +142,14 @@ impl Case<'_> {
             }
             Ok(_) if told => {
                 let found = "it relays for our own address; clients' mail does not come under it";
-                let advice = "Nothing of Gatepost's needs that: take our address from mynetworks, or set smtpd_relay_restrictions=reject_unauth_destination for this port.";
+                let advice = "Nothing of Gatepost's needs that: take our address from mynetworks, or set \
+                    smtpd_relay_restrictions=reject_unauth_destination for this port.";
                 Finding::doubtful(AREA, &subject, found, advice)
             }
             Ok(_) => {
                 let found = "it relays for our own address, and everybody's mail comes under it";
-                let advice = "One mistake in [relay] domains makes it an open relay: take our address from mynetworks (Exchange: no ExternalAuthoritative on the connector).";
+                let advice = "One mistake in [relay] domains makes it an open relay: take our address from \
+                    mynetworks (Exchange: no ExternalAuthoritative on the connector).";
                 Finding::broken(AREA, &subject, found, advice)
             }
         }
@@ -185,7 +187,8 @@ impl Case<'_> {
 
     /// The same as a stranger, if it hears who a client is; and whether it hears it.
     async fn stranger(&self, member: &Member) -> Vec<Finding> {
-        const ADVICE: &str = "Mail is deferred with 451: a client's mail is never passed on under our own address. Postfix: smtpd_authorized_xclient_hosts with our address (for XFORWARD smtpd_authorized_xforward_hosts).";
+        const ADVICE: &str = "Mail is deferred with 451: a client's mail is never passed on under our own address. \
+            Postfix: smtpd_authorized_xclient_hosts with our address (for XFORWARD smtpd_authorized_xforward_hosts).";
         let (subject, settings) = (&member.label, self.pool.settings());
         if settings.identity == IdentityMethod::None {
             let found = "it does not hear who clients are (identity = \"none\")";
@@ -260,7 +263,8 @@ fn refused_relay(subject: &str, whom: &str, reply: &Reply) -> Finding {
     if status.starts_with("5.7.") || (status.is_empty() && matches!(reply.code(), 550 | 551 | 554)) {
         return Finding::well(AREA, &subject, format!("it does not relay {whom} ({said})"));
     }
-    let advice = "It may be for another reason than that it does not relay: see to it that it takes mail for its own domains only.";
+    let advice = "It may be for another reason than that it does not relay: see to it that it takes mail for its \
+        own domains only.";
     Finding::doubtful(AREA, &subject, format!("it refuses to relay {whom}: {said}"), advice)
 }
 
@@ -271,7 +275,8 @@ fn unknown_recipient(subject: &str, domain: &str, reply: &Reply) -> Finding {
             AREA,
             &subject,
             format!("it takes mail for recipients at {domain} that nobody has"),
-            "It bounces them later, to forged senders. Postfix: relay_recipient_maps or local_recipient_maps; Exchange: recipient filtering.",
+            "It bounces them later, to forged senders. Postfix: relay_recipient_maps or local_recipient_maps; \
+                Exchange: recipient filtering.",
         ),
         4 => Finding::doubtful(
             AREA,

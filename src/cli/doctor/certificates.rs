@@ -32,7 +32,8 @@ fn of_pair(listener: &listener::Settings, files: &TlsFiles, hostname: Option<&st
     let shown = match Shown::of(files) {
         Ok(shown) => shown,
         Err(why) => {
-            let advice = "Gatepost does not start with it. Both files are PEM; the key must be readable for the user that it runs as.";
+            let advice = "Gatepost does not start with it. Both files are PEM; the key must be readable for the \
+                user that it runs as.";
             return vec![Finding::broken(AREA, &listener.name, why, advice)];
         }
     };
@@ -42,7 +43,8 @@ fn of_pair(listener: &listener::Settings, files: &TlsFiles, hostname: Option<&st
     }];
     if let Some(hostname) = hostname.filter(|name| !shown.covers(name)) {
         let found = format!("it is not for {hostname}");
-        let advice = "Senders that verify (MTA-STS, DANE) refuse to deliver: ask for a certificate for the name in the MX record.";
+        let advice = "Senders that verify (MTA-STS, DANE) refuse to deliver: ask for a certificate for the name in \
+            the MX record.";
         findings.push(Finding::doubtful(AREA, &listener.name, found, advice));
     }
     if is_readable_for_all(&files.key) {

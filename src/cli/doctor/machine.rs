@@ -81,11 +81,13 @@ fn port(address: SocketAddr, name: &str, is_running: bool) -> Finding {
 fn admin(config: &Config, running: Option<&Running>) -> Option<Finding> {
     const AREA: &str = "admin";
     let Some(address) = config.admin else {
-        let advice = "Set [admin] address = \"127.0.0.1:9125\": without it there are no metrics, and no command can ask the running proxy.";
+        let advice = "Set [admin] address = \"127.0.0.1:9125\": without it there are no metrics, and no command can \
+            ask the running proxy.";
         return Some(Finding::doubtful(AREA, &"-", "there are no admin pages", advice));
     };
     if !address.ip().is_loopback() {
-        let advice = "They have no password, and change what is remembered. Let a firewall pass your monitoring only, or listen on 127.0.0.1.";
+        let advice = "They have no password, and change what is remembered. Let a firewall pass your monitoring \
+            only, or listen on 127.0.0.1.";
         return Some(Finding::doubtful(
             AREA,
             &address,
@@ -136,7 +138,8 @@ fn spool(config: &Config) -> Finding {
             AREA,
             &directory.display(),
             why,
-            "Large messages get 452: make the directory, for the user that Gatepost runs as, or name another one in [spool] directory.",
+            "Large messages get 452: make the directory, for the user that Gatepost runs as, or name another one in \
+                [spool] directory.",
         ),
     }
 }

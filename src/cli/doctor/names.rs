@@ -78,10 +78,17 @@ async fn servers(loaded: &Loaded) -> Vec<Finding> {
             Ok(answer) if answer.records.is_empty() => Finding::well(AREA, &server, "answers"),
             Ok(answer) => {
                 let found = format!("says {} of a name that does not exist", answer.records[0]);
-                Finding::broken(AREA, &server, found, "It invents answers, so lists would list everybody: use a resolver of your own.")
+                Finding::broken(
+                    AREA,
+                    &server,
+                    found,
+                    "It invents answers, so lists would list everybody: use a \
+                    resolver of your own.",
+                )
             }
             Err(why) => {
-                let advice = "Lists and sender authentication count nothing without it. Does it run, and does it serve this machine?";
+                let advice = "Lists and sender authentication count nothing without it. Does it run, and does it \
+                    serve this machine?";
                 Finding::broken(AREA, &server, format!("no answer: {why}"), advice)
             }
         });
@@ -110,9 +117,12 @@ async fn ourselves(loaded: &Loaded, dns: &dyn Lookup) -> Vec<Finding> {
             back.as_ref().is_ok_and(|answer| answer.records.iter().any(|name| name.eq_ignore_ascii_case(hostname)));
         findings.push(match (is_ours, back) {
             (true, _) => Finding::well(AREA, &hostname, format!("{address} leads back to it")),
-            (false, Err(why)) => Finding::skipped(AREA, &hostname, format!("name of {address}: {why}"), "Ask again later."),
+            (false, Err(why)) => {
+                Finding::skipped(AREA, &hostname, format!("name of {address}: {why}"), "Ask again later.")
+            }
             (false, Ok(_)) => {
-                let advice = "Only who sends mail is asked for it; if the mail server sends from this address, set the PTR record.";
+                let advice = "Only who sends mail is asked for it; if the mail server sends from this address, set \
+                    the PTR record.";
                 Finding::doubtful(AREA, &hostname, format!("{address} does not lead back to it"), advice)
             }
         });
@@ -135,7 +145,8 @@ async fn exchanger(domain: &str, hostname: &str, dns: &dyn Lookup) -> Finding {
                 [] => "it has no MX".to_owned(),
                 names => format!("its MX is {}, not {hostname}", names.join(", ")),
             };
-            let advice = "Its mail does not come here, unless a balancer or another name stands before us: change the MX when you are ready.";
+            let advice = "Its mail does not come here, unless a balancer or another name stands before us: change \
+                the MX when you are ready.";
             Finding::doubtful(AREA, &domain, found, advice)
         }
     }

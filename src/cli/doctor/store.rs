@@ -37,7 +37,8 @@ fn file(path: &Path, is_running: bool) -> Finding {
                 AREA,
                 &subject,
                 format!("{}: {why}", directory.display()),
-                "Memory takes its place, until the next restart. Make the directory, for the user that Gatepost runs as.",
+                "Memory takes its place, until the next restart. Make the directory, for the user that Gatepost \
+                    runs as.",
             ),
         };
     }
@@ -48,7 +49,8 @@ fn file(path: &Path, is_running: bool) -> Finding {
         }
         Err(OpenError::InUse(_)) if is_running => Finding::well(AREA, &subject, "open, by the proxy that runs"),
         Err(why) => {
-            let advice = "Memory takes its place, until the next restart. A damaged file can only be moved away; one in use belongs to another proxy.";
+            let advice = "Memory takes its place, until the next restart. A damaged file can only be moved away; \
+                one in use belongs to another proxy.";
             Finding::broken(AREA, &subject, why, advice)
         }
     }

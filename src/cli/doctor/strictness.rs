@@ -73,7 +73,8 @@ pub(super) async fn examine(member: &Member, pool: &Pool, recipient: &ForwardPat
         return vec![Finding::well(AREA, subject, "nothing but CRLF.CRLF ends a message there")];
     }
     let found = format!("it takes {} for the end of a message: mail can be smuggled into it", loose.join(", "));
-    let advice = "Not through Gatepost, which passes no such line on. Let nobody else reach it, and mend it: Postfix smtpd_forbid_bare_newline = normalize; others: a newer version.";
+    let advice = "Not through Gatepost, which passes no such line on. Let nobody else reach it, and mend it: \
+        Postfix smtpd_forbid_bare_newline = normalize; others: a newer version.";
     vec![Finding::broken(AREA, subject, found, advice)]
 }
 
