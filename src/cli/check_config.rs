@@ -4,7 +4,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::{Failed, columns, wants_colour};
-use crate::backend::settings::Address;
 use crate::config::why::{self, Why};
 use crate::config::{self, Loaded, Problem, Problems, Severity, failures, resolvers};
 use crate::dns::zones;
@@ -119,7 +118,7 @@ fn summary_rows(loaded: &Loaded) -> Vec<Vec<String>> {
     let mut rows = vec![vec!["hostname".to_owned(), config.session.hostname.to_string()]];
     let mut row = |name: &str, text: String| rows.push(vec![name.to_owned(), text]);
     for listener in &config.listeners {
-        let tls = if listener.tls.is_some() { ", STARTTLS" } else { "" };
+        let tls = if !listener.tls.is_empty() { ", STARTTLS" } else { "" };
         let proxy = if listener.proxy_protocol { ", PROXY" } else { "" };
         row("listener", format!("{} ({}){tls}{proxy}", listener.name, listener.address));
     }
@@ -127,10 +126,7 @@ fn summary_rows(loaded: &Loaded) -> Vec<Vec<String>> {
     let networks = loaded.raw.relay.networks.len();
     row("relay", format!("{} domain patterns; {networks} networks may send anywhere", relay.domains.len()));
     for (member, written) in config.backend.members.iter().zip(&loaded.raw.backend.member) {
-        let address = match &member.address {
-            Address::Socket(address) => address.to_string(),
-            Address::Host(host, port) => format!("{host}:{port}"),
-        };
+        let address = member.address.to_string();
         let tls = config::why::word(&written.tls);
         row("backend", format!("{address}, {} connections, tls {tls}", member.connections));
     }

@@ -124,15 +124,17 @@ fn server_side(arguments: &Arguments, here: &str, member: &MemberSettings) -> St
         (Address::Socket(address), TlsMode::Off) => address.to_string(),
         (Address::Socket(address), _) => address.port().to_string(),
         (Address::Host(_, port), _) => port.to_string(),
+        (Address::Unix(path), _) => path.display().to_string(),
     };
     let port = match &member.address {
-        Address::Socket(address) => address.port(),
-        Address::Host(_, port) => *port,
+        Address::Socket(address) => address.port().to_string(),
+        Address::Host(_, port) => port.to_string(),
+        Address::Unix(path) => path.display().to_string(),
     };
     let domain = arguments.domains.first().map_or("", String::as_str);
     template
         .replace("@LISTEN@", &listen)
-        .replace("@PORT@", &port.to_string())
+        .replace("@PORT@", &port)
         .replace("@GATEPOST@", here)
         .replace("@DOMAIN@", domain)
 }
@@ -142,6 +144,7 @@ fn address_towards(member: &MemberSettings) -> Option<IpAddr> {
     let target = match &member.address {
         Address::Socket(address) => *address,
         Address::Host(host, port) => (host.as_str(), *port).to_socket_addrs().ok()?.next()?,
+        Address::Unix(_) => return None,
     };
     let any = if target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let socket = UdpSocket::bind(any).ok()?;

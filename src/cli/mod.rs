@@ -1,19 +1,23 @@
 //! The command line. Each command is a file; errors lose their type here and become exit codes.
 
 mod ask;
+pub mod backtest;
 pub mod block;
 pub mod bulk;
 pub mod check_config;
 pub mod completions;
 pub mod demo;
 pub mod doctor;
+pub mod explain;
 pub mod fit;
 pub mod forwarders;
 pub mod greylist;
 pub mod import_report;
 pub mod init;
 pub mod learn;
+pub mod log;
 pub mod man;
+mod recorded;
 pub mod reference;
 pub mod reputation;
 pub mod rules;
@@ -69,6 +73,12 @@ pub enum Command {
     Similarity(similarity::Arguments),
     /// Judge messages offline and show how the verdict comes about: files, directories, Maildirs, mboxes.
     Scan(scan::Arguments),
+    /// Print what became of mail, from the records that the proxy keeps.
+    Log(log::Arguments),
+    /// Explain a decision: what every check said, what it weighed, what would have changed it.
+    Explain(explain::Arguments),
+    /// Decide recorded mail again by other rules, and print what would be decided otherwise.
+    Backtest(backtest::Arguments),
     /// Fit the weights of rules to labelled mail; show what would change, and what that is worth.
     Fit(fit::Arguments),
     /// Look at greylisting in the running proxy; let senders pass, or forget them.
@@ -123,6 +133,9 @@ pub fn main() -> ExitCode {
         Command::Forwarders(arguments) => forwarders::run(arguments, &mut out),
         Command::Similarity(arguments) => similarity::run(arguments, &mut out),
         Command::Scan(arguments) => scan::run(arguments, &mut out),
+        Command::Log(arguments) => log::run(arguments, &mut out),
+        Command::Explain(arguments) => explain::run(arguments, &mut out),
+        Command::Backtest(arguments) => backtest::run(arguments, &mut out),
         Command::Fit(arguments) => fit::run(arguments, &mut out),
         Command::Greylist(arguments) => greylist::run(arguments, &mut out),
         Command::Reputation(arguments) => reputation::run(arguments, &mut out),

@@ -21,6 +21,8 @@ const SCORES: &[f64] = &[-10.0, -5.0, -2.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8
 
 const MEMORIES: [&str; 4] = ["done", "too_many", "timed_out", "panicked"];
 
+const VERDICTS: [Verdict; 3] = [Verdict::Forward, Verdict::Defer, Verdict::Reject];
+
 const OUTCOMES: [&str; 5] = ["found", "clear", "skipped", "failed", "timed_out"];
 
 /// The metric families of the pipeline; one per process, over all rule sets.
@@ -31,6 +33,7 @@ pub struct Metrics {
     findings: IntCounterVec,
     decisions: IntCounterVec,
     shadow: IntCounterVec,
+    shadow_findings: IntCounterVec,
     memories: IntCounterVec,
     policies: IntCounterVec,
     scores: HistogramVec,
@@ -113,6 +116,12 @@ impl Metrics {
                 "Verdicts that would have been others with everything in shadow in force.",
                 &["verdict", "shadow", "clause"],
             )?,
+            shadow_findings: counter(
+                "gatepost_shadow_findings_total",
+                "Messages in which a symbol was found that is in shadow, by the verdict, and by what it would have been with \
+                 that symbol alone in force.",
+                &["symbol", "verdict", "would"],
+            )?,
             memories: counter(
                 "gatepost_remember_total",
                 "Checks that were to remember a transaction, by what became of it.",
@@ -148,6 +157,11 @@ impl Metrics {
         };
         let findings = registry.symbols().keys().map(|symbol| (symbol.index(), finding(symbol)));
         let decisions = BTreeMap::from([("none".into(), self.decision("forward", "none"))]);
+        for (symbol, _) in weights.symbols().filter(|(_, weighed)| weighed.shadow) {
+            for verdict in VERDICTS {
+                self.shadow_findings.with_label_values(&[symbol.as_str(), verdict.as_str(), verdict.as_str()]);
+            }
+        }
         let memories = MEMORIES.map(|result| self.memories.with_label_values(&[result]));
         let shadow = self.shadow.clone();
         let verdicts = [Verdict::Forward, Verdict::Defer, Verdict::Reject];
@@ -230,6 +244,12 @@ impl Meter {
         if let Some(counter) = self.findings.get(&symbol.index()) {
             counter.inc();
         }
+    }
+
+    /// Counts a symbol in shadow that a message had: the verdict, and what it would have been with it.
+    pub(super) fn count_shadow_finding(&self, symbol: &Symbol, verdict: Verdict, would: Verdict) {
+        let labels = [symbol.as_str(), verdict.as_str(), would.as_str()];
+        self.families.shadow_findings.with_label_values(&labels).inc();
     }
 
     /// Counts a decision that fell at Rcpt or Message.

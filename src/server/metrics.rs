@@ -1,6 +1,6 @@
 //! What is counted about the server itself.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::clock::{self, Clock, SystemClock};
 
@@ -11,6 +11,7 @@ pub(super) struct Metrics {
     pub(super) reloads_refused: IntCounter,
     pub(super) certificates_renewed: IntCounter,
     pub(super) certificates_failed: IntCounter,
+    pub(super) certificate_expiry: IntGaugeVec,
     pub(super) panics: IntCounter,
     loaded_at: IntGauge,
 }
@@ -27,6 +28,14 @@ impl Metrics {
             "gatepost_certificate_reloads_total",
             "New certificates found and taken, and files found unusable, by outcome.",
         )?;
+        let certificate_expiry = IntGaugeVec::new(
+            Opts::new(
+                "gatepost_certificate_expiry_timestamp_seconds",
+                "When the certificate in use ends to be valid, in seconds since 1970, by listener and file.",
+            ),
+            &["listener", "certificate"],
+        )?;
+        registry.register(Box::new(certificate_expiry.clone()))?;
         let panics =
             IntCounter::new("gatepost_session_panics_total", "Sessions that ended by a mistake in this program.")?;
         registry.register(Box::new(panics.clone()))?;
@@ -40,6 +49,7 @@ impl Metrics {
             reloads_refused: reloads.with_label_values(&["refused"]),
             certificates_renewed: certificates.with_label_values(&["renewed"]),
             certificates_failed: certificates.with_label_values(&["failed"]),
+            certificate_expiry,
             panics,
             loaded_at,
         };

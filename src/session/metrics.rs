@@ -50,13 +50,14 @@ pub struct Metrics {
 }
 
 /// Values of the label `end` of transactions.
-const TRANSACTION_ENDS: [&str; 8] = [
+const TRANSACTION_ENDS: [&str; 9] = [
     "forwarded",
     "rejected",
     "deferred",
     "rejected_by_backend",
     "deferred_by_backend",
     "deferred_backend_failure",
+    "delivered_in_part",
     "unknown_outcome",
     "abandoned",
 ];
@@ -161,7 +162,18 @@ impl Metrics {
         begin(&self.transactions, &TRANSACTION_ENDS);
         begin(
             &self.recipients,
-            &["accepted", "relaying_denied", "split", "too_many", "syntax", "rejected", "deferred", "backend", "trap"],
+            &[
+                "accepted",
+                "relaying_denied",
+                "split",
+                "too_many",
+                "syntax",
+                "rejected",
+                "deferred",
+                "backend",
+                "trap",
+                "unknown",
+            ],
         );
         begin(&self.limits, &refusal::LIMITS.map(|(label, _)| label));
         begin(&self.tarpit, &["held", "full"]);

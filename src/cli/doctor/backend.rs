@@ -10,7 +10,7 @@ use prometheus::Registry;
 
 use super::finding::Finding;
 use super::{PATIENCE, strictness};
-use crate::backend::member::{Member, TcpDial};
+use crate::backend::member::{Member, SocketDial};
 use crate::backend::settings::{IdentityMethod, TlsMode};
 use crate::backend::{self, BackendError, Connection, Identity, Pool};
 use crate::config::Loaded;
@@ -85,7 +85,7 @@ impl Case<'_> {
     }
 
     async fn open(&self, member: &Member, client: Option<&Identity>) -> Result<Connection, BackendError> {
-        member.open(&TcpDial, self.pool.settings(), client).await
+        member.open(&SocketDial, self.pool.settings(), client).await
     }
 
     /// What it offers, against what mail and the configuration need.
@@ -202,8 +202,15 @@ impl Case<'_> {
         let local = self.loaded.config.listeners.first().map_or(stranger, |listener| listener.address);
         let local =
             if local.is_ipv4() { local } else { SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), local.port()) };
-        let client =
-            Identity { addr: stranger, local, name: None, helo: "doctor.example.com".to_owned(), extended: true };
+        let client = Identity {
+            addr: stranger,
+            local,
+            name: None,
+            helo: "doctor.example.com".to_owned(),
+            extended: true,
+            ident: None,
+            forwarded: None,
+        };
         let word = match settings.identity {
             IdentityMethod::Xclient => "XCLIENT",
             IdentityMethod::Xforward => "XFORWARD",

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::finding::Finding;
 use crate::config::Config;
-use crate::net::listener;
+use crate::net::listener::{self, TlsFiles};
 use crate::net::tls::{Shown, Validity};
 
 const AREA: &str = "certificate";
@@ -19,10 +19,16 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
 }
 
 fn of_listener(listener: &listener::Settings, hostname: &str, now: Timestamp) -> Vec<Finding> {
-    let Some(files) = &listener.tls else {
+    if listener.tls.is_empty() {
         let advice = "Name a certificate in `tls` of this [[listen]]: others then send their mail encrypted.";
         return vec![Finding::doubtful(AREA, &listener.name, "there is none, so STARTTLS is not offered", advice)];
-    };
+    }
+    // The first is shown to whoever names no host, so it is the one that must have our name.
+    let pairs = listener.tls.iter().enumerate();
+    pairs.flat_map(|(index, files)| of_pair(listener, files, (index == 0).then_some(hostname), now)).collect()
+}
+
+fn of_pair(listener: &listener::Settings, files: &TlsFiles, hostname: Option<&str>, now: Timestamp) -> Vec<Finding> {
     let shown = match Shown::of(files) {
         Ok(shown) => shown,
         Err(why) => {
@@ -35,7 +41,7 @@ fn of_listener(listener: &listener::Settings, hostname: &str, now: Timestamp) ->
         Some(validity) => dates(&listener.name, validity, now),
         None => Finding::skipped(AREA, &listener.name, "its dates cannot be read", "Look at openssl x509 -dates."),
     }];
-    if !shown.covers(hostname) {
+    if let Some(hostname) = hostname.filter(|name| !shown.covers(name)) {
         let found = format!("it is not for {hostname}");
         let advice = "Senders that verify (MTA-STS, DANE) refuse to deliver: ask for a certificate for the name in \
             the MX record.";

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::PATIENCE;
 use super::backend::AREA;
 use super::finding::Finding;
-use crate::backend::member::{Member, TcpDial};
+use crate::backend::member::{Member, SocketDial};
 use crate::backend::{BackendError, Connection, Pool};
 use crate::smtp::{ForwardPath, Reply};
 
@@ -93,7 +93,7 @@ impl From<BackendError> for Stopped {
 }
 
 async fn probe(member: &Member, pool: &Pool, recipient: &ForwardPath, end: &[u8]) -> Result<Shown, Stopped> {
-    let mut connection = member.open(&TcpDial, pool.settings(), None).await?;
+    let mut connection = member.open(&SocketDial, pool.settings(), None).await?;
     for (command, expected) in
         [("MAIL FROM:<>\r\n".to_owned(), 2), (format!("RCPT TO:<{recipient}>\r\n"), 2), ("DATA\r\n".to_owned(), 3)]
     {

@@ -33,7 +33,7 @@ impl Shown {
     /// # Errors
     /// Why the listener could not use them.
     pub fn of(files: &TlsFiles) -> Result<Self, TlsError> {
-        TlsAcceptorSource::load(files.clone())?;
+        TlsAcceptorSource::load(vec![files.clone()])?;
         let mut chain = certificates(&files.certificate, &read(&files.certificate)?)?;
         // The first is the server's own (RFC 8446 4.4.2).
         let certificate = chain.swap_remove(0);

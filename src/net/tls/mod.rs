@@ -9,6 +9,7 @@
 mod certificate;
 mod client;
 mod server;
+mod shelf;
 mod unverified;
 
 use std::io;

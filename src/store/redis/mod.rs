@@ -13,6 +13,7 @@ mod blocks;
 mod campaigns;
 mod classifier;
 mod connect;
+mod deliveries;
 mod failure;
 mod forwarders;
 mod greylist;
