@@ -67,7 +67,8 @@ class Stage:
             config = settings(
                 f"127.0.0.1:{listen}", self.sink.address, self.names.address, tls=certificate(place),
                 listener={"xclient_networks": ["127.0.0.0/8"]}, admin={"address": f"127.0.0.1:{admin}"},
-                checks={"enabled": True}, store=store, log={"level": "warn"})
+                checks={"enabled": True}, store=store, log={"level": "warn"},
+                records={"directory": str(place / "records")})
             config["dns"]["zone"] = [{"name": "psbl.surriel.com", "file": str(directory / "local.zone"), "format": "ip4set"}]
             self.gates.append(Gatepost(place, config, listen).start())
             targets.append(f"127.0.0.1:{admin}")
