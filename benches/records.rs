@@ -4,7 +4,7 @@
 //!
 //! Records are made of two messages that the rules compiled in judge for real, with ids, clients and addresses of their
 //! own, spread over 14 days. `--keep` leaves them where `scripts/bench-records` finds them.
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, reason = "it is what a benchmark is for")]
 
 use std::fs;
 use std::ops::ControlFlow;
