@@ -4,13 +4,14 @@
 //!
 //! Records are made of two messages that the rules compiled in judge for real, with ids, clients and addresses of their
 //! own, spread over 14 days. `--keep` leaves them where `scripts/bench-records` finds them.
+#![allow(clippy::print_stdout, reason = "it is what a benchmark is for")]
 
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gatepost::clock::Clock;
 use gatepost::config::rules::{self, Ports};
@@ -24,6 +25,7 @@ use gatepost::records::{
 use gatepost::smtp::{ForwardPath, HeloName, Params, ReversePath};
 use gatepost::units::ByteSize;
 use gatepost::verdict::Verdict;
+use tokio::time::Instant;
 
 const HAM: &[u8] =
     b"From: Ann <ann@sender.example>\r\nTo: bob@ours.example\r\nSubject: lunch\r\nMessage-ID: <1@sender.example>\r\n\
