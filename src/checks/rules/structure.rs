@@ -86,6 +86,16 @@ const PLAIN: &[(&str, &str, Of)] = &[
     ("html_faults", "tags that end nothing or were never closed", |view| view.model.html.faults.into()),
 ];
 
+/// Those for which a text, or the addresses of a field, must be read.
+const READ_MUCH: [&str; 6] = [
+    "to_addresses",
+    "distinct_link_domains",
+    "distinct_link_hosts",
+    "shown_letters",
+    "hidden_letters",
+    "shown_capitals_percent",
+];
+
 const ODDITIES: &[(&str, Oddity)] = &[
     ("duplicate_field", Oddity::DuplicateField),
     ("duplicate_mime_field", Oddity::DuplicateMimeField),
@@ -151,6 +161,12 @@ impl Fact {
             .chain(of("trick", names(TRICKS), "links whose target is made hard to see in this way"))
             .chain(of("script", names(SCRIPTS), "letters of this script in what is shown"))
             .chain(of("links", names(ORIGINS), "links that stand there"))
+    }
+
+    /// True if a text, or the addresses of a field, must be read for it.
+    pub(super) fn reads_much(self) -> bool {
+        let Self::Plain(place) = self else { return false };
+        PLAIN.get(place).is_some_and(|(name, ..)| READ_MUCH.contains(name))
     }
 
     /// Its number for a message.
