@@ -14,6 +14,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
 pub use authentication::{ArcChain, ArcSet, AuthResult, Author, Dkim, Dmarc, DmarcPolicy, DmarcRecord, Signature, Spf};
@@ -26,7 +27,8 @@ use crate::similarity::Fingerprint;
 use crate::smtp::{ForwardPath, HeloName, Params, ReversePath};
 
 /// Points in the dialogue at which new facts appear. Ordered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// The client's address is known.
     Connect,

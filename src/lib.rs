@@ -29,6 +29,7 @@ pub mod net;
 pub mod pattern;
 pub mod pipeline;
 pub mod policy;
+pub mod records;
 pub mod reports;
 pub mod scoring;
 pub mod server;

@@ -33,13 +33,14 @@ use tracing::{error, info, warn};
 pub use intake::Dialogue;
 pub use listeners::BindError;
 
+use crate::clock;
 use crate::net::listener::{self, AcceptLimits, Inherited};
 use crate::net::{self, Gate, accept};
 use crate::store::{Forwarders, Store, Upkeep};
 use crate::telemetry::admin::greylist::Desk;
 use crate::telemetry::admin::reputation::Desk as ReputationDesk;
 use crate::telemetry::admin::{self, Health, Pages, Readiness};
-use crate::telemetry::admin::{bulk, classifier};
+use crate::telemetry::admin::{blocks, bulk, classifier};
 use intake::Intake;
 use listeners::{Change, Listener};
 use metrics::Metrics;
@@ -145,7 +146,9 @@ impl<D: Dialogue> Server<D> {
         let mut listeners = Vec::new();
         for settings in plan.listeners.clone() {
             intake.net_metrics.add_listener(&settings.name);
-            listeners.push(Listener::open(settings, &mut inherited)?);
+            let (listener, socket) = Listener::open(settings, &mut inherited)?;
+            listener.show_expiry(&intake.metrics);
+            listeners.push((listener, socket));
         }
         let admin = plan.admin.map(|address| open_admin(address, &mut inherited)).transpose()?;
         for address in inherited.unused() {
@@ -231,6 +234,7 @@ impl<D: Dialogue> Server<D> {
             let pages = Pages::new(self.registry.clone(), health, forwarders)
                 .with_greylist(self.greylist.take())
                 .with_reputation(self.reputation.take())
+                .with_blocks(store.clone().map(|store| Arc::new(blocks::Desk { store, clock: clock::system() })))
                 .with_bulk(self.bulk.take())
                 .with_classifier(self.classifier.take())
                 .with_upkeep(store.map(|store| store as Arc<dyn Upkeep>));
@@ -322,7 +326,10 @@ impl<D: Dialogue> Server<D> {
                 }
                 self.plan = candidate.plan;
                 metrics.reloads_applied.inc();
+                metrics.loaded();
                 info!("configuration reloaded");
+                // Of files that are named no more nothing is said any more.
+                metrics.certificate_expiry.reset();
                 self.renew_certificates(listeners).await;
                 true
             }

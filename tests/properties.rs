@@ -11,8 +11,9 @@ use std::time::Duration;
 use gatepost::checks::{Check, Facts, Registry};
 use gatepost::facts::{ClientFacts, HeloFacts, MailFacts, MessageFacts, RcptFacts, Stage};
 use gatepost::message::Message;
-use gatepost::pipeline::{Assessment, Ruleset};
+use gatepost::pipeline::{Assessment, Replay, Ruleset};
 use gatepost::policy::{Clause, Condition, Policy, Question};
+use gatepost::records::{Client, Fate, Judgement, Record, Refusal, Rulebook, TransactionId};
 use gatepost::scoring::{
     CheckName, Composite, Evidence, Finding, Group, Lens, Outcome, Part, Scope, Score, Scorecard, Spec, Symbol, Weights,
 };
@@ -460,6 +461,8 @@ proptest! {
 struct Says<F> {
     spec: Spec,
     lines: Vec<LineCase>,
+    /// Of what is open it never says anything; otherwise that it had no reason to look.
+    keeps_waiting: bool,
     facts: PhantomData<fn(F)>,
 }
 
@@ -474,14 +477,15 @@ impl<F: Facts> Check for Says<F> {
         let scope = facts.recipient().map_or(Scope::Transaction, Scope::Recipient);
         match self.lines.iter().find(|line| line.scope == scope).and_then(|line| line.found.as_ref()) {
             Some(found) => Outcome::from_findings(found.iter().map(finding).collect()),
+            None if self.keeps_waiting => std::future::pending().await,
             None => Outcome::Skipped(gatepost::scoring::Skip::NotApplicable),
         }
     }
 }
 
-fn registry(case: &Case) -> Registry {
-    fn says<F: Facts>(registry: &mut Registry, spec: Spec, lines: Vec<LineCase>) {
-        registry.add(Says::<F> { spec, lines, facts: PhantomData }).expect("a check of its own");
+fn registry(case: &Case, keeps_waiting: bool) -> Registry {
+    fn says<F: Facts>(registry: &mut Registry, spec: Spec, lines: Vec<LineCase>, keeps_waiting: bool) {
+        registry.add(Says::<F> { spec, lines, keeps_waiting, facts: PhantomData }).expect("a check of its own");
     }
     let mut registry = Registry::default();
     for (index, check) in case.checks.iter().enumerate() {
@@ -494,13 +498,13 @@ fn registry(case: &Case) -> Registry {
             Stage::Rcpt => says::<RcptFacts>,
             Stage::Message => says::<MessageFacts>,
         };
-        add(&mut registry, spec, check.lines.clone());
+        add(&mut registry, spec, check.lines.clone(), keeps_waiting);
     }
     registry
 }
 
 async fn examined(case: &Case) -> Assessment {
-    let ruleset = Ruleset::new("case", registry(case), case.weights(), case.policy());
+    let ruleset = Ruleset::new("case", registry(case, false), case.weights(), case.policy());
     let mut assessment = Assessment::new(Arc::new(ruleset));
     let client = Arc::new(ClientFacts::new([192, 0, 2, 1].into(), "scan".into(), "mx.example".into(), None));
     assessment.examine(&client).await;
@@ -541,5 +545,80 @@ proptest! {
         let last = trace.lines.last().and_then(|line| line.running_score);
         prop_assert_eq!(last, Some(trace.score()));
         prop_assert!(trace.lines.iter().all(|line| line.outcome != "open"));
+    }
+}
+
+// Records.
+
+/// The dialogue as a session holds it, with recipients that are refused on the way; and its record.
+async fn recorded(case: &Case, book: &mut Option<Rulebook>) -> Record {
+    let ruleset = Ruleset::new("case", registry(case, true), case.weights(), case.policy());
+    let mut assessment = Assessment::new(Arc::new(ruleset));
+    let client = Arc::new(ClientFacts::new([192, 0, 2, 1].into(), "edge".into(), "mx.example".into(), None));
+    assessment.learn(&client);
+    let name = HeloName::parse(b"mail.example").expect("a word");
+    let helo = Arc::new(HeloFacts::new(client, name, true, None));
+    assessment.learn(&helo);
+    let at = std::time::SystemTime::UNIX_EPOCH;
+    let mail = Arc::new(MailFacts::new(helo, ReversePath::Null, Params::default(), at));
+    assessment.learn(&mail);
+    let path = ForwardPath::parse("bob@there.example").expect("an address");
+    let mut refusals = Vec::new();
+    for index in 0..2 {
+        assessment.add_recipient(index, case.exempt);
+        let facts = RcptFacts { mail: mail.clone(), forward_path: path.clone(), index, is_trap: false };
+        assessment.learn(&Arc::new(facts));
+        if let Some(decision) = assessment.settle(index, tokio::time::Instant::now()).await {
+            let decision = assessment.decided(Some(index), &decision);
+            refusals.push(Refusal { forward_path: None, decision, lines: assessment.lines(), reply: String::new() });
+            assessment.drop_recipient(index);
+        }
+    }
+    let message = Arc::new(Message::new(b"A: b\r\n\r\nc\r\n".to_vec(), 11));
+    assessment.learn(&Arc::new(MessageFacts::new(mail, vec![path], message, None)));
+    let conclusion = assessment.conclude(tokio::time::Instant::now()).await;
+    let judgement = Judgement { refusals, ..assessment.judgement(Some(&conclusion)) };
+    *book = Some(assessment.book().book().clone());
+    let client =
+        Client { addr: [192, 0, 2, 1].into(), name: None, helo: None, tls: None, user: None, listener: "edge".into() };
+    let fate = Fate {
+        stage: Stage::Message,
+        verdict: None,
+        end: "forwarded".into(),
+        reply: String::new(),
+        after_data_ms: None,
+        total_ms: 0,
+    };
+    Record {
+        id: TransactionId::from_parts(1, 1),
+        client,
+        envelope: None,
+        authentication: Vec::new(),
+        message: None,
+        judgement,
+        fate,
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_record_decides_again_as_it_was_decided(case in cases()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        let mut book = None;
+        let record = runtime.expect("a runtime").block_on(recorded(&case, &mut book));
+        // As they lie on the disk.
+        let text = serde_json::to_string(&record).expect("plain values");
+        let record: Record = serde_json::from_str(&text).expect("our own");
+        let text = serde_json::to_string(&book.expect("its rules")).expect("plain values");
+        let book: Rulebook = serde_json::from_str(&text).expect("our own");
+        let by_book = Replay::by_book(&book).expect("our own");
+        let ruleset = Ruleset::new("case", registry(&case, true), case.weights(), case.policy());
+        let by_rules = Replay::by_rules(Arc::new(ruleset));
+        for replay in [&by_book, &by_rules] {
+            let again = replay.prepare(&book).expect("our own").decide(&record);
+            prop_assert!(again.reproduces(&record), "{:?}\n{:?}", again, record.judgement);
+            // Whoever was refused early was refused for certain, and whoever was not is not in doubt either.
+            prop_assert!(again.decisions.iter().all(|again| again.is_certain), "{:?}\n{:?}", again, record.judgement);
+        }
     }
 }

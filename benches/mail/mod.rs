@@ -8,12 +8,12 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 /// Different messages.
-pub const MESSAGES: usize = 60;
+pub(crate) const MESSAGES: usize = 60;
 /// Octets of each, about.
-pub const LENGTH: usize = 10 * 1024;
+pub(crate) const LENGTH: usize = 10 * 1024;
 
 /// The files of a directory, in order.
-pub fn files(directory: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut files: Vec<PathBuf> = entries.filter(|path| path.is_file()).collect();
     files.sort();
@@ -21,7 +21,7 @@ pub fn files(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// The messages of a directory whose size comes nearest to [`LENGTH`].
-pub fn nearest(directory: &Path) -> Vec<Vec<u8>> {
+pub(crate) fn nearest(directory: &Path) -> Vec<Vec<u8>> {
     let distance = |path: &PathBuf| fs::metadata(path).map_or(u64::MAX, |found| found.len().abs_diff(LENGTH as u64));
     let mut files = files(directory);
     files.sort_by_cached_key(distance);
@@ -46,7 +46,7 @@ fn words(random: &mut StdRng, octets: usize) -> String {
 }
 
 /// Every third is plain, one HTML, one both; every sixth with an attachment, every fifth from a list.
-pub fn message(number: u64) -> Vec<u8> {
+pub(crate) fn message(number: u64) -> Vec<u8> {
     let mut random = StdRng::seed_from_u64(number);
     let mut out = format!(
         "Return-Path: <sender{number}@mail{number}.example>\n\
@@ -113,7 +113,7 @@ fn html(random: &mut StdRng, number: u64, octets: usize) -> String {
 }
 
 /// About so many octets of what costs most, each.
-pub fn hostile(size: usize) -> Vec<(&'static str, Vec<u8>)> {
+pub(crate) fn hostile(size: usize) -> Vec<(&'static str, Vec<u8>)> {
     let filled = |head: &str, piece: &str| {
         let mut out = head.to_owned();
         while out.len() < size {

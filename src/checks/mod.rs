@@ -4,6 +4,7 @@
 //! what it can do to the score). It knows no weight, no threshold, no reply and no socket.
 
 pub mod auth;
+pub mod blocked;
 pub mod bulk;
 pub mod classifier;
 pub mod client_name;

@@ -1,14 +1,24 @@
 //! The command line. Each command is a file; errors lose their type here and become exit codes.
 
 mod ask;
+pub mod backtest;
+pub mod block;
 pub mod bulk;
 pub mod check_config;
+pub mod completions;
 pub mod demo;
+pub mod doctor;
+pub mod explain;
 pub mod fit;
 pub mod forwarders;
 pub mod greylist;
 pub mod import_report;
+pub mod init;
 pub mod learn;
+pub mod log;
+pub mod man;
+mod recorded;
+pub mod reference;
 pub mod reputation;
 pub mod rules;
 pub mod run;
@@ -47,6 +57,10 @@ pub enum Command {
     Demo(demo::Arguments),
     /// Check a configuration and every file that it names; say what would run.
     CheckConfig(check_config::Arguments),
+    /// Write a configuration to begin with, and print what the mail server behind it needs.
+    Init(init::Arguments),
+    /// Look at what the configuration depends on, and say what to do about what is wrong.
+    Doctor(doctor::Arguments),
     /// Print the JSON schema of the configuration file, for editors.
     Schema,
     /// Print every symbol: the check that emits it, its stage and its weight.
@@ -59,12 +73,20 @@ pub enum Command {
     Similarity(similarity::Arguments),
     /// Judge messages offline and show how the verdict comes about: files, directories, Maildirs, mboxes.
     Scan(scan::Arguments),
+    /// Print what became of mail, from the records that the proxy keeps.
+    Log(log::Arguments),
+    /// Explain a decision: what every check said, what it weighed, what would have changed it.
+    Explain(explain::Arguments),
+    /// Decide recorded mail again by other rules, and print what would be decided otherwise.
+    Backtest(backtest::Arguments),
     /// Fit the weights of rules to labelled mail; show what would change, and what that is worth.
     Fit(fit::Arguments),
     /// Look at greylisting in the running proxy; let senders pass, or forget them.
     Greylist(greylist::Arguments),
     /// Look at what senders have earned in the running proxy; make them unknown again.
     Reputation(reputation::Arguments),
+    /// Block a user, a reverse-path or a client at the running proxy; see who is blocked.
+    Block(block::Arguments),
     /// Look at the campaigns that the running proxy knows: bulk mail, honest or not.
     Bulk(bulk::Arguments),
     /// Teach that messages are spam or ham: the classifier, and what is known of their campaigns.
@@ -73,6 +95,10 @@ pub enum Command {
     Unlearn(learn::Unlearn),
     /// Look at the store as a whole; make its file smaller, export it, import it.
     Store(store::Arguments),
+    /// Print what a shell needs to complete this command line.
+    Completions(completions::Arguments),
+    /// Write the manual, one page for each command.
+    Man(man::Arguments),
 }
 
 /// Why a command failed; its text goes to standard error.
@@ -99,19 +125,27 @@ pub fn main() -> ExitCode {
             demo::run(arguments, &mut out, colour)
         }
         Command::CheckConfig(arguments) => check_config::run(arguments, &mut out),
+        Command::Init(arguments) => init::run(arguments, &mut out),
+        Command::Doctor(arguments) => doctor::run(arguments, &mut out),
         Command::Schema => schema::run(&mut out),
         Command::Symbols(arguments) => symbols::run(arguments, &mut out),
         Command::Rules(arguments) => rules::run(arguments, &mut out),
         Command::Forwarders(arguments) => forwarders::run(arguments, &mut out),
         Command::Similarity(arguments) => similarity::run(arguments, &mut out),
         Command::Scan(arguments) => scan::run(arguments, &mut out),
+        Command::Log(arguments) => log::run(arguments, &mut out),
+        Command::Explain(arguments) => explain::run(arguments, &mut out),
+        Command::Backtest(arguments) => backtest::run(arguments, &mut out),
         Command::Fit(arguments) => fit::run(arguments, &mut out),
         Command::Greylist(arguments) => greylist::run(arguments, &mut out),
         Command::Reputation(arguments) => reputation::run(arguments, &mut out),
+        Command::Block(arguments) => block::run(arguments, &mut out),
         Command::Bulk(arguments) => bulk::run(arguments, &mut out),
         Command::Learn(arguments) => learn::run(arguments, &mut out),
         Command::Unlearn(arguments) => learn::unlearn(arguments, &mut out),
         Command::Store(arguments) => store::run(arguments, &mut out),
+        Command::Completions(arguments) => completions::run(arguments, &mut out),
+        Command::Man(arguments) => man::run(arguments, &mut out),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

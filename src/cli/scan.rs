@@ -254,11 +254,15 @@ impl Basis {
     /// # Errors
     /// As [`Basis::ruleset`].
     pub fn examiner(&self) -> Result<Examiner, Failed> {
-        let ruleset = Arc::new(self.ruleset(&self.rules)?);
-        Ok(match &self.config {
+        Ok(self.examiner_by(Arc::new(self.ruleset(&self.rules)?)))
+    }
+
+    /// The same by a rule set that may not be that of our rules.
+    pub fn examiner_by(&self, ruleset: Arc<Ruleset>) -> Examiner {
+        match &self.config {
             Some(config) => Examiner::new(ruleset, &config.session.hostname, config.checks.exempt_recipients.clone()),
             None => Examiner::new(ruleset, "localhost", RecipientMatcher::default()),
-        })
+        }
     }
 }
 

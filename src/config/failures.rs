@@ -3,7 +3,7 @@
 
 use super::Loaded;
 use crate::backend;
-use crate::backend::settings::{Address, IdentityMethod, TlsMode};
+use crate::backend::settings::{IdentityMethod, TlsMode};
 use crate::reports::Via;
 use crate::session::refusal;
 use crate::smtp::Reply;
@@ -30,6 +30,7 @@ pub fn table(loaded: &Loaded) -> Vec<Failure> {
     backends(loaded, &mut rows);
     spool(loaded, &mut rows);
     store(loaded, &mut rows);
+    records(loaded, &mut rows);
     reports(loaded, &mut rows);
     files(loaded, &mut rows);
     rows
@@ -185,10 +186,7 @@ fn backends(loaded: &Loaded, rows: &mut Vec<Failure>) {
 fn pool(pool: &str, backend: &backend::Settings, rows: &mut Vec<Failure>) {
     let several = backend.members.len() > 1;
     for member in &backend.members {
-        let name = match &member.address {
-            Address::Socket(address) => address.to_string(),
-            Address::Host(host, port) => format!("{host}:{port}"),
-        };
+        let name = member.address.to_string();
         let refused = spoken(&refusal::BACKEND_DOWN);
         let down = if several { format!("the next member; {refused} if there is none") } else { refused.clone() };
         rows.push(row(
@@ -289,6 +287,17 @@ fn store(loaded: &Loaded, rows: &mut Vec<Failure>) {
     ));
 }
 
+fn records(loaded: &Loaded, rows: &mut Vec<Failure>) {
+    let Some(directory) = &loaded.config.records.directory else { return };
+    let records = format!("records in {}", directory.display());
+    rows.push(row(
+        records.clone(),
+        "full or failing disk, open in another process, or more to write than it takes",
+        "open: what cannot be written is lost and counted; nobody waits, and mail is not affected",
+    ));
+    rows.push(row(records, "a crash", "what was half written is cut off at the next start; all before it is whole"));
+}
+
 fn reports(loaded: &Loaded, rows: &mut Vec<Failure>) {
     let Some(settings) = &loaded.config.reports else { return };
     let way = match &settings.via {
@@ -342,7 +351,7 @@ fn files(loaded: &Loaded, rows: &mut Vec<Failure>) {
         ));
     }
     for listener in &config.listeners {
-        if let Some(tls) = &listener.tls {
+        for tls in &listener.tls {
             rows.push(row(
                 format!("certificate of {}", listener.name),
                 format!("{} unreadable or wrong at a reload", tls.certificate.display()),

@@ -38,7 +38,7 @@ pub use source::{Document, Source};
 use crate::net::listener;
 use crate::session::RecipientMatcher;
 use crate::units::CidrSet;
-use crate::{backend, dns, reports, session, store};
+use crate::{backend, dns, records, reports, session, store};
 use files::Files;
 
 /// The validated options of the program.
@@ -54,6 +54,8 @@ pub struct Config {
     pub backend: backend::Settings,
     /// For further pools, by name.
     pub pools: BTreeMap<Arc<str>, backend::Settings>,
+    /// Which recipients go to which pool.
+    pub routes: backend::Routes,
     /// For name lookups.
     pub dns: dns::Settings,
     /// Zones that are answered from files, each part of them for itself.
@@ -62,6 +64,8 @@ pub struct Config {
     pub spool: session::spool::Settings,
     /// What is remembered.
     pub store: store::Settings,
+    /// What is recorded of each transaction.
+    pub records: records::Settings,
     /// How DMARC reports are made; `None`: not at all.
     pub reports: Option<reports::Settings>,
     /// Who is not checked.
@@ -130,6 +134,26 @@ fn read(path: &Path, mut files: Files) -> Result<Loaded, Problems> {
             Err(problems)
         }
     }
+}
+
+/// Where a configuration has records kept. Nothing else of it is looked at, and none of the files that it names: whoever
+/// wants to see why mail was refused need not wait for the rules.
+///
+/// # Errors
+/// It cannot be read, or is not written as it should be.
+pub fn records_directory(path: &Path) -> Result<Option<PathBuf>, Problems> {
+    let mut files = Files::beside(path);
+    let mut problems = Problems::default();
+    let shown = path.display().to_string();
+    let source = match files.read(path) {
+        Ok(text) => Source::new(shown, text),
+        Err(why) => {
+            problems.push(Problem::at(&Source::new(shown, ""), None, "", why));
+            return Err(problems);
+        }
+    };
+    let Some((raw, _)) = shape::read::<raw::File>(&source, &mut problems) else { return Err(problems) };
+    Ok(raw.records.directory.map(|directory| files.resolve(&directory)))
 }
 
 /// Reads a configuration from a text alone: no file that it names is looked at.

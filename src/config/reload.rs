@@ -19,7 +19,7 @@ pub struct Diff {
 }
 
 /// What is bound, opened or started once. The rest is swapped.
-const ONCE: &[&str] = &["admin.address", "dns.", "log.", "reports.", "spool.", "store."];
+const ONCE: &[&str] = &["admin.address", "dns.", "log.", "records.", "reports.", "spool.", "store."];
 
 /// What is swapped all the same.
 const SWAPPED: &[&str] = &["dns.zone"];

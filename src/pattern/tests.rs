@@ -189,12 +189,15 @@ fn nothing_is_begun_when_it_is_late() {
 #[test]
 fn only_candidates_are_compiled() {
     let mut builder = Builder::new();
-    builder.add(&Expression::regex("needle [0-9]{20}")).expect("good");
+    // Of fewer each looks for itself.
+    for number in 0..9 {
+        builder.add(&Expression::regex(format!("needle{number} [0-9]{{20}}"))).expect("good");
+    }
     let patterns = builder.build();
     let before = patterns.octets();
     patterns.matches(b"hay", &mut Budget::default(), &mut |_, _| {});
     assert_eq!(patterns.octets(), before);
-    patterns.matches(b"needle 1", &mut Budget::default(), &mut |_, _| {});
+    patterns.matches(b"needle1 1", &mut Budget::default(), &mut |_, _| {});
     assert!(patterns.octets() > before);
 }
 
@@ -246,7 +249,7 @@ fn what_is_loose_is_small_and_knows_many_texts() {
         // What is counted far is not counted.
         ("a.{0,40}b", r"a[\x00-\x09\x0B-\xFF]*b"),
         ("x{30}", "x{5,}"),
-        ("(a)(?:b|c){2}", "a[b-c]{2}"),
+        ("(a)(?:b|c){2}", "a(?:b|c){2}"),
     ];
     let parsed =
         |text: &str| regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(text).expect("good");

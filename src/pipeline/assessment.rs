@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::decision::{Conclusion, Decision, decide};
-use super::metrics::Remembered;
+use super::metrics::{Meter, Remembered};
 use super::runs::Runs;
 use super::{PolicyId, Ruleset, Trace};
 use crate::checks::{Deed, Doer, Facts, Fate, Others, Restraint};
@@ -225,6 +225,7 @@ impl Assessment {
         let conclusion = self.conclusion();
         if let Some(meter) = meter {
             conclusion.recipients.iter().for_each(|(_, decision)| meter.count_decision(Stage::Message, decision));
+            self.count_shadow_findings(meter);
         }
         conclusion
     }
@@ -335,6 +336,26 @@ impl Assessment {
         Others { verdict, tagged: self.tags(&view) == Tri::Yes, score }
     }
 
+    /// Of each symbol in shadow that was found: what would have been decided had it been in force, and no other.
+    fn count_shadow_findings(&self, meter: &Meter) {
+        let Some(runs) = self.runs.as_ref().filter(|_| self.ruleset.weights.has_shadow()) else { return };
+        let weights = &self.ruleset.weights;
+        let everything = Lens::new(Scope::Transaction).shadow(true).closed_only();
+        let view = runs.card.view(everything);
+        let strictest = |lifted| {
+            let verdict = |known: &Recipient| {
+                let question = Question { closed_only: true, lifted, ..known.question() };
+                self.ruleset.policy_by(known.policy).reachable(&runs.card, question).last().0
+            };
+            self.recipients.iter().map(verdict).max().unwrap_or(Verdict::Forward)
+        };
+        let mut verdict = None;
+        for (symbol, _) in view.found().filter(|(symbol, _)| weights.of(symbol).shadow) {
+            let verdict = *verdict.get_or_insert_with(|| strictest(None));
+            meter.count_shadow_finding(symbol, verdict, strictest(Some(symbol.index())));
+        }
+    }
+
     /// The runs, made now if there is anything to run or to observe.
     pub(super) fn runs(&mut self) -> Option<&mut Runs> {
         if self.runs.is_none() && !self.ruleset.registry.is_empty() {
@@ -360,15 +381,9 @@ impl Assessment {
         settled.filter(|verdict| *verdict != Verdict::Forward)
     }
 
-    /// Whether forwarded mail is marked. One message is for all recipients, so the strictest of them has it marked.
+    /// Whether forwarded mail is marked.
     fn tags(&self, view: &View<'_>) -> Tri {
-        let mut policies: Vec<PolicyId> = self.recipients.iter().map(|known| known.policy).collect();
-        policies.sort_unstable();
-        policies.dedup();
-        if policies.is_empty() {
-            policies.push(PolicyId::default());
-        }
-        Tri::any(policies.into_iter().map(|id| self.ruleset.policy_by(id).tags(view)))
+        self.ruleset.tags(self.recipients.iter().map(|known| known.policy).collect(), view)
     }
 
     /// True if nothing that a check of `stage` finds can still save anybody.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts};
+use prometheus::{GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts};
 
 use super::Policies;
 use super::decision::Decision;
@@ -16,7 +16,12 @@ use crate::verdict::Verdict;
 /// Seconds: from a cached answer to the end of all patience.
 const BUCKETS: &[f64] = &[0.000_1, 0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// Points: finest where the shipped thresholds are.
+const SCORES: &[f64] = &[-10.0, -5.0, -2.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 30.0];
+
 const MEMORIES: [&str; 4] = ["done", "too_many", "timed_out", "panicked"];
+
+const VERDICTS: [Verdict; 3] = [Verdict::Forward, Verdict::Defer, Verdict::Reject];
 
 const OUTCOMES: [&str; 5] = ["found", "clear", "skipped", "failed", "timed_out"];
 
@@ -28,8 +33,12 @@ pub struct Metrics {
     findings: IntCounterVec,
     decisions: IntCounterVec,
     shadow: IntCounterVec,
+    shadow_findings: IntCounterVec,
     memories: IntCounterVec,
     policies: IntCounterVec,
+    scores: HistogramVec,
+    weights: GaugeVec,
+    ruleset: IntGaugeVec,
 }
 
 /// What became of telling a check the end of a transaction.
@@ -58,6 +67,8 @@ pub struct Meter {
     memories: [IntCounter; MEMORIES.len()],
     /// By name of the policy and verdict; empty where there are none by recipient.
     policies: BTreeMap<(Arc<str>, Verdict), IntCounter>,
+    /// By verdict.
+    scores: BTreeMap<Verdict, Histogram>,
     families: Metrics,
 }
 
@@ -78,6 +89,19 @@ impl Metrics {
         let duration = HistogramOpts::new("gatepost_check_duration_seconds", "How long checks took that ran.");
         let durations = HistogramVec::new(duration.buckets(BUCKETS.to_vec()), &["check"])?;
         registry.register(Box::new(durations.clone()))?;
+        let scores = HistogramOpts::new(
+            "gatepost_message_score",
+            "Scores that the policy saw after the final dot, in points, by its verdict on the recipient.",
+        );
+        let scores = HistogramVec::new(scores.buckets(SCORES.to_vec()), &["verdict"])?;
+        registry.register(Box::new(scores.clone()))?;
+        let weights = Opts::new("gatepost_symbol_weight", "What a symbol weighs in the rules in force, in points.");
+        let weights = GaugeVec::new(weights, &["symbol"])?;
+        registry.register(Box::new(weights.clone()))?;
+        let ruleset =
+            Opts::new("gatepost_ruleset_info", "Always 1; the label tells the version of the rules in force.");
+        let ruleset = IntGaugeVec::new(ruleset, &["rules"])?;
+        registry.register(Box::new(ruleset.clone()))?;
         Ok(Self {
             outcomes: counter("gatepost_check_outcomes_total", "How checks ended.", &["check", "outcome"])?,
             durations,
@@ -92,6 +116,12 @@ impl Metrics {
                 "Verdicts that would have been others with everything in shadow in force.",
                 &["verdict", "shadow", "clause"],
             )?,
+            shadow_findings: counter(
+                "gatepost_shadow_findings_total",
+                "Messages in which a symbol was found that is in shadow, by the verdict, and by what it would have been with \
+                 that symbol alone in force.",
+                &["symbol", "verdict", "would"],
+            )?,
             memories: counter(
                 "gatepost_remember_total",
                 "Checks that were to remember a transaction, by what became of it.",
@@ -102,7 +132,20 @@ impl Metrics {
                 "Verdicts on recipients, by the policy that judged; `default` is the site's.",
                 &["policy", "verdict"],
             )?,
+            scores,
+            weights,
+            ruleset,
         })
+    }
+
+    /// Tells of the rule set that is in force from now on, and no more of the one before.
+    pub(super) fn put_in_force(&self, version: &str, weights: &Weights) {
+        self.ruleset.reset();
+        self.ruleset.with_label_values(&[version]).set(1);
+        self.weights.reset();
+        for (symbol, weighed) in weights.symbols() {
+            self.weights.with_label_values(&[symbol.as_str()]).set(f64::from(weighed.weight.get()) / 100.0);
+        }
     }
 
     /// The counters of one rule set.
@@ -114,8 +157,15 @@ impl Metrics {
         };
         let findings = registry.symbols().keys().map(|symbol| (symbol.index(), finding(symbol)));
         let decisions = BTreeMap::from([("none".into(), self.decision("forward", "none"))]);
+        for (symbol, _) in weights.symbols().filter(|(_, weighed)| weighed.shadow) {
+            for verdict in VERDICTS {
+                self.shadow_findings.with_label_values(&[symbol.as_str(), verdict.as_str(), verdict.as_str()]);
+            }
+        }
         let memories = MEMORIES.map(|result| self.memories.with_label_values(&[result]));
         let shadow = self.shadow.clone();
+        let verdicts = [Verdict::Forward, Verdict::Defer, Verdict::Reject];
+        let scores = verdicts.map(|verdict| (verdict, self.scores.with_label_values(&[verdict.as_str()]))).into();
         let mut meter = Meter {
             checks: checks.collect(),
             findings: findings.collect(),
@@ -123,6 +173,7 @@ impl Metrics {
             shadow,
             memories,
             policies: BTreeMap::new(),
+            scores,
             families: self.clone(),
         };
         meter.add_clauses(policy);
@@ -195,11 +246,20 @@ impl Meter {
         }
     }
 
+    /// Counts a symbol in shadow that a message had: the verdict, and what it would have been with it.
+    pub(super) fn count_shadow_finding(&self, symbol: &Symbol, verdict: Verdict, would: Verdict) {
+        let labels = [symbol.as_str(), verdict.as_str(), would.as_str()];
+        self.families.shadow_findings.with_label_values(&labels).inc();
+    }
+
     /// Counts a decision that fell at Rcpt or Message.
     pub(super) fn count_decision(&self, stage: Stage, decision: &Decision) {
         let clause = decision.clause.as_deref().unwrap_or("none");
         if let Some([rcpt, message]) = self.decisions.get(clause) {
             if stage == Stage::Rcpt { rcpt.inc() } else { message.inc() }
+        }
+        if let Some(scores) = self.scores.get(&decision.verdict).filter(|_| stage == Stage::Message) {
+            scores.observe(f64::from(decision.score.get()) / 100.0);
         }
         if !self.policies.is_empty() {
             let name = decision.policy.clone().unwrap_or_else(|| Policies::SITE.into());

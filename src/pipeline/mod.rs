@@ -5,18 +5,23 @@ pub mod decision;
 mod examine;
 pub mod metrics;
 mod policies;
+mod recording;
+pub mod replay;
+mod rulebook;
 mod runs;
 pub mod trace;
 
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use assessment::Assessment;
 pub use decision::{Conclusion, Decision};
 pub use metrics::{Meter, Metrics};
 pub use policies::{Policies, PolicyId};
+pub use replay::{Prepared, Replay, Replayed};
+pub use rulebook::Booked;
 pub use trace::Trace;
 
 use crate::checks::Registry;
@@ -39,8 +44,12 @@ pub struct Ruleset {
     pub policies: Policies,
     /// Recipients that nobody uses; the session treats them otherwise than real ones.
     pub traps: Traps,
+    /// It judges mail that leaves.
+    pub is_outgoing: bool,
     /// What judges mail that leaves; `None`: this does.
     pub outgoing: Option<Arc<Ruleset>>,
+    /// What it looks like in records; written down when the first is made.
+    pub book: OnceLock<Booked>,
     /// Where its assessments are counted; [`Ruleset::with_metrics`] sets it.
     pub meter: Option<Meter>,
 }
@@ -55,7 +64,9 @@ impl Ruleset {
             policy,
             policies: Policies::default(),
             traps: Traps::default(),
+            is_outgoing: false,
             outgoing: None,
+            book: OnceLock::new(),
             meter: None,
         }
     }
@@ -83,6 +94,7 @@ impl Ruleset {
     pub fn with_outgoing(self, policy: Policy) -> Self {
         let registry = self.registry.for_outgoing();
         let outgoing = Self::new(self.version.clone(), registry, self.weights.clone(), policy);
+        let outgoing = Self { is_outgoing: true, ..outgoing };
         Self { outgoing: Some(Arc::new(outgoing)), ..self }
     }
 
@@ -100,6 +112,7 @@ impl Ruleset {
             outgoing.meter = Some(metrics.meter(&outgoing.registry, &outgoing.weights, &outgoing.policy));
         }
         self.meter = Some(metrics.meter(&self.registry, &self.weights, &self.policy).with_policies(&self.policies));
+        metrics.put_in_force(&self.version, &self.weights);
         self
     }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::Ruleset;
 use crate::facts::RecipientMap;
-use crate::policy::Policy;
+use crate::policy::{Policy, Tri};
+use crate::scoring::View;
 use crate::smtp::ForwardPath;
 
 /// Policies of some recipients, by name; everybody else has the site's.
@@ -56,6 +57,27 @@ impl Ruleset {
     /// The policy of that name; of one that there is not (that of another rule set), the site's.
     pub(super) fn policy_by(&self, id: PolicyId) -> &Policy {
         id.0.and_then(|number| self.policies.named.get(number)).map_or(&self.policy, |(_, policy)| policy)
+    }
+
+    /// The policy of that name; the site's if there is none.
+    pub(super) fn policy_named(&self, name: &str) -> PolicyId {
+        PolicyId(self.policies.named.iter().position(|(known, _)| **known == *name))
+    }
+
+    /// Whether a message for recipients of these policies is marked: one message is for all of them, so the strictest
+    /// has it marked. Without any the site's decides.
+    pub(super) fn tags(&self, mut policies: Vec<PolicyId>, view: &View<'_>) -> Tri {
+        policies.sort_unstable();
+        policies.dedup();
+        if policies.is_empty() {
+            policies.push(PolicyId::default());
+        }
+        Tri::any(policies.into_iter().map(|id| self.policy_by(id).tags(view)))
+    }
+
+    /// The policy of that name; the site's without one, or if there is none.
+    pub fn policy_for(&self, name: Option<&str>) -> &Policy {
+        self.policy_by(name.map_or_else(PolicyId::default, |name| self.policy_named(name)))
     }
 
     /// Its name, if it is not the site's.

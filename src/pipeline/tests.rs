@@ -354,6 +354,51 @@ async fn shadow_is_told_and_not_enacted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_symbol_in_shadow_is_counted_by_what_it_alone_would_do() {
+    for (enforced, lines) in [
+        // What is enforced comes to nothing: either of those in shadow alone may make a difference.
+        (
+            100,
+            [
+                r#"symbol="HEAVY",verdict="forward",would="reject"} 1"#,
+                r#"symbol="LIGHT",verdict="forward",would="forward"} 1"#,
+            ],
+        ),
+        // What is enforced refuses it already.
+        (
+            900,
+            [
+                r#"symbol="HEAVY",verdict="reject",would="reject"} 1"#,
+                r#"symbol="LIGHT",verdict="reject",would="reject"} 1"#,
+            ],
+        ),
+    ] {
+        let finds = |name| double(name, Act::<ClientFacts>::Finds(Duration::ZERO));
+        let registry = registry(|r| {
+            r.add(finds("ENFORCED")).and_then(|()| r.add(finds("HEAVY"))).and_then(|()| r.add(finds("LIGHT")))
+        });
+        let mut weights = Weights::builder().shadow(Symbol::known("HEAVY")).shadow(Symbol::known("LIGHT"));
+        for (name, weight) in [("ENFORCED", enforced), ("HEAVY", 700), ("LIGHT", 50)] {
+            weights = weights.weight(Symbol::known(name), Score::hundredths(weight));
+        }
+        let weights = weights.build(registry.symbols().keys()).expect("consistent");
+        let clauses = vec![rule("score", Some(800), &[], Verdict::Reject)];
+        let policy = Policy { clauses, ..Policy::default() };
+        let metrics = prometheus::Registry::new();
+        let families = Metrics::register(&metrics).expect("fresh names");
+        let rules = Ruleset::new("test", registry, Arc::new(weights), policy).with_metrics(&families);
+        let mut assessment = Assessment::new(Arc::new(rules));
+        assessment.learn(&client());
+        assessment.add_recipient(0, false);
+        assessment.conclude(within(1000)).await;
+        let text = prometheus::TextEncoder::new().encode_to_string(&metrics.gather()).expect("text");
+        for line in lines {
+            assert!(text.contains(&format!("gatepost_shadow_findings_total{{{line}")), "{line} is missing in\n{text}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_group_counts_no_more_than_its_cap_and_the_trace_adds_up() {
     let checks = registry(|r| {
         r.add(double("A", Act::<ClientFacts>::Finds(Duration::ZERO)))?;

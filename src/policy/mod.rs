@@ -39,6 +39,8 @@ pub struct Question {
     pub exempt: bool,
     /// Shadow clauses and shadow symbols count too.
     pub shadow: bool,
+    /// A symbol that counts though it is in shadow, by [`Symbol::index`].
+    pub lifted: Option<usize>,
     /// Open lines count as if they had found nothing.
     pub closed_only: bool,
     /// A check whose findings do not count, by [`CheckName::index`](crate::scoring::CheckName::index).
@@ -75,12 +77,12 @@ pub enum PolicyProblem {
 impl Question {
     /// What is enforced for `scope`, which is not exempt.
     pub fn about(scope: Scope) -> Self {
-        Self { scope, exempt: false, shadow: false, closed_only: false, without: None }
+        Self { scope, exempt: false, shadow: false, lifted: None, closed_only: false, without: None }
     }
 
     /// The lens through which a clause of `stage` looks.
     pub fn lens(self, stage: Option<Stage>) -> Lens {
-        let lens = Lens::new(self.scope).up_to(stage).shadow(self.shadow).without(self.without);
+        let lens = Lens::new(self.scope).up_to(stage).shadow(self.shadow).lifted(self.lifted).without(self.without);
         if self.closed_only { lens.closed_only() } else { lens }
     }
 }

@@ -196,7 +196,7 @@ impl Scorecard {
         found
             .filter(move |(scope, stage, finding)| lens.sees_finding(*scope, *stage, finding.transaction))
             .map(|(_, _, finding)| finding)
-            .filter(move |finding| lens.shadow || !self.weights.of(&finding.symbol).shadow)
+            .filter(move |finding| lens.counts(&finding.symbol, self.weights.of(&finding.symbol)))
     }
 
     /// Scores still possible for `scope`: what is known, plus the worst and the best that open lines could add.

@@ -23,6 +23,8 @@ pub struct Lens {
     pub up_to: Option<Stage>,
     /// Shadow symbols count too.
     pub shadow: bool,
+    /// A symbol that counts though it is in shadow, by [`Symbol::index`].
+    pub lifted: Option<usize>,
     /// Open lines count as if they had found nothing.
     pub closed_only: bool,
     /// A check whose lines are out of sight, by [`CheckName::index`](super::CheckName::index).
@@ -36,7 +38,6 @@ pub struct View<'a> {
     /// By [`Symbol::index`].
     seen: Vec<Seen>,
     span: Span,
-    shadow: bool,
 }
 
 /// One symbol, as far as it is known.
@@ -70,7 +71,7 @@ struct Ledger<'a> {
 impl Lens {
     /// Everything about `scope` that is enforced.
     pub fn new(scope: Scope) -> Self {
-        Self { scope, up_to: None, shadow: false, closed_only: false, without: None }
+        Self { scope, up_to: None, shadow: false, lifted: None, closed_only: false, without: None }
     }
 
     /// The same, of `stage` and earlier.
@@ -81,6 +82,16 @@ impl Lens {
     /// The same, with shadow symbols if `shadow`.
     pub fn shadow(self, shadow: bool) -> Self {
         Self { shadow, ..self }
+    }
+
+    /// The same, with one symbol out of the shadow.
+    pub fn lifted(self, symbol: Option<usize>) -> Self {
+        Self { lifted: symbol, ..self }
+    }
+
+    /// True if a symbol counts.
+    pub(super) fn counts(self, symbol: &Symbol, weighed: Weighed) -> bool {
+        self.shadow || !weighed.shadow || self.lifted == Some(symbol.index())
     }
 
     /// The same, as if nothing more would come.
@@ -124,7 +135,7 @@ impl<'a> View<'a> {
     pub(super) fn new(card: &'a Scorecard, lens: Lens) -> Self {
         let weights = card.weights();
         let seen = vec![Seen::default(); weights.width()];
-        let mut view = Self { weights, seen, span: Span::default(), shadow: lens.shadow };
+        let mut view = Self { weights, seen, span: Span::default() };
         let mut ledger = Ledger::new(weights);
         let mut lines = card.lines().filter(|(scope, line)| lens.sees_line(*scope, line)).peekable();
         while let Some((scope, line)) = lines.next() {
@@ -138,7 +149,7 @@ impl<'a> View<'a> {
         for composite in weights.composites() {
             let holds = composite.holds(|symbol| view.has(symbol));
             let weighed = weights.of(&composite.symbol);
-            if holds != Tri::No && view.counts(weighed) {
+            if holds != Tri::No && lens.counts(&composite.symbol, weighed) {
                 let seen = view.entry(&composite.symbol);
                 seen.found = (holds == Tri::Yes).then_some(Percent::FULL);
                 seen.open = holds == Tri::Maybe;
@@ -193,15 +204,11 @@ impl<'a> View<'a> {
         found.map_or(Score::ZERO, |strength| self.weights.of(symbol).weight.scaled(strength))
     }
 
-    fn counts(&self, weighed: Weighed) -> bool {
-        self.shadow || !weighed.shadow
-    }
-
     /// Notes what one line has found or may find; returns how many open lines it stands for.
     fn take_line(&mut self, lens: Lens, scope: Scope, line: &'a Line) -> usize {
         if line.is_open() && !lens.closed_only {
             for symbol in line.spec.emits.iter() {
-                if self.counts(self.weights.of(symbol)) {
+                if lens.counts(symbol, self.weights.of(symbol)) {
                     self.entry(symbol).open = true;
                 }
             }
@@ -209,7 +216,8 @@ impl<'a> View<'a> {
             return if line.stage == Stage::Rcpt && scope == Scope::Transaction { 2 } else { 1 };
         }
         for (stage, finding) in line.findings() {
-            if lens.sees_finding(scope, stage, finding.transaction) && self.counts(self.weights.of(&finding.symbol)) {
+            let weighed = self.weights.of(&finding.symbol);
+            if lens.sees_finding(scope, stage, finding.transaction) && lens.counts(&finding.symbol, weighed) {
                 let entry = self.entry(&finding.symbol);
                 entry.found = entry.found.max(Some(finding.strength));
             }

@@ -135,6 +135,14 @@ impl Weights {
         self.known.contains_key(symbol)
     }
 
+    /// The same with another weight for one known symbol.
+    pub fn reweighed(&self, symbol: &Symbol, weight: Score) -> Option<Self> {
+        let mut other = self.clone();
+        other.known.get_mut(symbol)?.weight = weight;
+        other.table.get_mut(symbol.index())?.weight = weight;
+        Some(other)
+    }
+
     /// Every known symbol, composites included, in order.
     pub fn symbols(&self) -> impl Iterator<Item = (&Symbol, Weighed)> {
         self.known.iter().map(|(symbol, weighed)| (symbol, *weighed))

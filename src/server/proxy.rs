@@ -23,6 +23,7 @@ use crate::dns::{self, Lookup};
 use crate::net::tls::TlsError;
 use crate::net::{BoxIo, Refused};
 use crate::pipeline;
+use crate::records::{self, Recorder};
 use crate::reports::delivery::{ToBackend, ToFolder};
 use crate::reports::{self, Delivery, Schedule, Via};
 use crate::session::spool::Spool;
@@ -114,19 +115,24 @@ impl Proxy {
         for (name, settings) in &config.pools {
             pools = pools.with(name.clone(), Pool::new(settings.clone(), metrics.clone())?);
         }
+        let pools = pools.routed(config.routes.clone());
         let mut watches = Watches::new();
         watch(&pools, &mut watches);
         let follow = CancellationToken::new();
         tokio::spawn(zones::follow(zones.clone(), follow.clone()));
+        let spool = Spool::new(config.spool.clone());
+        spool.register(registry)?;
         let shared = Shared::new(
             config.session.clone(),
             Arc::new(ruleset.with_metrics(&pipeline_metrics)),
             pools.common().clone(),
-            Spool::new(config.spool.clone()),
+            spool,
             session::Metrics::register(registry)?,
             clock::system(),
+            store.clone(),
         );
         shared.pools.store(Arc::new(pools));
+        record(&config.records, &shared, registry)?;
         let metrics = reports::Metrics::register(registry)?;
         let stop = CancellationToken::new();
         if let Some(settings) = config.reports.clone() {
@@ -291,6 +297,11 @@ impl Proxy {
     /// Writes down what is to be remembered, once all sessions have ended. A disk that does not answer is
     /// not waited for.
     pub async fn close(&self) {
+        if let Some(recorder) = self.shared.recorder()
+            && timeout(LAST_WRITE, recorder.flush()).await.is_err()
+        {
+            warn!("the last records were not written in time");
+        }
         let Some(store) = &self.ports.store else { return };
         match timeout(LAST_WRITE, store.flush()).await {
             Ok(Ok(())) => {}
@@ -350,7 +361,19 @@ fn next_pools(running: &Pools, config: &config::Config) -> Result<Pools, TlsErro
     for (name, settings) in &config.pools {
         pools = pools.with(name.clone(), next(Some(name), settings)?);
     }
-    Ok(pools)
+    Ok(pools.routed(config.routes.clone()))
+}
+
+/// Has everything recorded, if that is wanted. What cannot be recorded keeps no mail out.
+fn record(settings: &records::Settings, shared: &Shared, registry: &Registry) -> prometheus::Result<()> {
+    let metrics = records::Metrics::register(registry)?;
+    if settings.are_wanted() {
+        match Recorder::start(settings.clone(), clock::system(), metrics) {
+            Ok(recorder) => shared.record_with(recorder),
+            Err(why) => error!(%why, "nothing is recorded"),
+        }
+    }
+    Ok(())
 }
 
 fn from_snapshot(registry: &Registry) -> prometheus::Result<IntGauge> {

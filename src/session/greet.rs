@@ -3,13 +3,14 @@
 use tokio::time::timeout;
 
 use super::driver::{End, Session};
-use super::id::TransactionId;
+use super::recording;
 use super::refusal;
 use super::settings::Response;
 use super::wire::read_with;
 use crate::checks::Deed;
 use crate::facts::{Role, Violation};
 use crate::net::stream::Rewound;
+use crate::records::TransactionId;
 
 impl Session {
     /// Holds the banner back for a while to see who speaks first, then greets.
@@ -68,6 +69,7 @@ impl Session {
             %id, client = %self.peer.ip(), stage = "connect", verdict = %decision.verdict,
             clause = decision.clause.as_deref().unwrap_or(""), reply = %reply.to_log(), "session.refused"
         );
+        recording::session(&self.shared, &self.assessment, id, &self.client, None, &decision, reply.to_log());
         self.shared.metrics.count_refusal(&reply);
         reply.write(true, &mut self.out);
         Err(End::Refused)

@@ -4,7 +4,7 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -13,10 +13,12 @@ use tokio::time::Instant;
 
 use super::splits::Splits;
 use super::spool::Spool;
-use super::{Metrics, Settings};
+use super::{Metrics, Partial, Settings};
 use crate::backend::{Pool, Pools};
 use crate::clock::Clock;
 use crate::pipeline::Ruleset;
+use crate::records::Recorder;
+use crate::store::Deliveries;
 
 /// What all sessions share.
 pub struct Shared {
@@ -40,8 +42,12 @@ pub struct Shared {
     pub logins: Recent<IpAddr>,
     /// Envelopes that must be split at RCPT when they come again (DECISIONS 2).
     pub splits: Splits,
+    /// Messages that some recipients have and others have not (DECISIONS 26).
+    pub partial: Partial,
     /// Sessions whose replies are held back.
     pub tarpit: Tarpit,
+    /// Where records go, once somebody has said so.
+    recorder: OnceLock<Recorder>,
 }
 
 /// A bounded set whose members are forgotten after a while.
@@ -99,7 +105,8 @@ impl Drop for Stuck<'_> {
     }
 }
 
-/// How many clients with failed handshakes, clients that have authenticated, and recipients of split envelopes, are remembered.
+/// How many clients with failed handshakes, clients that have authenticated, recipients of split envelopes, and of
+/// messages that others have, are remembered.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(16 * 1024).expect("not zero");
 
 impl Shared {
@@ -111,6 +118,7 @@ impl Shared {
         spool: Arc<Spool>,
         metrics: Metrics,
         clock: Arc<dyn Clock>,
+        deliveries: Arc<dyn Deliveries>,
     ) -> Arc<Self> {
         Arc::new(Self {
             settings: ArcSwap::from_pointee(settings),
@@ -123,8 +131,21 @@ impl Shared {
             tls_failures: Recent::new(REMEMBERED, Duration::from_secs(3600)),
             logins: Recent::new(REMEMBERED, Duration::from_secs(12 * 3600)),
             splits: Splits::new(REMEMBERED, Duration::from_secs(4 * 3600)),
+            partial: Partial::new(REMEMBERED, Duration::from_secs(24 * 3600), deliveries),
             tarpit: Tarpit::default(),
+            recorder: OnceLock::new(),
         })
+    }
+
+    /// From now on everything is recorded there; it stays with the first that is named.
+    pub fn record_with(&self, recorder: Recorder) {
+        // Whoever starts a proxy starts one recorder.
+        let _ = self.recorder.set(recorder);
+    }
+
+    /// Where records go; `None`: nowhere.
+    pub fn recorder(&self) -> Option<&Recorder> {
+        self.recorder.get()
     }
 }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::id::TransactionId;
+use super::known::Existence;
 use super::message::Inbound;
+use super::recording::Notes;
 use super::relay::{Envelope, Recipient, Relay};
 use super::settings::Settings;
 use super::shared::Shared;
@@ -15,6 +16,7 @@ use super::{refusal, settings};
 use crate::checks::Fate;
 use crate::facts::{ClientFacts, MailFacts, RcptFacts};
 use crate::pipeline::{Assessment, Conclusion, Policies};
+use crate::records::TransactionId;
 use crate::smtp::{Domain, EnhancedStatus, ForwardPath, Params, Reply};
 use crate::verdict::Verdict;
 
@@ -24,6 +26,8 @@ pub struct Transaction {
     pub id: TransactionId,
     /// Its envelope so far.
     pub mail: Arc<MailFacts>,
+    /// The envelope of whoever is behind a hop of ours, once the hop has named him.
+    pub judged: Option<Arc<MailFacts>>,
     /// The declared size.
     pub size: Option<u64>,
     /// Recipients that the backend accepted.
@@ -34,6 +38,8 @@ pub struct Transaction {
     groups: Vec<Option<Group>>,
     /// Those who come another time, so that others come through.
     giving_way: Vec<Group>,
+    /// Somebody was told to come another time because his mail goes to another pool.
+    pools_part: bool,
     /// Recipients waiting to be handed on together, and refusals that must be spoken in their turn.
     batch: Vec<Turn>,
     /// When RCPT stops waiting for checks.
@@ -53,6 +59,8 @@ pub struct Transaction {
     told: u32,
     /// The policy wants replies held back.
     pub slowed: bool,
+    /// What its record will tell beside.
+    pub notes: Notes,
 }
 
 /// One RCPT whose reply has its turn.
@@ -70,11 +78,13 @@ impl Transaction {
         Self {
             id,
             mail,
+            judged: None,
             size,
             accepted: Vec::new(),
             kept_back: Vec::new(),
             groups: Vec::new(),
             giving_way: Vec::new(),
+            pools_part: false,
             batch: Vec::new(),
             settle_by: None,
             relay,
@@ -85,6 +95,7 @@ impl Transaction {
             unknown: 0,
             told: 0,
             slowed: false,
+            notes: Notes::default(),
         }
     }
 
@@ -129,7 +140,21 @@ impl Transaction {
         let mail = Arc::clone(&self.mail);
         let client = &mail.helo.client;
         if !may_relay(&settings.relay, client, &path) {
+            tracing::info!(
+                id = %self.id, client = %client.addr, helo = %mail.helo.name, reverse_path = %mail.reverse_path,
+                forward_path = %path, stage = "rcpt", reply = %refusal::RELAYING_DENIED.to_log(), "recipient.refused"
+            );
             return self.refuse(shared, "relaying_denied", refusal::RELAYING_DENIED);
+        }
+        if !self.may_go(shared, &path) {
+            return self.refuse(shared, "split", refusal::OTHER_TRANSACTION);
+        }
+        if let Some(verdict) = shared.partial.take_verdict(&self.mail, &path) {
+            tracing::info!(
+                id = %self.id, client = %client.addr, reverse_path = %self.mail.reverse_path, forward_path = %path,
+                reply = %verdict.to_log(), "recipient.answered_later"
+            );
+            return self.refuse(shared, "backend", verdict);
         }
         let group = shared.splits.group(&self.mail, &path);
         if let Some(own) = group
@@ -142,6 +167,10 @@ impl Transaction {
         // One reply to the message cannot say that it is for one and not for the other.
         if !is_trap && !self.kept_back.is_empty() {
             return self.refuse(shared, "split", refusal::OTHER_TRANSACTION);
+        }
+        // A trap is nobody's, and yet its mail is to be read.
+        if !is_trap && let Some(reply) = self.is_unknown_by_map(shared, settings, &path) {
+            return self.refuse(shared, "unknown", reply);
         }
         let index = self.groups.len();
         self.groups.push(None);
@@ -159,8 +188,9 @@ impl Transaction {
             *slot = group;
         }
         if let Some(decision) = settled {
-            assessment.drop_recipient(index);
             let reply = refusal::decision(&decision, Some(&path), self.id);
+            self.notes.refused(shared.recorder(), assessment, index, &path, &decision, reply.to_log());
+            assessment.drop_recipient(index);
             tracing::info!(
                 id = %self.id, client = %client.addr, helo = %self.mail.helo.name,
                 reverse_path = %self.mail.reverse_path, forward_path = %path, stage = "rcpt",
@@ -178,7 +208,45 @@ impl Transaction {
             assessment.drop_recipient(index);
             return self.refuse(shared, "split", refusal::OTHER_TRANSACTION);
         }
+        if self.accepted.is_empty() {
+            self.relay.turn_to(&path);
+        }
         self.batch.push(Turn::HandOn { path, params, index, is_trap });
+    }
+
+    /// True if a recipient of this pool may come with those who are accepted (DECISIONS 2). A pool that defers gives way,
+    /// so that those of another do not wait until the first are given up.
+    fn may_go(&mut self, shared: &Shared, path: &ForwardPath) -> bool {
+        let Some(way) = self.relay.way_of(path) else { return true };
+        let own = shared.splits.pool(way.name.as_deref());
+        if !self.accepted.is_empty() && !self.relay.goes_to(path) {
+            shared.splits.waits(&self.mail, own);
+            self.pools_part = true;
+            return false;
+        }
+        if !self.accepted.is_empty() || self.giving_way.contains(&own) {
+            return !self.accepted.is_empty();
+        }
+        let gives_way = shared.splits.gives_way(&self.mail, own);
+        if gives_way {
+            self.giving_way.push(own);
+        }
+        !gives_way
+    }
+
+    /// The refusal of a recipient whom the map of its domain does not know (DECISIONS 33).
+    fn is_unknown_by_map(&mut self, shared: &Shared, settings: &Settings, path: &ForwardPath) -> Option<Reply> {
+        if self.mail.helo.client.role.is_outgoing() {
+            return None;
+        }
+        match settings.relay.known.look(path, shared.clock.now())? {
+            Existence::Known => None,
+            Existence::Doubtful => Some(refusal::RECIPIENT_DOUBTFUL),
+            Existence::Unknown => {
+                self.unknown += 1;
+                Some(refusal::NO_SUCH_RECIPIENT)
+            }
+        }
     }
 
     /// Queues a refusal of our own, counted as `label`.
@@ -251,6 +319,13 @@ impl Transaction {
 
     /// Remembers whether those who had the message are done with.
     pub fn remember_answer(&self, shared: &Shared, reply: &Reply) {
+        if self.pools_part || !self.giving_way.is_empty() {
+            let way = self.accepted.first().and_then(|recipient| self.relay.way_of(&recipient.path));
+            if let Some(way) = way {
+                let pool = shared.splits.pool(way.name.as_deref());
+                shared.splits.answered(&self.mail, pool, reply.class() != 4);
+            }
+        }
         if let Some(group) = self.group()
             && *reply != refusal::SPLIT
         {
@@ -277,7 +352,14 @@ impl Transaction {
 
     /// True if it takes the backend's word on those who wait to know whether `path` may come with them.
     pub fn depends_on_answers(&self, shared: &Shared, path: &ForwardPath) -> bool {
-        if self.batch.is_empty() || self.group().is_some() {
+        if self.batch.is_empty() {
+            return false;
+        }
+        let hands_on = self.batch.iter().any(|turn| matches!(turn, Turn::HandOn { .. }));
+        if hands_on && self.accepted.is_empty() && !self.relay.goes_to(path) {
+            return true;
+        }
+        if self.group().is_some() {
             return false;
         }
         let Some(own) = shared.splits.group(&self.mail, path) else { return false };
@@ -330,7 +412,7 @@ fn is_certainly_unknown(reply: &Reply) -> bool {
 
 /// Whether a reply to RCPT says that there is no such recipient (RFC 3463 3.2: 5.1.x), and not that mail for it is
 /// not wanted, or not now.
-fn is_unknown(reply: &Reply) -> bool {
+pub(super) fn is_unknown(reply: &Reply) -> bool {
     match reply.status().or_else(|| reply.enhanced_in_text()) {
         Some(EnhancedStatus(5, 1, detail)) => !matches!(detail, 7 | 8),
         Some(_) => false,
@@ -399,7 +481,7 @@ mod tests {
             domains.insert(pattern).expect(pattern);
         }
         let networks = std::iter::once("192.0.2.0/24".parse().expect("network")).collect();
-        let relay = settings::Relay { domains: Arc::new(domains), networks };
+        let relay = settings::Relay { domains: Arc::new(domains), networks, ..settings::Relay::default() };
         let client =
             |addr: &str| ClientFacts::new(addr.parse().expect(addr), "test".into(), "mx.ours.example".into(), None);
         for (text, ours) in [

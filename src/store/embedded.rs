@@ -1,6 +1,6 @@
 //! Remembers in one file, which survives the process however it ends.
 //!
-//! Promises: nobody waits for the disk to write but who claims a report or is done with one.
+//! Promises: nobody waits for the disk to write but who claims a report or is done with one, and who notes a delivery.
 //! Sightings and observations are queued and committed together, within 50 ms: that much a killed process
 //! forgets. Reading waits for no commit: it sees what was on disk when it began, which a moment ago was all.
 //! Whoever must read what was just written flushes first.
@@ -10,7 +10,9 @@
 //! Failure: a full queue is [`StoreError::Busy`]. A disk that fails costs what was to be written; the
 //! file is opened again from time to time until that succeeds. All of it is counted, and logged sparingly.
 
+mod blocks;
 mod classifier;
+mod deliveries;
 mod file;
 mod load;
 mod reputation;
@@ -31,9 +33,11 @@ use tokio::time::Instant;
 pub use file::OpenError;
 pub use upkeep::ArchiveError;
 
+use super::blocks::BlockTable;
 use super::buckets::Buckets;
 use super::campaigns::local::{Change as CampaignChange, LocalCampaigns};
 use super::classifier::table::Teachbook;
+use super::deliveries::Delivered;
 use super::earned::Reputables;
 use super::ledger::{Bounds, Kept, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
@@ -68,6 +72,8 @@ pub struct EmbeddedStore {
     reputables: Reputables,
     campaigns: Arc<LocalCampaigns>,
     teachbook: Teachbook,
+    blocked: BlockTable,
+    delivered: Delivered,
     loading: Option<Loading>,
     /// Ends when the writer has.
     writing: Mutex<Receiver<()>>,
@@ -88,6 +94,8 @@ impl EmbeddedStore {
         let reputables = Reputables::new(settings.reputations, known.reputations, Fading::default(), clock.now());
         let campaigns = LocalCampaigns::new(known.campaign_key, settings, known.cards, clock.now());
         let teachbook = Teachbook::new(settings.lessons, known.taught);
+        let blocked = BlockTable::new(known.blocks);
+        let delivered = Delivered::new(settings.deliveries, known.delivered);
         // Before anything is noted: what is on file keeps its places.
         campaigns.clusters().reserve(known.places);
         let (file, bounds, campaigns) = (Arc::new(file), Bounds::from(settings), Arc::new(campaigns));
@@ -124,6 +132,8 @@ impl EmbeddedStore {
             reputables,
             campaigns,
             teachbook,
+            blocked,
+            delivered,
             loading,
             writing,
         };
@@ -147,6 +157,12 @@ impl EmbeddedStore {
             let _ = self.order(Order { work: Work::Triplets(some.to_vec()), committed: None });
         }
         self.metrics.show_taught(self.teachbook.count_all(&self.teachbook.lock()));
+        let gone = self.delivered.make_room();
+        for some in gone.chunks(CHANGES_AT_ONCE) {
+            let _ =
+                self.order(Order { work: Work::Delivered(some.to_vec(), Operation::DeliveredDrop), committed: None });
+        }
+        self.metrics.show_deliveries(self.delivered.count());
         let (mut table, mut changes) = (self.reputables.lock(), Vec::new());
         table.make_room(&mut changes);
         self.metrics.show_reputations(table.count());

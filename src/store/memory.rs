@@ -1,6 +1,8 @@
 //! Remembers until the process ends, within bounds. The home without a path, and the reference for the other.
 
+mod blocks;
 mod classifier;
+mod deliveries;
 mod reputation;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -10,9 +12,11 @@ use std::time::SystemTime;
 
 use futures_util::future::{self, BoxFuture};
 
+use super::blocks::BlockTable;
 use super::buckets::Buckets;
 use super::campaigns::local::LocalCampaigns;
 use super::classifier::table::Teachbook;
+use super::deliveries::Delivered;
 use super::earned::Reputables;
 use super::ledger::{Bounds, Counted, Kept, Ledger, Medium, NamedHop, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
@@ -36,6 +40,8 @@ pub struct MemoryStore {
     reputables: Reputables,
     campaigns: LocalCampaigns,
     teachbook: Teachbook,
+    blocked: BlockTable,
+    delivered: Delivered,
 }
 
 struct Inner {
@@ -64,7 +70,8 @@ impl MemoryStore {
         let campaigns = LocalCampaigns::new(rand::random(), settings, [], clock.now());
         let teachbook = Teachbook::new(settings.lessons, []);
         let inner = Mutex::new(Inner { ledger, shelves });
-        Self { bounds, clock, metrics, inner, triplets, buckets, reputables, campaigns, teachbook }
+        let (blocked, delivered) = (BlockTable::default(), Delivered::new(settings.deliveries, Vec::new()));
+        Self { bounds, clock, metrics, inner, triplets, buckets, reputables, campaigns, teachbook, blocked, delivered }
     }
 
     /// Does one thing under the lock, which is never held across an await.
@@ -254,6 +261,8 @@ impl Upkeep for MemoryStore {
         let taught = self.teachbook.count_all(&self.teachbook.lock());
         tables.push(TableInfo::in_memory("classifier_cells", taught.cells));
         tables.push(TableInfo::in_memory("classifier_lessons", taught.lessons));
+        tables.push(TableInfo::in_memory("blocks", self.blocked.len()));
+        tables.push(TableInfo::in_memory("deliveries", self.delivered.count()));
         Box::pin(future::ready(Ok(Info { home: "memory".to_owned(), tables, ..Info::default() })))
     }
 }

@@ -1,11 +1,13 @@
-//! `/metrics`, `/healthz`, `/readyz`, `/forwarders`, `/greylist`, `/bulk`, `/classifier`, `/reputation` and `/store` over HTTP.
+//! `/metrics`, `/healthz`, `/readyz`, `/forwarders`, `/greylist`, `/blocks`, `/bulk`, `/classifier`, `/reputation` and `/store` over HTTP.
 //!
 //! Meant for an address that only the monitoring reaches; still it cannot be knocked over from there:
 //! connections are bounded in number and in length of life, whatever they do or fail to do.
-//! It tells, and changes nothing but what is remembered of greylisting, campaigns and reputations. No web page
+//! It tells, and changes nothing but what is remembered of greylisting, campaigns and reputations, and who is
+//! blocked. No web page
 //! reaches it through a browser: what tells more than monitoring needs is refused to who asks for it by a name, which
 //! could be made to lead here.
 
+pub mod blocks;
 mod bounded;
 pub mod bulk;
 pub mod classifier;
@@ -109,6 +111,8 @@ pub struct Pages {
     pub greylist: Option<Arc<greylist::Desk>>,
     /// What senders have earned; `None`: nothing.
     pub reputation: Option<Arc<reputation::Desk>>,
+    /// Who is blocked; `None`: nobody can be.
+    pub blocks: Option<Arc<blocks::Desk>>,
     /// What is remembered of campaigns; `None`: nothing.
     pub bulk: Option<Arc<bulk::Desk>>,
     /// What the classifier was taught; `None`: nothing.
@@ -128,6 +132,7 @@ impl Pages {
             store,
             greylist: None,
             reputation: None,
+            blocks: None,
             bulk: None,
             classifier: None,
             upkeep: None,
@@ -145,6 +150,12 @@ impl Pages {
     #[must_use]
     pub fn with_reputation(self, reputation: Option<Arc<reputation::Desk>>) -> Self {
         Self { reputation, ..self }
+    }
+
+    /// With who is blocked.
+    #[must_use]
+    pub fn with_blocks(self, blocks: Option<Arc<blocks::Desk>>) -> Self {
+        Self { blocks, ..self }
     }
 
     /// With what is remembered of campaigns.
@@ -174,6 +185,7 @@ pub async fn run(listener: TcpListener, pages: Pages, stop: CancellationToken) -
     let inner = Router::new()
         .route("/forwarders", get(forwarders_page))
         .merge(greylist::routes())
+        .merge(blocks::routes())
         .merge(bulk::routes())
         .merge(classifier::routes())
         .merge(reputation::routes())

@@ -16,7 +16,7 @@ import time
 import verdicts
 from client import Client
 from dovecot_sasl import USERS, Dovecot
-from gate import Directory, Gatepost, certificate, free_port, rules, settings
+from gate import Directory, Gatepost, binary, certificate, free_port, rules, settings
 from names import Names
 from postfix_server import Postfix
 from sink import Sink
@@ -49,10 +49,10 @@ class Stage:
         extra = SASL.format(port=dovecot.port, store=self.store.port)
         self.postfix = self.running.enter_context(Postfix(self.directory, self.store.port, extra))
         self.chain, key = certificate(self.directory)
-        edge, self.submission, self.submissions = free_port(), free_port(), free_port()
+        edge, self.submission, self.submissions, admin = free_port(), free_port(), free_port(), free_port()
         member = [{"address": f"127.0.0.1:{self.postfix.port}", "connections": 40}]
         config = settings(f"127.0.0.1:{edge}", member[0]["address"], Names().address, identity="xclient",
-                          checks={"enabled": True}, rules=rules(self.directory), limits={"auth_delay_seconds": 0},
+                          checks={"enabled": True}, admin={"address": f"127.0.0.1:{admin}"}, rules=rules(self.directory), limits={"auth_delay_seconds": 0},
                           pool={"submission": {"identity": "xclient", "member": member}})
         tls = {"certificate": self.chain, "key": key}
         for role, port in (("submission", self.submission), ("submissions", self.submissions)):
@@ -287,6 +287,34 @@ def never_reused(stage):
     return test
 
 
+def blocked(stage):
+    def block(*arguments):
+        return call([binary(), "block", *arguments, "--config", str(stage.gate.file)])
+
+    def test():
+        """a user with a stolen password is blocked: in a session that is open, at once; and let in again"""
+        def sends(client, user, recipient="250"):
+            assert say(client, f"MAIL FROM:<{user}@gate.test>").code == "250"
+            reply = say(client, "RCPT TO:<friend@elsewhere.test>")
+            assert reply.code == recipient, reply
+            assert say(client, "RSET").code == "250"
+            return reply
+        with greeted(stage.submission) as bob, greeted(stage.submission) as ann:
+            for client, user in ((bob, "bob"), (ann, "ann")):
+                assert say(client, "AUTH PLAIN " + b64(f"\0{user}\0{USERS[user]}")).code == "235"
+                sends(client, user)
+            listed = block("add", "user:Bob", "--for", "2h", "--why", "password stolen")
+            assert "user:bob" in listed and "password stolen" in listed, listed
+            reply = sends(bob, "bob", "550")
+            words = r"550 5\.7\.1 <friend@elsewhere\.test>: blocked by the postmaster; id \w+"
+            assert re.fullmatch(words, reply.lines[0]), reply
+            sends(ann, "ann")
+            assert block("remove", "user:bob") == "Nobody is blocked.\n"
+            sends(bob, "bob")
+        return repr(reply)
+    return test
+
+
 def main():
     with Directory() as directory:
         stage = Stage(directory)
@@ -306,7 +334,7 @@ def main():
                 return guarded
 
             verdicts.run("submission: users authenticate to a real Postfix through Gatepost",
-                         [behind(test) for test in clients(stage) + refusals(stage) + [never_reused(stage)]])
+                         [behind(test) for test in clients(stage) + refusals(stage) + [blocked(stage), never_reused(stage)]])
         finally:
             stage.__exit__()
 

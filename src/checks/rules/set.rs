@@ -383,21 +383,18 @@ impl Bucket {
             .filter(|(slot, _)| is_wanted(*slot))
             .map(|(slot, plain)| Asked::of(*slot, plain, view))
             .collect();
-        let owners = |pattern: PatternId| self.owners.get(pattern.index()).into_iter().flatten();
-        let asks = |pattern: PatternId| owners(pattern).any(|slot| is_wanted(*slot));
         let mut seen = vec![false; self.owners.len()];
         let mut index = 0;
-        view.read(&self.target, &mut |value| {
-            self.patterns.matches_where(value, budget, &asks, &mut |pattern, range| {
-                let is_new = seen.get_mut(pattern.index()).is_some_and(|seen| !std::mem::replace(seen, true));
-                for &slot in owners(pattern) {
-                    let counting = slots.get(slot).map_or(Counting::Values, |slot| slot.counting);
-                    if counting != Counting::Distinct || is_new {
-                        found.count_one(slot, counting, index, || value.get(range.clone()).unwrap_or_default());
-                    }
-                }
-            });
-            self.ask(value, index, &plain, found);
+        view.read(&self.target, &mut |value, spelt| {
+            // Most is spelt as it is read; the other spelling adds what only it shows.
+            let before = spelt.map(|_| found.counts.clone());
+            let mut reading = Reading { bucket: self, slots, index, plain: &plain, is_wanted, seen: &mut seen };
+            reading.read(value, budget, found);
+            if let (Some(spelt), Some(before)) = (spelt, before) {
+                let written = found.begin_again(slots, before);
+                reading.read(spelt.as_bytes(), budget, found);
+                found.keep_more(&written);
+            }
             index += 1;
         });
     }
@@ -437,7 +434,7 @@ impl<'p> Asked<'p> {
     fn of(slot: usize, plain: &'p Plain, view: &View<'_>) -> Self {
         let mut others = HashSet::new();
         if let Plain::SameAs(target) = plain {
-            view.read(target, &mut |value| {
+            view.read(target, &mut |value, _| {
                 others.insert(String::from_utf8_lossy(value).to_lowercase());
             });
         }
@@ -445,7 +442,58 @@ impl<'p> Asked<'p> {
     }
 }
 
+/// One value, or one spelling of it, read for all that look at it.
+struct Reading<'b> {
+    bucket: &'b Bucket,
+    slots: &'b [Slot],
+    /// Which value.
+    index: u32,
+    plain: &'b [Asked<'b>],
+    /// Which conditions can still make a difference.
+    is_wanted: &'b dyn Fn(usize) -> bool,
+    /// The patterns that were found in any value.
+    seen: &'b mut [bool],
+}
+
+impl Reading<'_> {
+    fn read(&mut self, value: &[u8], budget: &mut Budget, found: &mut Found) {
+        let bucket = self.bucket;
+        let owners = |pattern: PatternId| bucket.owners.get(pattern.index()).into_iter().flatten();
+        let asks = |pattern: PatternId| owners(pattern).any(|slot| (self.is_wanted)(*slot));
+        let (slots, index, seen) = (self.slots, self.index, &mut *self.seen);
+        bucket.patterns.matches_where(value, budget, &asks, &mut |pattern, range| {
+            let is_new = seen.get_mut(pattern.index()).is_some_and(|seen| !std::mem::replace(seen, true));
+            for &slot in owners(pattern) {
+                let counting = slots.get(slot).map_or(Counting::Values, |slot| slot.counting);
+                if counting != Counting::Distinct || is_new {
+                    found.count_one(slot, counting, index, || value.get(range.clone()).unwrap_or_default());
+                }
+            }
+        });
+        bucket.ask(value, index, self.plain, found);
+    }
+}
+
 impl Found {
+    /// Takes back the matches that were counted since, to count those of another spelling of the same text; says what
+    /// was counted. What counts once in a value or a message counts once in both.
+    fn begin_again(&mut self, slots: &[Slot], before: Vec<u64>) -> Vec<u64> {
+        let written = self.counts.clone();
+        for ((count, before), slot) in self.counts.iter_mut().zip(before).zip(slots) {
+            if slot.counting == Counting::Matches {
+                *count = before;
+            }
+        }
+        written
+    }
+
+    /// Of two spellings the one counts in which more was found.
+    fn keep_more(&mut self, written: &[u64]) {
+        for (count, written) in self.counts.iter_mut().zip(written) {
+            *count = (*count).max(*written);
+        }
+    }
+
     fn count(&self, slot: usize) -> u64 {
         self.counts.get(slot).copied().unwrap_or(0)
     }

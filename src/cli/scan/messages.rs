@@ -15,6 +15,7 @@ use crate::smtp::ReversePath;
 const LARGEST: u64 = 64 << 20;
 
 /// One message as it would arrive: lines end with CRLF.
+#[derive(Clone)]
 pub struct Item {
     /// The file, and behind a `#` which message of an mbox.
     pub name: String,

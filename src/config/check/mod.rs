@@ -5,6 +5,7 @@
 
 mod backend;
 mod network;
+mod records;
 mod redis;
 mod reports;
 mod session;
@@ -36,6 +37,7 @@ pub(super) fn config(
     let backend = backend::settings(raw, &listeners, files, report);
     let pools = backend::pools(raw, &listeners, files, report);
     backend::keep_apart(raw, report);
+    let routes = backend::routes(raw, report);
     let dns = network::dns(&raw.dns, report);
     let zones = zones::zones(&raw.dns.zone, files, report);
     let admin = network::admin(&raw.admin, &listeners, report);
@@ -47,10 +49,12 @@ pub(super) fn config(
         session,
         backend,
         pools,
+        routes,
         dns,
         zones,
         spool,
         store: store(&raw.store, files, report),
+        records: records::settings(&raw.records, files, report),
         reports: reports::settings(raw, files, report),
         checks,
         admin,
@@ -104,6 +108,7 @@ fn store(written: &raw::Store, files: &mut Files, report: &mut Report<'_>) -> st
         buckets: count(written.buckets),
         reputations: count(written.reputations),
         lessons: count(written.lessons),
+        deliveries: count(written.deliveries),
         campaigns: count(written.campaigns),
         digests: count(written.digests),
         campaign_window: Duration::from_secs(written.campaign_hours.saturating_mul(3600)),

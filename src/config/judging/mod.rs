@@ -30,6 +30,7 @@ use crate::checks::traps::TrapRecipients;
 use crate::checks::{self, Registry, dmarc_reports, dnsbl, forwarders, helo, protocol, rdns};
 use crate::pipeline::Ruleset;
 use crate::scoring::{Score, Symbol};
+use crate::store::Blocks;
 
 /// Symbols by name: those of checks that run, of lists that are off, and composites.
 struct Catalogue(BTreeSet<Symbol>);
@@ -132,6 +133,8 @@ fn registry(own_names: &[String], ports: &Ports, report: &mut Report<'_>) -> Reg
     report.take("", registry.add(rdns::Rdns::new(rdns::Settings::default(), dns.clone())));
     report.take("", registry.add(checks::content::Content::new(checks::content::Settings::default())));
     report.take("", registry.add(TrapRecipients::new()));
+    let blocks = ports.store.clone().map(|store| store as Arc<dyn Blocks>);
+    report.take("", registry.add(checks::blocked::ByHand::new(blocks)));
     if let Some(store) = &ports.store {
         report.take("", registry.add(forwarders::Forwarders::new(store.clone())));
         if ports.dmarc_reports {

@@ -31,12 +31,16 @@ section! {
         backend: Backend = Backend::default(),
         /// Further pools of mail servers, by name, for listeners that name one; the keys are those of `backend`.
         pool: BTreeMap<String, Backend> = BTreeMap::new(),
+        /// Recipients whose mail goes to another pool than the listener's; the most specific pattern counts.
+        route: Vec<Route> = Vec::new(),
         /// Name lookups.
         dns: Dns = Dns::default(),
         /// Where messages are kept while they are judged.
         spool: Spool = Spool::default(),
         /// What is remembered from one transaction to the next.
         store: Store = Store::default(),
+        /// What is recorded of each transaction, for `log`, `explain` and `backtest`; off by default.
+        records: Records = Records::default(),
         /// DMARC aggregate reports to domain owners; off by default.
         reports: Reports = Reports::default(),
         /// Bounds of sessions.
@@ -77,13 +81,36 @@ section! {
         address: String = String::new(),
         /// Certificate and key; without them STARTTLS is not offered.
         tls: Option<Tls> = None,
+        /// Further pairs: for other names, by which clients ask for them (SNI), or of another kind (RSA beside ECDSA). Of
+        /// those that fit a client is shown the first; `tls` is the one for whoever asks for no name.
+        certificates: Vec<Tls> = Vec::new(),
         /// True: every connection must begin with a PROXY header (v1 or v2).
         proxy_protocol: bool = false,
         /// Networks whose PROXY header is believed.
         proxy_networks: Vec<String> = Vec::new(),
         /// Networks that may say XCLIENT, and so be anybody.
         xclient_networks: Vec<String> = Vec::new(),
+        /// Networks that may say XFORWARD: mail filters and front ends that tell from whom they had a message. It is logged,
+        /// and handed on where `identity = "xforward"`; they are judged as what they are.
+        xforward_networks: Vec<String> = Vec::new(),
+        /// Commands that are passed on to the backend, for `command_networks` and for whoever has authenticated. Others are
+        /// told 252 (`vrfy`) or 502.
+        relayed_commands: Vec<RelayedCommand> = Vec::new(),
+        /// Networks that may say `relayed_commands`. Never the whole Internet.
+        command_networks: Vec<String> = Vec::new(),
     }
+}
+
+/// A command that is passed on to the backend as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RelayedCommand {
+    /// VRFY: is there such a mailbox?
+    Vrfy,
+    /// EXPN: who is on that list?
+    Expn,
+    /// ETRN (RFC 1985): send what waits for that host. With one backend only: each would have mail of its own waiting.
+    Etrn,
 }
 
 /// What a listener is for.
@@ -120,6 +147,39 @@ section! {
         domains_file: Option<String> = None,
         /// Clients that may send anywhere. Never the whole Internet.
         networks: Vec<String> = Vec::new(),
+        /// Who exists, of domains whose backends take mail for anybody.
+        recipients: Vec<Recipients> = Vec::new(),
+    }
+}
+
+section! {
+    /// The recipients of some domains. Whom the file does not know hears 550 5.1.1; where it is empty, or too old,
+    /// 450 4.1.1.
+    #[schemars(extend("required" = ["domains", "file"]))]
+    pub struct Recipients {
+        /// The domains; `.example.org` means all subdomains of example.org.
+        domains: Vec<String> = Vec::new(),
+        /// One recipient per line, `ann@example.org`, or `ann` for all the domains; `*` stands for anything, `#` begins
+        /// a comment; read again when it changes.
+        file: String = String::new(),
+        /// A file that was not written for so many hours is too old; 0: it never is.
+        #[schemars(range(min = 0, max = 87_600))]
+        max_age_hours: u64 = 0,
+        /// What separates a user's name from what he has put behind it, such as `+`. Default: nothing.
+        delimiter: Option<String> = None,
+    }
+}
+
+section! {
+    /// Recipients whose mail goes to a pool of their own, at listeners of the role `edge`. One transaction goes to one
+    /// pool: the first recipient that is accepted decides, those of other pools hear 452 4.5.3 and come again.
+    #[schemars(extend("required" = ["recipients"]))]
+    pub struct Route {
+        /// Recipients: `ann@example.org`; `@example.org` or `example.org` for a domain; `.example.org` for all its
+        /// subdomains.
+        recipients: Vec<String> = Vec::new(),
+        /// The pool that their mail goes to (`[pool.NAME]`). Default: `backend`.
+        backend: Option<String> = None,
     }
 }
 
@@ -130,6 +190,8 @@ section! {
         /// How the backend learns the client's identity. Must be written: a backend that takes us for
         /// the client may take us for a friend.
         identity: Identity = Identity::None,
+        /// What its members speak.
+        protocol: BackendProtocol = BackendProtocol::Smtp,
         /// The name that we say to it in EHLO. Default: the hostname.
         helo: Option<String> = None,
         /// Seconds between two health checks of an idle member.
@@ -142,6 +204,16 @@ section! {
         /// When a connection is used again.
         reuse: Reuse = Reuse::default(),
     }
+}
+
+/// What the members of a pool speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BackendProtocol {
+    /// SMTP: one reply to a message.
+    Smtp,
+    /// LMTP (RFC 2033): one reply to a message for each recipient.
+    Lmtp,
 }
 
 /// How the client's identity goes on.
@@ -162,13 +234,20 @@ section! {
     /// One backend server.
     #[schemars(extend("required" = ["address"]))]
     pub struct Member {
-        /// `host:port`; a name is resolved at each connection attempt.
+        /// `host:port`, where a name is resolved at each connection attempt, or `unix:/path` of a socket.
         address: String = String::new(),
         /// Connections at a time.
         #[schemars(range(min = 1, max = 10_000))]
         connections: u64 = 20,
+        /// Its share of the mail: beside a member of weight 1, one of weight 3 gets three messages of four.
+        #[schemars(range(min = 1, max = 1000))]
+        weight: u64 = 1,
+        /// True: mail comes to it only while no other member is up and has a free connection.
+        backup: bool = false,
         /// STARTTLS towards it.
         tls: TlsMode = TlsMode::Off,
+        /// True: TLS from the first octet, without STARTTLS (port 465).
+        implicit_tls: bool = false,
         /// The name in its certificate. Default: the host of the address.
         tls_name: Option<String> = None,
         /// PEM file of roots to trust instead of the system's.
@@ -342,6 +421,9 @@ section! {
         /// Messages that the classifier can unlearn, 100 octets of memory each; of older ones what they taught remains.
         #[schemars(range(min = 100, max = 10_000_000))]
         lessons: u64 = 100_000,
+        /// Recipients who have a message that their client must send again for others (LMTP), 100 octets of memory each.
+        #[schemars(range(min = 1000, max = 10_000_000))]
+        deliveries: u64 = 100_000,
         /// Campaigns that are counted, 0.4 to 1.6 KB of memory each; beyond that those of one network go first.
         #[schemars(range(min = 100, max = 10_000_000))]
         campaigns: u64 = 100_000,
@@ -395,6 +477,37 @@ pub enum RedisMode {
     Sentinel,
     /// Nodes of a cluster.
     Cluster,
+}
+
+section! {
+    /// What is recorded of each transaction: who, what every check said, what was decided, what became of it. No body.
+    pub struct Records {
+        /// The directory of records; made if it is not there, for one proxy alone. Default: none are kept.
+        directory: Option<String> = None,
+        /// Beyond this the oldest records are removed, about a sixteenth at a time.
+        max_size: Size = Size::new("4 GiB"),
+        /// Older records are removed, a day at a time.
+        #[schemars(range(min = 1, max = 3650))]
+        max_age_days: u64 = 30,
+        /// Records that wait to be written; beyond that they are lost, and counted. Mail never waits for them.
+        #[schemars(range(min = 16, max = 1_000_000))]
+        queue: u64 = 4096,
+        /// What is never written down.
+        redact: Vec<Redact> = vec![Redact::Subjects],
+        /// A file that each record is appended to as a line of JSON; `-` is standard output. It may be renamed at
+        /// any time.
+        json: Option<String> = None,
+    }
+}
+
+/// What is never written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Redact {
+    /// Subjects of messages.
+    Subjects,
+    /// What stands before the `@` of any address.
+    LocalParts,
 }
 
 section! {

@@ -181,7 +181,7 @@ fn highest_of<'c>(
 /// Choices of findings that are tried out at once, at most.
 const CHOICES_MOST: usize = 5_000;
 /// Choices that are tried out for one question. Bounds are wider then.
-pub(super) const ALL_CHOICES: usize = 100_000;
+pub(super) const ALL_CHOICES: usize = 50_000;
 
 /// What is known before composites.
 struct Shared<'m> {
@@ -193,11 +193,14 @@ struct Shared<'m> {
 }
 
 impl Shared<'_> {
-    /// The most points, where what composites ask for takes room; none if there are too many choices.
+    /// The most points, where what composites ask for takes room; none if there is no choice, or too many.
     fn highest(&self, counted: &[Counted]) -> Option<i64> {
         let asked = self.asked();
         let is_asked = |one: &&Counted| asked.get(one.symbol) == Some(&true);
         let choosable: Vec<&Counted> = counted.iter().filter(is_asked).collect();
+        if choosable.is_empty() {
+            return None;
+        }
         // Of the others only the heaviest of each group can matter.
         let mut others: Vec<&Counted> = counted.iter().filter(|one| !is_asked(one)).collect();
         others.sort_unstable_by_key(|one| (one.slot, Reverse(one.most)));

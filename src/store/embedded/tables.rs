@@ -6,11 +6,13 @@ use std::time::Duration;
 use redb::{Error, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use super::super::CampaignId;
+use super::super::blocks::BlockChange;
 use super::super::campaigns::cards::Card;
 use super::super::campaigns::clusters::{Attached, Change as ClusterChange};
 use super::super::campaigns::local::Change as CampaignChange;
 use super::super::classifier::LessonId;
 use super::super::classifier::table::{Change as TaughtChange, NOTED, Noted};
+use super::super::deliveries::{self, DeliveryKey};
 use super::super::earned::{EARNED, Earned, EarnedChange};
 use super::super::greylist::{SECRET, Secret, TripletKey};
 use super::super::ledger::{Medium, NamedHop, Readable};
@@ -38,6 +40,8 @@ pub(super) struct Known {
     pub(super) places: usize,
     pub(super) reputations: Vec<(Arc<str>, Earned)>,
     pub(super) taught: Vec<TaughtChange>,
+    pub(super) blocks: Vec<(String, Vec<u8>)>,
+    pub(super) delivered: Vec<(DeliveryKey, u64)>,
 }
 
 /// Some clusters as they are on file, and the place and the attachment with which the next ones begin.
@@ -63,12 +67,16 @@ const TAUGHT_CLASSES: TableDefinition<'_, u8, (u32, u32)> = TableDefinition::new
 const LESSONS: TableDefinition<'_, u128, &[u8; NOTED]> = TableDefinition::new("classifier_lessons.v2");
 /// Cells of lessons that are learned again.
 const KEPT: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("classifier_kept.v2");
+/// Who is blocked.
+const BLOCKS: TableDefinition<'_, &str, Octets> = TableDefinition::new("blocks.v1");
+/// Until when, in seconds since 1970.
+const DELIVERIES: TableDefinition<'_, u128, u64> = TableDefinition::new("deliveries.v1");
 /// The names of the secrets that triplets are keyed with, and digests.
 const OF_GREYLIST: &str = "greylist";
 const OF_CAMPAIGNS: &str = "campaigns";
 
 /// Every table, for what is done with the file as a whole.
-pub(super) const ALL: [&dyn upkeep::Kept; 13] = [
+pub(super) const ALL: [&dyn upkeep::Kept; 15] = [
     &upkeep::Table(HOPS),
     &upkeep::Table(REPORTS),
     &upkeep::Table(ROWS),
@@ -81,6 +89,8 @@ pub(super) const ALL: [&dyn upkeep::Kept; 13] = [
     &upkeep::Table(TAUGHT_CLASSES),
     &upkeep::Table(LESSONS),
     &upkeep::Table(KEPT),
+    &upkeep::Table(BLOCKS),
+    &upkeep::Table(DELIVERIES),
     &upkeep::Table(SECRETS),
 ];
 
@@ -101,6 +111,8 @@ pub(super) struct Copies<'t> {
     attachments: Table<'t, u64, (u64, u64)>,
     cards: Table<'t, u64, Octets>,
     taught: Taught<'t>,
+    blocks: Table<'t, &'static str, Octets>,
+    deliveries: Table<'t, u128, u64>,
 }
 
 struct Taught<'t> {
@@ -132,7 +144,8 @@ impl<'t> ForWriting<'t> {
         let (lessons, kept) = (transaction.open_table(LESSONS)?, transaction.open_table(KEPT)?);
         let taught = Taught { cells, classes, lessons, kept };
         let reputations = transaction.open_table(REPUTATIONS)?;
-        let copies = Copies { triplets, digests, attachments, cards, reputations, taught };
+        let (blocks, deliveries) = (transaction.open_table(BLOCKS)?, transaction.open_table(DELIVERIES)?);
+        let copies = Copies { triplets, digests, attachments, cards, reputations, taught, blocks, deliveries };
         Ok(Self { hops, reports, rows: transaction.open_table(ROWS)?, copies })
     }
 
@@ -141,6 +154,16 @@ impl<'t> ForWriting<'t> {
             match earned {
                 Some(earned) => drop(self.copies.reputations.insert(&**key, &earned.encode())?),
                 None => drop(self.copies.reputations.remove(&**key)?),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn change_blocks(&mut self, changes: &[BlockChange]) -> Result<(), Error> {
+        for (whom, block) in changes {
+            match block {
+                Some(block) => drop(self.copies.blocks.insert(&**whom, &**block)?),
+                None => drop(self.copies.blocks.remove(&**whom)?),
             }
         }
         Ok(())
@@ -157,6 +180,16 @@ impl<'t> ForWriting<'t> {
                 TaughtChange::Lesson(id, None) => drop(lessons.remove(id.0)?),
                 TaughtChange::Kept(id, Some(cells)) => drop(kept.insert(id.0, &**cells)?),
                 TaughtChange::Kept(id, None) => drop(kept.remove(id.0)?),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn change_deliveries(&mut self, changes: &[deliveries::Change]) -> Result<(), Error> {
+        for (key, until) in changes {
+            match until {
+                Some(until) => drop(self.copies.deliveries.insert(key.0, until)?),
+                None => drop(self.copies.deliveries.remove(key.0)?),
             }
         }
         Ok(())
@@ -262,7 +295,17 @@ pub(super) fn load(transaction: &WriteTransaction) -> Result<Known, Error> {
     let (cells, classes) = (transaction.open_table(TAUGHT_CELLS)?, transaction.open_table(TAUGHT_CLASSES)?);
     let (lessons, kept) = (transaction.open_table(LESSONS)?, transaction.open_table(KEPT)?);
     let taught = taught(&cells, &classes, &lessons, &kept)?;
-    Ok(Known { greylist_secret, triplets, campaign_key, cards, places, reputations, taught })
+    let mut blocks = Vec::new();
+    for entry in transaction.open_table(BLOCKS)?.iter()? {
+        let (whom, block) = entry?;
+        blocks.push((whom.value().to_owned(), block.value().to_vec()));
+    }
+    let mut delivered = Vec::new();
+    for entry in transaction.open_table(DELIVERIES)?.iter()? {
+        let (key, until) = entry?;
+        delivered.push((DeliveryKey(key.value()), until.value()));
+    }
+    Ok(Known { greylist_secret, triplets, campaign_key, cards, places, reputations, taught, blocks, delivered })
 }
 
 fn taught(

@@ -10,7 +10,10 @@ use redb::{Builder, StorageBackend};
 use tempfile::TempDir;
 
 use super::super::battery::{Hands, batches, day, hops, metrics, observation, sighting};
-use super::super::{Holder, Lesson, LessonId, Reputations, Reputed, SightingKind, Taught, Teachings, open_between};
+use super::super::{
+    Block, Blocked, Blocks, Deliveries, DeliveryKey, Holder, Lesson, LessonId, Reputations, Reputed, SightingKind,
+    Taught, Teachings, open_between,
+};
 use super::*;
 use crate::similarity::{Content, Digest};
 
@@ -45,6 +48,23 @@ async fn what_was_remembered_is_there_after_a_restart() {
     assert_eq!((hops[0].counts, hops[0].author_domains.len()), ([2, 0, 0, 0], 2));
     let store = embedded(&path).expect("closed");
     assert_eq!(store.dmarc_due(day(2)).await.expect("readable"), [0; 0]);
+}
+
+#[tokio::test]
+async fn who_is_blocked_is_so_after_a_restart() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let path = directory.path().join("store.redb");
+    let (alice, bob) = (Blocked::user("alice"), Blocked::user("bob"));
+    let block = |until| Block { since: day(0), until, why: "stolen".to_owned() };
+    let store = embedded(&path).expect("a new file");
+    store.block(alice.clone(), block(None)).await.expect("written");
+    store.block(bob.clone(), block(Some(day(1)))).await.expect("written");
+    drop(store);
+    let store = embedded(&path).expect("closed by its drop");
+    assert_eq!(store.blocks(day(0)), [(alice.clone(), block(None)), (bob, block(Some(day(1))))]);
+    assert_eq!(store.unblock(alice).await, Ok(true));
+    drop(store);
+    assert_eq!(embedded(&path).expect("closed by its drop").blocks(day(1)), []);
 }
 
 #[tokio::test]
@@ -109,6 +129,27 @@ async fn triplets_and_their_secret_are_there_after_a_restart() {
     drop(store);
     let store = embedded(&path).expect("the same file");
     assert_eq!(store.greylist_list(wanted, day(0)).await.expect("readable").len(), 4);
+}
+
+#[tokio::test]
+async fn deliveries_are_there_after_a_restart() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let path = directory.path().join("store.redb");
+    let keys = [1, 2, 3].map(|number| DeliveryKey::new(&[number], "a@sender.example", "b@ours.example"));
+    let hour = Duration::from_secs(3600);
+    let store = embedded(&path).expect("a new file");
+    store.delivered_note(keys.to_vec(), hour, day(0)).await.expect("noted");
+    store.delivered_drop(keys[..1].to_vec()).await.expect("dropped");
+    drop(store);
+    let store = embedded(&path).expect("closed by its drop");
+    assert_eq!(store.delivered_look(&keys, day(0)).await, Ok(vec![false, true, true]));
+    drop(store);
+    let cramped = Settings { deliveries: 1, ..settings(&path) };
+    for _ in 0..2 {
+        let store = EmbeddedStore::open(&path, &cramped, Hands::at(day(0)), metrics()).expect("closed");
+        let kept = store.delivered_look(&keys, day(0)).await.expect("readable");
+        assert_eq!(kept.iter().filter(|kept| **kept).count(), 1);
+    }
 }
 
 #[tokio::test]
@@ -319,6 +360,8 @@ async fn a_full_queue_is_busy_and_waits_for_nobody() {
         reputables,
         campaigns,
         teachbook: Teachbook::new(10, []),
+        blocked: BlockTable::default(),
+        delivered: Delivered::new(10, Vec::new()),
         loading,
         writing,
     };

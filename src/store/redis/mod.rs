@@ -3,15 +3,17 @@
 //! Promises: an operation is one round trip (or none), atomic, and done within the deadline. Where Redis does
 //! not do it, local memory does: for one operation that is refused, for all while the breaker is open
 //! (see `link`). What memory has learnt meanwhile still counts when Redis is back, until this process ends.
-//! Every key has the prefix, a hash tag, and an end.
+//! Every key has the prefix, a hash tag, and an end, but for the one of who is blocked: that ends by hand.
 //!
 //! Time is what callers say it is; Redis' own clock only lets keys expire, an hour late.
 //!
 //! Failure: none that a caller sees. It is counted by kind, and the log has a line when Redis goes and comes.
 
+mod blocks;
 mod campaigns;
 mod classifier;
 mod connect;
+mod deliveries;
 mod failure;
 mod forwarders;
 mod greylist;
@@ -37,6 +39,7 @@ use super::ledger::{Bounds, Looks};
 use super::metrics::{Metrics, Operation, Outcome};
 use super::{Info, MemoryStore, Settings, Store, StoreError, Upkeep};
 use crate::clock::{Clock, seconds};
+use blocks::Blocking;
 use campaigns::Bulk;
 use classifier::Teaching;
 use connect::Server;
@@ -93,6 +96,7 @@ pub struct RedisStore {
     link: Link,
     bulk: Bulk,
     teaching: Teaching,
+    blocking: Blocking,
     local: MemoryStore,
     /// Memory was used once.
     is_detoured: AtomicBool,
@@ -136,6 +140,7 @@ impl RedisStore {
         let link = Link::open(server, redis.prefix.clone(), redis.deadline, metrics.redis.clone());
         let bulk = Bulk::new(settings, &link, clock.now());
         let teaching = Teaching::new(&link);
+        let blocking = Blocking::new(&link);
         let local = MemoryStore::new(settings, clock.clone(), metrics.clone());
         let (bounds, looks) = (Bounds::from(settings), Mutex::new(Looks::new(seconds(clock.now()))));
         let (settings, deadline, doubt) =
@@ -152,11 +157,17 @@ impl RedisStore {
             link,
             bulk,
             teaching,
+            blocking,
             local,
             is_detoured,
             doubt,
             looks,
         })
+    }
+
+    /// True if Redis answers and can be written to.
+    pub fn is_up(&self) -> bool {
+        self.link.is_up()
     }
 
     /// What Redis says; `None`, counted, if memory must do it.
