@@ -2,16 +2,22 @@
 
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::Document;
 use super::files::Files;
 use super::problem::{Problems, Report};
 use super::raw::rules::SpamAssassinFile;
 use super::source::element;
+use crate::pattern::Budget;
 use crate::spamassassin::RuleSet;
 
 /// Octets of one file at most.
 const LARGEST: u64 = 16 << 20;
+/// How long rules may be compiled before the first message. What is not compiled then is when it is first needed.
+const WARMED: Duration = Duration::from_secs(5);
 
 /// Rules that were imported.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +65,8 @@ impl Imported {
             let reason = format!("{unknown} lines are not understood: `gatepost rules import-report` lists them");
             report.warning("spamassassin.files", reason);
         }
+        let end = Instant::now() + WARMED;
+        set.warm(&mut Budget::default().until(move || Instant::now() >= end));
         Self { set: Arc::new(set), digest: Some(hash.digest()) }
     }
 

@@ -3,13 +3,14 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use fancy_regex::{BytesMode, Expr};
+use fancy_regex::{BytesMode, Expr, RegexInput};
 use regex_automata::util::iter::Searcher;
 use regex_automata::{Anchored, Input, Match, meta};
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use super::budget::STEPS_PER_RUN;
 use super::loose::{is_beyond_ascii, is_counted, loose, uncounted};
+use super::loosened::loosened;
 use super::relaxed::relaxed;
 use super::{Budget, Expression, PatternError, literals};
 
@@ -137,9 +138,7 @@ impl Engine {
         if !budget.admits(self.backtracks) || (self.is_beyond_ascii && text.is_ascii) {
             return;
         }
-        if self.backtracks && self.sieve().is_some_and(|sieve| !sieve.is_match(text.octets)) {
-            return;
-        }
+        let Some(first) = self.first_place(text.octets) else { return };
         match self.compiled.get_or_init(|| self.compile()) {
             None => budget.miss(),
             Some(Compiled::Linear(regex)) => {
@@ -155,7 +154,33 @@ impl Engine {
                 };
                 (0..self.most).map_while(|_| next()).for_each(|one| found(one.range()));
             }
-            Some(Compiled::Backtracking(regex)) => self.backtrack(regex, text.octets, budget, found),
+            Some(Compiled::Backtracking(regex)) => self.backtrack(regex, text.octets, first, budget, found),
+        }
+    }
+
+    /// How often it matches, up to what is asked for.
+    pub(super) fn count(&self, text: Haystack<'_>, budget: &mut Budget) -> usize {
+        if self.most == 1
+            && !self.has_edges
+            && !self.is_counted
+            && let Some(Some(Compiled::Linear(regex))) = self.compiled.get()
+        {
+            // Where it matches does not matter, which is told sooner.
+            return usize::from(budget.admits(false) && regex.is_match(text.octets));
+        }
+        let mut count = 0;
+        self.run(text, budget, &mut |_| count += 1);
+        count
+    }
+
+    /// Where one that backtracks may match first; none if nowhere.
+    fn first_place(&self, text: &[u8]) -> Option<usize> {
+        if !self.backtracks {
+            return Some(0);
+        }
+        match self.sieve() {
+            Some(sieve) => Some(sieve.search(&Input::new(text))?.start()),
+            None => Some(0),
         }
     }
 
@@ -173,35 +198,62 @@ impl Engine {
 
     /// An expression that the fast automaton of the linear engine runs on any text, and that matches at least where
     /// this one does.
-    pub(super) fn looser(&self) -> Option<Hir> {
-        let text = if self.backtracks { self.relaxed.as_ref()? } else { &self.text };
-        self.parsed(text).ok().map(|hir| uncounted(&loose(&hir)))
+    fn looser(&self) -> Option<Hir> {
+        self.linear_part().map(|hir| uncounted(&loose(&hir)))
     }
 
+    /// What an automaton of many expressions and texts can follow, and what matches at least where this one does.
+    pub(super) fn loosened(&self) -> Option<Hir> {
+        self.linear_part().map(|hir| loosened(&hir))
+    }
+
+    /// What is left of it without what the linear engine refuses.
+    fn linear_part(&self) -> Option<Hir> {
+        let text = if self.backtracks { self.relaxed.as_ref()? } else { &self.text };
+        self.parsed(text).ok()
+    }
+
+    /// From the first place at which it may match.
     fn backtrack(
         &self,
         regex: &fancy_regex::Regex,
         text: &[u8],
+        first: usize,
         budget: &mut Budget,
         found: &mut dyn FnMut(Range<usize>),
     ) {
-        let mut at = 0;
-        for number in 0..self.most {
-            if number > 0 && !budget.admits(true) {
+        // Where it may match is known, so that only there it is tried; after many of those it looks for itself. `\G`
+        // means where it is tried.
+        let sieve = self.sieve().filter(|_| !self.text.contains(r"\G"));
+        let (mut at, mut left, mut tries) = (if sieve.is_some() { first } else { 0 }, self.most, 0);
+        while left > 0 && at <= text.len() {
+            if tries > 0 && !budget.admits(true) {
                 return;
             }
-            match regex.find_from_pos(text, at) {
+            let sieve = sieve.filter(|_| tries < TRIES);
+            tries += 1;
+            let next = match regex.find_input(RegexInput::new(text).from_pos(at).anchored(sieve.is_some())) {
                 Ok(Some(one)) => {
                     budget.spend(one.end().saturating_sub(at));
                     found(one.start()..one.end());
-                    at = one.end() + usize::from(one.start() == one.end());
+                    left -= 1;
+                    one.end() + usize::from(one.start() == one.end())
+                }
+                Ok(None) if sieve.is_some() => {
+                    budget.spend(1);
+                    at + 1
                 }
                 Ok(None) => return budget.spend(text.len().saturating_sub(at)),
                 Err(_) => return budget.give_up(),
-            }
-            if at > text.len() {
-                return;
-            }
+            };
+            at = match sieve {
+                Some(_) if next > text.len() => return,
+                Some(sieve) => match sieve.search(&Input::new(text).range(next..)) {
+                    Some(place) => place.start(),
+                    None => return,
+                },
+                None => next,
+            };
         }
     }
 
@@ -299,7 +351,7 @@ fn last_line(error: &str) -> String {
 }
 
 /// States that an expression comes to, about.
-fn states(hir: &Hir) -> usize {
+pub(super) fn states(hir: &Hir) -> usize {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => 1,
         HirKind::Literal(literal) => literal.0.len(),

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-
+use super::batches::Batches;
 use super::engine::{Engine, Haystack};
 use super::phrase::{Phrase, Place};
-use super::sieve::Sieve;
-use super::{Budget, Expression, Kind, PatternError};
+use super::scan::Scanner;
+use super::{Budget, Expression, Kind, PatternError, Texts};
+
+/// Patterns without phrases that are not told apart in a single text: each finds its own literals sooner.
+const FEW: usize = 8;
 
 /// Which pattern, in the order of adding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,24 +89,23 @@ impl Builder {
 
     /// All that were added, ready to match.
     pub fn build(mut self) -> Patterns {
-        let literals = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(self.literals.keys());
-        let literals = literals.ok();
+        let literals = Scanner::of(self.literals.keys());
         if literals.is_none() {
             // Too many for an automaton: slower, but right.
             self.always = (0..self.engines.len() as u32).collect();
         }
         let meanings = self.literals.into_values().collect();
+        let is_few = self.engines.len() <= FEW
+            && self.phrases.is_empty()
+            && self.engines.iter().all(|engine| !engine.backtracks());
         Patterns {
             engines: self.engines,
             phrases: self.phrases,
             literals,
             meanings,
             always: self.always,
-            sieves: OnceLock::new(),
+            batches: OnceLock::new(),
+            is_few,
         }
     }
 }
@@ -127,12 +128,13 @@ pub struct Patterns {
     /// One for each pattern, those that are phrases included.
     engines: Vec<Engine>,
     phrases: Vec<(u32, Phrase)>,
-    literals: Option<AhoCorasick>,
+    literals: Option<Scanner>,
     /// Which patterns each literal of the automaton speaks for.
     meanings: Vec<Meaning>,
     always: Vec<u32>,
-    /// What those that require no literal are sifted by, and those that cannot be; made when they are first run.
-    sieves: OnceLock<(Vec<Sieve>, Vec<u32>)>,
+    /// What tells those apart that require no literal, in many texts; made when many are first read.
+    batches: OnceLock<Batches>,
+    is_few: bool,
 }
 
 impl Default for Patterns {
@@ -160,8 +162,13 @@ impl Patterns {
             return;
         }
         let mut candidates = Marks::none_of(self.engines.len());
-        self.sift(text, &mut candidates);
-        let phrases = self.seen(text, &mut candidates);
+        let phrases = if self.is_few {
+            (0..self.engines.len() as u32).for_each(|id| candidates.mark(id));
+            Vec::new()
+        } else {
+            self.always.iter().for_each(|id| candidates.mark(*id));
+            self.seen(text, &mut candidates)
+        };
         let text = Haystack::of(text);
         candidates.each(|id| {
             if !is_wanted(PatternId(id)) {
@@ -175,17 +182,69 @@ impl Patterns {
         });
     }
 
-    /// Marks the patterns without a literal that may match.
-    fn sift(&self, text: &[u8], candidates: &mut Marks) {
-        if let [_] | [] = *self.always {
-            return self.always.iter().for_each(|id| candidates.mark(*id));
+    /// Tells `found` of each pattern that matches one of many texts: which, in the text of which number, and how often,
+    /// up to what it was added with. It says whether more texts are wanted of that pattern. Patterns come in the order
+    /// of adding, texts of each in theirs. Those are given back of which a match may be missing, as the budget did not
+    /// suffice.
+    pub fn matches_in(
+        &self,
+        texts: &Texts,
+        budget: &mut Budget,
+        found: &mut dyn FnMut(PatternId, usize, usize) -> bool,
+    ) -> Vec<PatternId> {
+        let mut stopped = Vec::new();
+        if self.engines.is_empty() || texts.is_empty() {
+            return stopped;
         }
-        let (sieves, rest) = self.sieves.get_or_init(|| {
-            let looser = |id: &u32| (*id, self.engines.get(*id as usize).and_then(Engine::looser));
-            Sieve::all(self.always.iter().map(looser).collect())
-        });
-        sieves.iter().for_each(|sieve| sieve.read(text, &mut |id| candidates.mark(id)));
-        rest.iter().for_each(|id| candidates.mark(*id));
+        let haystacks: Vec<Haystack<'_>> = texts.iter().map(Haystack::of).collect();
+        let mut done = None;
+        for (id, text) in self.candidates(texts) {
+            let Some((engine, haystack)) = self.engines.get(id as usize).zip(haystacks.get(text as usize)) else {
+                continue;
+            };
+            if done == Some(id) {
+                continue;
+            }
+            let before = budget.stopped();
+            let count = engine.count(*haystack, budget);
+            if budget.stopped() > before && stopped.last() != Some(&PatternId(id)) {
+                stopped.push(PatternId(id));
+            }
+            if count > 0 && !found(PatternId(id), text as usize, count) {
+                done = Some(id);
+            }
+        }
+        stopped
+    }
+
+    /// Which pattern might match in which text, in their order.
+    fn candidates(&self, texts: &Texts) -> Vec<(u32, u32)> {
+        let mut candidates = Vec::new();
+        // The last text, from 1, for which each was marked: texts come in their order.
+        let mut last = vec![0; self.engines.len()];
+        let mut mark = |id: u32, text: u32| {
+            if let Some(last) = last.get_mut(id as usize).filter(|last| **last <= text) {
+                *last = text + 1;
+                candidates.push((id, text));
+            }
+        };
+        if let Some(literals) = self.literals.as_ref().filter(|_| !self.meanings.is_empty()) {
+            let mut places = texts.places();
+            literals.read(texts.octets(), &mut |literal, start, end| {
+                let text = places.number_of(end);
+                let Some(meaning) = self.meanings.get(literal as usize).filter(|_| start >= places.start()) else {
+                    return;
+                };
+                meaning.engines.iter().for_each(|id| mark(*id, text));
+                let phrases = meaning.phrases.iter().filter_map(|(phrase, _)| self.phrases.get(*phrase as usize));
+                phrases.for_each(|(id, _)| mark(*id, text));
+            });
+        }
+        let loosened = |id: &u32| (*id, self.engines.get(*id as usize).and_then(Engine::loosened));
+        let batches = self.batches.get_or_init(|| Batches::of(self.always.iter().map(loosened).collect()));
+        batches.read(texts, &mut mark);
+        candidates.sort_unstable();
+        candidates
     }
 
     /// Marks the patterns of which a literal is in the text, and phrases that are there; says where those are.
@@ -193,21 +252,21 @@ impl Patterns {
         let mut phrases = Vec::new();
         let Some(literals) = self.literals.as_ref().filter(|_| !self.meanings.is_empty()) else { return phrases };
         let mut seen = Marks::none_of(self.meanings.len());
-        for literal in literals.find_overlapping_iter(text) {
-            let Some(meaning) = self.meanings.get(literal.pattern().as_usize()) else { continue };
-            if !meaning.engines.is_empty() && seen.mark_first(literal.pattern().as_u32()) {
+        literals.read(text, &mut |literal, start, _| {
+            let Some(meaning) = self.meanings.get(literal as usize) else { return };
+            if !meaning.engines.is_empty() && seen.mark_first(literal) {
                 meaning.engines.iter().for_each(|id| candidates.mark(*id));
             }
             for (phrase, place) in &meaning.phrases {
                 let Some((id, phrase)) = self.phrases.get(*phrase as usize) else { continue };
                 if !candidates.is_marked(*id)
-                    && let Some(range) = phrase.around(*place, text, literal.start())
+                    && let Some(range) = phrase.around(*place, text, start)
                 {
                     candidates.mark(*id);
                     phrases.push((*id, range));
                 }
             }
-        }
+        });
         phrases
     }
 
@@ -237,8 +296,8 @@ impl Patterns {
         let phrases: usize = self.phrases.iter().map(|(_, phrase)| phrase.octets()).sum();
         let meaning = |one: &Meaning| size_of::<Meaning>() + one.engines.len() * 4 + one.phrases.len() * 8;
         let meanings: usize = self.meanings.iter().map(meaning).sum();
-        let sieves: usize = self.sieves.get().map_or(0, |(sieves, _)| sieves.iter().map(Sieve::octets).sum());
-        engines + phrases + meanings + sieves + self.literals.as_ref().map_or(0, AhoCorasick::memory_usage)
+        let batches = self.batches.get().map_or(0, Batches::octets);
+        engines + phrases + meanings + batches + self.literals.as_ref().map_or(0, Scanner::octets)
     }
 
     /// How many there are.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use proptest::prelude::*;
 
 use super::literals::required;
+use super::loosened::loosened;
 use super::relaxed::relaxed;
 use super::*;
 
@@ -188,12 +189,15 @@ fn nothing_is_begun_when_it_is_late() {
 #[test]
 fn only_candidates_are_compiled() {
     let mut builder = Builder::new();
-    builder.add(&Expression::regex("needle [0-9]{20}")).expect("good");
+    // Of fewer each looks for itself.
+    for number in 0..9 {
+        builder.add(&Expression::regex(format!("needle{number} [0-9]{{20}}"))).expect("good");
+    }
     let patterns = builder.build();
     let before = patterns.octets();
     patterns.matches(b"hay", &mut Budget::default(), &mut |_, _| {});
     assert_eq!(patterns.octets(), before);
-    patterns.matches(b"needle 1", &mut Budget::default(), &mut |_, _| {});
+    patterns.matches(b"needle1 1", &mut Budget::default(), &mut |_, _| {});
     assert!(patterns.octets() > before);
 }
 
@@ -221,7 +225,91 @@ fn expression() -> impl Strategy<Value = String> {
     })
 }
 
+#[test]
+fn who_has_enough_is_told_no_more() {
+    let mut builder = Builder::lazy();
+    for text in [r"\d", "two"] {
+        builder.add(&Expression::octets(text).up_to(5)).expect("good");
+    }
+    let texts: Texts = [&b"one 1 1"[..], b"two 2", b"", b"two"].into_iter().collect();
+    let mut told = Vec::new();
+    builder.build().matches_in(&texts, &mut Budget::default(), &mut |id, text, count| {
+        told.push((id.index(), text, count));
+        id.index() == 1
+    });
+    assert_eq!(told, [(0, 0, 2), (1, 1, 1), (1, 3, 1)]);
+    assert_eq!(texts.iter().collect::<Vec<_>>(), [&b"one 1 1"[..], b"two 2", b"", b"two"]);
+}
+
+#[test]
+fn what_is_loose_is_small_and_knows_many_texts() {
+    let table = [
+        // Ends of the text are ends of lines.
+        (r"^a$", "(?m:^)a(?m:$)"),
+        // What is counted far is not counted.
+        ("a.{0,40}b", r"a[\x00-\x09\x0B-\xFF]*b"),
+        ("x{30}", "x{5,}"),
+        ("(a)(?:b|c){2}", "a(?:b|c){2}"),
+    ];
+    let parsed =
+        |text: &str| regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(text).expect("good");
+    for (text, expected) in table {
+        assert_eq!(loosened(&parsed(text)), parsed(expected), "{text}");
+    }
+    let ways: Vec<String> =
+        (b'a'..=b'z').flat_map(|one| [format!(r"{}\xcc", one as char), format!("{}", one as char)]).collect();
+    let letter = format!("(?:{})", ways.join("|"));
+    assert_eq!(loosened(&parsed(&letter)), parsed(r"[a-z](?:\xcc)?"));
+}
+
+#[test]
+fn who_ran_out_says_of_which_a_match_may_be_missing() {
+    let mut builder = Builder::lazy();
+    for text in ["a(?=b)", "c", r"(b)\1"] {
+        builder.add(&Expression::octets(text)).expect("good");
+    }
+    let texts: Texts = [&b"ab bb c"[..]].into_iter().collect();
+    let mut found = Vec::new();
+    let stopped = builder.build().matches_in(&texts, &mut Budget::of_steps(0), &mut |id, _, _| {
+        found.push(id.index());
+        true
+    });
+    assert_eq!(found, [1]);
+    assert_eq!(stopped.iter().map(|id| id.index()).collect::<Vec<_>>(), [0, 2]);
+}
+
 proptest! {
+    #[test]
+    fn texts_read_together_match_as_each_alone(
+        expressions in prop::collection::vec(expression(), 1..6),
+        texts in prop::collection::vec("[abABä \n]{0,20}", 0..5),
+        most in 1..3_usize,
+        octets: bool,
+    ) {
+        let mut builder = Builder::lazy();
+        for text in &expressions {
+            let expression = if octets { Expression::octets(text) } else { Expression::regex(text) };
+            let _ = builder.add(&expression.up_to(most));
+        }
+        let patterns = builder.build();
+        let mut alone = Vec::new();
+        for number in 0..patterns.len() as u32 {
+            let id = PatternId::from_number(number);
+            for (at, text) in texts.iter().enumerate() {
+                let mut count = 0;
+                patterns.matches_of(id, text.as_bytes(), &mut Budget::default(), &mut |_| count += 1);
+                alone.extend((count > 0).then_some((id, at, count)));
+            }
+        }
+        let all: Texts = texts.iter().map(String::as_bytes).collect();
+        let mut together = Vec::new();
+        patterns.matches_in(&all, &mut Budget::default(), &mut |id, text, count| {
+            together.push((id, text, count));
+            true
+        });
+        prop_assert_eq!(together, alone);
+    }
+
     #[test]
     fn the_filter_loses_no_match(texts in prop::collection::vec(expression(), 1..6), text in "[abABä \n]{0,40}", octets: bool) {
         let mut builder = Builder::new();

@@ -2,16 +2,38 @@
 
 /// An expression over rules, in the order of computing: operands before their operator.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Expression {
-    steps: Vec<Step>,
+pub(super) struct Expression<N = String> {
+    steps: Vec<Step<N>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Step {
+enum Step<N> {
     Number(f64),
-    Rule(String),
-    Unary(char),
-    Binary(&'static str),
+    Rule(N),
+    Not,
+    Negative,
+    Binary(Operator),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operator {
+    And,
+    Or,
+    Equal,
+    Unequal,
+    Less,
+    Greater,
+    AtMost,
+    AtLeast,
+    Plus,
+    Minus,
+    Times,
+    Power,
+    Divided,
+    Remainder,
+    BitAnd,
+    BitOr,
+    Shift,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -83,33 +105,52 @@ impl Expression {
 
     fn push(&mut self, sign: &'static str) {
         self.steps.push(match sign {
-            "!" => Step::Unary('!'),
-            "neg" => Step::Unary('-'),
-            sign => Step::Binary(sign),
+            "!" => Step::Not,
+            "neg" => Step::Negative,
+            sign => Step::Binary(operator(sign)),
         });
     }
 
     /// The rules that it names.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.rules().map(String::as_str)
+    }
+
+    /// The same with each name replaced.
+    pub(super) fn with<N>(&self, mut meaning: impl FnMut(&str) -> N) -> Expression<N> {
+        let steps = self.steps.iter().map(|step| match step {
+            Step::Number(number) => Step::Number(*number),
+            Step::Rule(name) => Step::Rule(meaning(name)),
+            Step::Not => Step::Not,
+            Step::Negative => Step::Negative,
+            Step::Binary(operator) => Step::Binary(*operator),
+        });
+        Expression { steps: steps.collect() }
+    }
+}
+
+impl<N> Expression<N> {
+    /// The rules that it is about, some of them twice.
+    pub(super) fn rules(&self) -> impl Iterator<Item = &N> {
         self.steps.iter().filter_map(|step| match step {
-            Step::Rule(name) => Some(name.as_str()),
+            Step::Rule(rule) => Some(rule),
             _ => None,
         })
     }
 
-    /// What it comes to, where each rule has a value.
-    pub(super) fn value(&self, value_of: &mut dyn FnMut(&str) -> f64) -> f64 {
-        let mut stack: Vec<f64> = Vec::new();
+    /// What it comes to, where each rule has a value. The stack is for use again.
+    pub(super) fn value(&self, stack: &mut Vec<f64>, value_of: &mut dyn FnMut(&N) -> f64) -> f64 {
+        stack.clear();
         for step in &self.steps {
             let value = match step {
                 Step::Number(number) => *number,
                 Step::Rule(name) => value_of(name),
-                Step::Unary('!') => truth(stack.pop().unwrap_or_default() == 0.0),
-                Step::Unary(_) => -stack.pop().unwrap_or_default(),
-                Step::Binary(sign) => {
+                Step::Not => truth(stack.pop().unwrap_or_default() == 0.0),
+                Step::Negative => -stack.pop().unwrap_or_default(),
+                Step::Binary(operator) => {
                     let right = stack.pop().unwrap_or_default();
                     let left = stack.pop().unwrap_or_default();
-                    binary(sign, left, right)
+                    binary(*operator, left, right)
                 }
             };
             stack.push(value);
@@ -122,39 +163,51 @@ fn truth(holds: bool) -> f64 {
     if holds { 1.0 } else { 0.0 }
 }
 
-fn binary(sign: &str, left: f64, right: f64) -> f64 {
+fn operator(sign: &str) -> Operator {
     match sign {
-        "&&" => {
-            if left == 0.0 {
-                left
-            } else {
-                right
-            }
-        }
-        "||" => {
-            if left == 0.0 {
-                right
-            } else {
-                left
-            }
-        }
-        "==" => truth(left == right),
-        "!=" => truth(left != right),
-        "<" => truth(left < right),
-        ">" => truth(left > right),
-        "<=" => truth(left <= right),
-        ">=" => truth(left >= right),
-        "+" => left + right,
-        "-" => left - right,
-        "*" => left * right,
-        "**" => left.powf(right),
-        "/" if right == 0.0 => 0.0,
-        "/" => left / right,
-        "%" if (right as i64) == 0 => 0.0,
-        "%" => (left as i64).wrapping_rem(right as i64) as f64,
-        "&" => ((left as i64) & (right as i64)) as f64,
-        "|" => ((left as i64) | (right as i64)) as f64,
-        _ => 0.0,
+        "&&" => Operator::And,
+        "||" => Operator::Or,
+        "==" => Operator::Equal,
+        "!=" => Operator::Unequal,
+        "<" => Operator::Less,
+        ">" => Operator::Greater,
+        "<=" => Operator::AtMost,
+        ">=" => Operator::AtLeast,
+        "+" => Operator::Plus,
+        "-" => Operator::Minus,
+        "*" => Operator::Times,
+        "**" => Operator::Power,
+        "/" => Operator::Divided,
+        "%" => Operator::Remainder,
+        "&" => Operator::BitAnd,
+        "|" => Operator::BitOr,
+        _ => Operator::Shift,
+    }
+}
+
+fn binary(operator: Operator, left: f64, right: f64) -> f64 {
+    match operator {
+        Operator::And if left == 0.0 => left,
+        Operator::And => right,
+        Operator::Or if left == 0.0 => right,
+        Operator::Or => left,
+        Operator::Equal => truth(left == right),
+        Operator::Unequal => truth(left != right),
+        Operator::Less => truth(left < right),
+        Operator::Greater => truth(left > right),
+        Operator::AtMost => truth(left <= right),
+        Operator::AtLeast => truth(left >= right),
+        Operator::Plus => left + right,
+        Operator::Minus => left - right,
+        Operator::Times => left * right,
+        Operator::Power => left.powf(right),
+        Operator::Divided if right == 0.0 => 0.0,
+        Operator::Divided => left / right,
+        Operator::Remainder if (right as i64) == 0 => 0.0,
+        Operator::Remainder => (left as i64).wrapping_rem(right as i64) as f64,
+        Operator::BitAnd => ((left as i64) & (right as i64)) as f64,
+        Operator::BitOr => ((left as i64) | (right as i64)) as f64,
+        Operator::Shift => 0.0,
     }
 }
 

@@ -275,7 +275,7 @@ fn condition(text: &str) -> Result<bool, String> {
     }
     plain.push_str(rest);
     let expression = Expression::parse(&plain).map_err(|reason| format!("condition `{text}`: {reason}"))?;
-    Ok(expression.value(&mut |name| match name {
+    Ok(expression.value(&mut Vec::new(), &mut |name| match name.as_str() {
         "version" => VERSION,
         "perl_version" => PERL_VERSION,
         "local_tests_only" => 1.0,

@@ -1,10 +1,12 @@
 //! One message against all rules.
 
 use super::evals::Context;
+use super::mail::Part;
 use super::message::{Envelope, Read};
+use super::meta::Expression as Meta;
 use super::request;
-use super::set::{Group, HeaderGroup, RuleSet, is_inner};
-use crate::pattern::{Budget, PatternId};
+use super::set::{Found, Group, HeaderGroup, RuleSet, is_inner};
+use crate::pattern::{Budget, Texts};
 
 /// A rule that hit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,39 +19,60 @@ pub struct Hit<'r> {
     pub is_inner: bool,
 }
 
+/// A message such as there are many.
+const USUAL: &[u8] = b"Return-Path: <a@example.org>\n\
+    Received: from mx.example.org (mx.example.org [192.0.2.1])\n\tby here.example.org (Postfix) with ESMTPS id 4F2A1\n\
+    \tfor <b@example.net>; Thu, 3 Oct 2002 10:00:00 +0000\nFrom: \"Ann Example\" <a@example.org>\nTo: b@example.net\n\
+    Subject: =?utf-8?q?Your_order?= of today\nDate: Thu, 3 Oct 2002 09:59:58 +0000\nMessage-ID: <1@mx.example.org>\n\
+    MIME-Version: 1.0\nContent-Type: multipart/alternative; boundary=\"b\"\n\n--b\n\
+    Content-Type: text/plain; charset=utf-8\n\nDear Bob,\n\nthank you for your order at http://www.example.org/1.\n\
+    --b\nContent-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\n\
+    <html><body><p>Dear <b>Bob</b>,</p><p><a href=3D\"https://www.example.org/1\">your order</a></p></body></html>\n\
+    --b--\n";
+
 impl RuleSet {
+    /// Compiles what every message needs, so that the first one does not wait for it: as long as `budget` lasts.
+    pub fn warm(&self, budget: &mut Budget) {
+        self.hits(USUAL, &Envelope::default(), 0, budget);
+    }
+
     /// The rules that hit `message`, in the order of their names; `now` is in seconds since 1970.
+    ///
+    /// Where the budget ends, rules are uncertain that were not run to their end: they do not hit, and neither do those
+    /// that hang on whether they do.
     pub fn hits(&self, message: &[u8], envelope: &Envelope, now: i64, budget: &mut Budget) -> Vec<Hit<'_>> {
         let read = Read::of(message, envelope, now);
-        let mut counts = Counts { set: self, counts: vec![0; self.rules.len()] };
+        let rules = self.rules.len();
+        let mut counts = Counts { set: self, counts: vec![0; rules], uncertain: vec![false; rules] };
         for header in &self.headers {
-            let value = request::value(&read, &header.request);
-            counts.field(header, value, budget);
+            counts.field(header, request::value(&read, &header.request), budget);
         }
         for (rule, request, negated) in &self.exists {
             if request::value(&read, request).is_some() != *negated {
                 counts.add(*rule, 1);
             }
         }
-        for (at, line) in read.texts.body.iter().enumerate() {
-            counts.text(&self.body, line, at < read.texts.subject_lines, budget);
+        counts.texts(
+            &self.body,
+            &read.texts.body.iter().map(Vec::as_slice).collect(),
+            read.texts.subject_lines,
+            budget,
+        );
+        counts.texts(&self.raw_body, &read.texts.raw.iter().map(Vec::as_slice).collect(), 0, budget);
+        counts.texts(&self.full, &[&*read.mail.octets].into_iter().collect(), 0, budget);
+        counts.texts(&self.uri, &read.uris.iter().map(String::as_bytes).collect(), 0, budget);
+        for header in &self.mime_headers {
+            counts.mime_header(header, &read, budget);
         }
-        for chunk in &read.texts.raw {
-            counts.text(&self.raw_body, chunk, false, budget);
-        }
-        counts.text(&self.full, &read.mail.octets, false, budget);
-        for uri in &read.uris {
-            counts.text(&self.uri, uri.as_bytes(), false, budget);
-        }
-        counts.mime_headers(&read, budget);
         for eval in &self.evals {
             let context = Context { read: &read, settings: &self.settings, pattern: eval.pattern.as_ref() };
             if (eval.eval)(&context, &eval.arguments) {
                 counts.add(eval.rule, 1);
             }
         }
+        let mut stack = Vec::new();
         for (rule, meta) in &self.metas {
-            let value = meta.value(&mut |name| counts.of(name));
+            let value = counts.value(*rule, meta, &mut stack);
             if value != 0.0 {
                 let count = if self.rules[*rule].limit > 1 { value.clamp(1.0, 1e6) as u32 } else { 1 };
                 counts.add(*rule, count);
@@ -63,6 +86,8 @@ impl RuleSet {
 struct Counts<'r> {
     set: &'r RuleSet,
     counts: Vec<u32>,
+    /// Rules that may hit, for all that is known: they were not run to their end.
+    uncertain: Vec<bool>,
 }
 
 impl Counts<'_> {
@@ -71,58 +96,92 @@ impl Counts<'_> {
         self.counts[rule] = self.counts[rule].saturating_add(count).min(limit);
     }
 
-    fn of(&self, name: &str) -> f64 {
-        self.set.by_name.get(name).map_or(0.0, |rule| f64::from(self.counts[*rule]))
+    /// What a rule over others comes to. Where that hangs on what is uncertain, it is uncertain, too, and does not hit.
+    fn value(&mut self, rule: usize, meta: &Meta<Option<usize>>, stack: &mut Vec<f64>) -> f64 {
+        let count = |rule: usize| f64::from(self.counts[rule]);
+        let known = meta.value(stack, &mut |rule| rule.map_or(0.0, count));
+        if !meta.rules().any(|rule| rule.is_some_and(|rule| self.uncertain[rule])) {
+            return known;
+        }
+        let may_hit = |rule: usize| if self.uncertain[rule] { count(rule).max(1.0) } else { count(rule) };
+        let otherwise = meta.value(stack, &mut |rule| rule.map_or(0.0, may_hit));
+        if (known == 0.0) == (otherwise == 0.0) {
+            return known;
+        }
+        self.uncertain[rule] = true;
+        0.0
     }
 
-    fn text(&mut self, group: &Group, text: &[u8], is_subject: bool, budget: &mut Budget) {
-        let mut found = Vec::new();
-        let is_wanted = |id: PatternId| {
+    /// Rules about texts, of which the first so many are of the subject.
+    fn texts(&mut self, group: &Group, texts: &Texts, subjects: usize, budget: &mut Budget) {
+        let set = self.set;
+        let stopped = group.patterns.matches_in(texts, budget, &mut |id, text, count| {
             let rule = group.rules[id.index()];
-            let compiled = &self.set.rules[rule];
-            self.counts[rule] < compiled.limit && !(is_subject && compiled.without_subject)
-        };
-        group.patterns.matches_where(text, budget, &is_wanted, &mut |id, _| found.push(group.rules[id.index()]));
-        found.into_iter().for_each(|rule| self.add(rule, 1));
+            let compiled = &set.rules[rule];
+            if text >= subjects || !compiled.without_subject {
+                self.add(rule, u32::try_from(count).unwrap_or(u32::MAX));
+            }
+            self.counts[rule] < compiled.limit
+        });
+        for id in stopped {
+            self.uncertain[group.rules[id.index()]] = true;
+        }
     }
 
     fn field(&mut self, header: &HeaderGroup, value: Option<Vec<u8>>, budget: &mut Budget) {
-        let unset = || header.if_unset.as_ref().map(|text| text.chars().map(|c| c as u32 as u8).collect());
-        // A field that is not there is an empty text: even `!~` and `^$` have something to say about it.
-        let text: Vec<u8> = value.or_else(unset).unwrap_or_default();
-        let mut found = Vec::new();
-        header.group.patterns.matches(&text, budget, &mut |id, _| found.push(header.group.rules[id.index()]));
-        for rule in header.negated.iter().filter(|rule| !found.contains(rule)) {
-            self.add(*rule, 1);
-        }
-        found.into_iter().filter(|rule| !header.negated.contains(rule)).for_each(|rule| self.add(rule, 1));
+        let Some(value) = value else {
+            // A field that is not there is an empty text: even `!~` and `^$` have something to say about it, always the
+            // same.
+            let found = header.if_absent.get_or_init(|| header.found([&*header.unset()], &mut Budget::default()));
+            return self.take(found);
+        };
+        self.take(&header.found([&*value], budget));
     }
 
-    fn mime_headers(&mut self, read: &Read<'_>, budget: &mut Budget) {
-        for header in &self.set.mime_headers {
-            let (name, is_raw) = match header.request.strip_suffix(":raw") {
-                Some(name) => (name, true),
-                None => (header.request.as_str(), false),
-            };
-            let mut found = Vec::new();
-            for part in &read.mail.parts {
-                let value = if name == "ALL" {
-                    request::all(&part.fields, is_raw)
-                } else {
-                    match (part.last(name), &header.if_unset) {
-                        (Some(field), _) if is_raw => field.raw.clone(),
-                        (Some(field), _) => field.value.clone(),
-                        (None, Some(text)) => text.chars().map(|c| c as u32 as u8).collect(),
-                        (None, None) => Vec::new(),
-                    }
-                };
-                let rules = &header.group.rules;
-                header.group.patterns.matches(&value, budget, &mut |id, _| found.push(rules[id.index()]));
-            }
-            for rule in header.negated.iter().filter(|rule| !found.contains(rule)) {
-                self.add(*rule, 1);
-            }
-            found.into_iter().filter(|rule| !header.negated.contains(rule)).for_each(|rule| self.add(rule, 1));
+    fn take(&mut self, found: &Found) {
+        for (rule, count) in &found.hits {
+            self.add(*rule, *count);
         }
+        for rule in &found.uncertain {
+            self.uncertain[*rule] = true;
+        }
+    }
+
+    fn mime_header(&mut self, header: &HeaderGroup, read: &Read<'_>, budget: &mut Budget) {
+        let (name, is_raw) = match header.request.strip_suffix(":raw") {
+            Some(name) => (name, true),
+            None => (header.request.as_str(), false),
+        };
+        let value = |part: &Part| match part.last(name) {
+            _ if name == "ALL" => request::all(&part.fields, is_raw),
+            Some(field) if is_raw => field.raw.clone(),
+            Some(field) => field.value.clone(),
+            None => header.unset(),
+        };
+        let values: Vec<Vec<u8>> = read.mail.parts.iter().map(value).collect();
+        self.take(&header.found(values.iter().map(Vec::as_slice), budget));
+    }
+}
+
+impl HeaderGroup {
+    /// What stands for a field that is not there.
+    fn unset(&self) -> Vec<u8> {
+        self.if_unset.iter().flat_map(|text| text.chars()).map(|c| c as u32 as u8).collect()
+    }
+
+    /// What these values say.
+    fn found<'v>(&self, values: impl IntoIterator<Item = &'v [u8]>, budget: &mut Budget) -> Found {
+        let mut hits: Vec<(usize, u32)> = Vec::new();
+        let texts = values.into_iter().collect();
+        let stopped = self.group.patterns.matches_in(&texts, budget, &mut |id, _, count| {
+            hits.push((self.group.rules[id.index()], u32::try_from(count).unwrap_or(u32::MAX)));
+            true
+        });
+        let uncertain: Vec<usize> = stopped.into_iter().map(|id| self.group.rules[id.index()]).collect();
+        let misses = self.negated.iter().filter(|rule| !hits.iter().any(|(hit, _)| hit == *rule));
+        let misses: Vec<_> = misses.filter(|rule| !uncertain.contains(rule)).map(|rule| (*rule, 1)).collect();
+        hits.retain(|(rule, _)| !self.negated.contains(rule));
+        hits.extend(misses);
+        Found { hits, uncertain }
     }
 }

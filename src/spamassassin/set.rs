@@ -1,6 +1,7 @@
 //! All rules, compiled: what runs, and what does not and why.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use super::evals::{self, Eval};
 use super::meta::Expression as Meta;
@@ -28,7 +29,7 @@ pub struct RuleSet {
     pub(super) uri: Group,
     pub(super) evals: Vec<EvalRule>,
     /// In an order in which each comes behind those that it needs.
-    pub(super) metas: Vec<(usize, Meta)>,
+    pub(super) metas: Vec<(usize, Meta<Option<usize>>)>,
     pub(super) settings: Settings,
     unsupported: Vec<Unsupported>,
     idle: Vec<String>,
@@ -59,6 +60,17 @@ pub(super) struct HeaderGroup {
     pub(super) group: Group,
     /// Rules that hit where their pattern does not match.
     pub(super) negated: BTreeSet<usize>,
+    /// What is found where there is no such field.
+    pub(super) if_absent: OnceLock<Found>,
+}
+
+/// What some values say.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Rules that hit, and how often.
+    pub(super) hits: Vec<(usize, u32)>,
+    /// Rules that were not run to their end.
+    pub(super) uncertain: Vec<usize>,
 }
 
 /// A rule that is code.
@@ -204,7 +216,8 @@ impl RuleSet {
         }
         for ((kind, request, if_unset), mut collected) in fields {
             let negated = std::mem::take(&mut collected.negated);
-            let group = HeaderGroup { request, if_unset, group: collected.group(), negated };
+            let group =
+                HeaderGroup { request, if_unset, group: collected.group(), negated, if_absent: OnceLock::new() };
             if kind == Kind::Header { set.headers.push(group) } else { set.mime_headers.push(group) }
         }
         set.order(metas);
@@ -257,7 +270,10 @@ impl RuleSet {
         ordered.extend(waiting.into_iter().cloned());
         self.metas = ordered
             .into_iter()
-            .filter_map(|name| Some((*self.by_name.get(&name)?, metas.get(&name)?.clone())))
+            .filter_map(|name| {
+                let meta = metas.get(&name)?.with(|other| self.by_name.get(other).copied());
+                Some((*self.by_name.get(&name)?, meta))
+            })
             .collect();
     }
 

@@ -118,7 +118,7 @@ fn arithmetic_is_that_of_the_files() {
         ("A and not NONE", 1.0),
     ];
     for (text, expected) in table {
-        let value = Meta::parse(text).expect(text).value(&mut |name| match name {
+        let value = Meta::parse(text).expect(text).value(&mut Vec::new(), &mut |name| match name.as_str() {
             "A" | "B" => 1.0,
             "C" => 3.0,
             _ => 0.0,

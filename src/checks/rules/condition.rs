@@ -316,6 +316,24 @@ impl Target {
         matches!(self, Self::Text(_) | Self::Raw(_))
     }
 
+    /// How much it costs to look there, in an order of its own: what costs least is looked at first. What a person reads
+    /// comes before some that cost less, as rules differ most in the phrases that they look for there.
+    pub(super) fn cost(&self) -> u8 {
+        match self {
+            Self::Structure(fact) if fact.reads_much() => 4,
+            Self::Structure(_) | Self::Envelope(_) => 0,
+            Self::Header { names, .. } if names.is_empty() => 7,
+            Self::Header { .. } | Self::Mime(_) | Self::Attachment(_) => 1,
+            Self::Text(TextPart::Subject) => 2,
+            Self::Text(TextPart::SubjectAndShown) => 3,
+            Self::Address { .. } => 5,
+            Self::Link { .. } => 6,
+            Self::Text(TextPart::FirstLines) => 7,
+            Self::Text(TextPart::Shown | TextPart::Hidden) => 8,
+            Self::Text(TextPart::All | TextPart::Html) | Self::Raw(_) => 9,
+        }
+    }
+
     /// True if it is known when MAIL was said.
     pub fn is_known_at_mail(&self) -> bool {
         match self {

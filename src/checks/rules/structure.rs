@@ -114,6 +114,16 @@ const PLAIN: &[(&str, &str, Of)] = &[
     ("html_faults", "tags that end nothing or were never closed", |view| view.model.html.faults.into()),
 ];
 
+/// Those for which a text, or the addresses of a field, must be read.
+const READ_MUCH: [&str; 6] = [
+    "to_addresses",
+    "distinct_link_domains",
+    "distinct_link_hosts",
+    "shown_letters",
+    "hidden_letters",
+    "shown_capitals_percent",
+];
+
 const ODDITIES: &[(&str, Oddity)] = &[
     ("duplicate_field", Oddity::DuplicateField),
     ("duplicate_mime_field", Oddity::DuplicateMimeField),
@@ -181,6 +191,12 @@ impl Fact {
             .chain(of("script", names(SCRIPTS), "letters of this script in what is shown"))
             .chain(of("links", names(ORIGINS), "links that stand there"))
             .chain(of("language", language::codes().collect(), "what is shown is in this language"))
+    }
+
+    /// True if a text, or the addresses of a field, must be read for it.
+    pub(super) fn reads_much(self) -> bool {
+        let Self::Plain(place) = self else { return false };
+        PLAIN.get(place).is_some_and(|(name, ..)| READ_MUCH.contains(name))
     }
 
     /// Its number for a message.

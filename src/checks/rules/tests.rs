@@ -183,6 +183,32 @@ fn a_rule_needs_all_one_of_any_and_none_of_none() {
 }
 
 #[test]
+fn what_is_not_looked_for_any_more_could_not_be_found() {
+    let subject = |text: &str| regex(header(&["subject"]), text);
+    let shown = |text: &str| regex(Target::Text(TextPart::Shown), text);
+    let choices =
+        [vec![], vec![subject("account")], vec![shown("(?i)nobody")], vec![subject("nobody"), shown("(?i)please")]];
+    let mut rules = Vec::new();
+    for (all, any) in choices.iter().flat_map(|all| choices.iter().map(move |any| (all, any))) {
+        for none in &choices {
+            let number = rules.len();
+            let symbol = Symbol::new(&format!("RULE_{number}")).expect("a symbol");
+            rules.push(Rule { symbol, any: any.clone(), none: none.clone(), ..rule("RULE", all.clone()) });
+        }
+    }
+    let set = Set::compile(rules).expect("rules");
+    let sample = Sample::parse(MESSAGE).expect("a message");
+    let together = set.judge(Phase::Message, &sample.view(), &mut Budget::default());
+    let together: Vec<String> =
+        together.iter().map(|one| format!("{} {}", one.symbol, one.evidence.as_str())).collect();
+    let alone = set.rules().enumerate().filter(|(_, rule)| !rule.is_of_envelope());
+    let alone = alone
+        .filter_map(|(index, rule)| Some(format!("{} {}", rule.symbol, set.judge_one(index, &sample.view()).ok()?)));
+    assert_eq!(together, alone.collect::<Vec<_>>());
+    assert!(together.len() > 5);
+}
+
+#[test]
 fn rules_are_judged_together_as_alone_and_in_their_phase() {
     let rules = vec![
         rule("SUBJECT", vec![regex(header(&["subject"]), "account")]),

@@ -2,6 +2,9 @@
 //! points.
 //!
 //! Promises: whatever is possible within the part lies within the bounds. They may be wider than what is possible.
+//!
+//! Where only so many findings may be, what composites ask for takes room from all others: which of those findings are
+//! there is tried out, as long as they are few.
 
 use std::cmp::Reverse;
 
@@ -97,7 +100,7 @@ fn look(model: &Model<'_>, part: &[Range], lens: Stage) -> Look {
     let mut sums = vec![(0, 0); groups + 1];
     // What classes and counted symbols could add is bounded together: class, group, the least and the most.
     let mut exclusive: Vec<(usize, usize, i64, i64)> = Vec::new();
-    let mut counted: Vec<(usize, i64)> = Vec::new();
+    let mut counted: Vec<Counted> = Vec::new();
     let mut used = 0;
     for (index, entry) in model.symbols.iter().enumerate().filter(|(_, entry)| !entry.atoms.is_empty()) {
         let (mut known, mut low, mut high) = (Tri::No, 0, 0);
@@ -122,7 +125,7 @@ fn look(model: &Model<'_>, part: &[Range], lens: Stage) -> Look {
         match class {
             _ if entry.is_counted && model.limit.is_some() && known != Tri::Yes => {
                 sum.0 += least;
-                counted.push((slot, most));
+                counted.push(Counted { symbol: index, slot, most });
             }
             Some(class) if known == Tri::Maybe => exclusive.push((class, slot, least, most)),
             _ => {
@@ -133,26 +136,128 @@ fn look(model: &Model<'_>, part: &[Range], lens: Stage) -> Look {
     }
     add_exclusive(exclusive, &mut sums);
     let room = model.limit.map_or(usize::MAX, |limit| limit.saturating_sub(used));
+    let shared = Shared { model, has: has.clone(), most: sums.iter().map(|(_, most)| *most).collect(), room };
     add_composites(model, room, &mut has, &mut sums);
-    let clamped = |slot: usize, sum: i64| match model.caps.get(slot) {
-        Some(cap) => sum.clamp(-cap, *cap),
-        None => sum,
-    };
-    let low = sums.iter().enumerate().map(|(slot, sum)| clamped(slot, sum.0)).sum();
-    let parts = (0..=groups).map(|slot| {
-        let mut gains: Vec<i64> =
-            counted.iter().filter(|(other, _)| *other == slot).map(|(_, most)| (*most).max(0)).collect();
+    let low = sums.iter().enumerate().map(|(slot, sum)| clamped(model, slot, sum.0)).sum();
+    let most: Vec<i64> = sums.iter().map(|(_, most)| *most).collect();
+    let high = highest_of(model, &most, counted.iter(), room);
+    let high = shared.highest(&counted).map_or(high, |shared| shared.min(high));
+    Look { has, low, high }
+}
+
+/// What a group, or what is in none, counts of a sum.
+fn clamped(model: &Model<'_>, slot: usize, sum: i64) -> i64 {
+    model.caps.get(slot).map_or(sum, |cap| sum.clamp(-cap, *cap))
+}
+
+/// A finding that may be there and takes room if it is.
+struct Counted {
+    symbol: usize,
+    slot: usize,
+    most: i64,
+}
+
+/// The most that sums come to if `room` of these may be added.
+fn highest_of<'c>(
+    model: &Model<'_>,
+    most: &[i64],
+    counted: impl Iterator<Item = &'c Counted> + Clone,
+    room: usize,
+) -> i64 {
+    let parts = most.iter().enumerate().map(|(slot, sum)| {
+        let mut gains: Vec<i64> = counted.clone().filter(|one| one.slot == slot).map(|one| one.most.max(0)).collect();
         gains.sort_unstable_by_key(|gain| Reverse(*gain));
-        let mut sum = sums.get(slot).map_or(0, |sum| sum.1);
-        let mut comes_to = vec![clamped(slot, sum)];
+        let mut sum = *sum;
+        let mut comes_to = vec![clamped(model, slot, sum)];
         for gain in gains.into_iter().take(room) {
             sum += gain;
-            comes_to.push(clamped(slot, sum));
+            comes_to.push(clamped(model, slot, sum));
         }
         comes_to
     });
-    let high = highest(parts, room);
-    Look { has, low, high }
+    highest(parts, room)
+}
+
+/// Choices of findings that are tried out at once, at most.
+const CHOICES_MOST: usize = 5_000;
+/// Choices that are tried out for one question. Bounds are wider then.
+pub(super) const ALL_CHOICES: usize = 50_000;
+
+/// What is known before composites.
+struct Shared<'m> {
+    model: &'m Model<'m>,
+    has: Vec<Tri>,
+    /// The most of each group.
+    most: Vec<i64>,
+    room: usize,
+}
+
+impl Shared<'_> {
+    /// The most points, where what composites ask for takes room; none if there is no choice, or too many.
+    fn highest(&self, counted: &[Counted]) -> Option<i64> {
+        let asked = self.asked();
+        let is_asked = |one: &&Counted| asked.get(one.symbol) == Some(&true);
+        let choosable: Vec<&Counted> = counted.iter().filter(is_asked).collect();
+        if choosable.is_empty() {
+            return None;
+        }
+        // Of the others only the heaviest of each group can matter.
+        let mut others: Vec<&Counted> = counted.iter().filter(|one| !is_asked(one)).collect();
+        others.sort_unstable_by_key(|one| (one.slot, Reverse(one.most)));
+        let heaviest = others.chunk_by(|one, other| one.slot == other.slot);
+        let others: Vec<&Counted> = heaviest.flat_map(|of_slot| of_slot.iter().take(self.room).copied()).collect();
+        let mut choices: Vec<Vec<usize>> = vec![Vec::new()];
+        let mut begun = 0;
+        for _ in 0..self.room {
+            let longest = choices.len();
+            for at in begun..longest {
+                let from = choices.get(at)?.last().map_or(0, |last| last + 1);
+                for next in from..choosable.len() {
+                    choices.push(choices.get(at)?.iter().copied().chain([next]).collect());
+                }
+                if choices.len() > CHOICES_MOST {
+                    return None;
+                }
+            }
+            begun = longest;
+        }
+        self.model.choices_left.set(self.model.choices_left.get().checked_sub(choices.len())?);
+        let points = choices.iter().map(|choice| {
+            let chosen: Vec<&Counted> = choice.iter().filter_map(|at| choosable.get(*at).copied()).collect();
+            self.with(&chosen, &choosable, &others)
+        });
+        points.max()
+    }
+
+    /// Which symbols a composite asks for that weighs, or one that such a one asks for.
+    fn asked(&self) -> Vec<bool> {
+        let mut asked = vec![false; self.model.symbols.len()];
+        for (symbol, literals) in self.model.composites.iter().rev() {
+            let weighs = self.model.symbols.get(*symbol).is_some_and(|entry| entry.weight != 0);
+            if weighs || asked.get(*symbol) == Some(&true) {
+                for read in literals.reads() {
+                    asked.get_mut(read).into_iter().for_each(|asked| *asked = true);
+                }
+            }
+        }
+        asked
+    }
+
+    /// The most points if of those that composites ask for only these are there.
+    fn with(&self, chosen: &[&Counted], choosable: &[&Counted], others: &[&Counted]) -> i64 {
+        let (mut has, mut most) = (self.has.clone(), self.most.clone());
+        for one in choosable {
+            has.get_mut(one.symbol).into_iter().for_each(|slot| *slot = Tri::No);
+        }
+        for one in chosen {
+            has.get_mut(one.symbol).into_iter().for_each(|slot| *slot = Tri::Maybe);
+            most.get_mut(one.slot).into_iter().for_each(|sum| *sum += one.most.max(0));
+        }
+        let mut sums: Vec<(i64, i64)> = most.iter().map(|most| (0, *most)).collect();
+        add_composites(self.model, usize::MAX, &mut has, &mut sums);
+        let most: Vec<i64> = sums.into_iter().map(|(_, most)| most).collect();
+        highest_of(self.model, &most, others.iter().copied(), self.room.saturating_sub(chosen.len()))
+    }
 }
 
 /// Adds the least and the most of what excludes each other, given as class, group, least and most.

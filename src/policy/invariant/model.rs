@@ -1,8 +1,10 @@
 //! One question as numbers: is there a way to find things such that these conditions hold, and those do not?
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{Clause, Condition};
+use super::bounds::ALL_CHOICES;
 use super::{Catalogue, Invariant};
 use crate::facts::Stage;
 use crate::scoring::{Spec, Symbol, Weights};
@@ -25,6 +27,8 @@ pub(super) struct Model<'a> {
     pub(super) unwanted: Vec<Test>,
     /// At most so many counted symbols.
     pub(super) limit: Option<usize>,
+    /// Choices of findings that may still be tried out.
+    pub(super) choices_left: Cell<usize>,
 }
 
 /// A symbol.
@@ -146,6 +150,7 @@ impl<'a> Model<'a> {
             wanted,
             unwanted,
             limit: invariant.findings,
+            choices_left: Cell::new(ALL_CHOICES),
         };
         model.add_atoms(&numbers, catalogue, invariant.findings_of);
         model
