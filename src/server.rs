@@ -146,7 +146,9 @@ impl<D: Dialogue> Server<D> {
         let mut listeners = Vec::new();
         for settings in plan.listeners.clone() {
             intake.net_metrics.add_listener(&settings.name);
-            listeners.push(Listener::open(settings, &mut inherited)?);
+            let (listener, socket) = Listener::open(settings, &mut inherited)?;
+            listener.show_expiry(&intake.metrics);
+            listeners.push((listener, socket));
         }
         let admin = plan.admin.map(|address| open_admin(address, &mut inherited)).transpose()?;
         for address in inherited.unused() {
@@ -324,7 +326,10 @@ impl<D: Dialogue> Server<D> {
                 }
                 self.plan = candidate.plan;
                 metrics.reloads_applied.inc();
+                metrics.loaded();
                 info!("configuration reloaded");
+                // Of files that are named no more nothing is said any more.
+                metrics.certificate_expiry.reset();
                 self.renew_certificates(listeners).await;
                 true
             }

@@ -41,7 +41,17 @@ fn assert_generated(name: &str, table: &str) {
 
 /// Everything that a running proxy registers. Some of it is there as long as the proxy is.
 async fn registry() -> (Registry, Arc<Proxy>) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let made = rcgen::generate_simple_self_signed(["mx.example.org".to_owned()]).expect("a certificate");
+    let files = ["chain.pem", "key.pem"].map(|name| directory.path().join(name));
+    std::fs::write(&files[0], made.cert.pem()).expect("writable");
+    std::fs::write(&files[1], made.signing_key.serialize_pem()).expect("writable");
+    let listener = format!(
+        "[[listen]]\naddress = \"127.0.0.1:0\"\nname = \"tls\"\ntls = {{ certificate = {:?}, key = {:?} }}\n",
+        files[0], files[1]
+    );
     let text = text("config/demo.toml")
+        + &listener
         + "[dns]\nservers = [\"127.0.0.1:53\"]\n\
         [[dns.zone]]\nname = \"bl.example.org\"\nfile = \"bl.txt\"\nformat = \"ip4set\"\n";
     let loaded = config::parse_text(&text).expect("a configuration");
@@ -81,8 +91,12 @@ async fn dashboards_name_only_metrics_that_exist() {
     for entry in std::fs::read_dir(repository().join("dashboards")).expect("a directory") {
         let path = entry.expect("an entry").path();
         let dashboard = std::fs::read_to_string(&path).expect("a readable file");
-        serde_json::from_str::<serde_json::Value>(&dashboard).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
-        let is_name = |octet: char| octet.is_ascii_alphanumeric() || octet == '_';
+        if path.extension() == Some("json".as_ref()) {
+            let json = serde_json::from_str::<serde_json::Value>(&dashboard);
+            json.unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        }
+        // What rules record has colons in its name, and is theirs.
+        let is_name = |octet: char| octet.is_ascii_alphanumeric() || octet == '_' || octet == ':';
         let names = dashboard.split(|octet| !is_name(octet)).filter(|word| word.starts_with("gatepost_"));
         let names: BTreeSet<&str> = names.collect();
         assert!(!names.is_empty(), "{} shows nothing", path.display());
@@ -103,6 +117,46 @@ fn every_key_of_the_configuration_is_documented() {
         let _ = writeln!(table, "| `{key}` | {default} | {meaning} |");
     }
     assert_generated("docs/config.md", &table);
+}
+
+#[test]
+fn what_happens_when_something_fails_is_documented() {
+    let loaded = config::parse_text(&text("config/gatepost.toml")).unwrap_or_else(|problems| panic!("{problems}"));
+    let mut table = "| what fails | how | what becomes of mail |\n|---|---|---|\n".to_owned();
+    for row in config::failures::table(&loaded) {
+        let cells = [row.dependency, row.failure, row.answer].map(|cell| cell.replace('|', "\\|"));
+        let _ = writeln!(table, "| {} |", cells.join(" | "));
+    }
+    assert_generated("docs/failures.md", &table);
+}
+
+/// Lines of code that call us, each up to where the shell takes over.
+fn shown_commands(document: &str) -> impl Iterator<Item = &str> {
+    let code = document.lines().filter_map(|line| line.strip_prefix("    "));
+    let calls = code.map(str::trim).filter(|line| line.starts_with("gatepost "));
+    calls.map(|line| line.split(['>', '<', '|', '#', ';']).next().unwrap_or_default().trim())
+}
+
+#[test]
+fn commands_in_the_documents_are_commands() {
+    use clap::Parser;
+    let mut shown = 0;
+    for document in documents().iter().filter(|path| !path.ends_with("cli.md")) {
+        let text = std::fs::read_to_string(document).expect("a readable file");
+        for command in shown_commands(&text).filter(|command| !command.contains("...") && !command.contains('…')) {
+            // A shell knows the way home.
+            let words = command.split_whitespace().map(|word| word.replace('~', "/home/ann"));
+            let parsed = gatepost::cli::Arguments::try_parse_from(words);
+            assert!(parsed.is_ok(), "{}: {command}: {}", document.display(), parsed.expect_err("just seen"));
+            shown += 1;
+        }
+    }
+    assert!(shown > 20, "{shown}");
+}
+
+#[test]
+fn every_command_is_documented() {
+    assert_generated("docs/cli.md", &gatepost::cli::reference::text());
 }
 
 /// The code blocks of a document whose fence begins with `language`: what follows it, and the text.
@@ -211,9 +265,42 @@ fn configurations_in_the_readme_load() {
     let readme = text("README.md");
     let snippets: Vec<&str> = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(!snippets.is_empty());
-    for snippet in snippets {
+    let whole: Vec<String> = documents().iter().map(|path| std::fs::read_to_string(path).expect("readable")).collect();
+    let whole = whole.iter().flat_map(|text| blocks(text, "toml")).filter(|(info, _)| *info == "gatepost.toml");
+    let whole: Vec<&str> = whole.map(|(_, text)| text).collect();
+    assert!(!whole.is_empty());
+    for snippet in snippets.into_iter().chain(whole) {
         let loaded = config::parse_text(snippet).unwrap_or_else(|problems| panic!("{snippet}\n{problems}"));
         assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    }
+}
+
+/// True if `name` is a dialogue, or a test, of that file.
+fn is_test(file: &str, name: &str) -> bool {
+    let text = text(file);
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    if file.ends_with(".smtp") {
+        return lines.contains(&format!("=== {name}").as_str());
+    }
+    lines.windows(2).any(|pair| {
+        let signature = pair[1].strip_prefix("async ").unwrap_or(pair[1]);
+        pair[0].starts_with("#[") && pair[0].contains("test") && signature.starts_with(&format!("fn {name}("))
+    })
+}
+
+#[test]
+fn tests_that_are_to_show_something_exist() {
+    let document = text("docs/rfc2505.md");
+    let rows: Vec<&str> = document.lines().filter(|line| line.starts_with("| ") && line.contains(".")).collect();
+    assert_eq!(rows.len(), 15, "every recommendation has a row");
+    for row in rows {
+        let shown_by = row.trim_end_matches('|').rsplit('|').next().expect("a last column");
+        let tests: Vec<&str> = shown_by.split('`').skip(1).step_by(2).collect();
+        assert!(!tests.is_empty(), "nothing shows {row}");
+        for test in tests {
+            let (file, name) = test.split_once(": ").unwrap_or_else(|| panic!("{test}"));
+            assert!(is_test(file, name), "there is no test {test}");
+        }
     }
 }
 

@@ -29,8 +29,10 @@ pub struct Connection {
     pub idle_since: Instant,
     /// When it was last told something.
     pub spoken_to: Instant,
-    /// Transactions so far.
+    /// Transactions so far, and MAIL commands, which may have come to nothing.
     pub transactions: u32,
+    /// See there.
+    pub mails: u32,
     /// 4xx and 5xx replies so far.
     pub refusals: u32,
     /// False as soon as anything went wrong: it is never given back then.
@@ -50,6 +52,7 @@ impl Connection {
             idle_since: now,
             spoken_to: now,
             transactions: 0,
+            mails: 0,
             refusals: 0,
             healthy: true,
         }

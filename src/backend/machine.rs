@@ -1,9 +1,13 @@
 //! The client side of SMTP without I/O: which octets we send, and what a message needs of a member.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use super::settings::IdentityMethod;
-use crate::smtp::{Extension, Extensions, ForwardPath, Params, ReversePath};
+use super::settings::{IdentityMethod, Protocol};
+use crate::smtp::parameter::{self, Place};
+use crate::smtp::{
+    Extension, ExtensionSet, Extensions, ForwardPath, Forwarded, Params, ReversePath, XforwardAttribute,
+};
 
 /// The client, as the backend shall see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +22,10 @@ pub struct Identity {
     pub helo: String,
     /// True for EHLO.
     pub extended: bool,
+    /// What its message is called here, for the backend's log.
+    pub ident: Option<String>,
+    /// From whom it had the message, if it said so and may (XFORWARD).
+    pub forwarded: Option<Arc<Forwarded>>,
 }
 
 /// What a message asks of the member that takes it (DECISIONS 25).
@@ -31,6 +39,8 @@ pub struct Need {
     pub binary: bool,
     /// MAIL or RCPT have DSN parameters.
     pub dsn: bool,
+    /// What else MAIL asks for, of [`NEEDED`].
+    pub others: ExtensionSet,
     /// Declared size in octets.
     pub size: Option<u64>,
 }
@@ -44,8 +54,15 @@ impl Need {
             eight_bit: body.eq_ignore_ascii_case("8BITMIME"),
             binary: body.eq_ignore_ascii_case("BINARYMIME"),
             dsn: params.get("RET").is_some() || params.get("ENVID").is_some(),
+            others: params.iter().filter_map(|(name, value)| needed(name, value)).collect(),
             size,
         }
+    }
+
+    /// The same of a message that is small.
+    #[must_use]
+    pub fn but_for_size(&self) -> Self {
+        Self { size: None, ..*self }
     }
 
     /// True if a member with these extensions can carry the message unconverted.
@@ -54,18 +71,38 @@ impl Need {
             && (!self.eight_bit || offered.has(Extension::EightBitMime) || self.smtputf8)
             && (!self.binary || (offered.has(Extension::BinaryMime) && offered.has(Extension::Chunking)))
             && (!self.dsn || offered.has(Extension::Dsn))
+            && offered.has_all(self.others)
             && self.size.is_none_or(|size| {
                 offered.size_limit().is_none_or(|limit| size.saturating_add(ROOM_FOR_FIELDS) <= limit)
             })
     }
 }
 
+/// Extensions of which a member that does not have them would refuse the parameters.
+const NEEDED: [Extension; 5] = [
+    Extension::DeliverBy,
+    Extension::FutureRelease,
+    Extension::MtPriority,
+    Extension::RequireTls,
+    Extension::NoSoliciting,
+];
+
+/// The one of [`NEEDED`] that a parameter of MAIL belongs to.
+fn needed(name: &str, value: Option<&str>) -> Option<Extension> {
+    let extension = parameter::known(Place::Mail, name, value)?.extension;
+    NEEDED.contains(&extension).then_some(extension)
+}
+
 /// Octets left of the backend's SIZE for the fields that we put before a message.
 pub const ROOM_FOR_FIELDS: u64 = 4096;
 
-/// `EHLO name`.
-pub fn ehlo(name: &str) -> Vec<u8> {
-    format!("EHLO {}\r\n", sane_helo(name).unwrap_or("[127.0.0.1]")).into_bytes()
+/// `EHLO name`, or `LHLO name` (RFC 2033 4.1).
+pub fn hello(protocol: Protocol, name: &str) -> Vec<u8> {
+    let verb = match protocol {
+        Protocol::Smtp => "EHLO",
+        Protocol::Lmtp => "LHLO",
+    };
+    format!("{verb} {}\r\n", sane_helo(name).unwrap_or("[127.0.0.1]")).into_bytes()
 }
 
 /// Appends MAIL.
@@ -109,10 +146,17 @@ fn xclient(client: &Identity, taken: &[String]) -> Option<Vec<Vec<u8>>> {
     attribute_lines("XCLIENT", &values, taken)
 }
 
-/// XFORWARD, for backends that only log the client.
+/// XFORWARD, for backends that only log the client: whom the client had the message from, if it said so; never
+/// something of both (XFORWARD_README).
 fn xforward(client: &Identity, taken: &[String]) -> Option<Vec<Vec<u8>>> {
+    if let Some(forwarded) = &client.forwarded {
+        let unknown = || "[UNAVAILABLE]".to_owned();
+        let told = |one: XforwardAttribute| (one.keyword(), Some(forwarded.get(one).map_or_else(unknown, xtext)));
+        return attribute_lines("XFORWARD", &XforwardAttribute::ALL.map(told), taken);
+    }
     let [addr, port, name, helo, proto] = attributes(client);
-    let values = [addr, port, name, helo, proto, ("SOURCE", Some("REMOTE".to_owned()))];
+    let ident = ("IDENT", client.ident.as_deref().map(xtext));
+    let values = [addr, port, name, helo, proto, ident, ("SOURCE", Some("REMOTE".to_owned()))];
     attribute_lines("XFORWARD", &values, taken)
 }
 
@@ -210,6 +254,8 @@ mod tests {
             name: Some("mail.sender.example".into()),
             helo: helo.into(),
             extended: true,
+            ident: None,
+            forwarded: None,
         }
     }
 
@@ -242,6 +288,45 @@ mod tests {
         long.name = Some("n".repeat(255));
         let lines = identify(IdentityMethod::Xforward, &long, &offered).expect("offered");
         assert!(lines.len() > 1 && lines.iter().all(|line| line.len() <= 512), "{lines:?}");
+    }
+
+    #[test]
+    fn xforward_tells_of_the_client_or_of_whom_it_told_but_never_of_both() {
+        let offered = offering("XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE");
+        let told = |client: &Identity| {
+            let lines = identify(IdentityMethod::Xforward, client, &offered).expect("offered");
+            String::from_utf8(lines.concat()).expect("ascii")
+        };
+        let mut client = client("198.51.100.7:4711", "c.example");
+        client.ident = Some("abc".into());
+        let own = "XFORWARD ADDR=198.51.100.7 PORT=4711 NAME=mail.sender.example HELO=c.example PROTO=ESMTP IDENT=abc SOURCE=REMOTE\r\n";
+        assert_eq!(told(&client), own);
+        let mut forwarded = Forwarded::default();
+        forwarded.hear(vec![
+            (XforwardAttribute::Addr, Some("IPV6:2001:db8::1".into())),
+            (XforwardAttribute::Helo, Some("a+b".into())),
+        ]);
+        client.forwarded = Some(Arc::new(forwarded));
+        let theirs = "XFORWARD NAME=[UNAVAILABLE] ADDR=IPV6:2001:db8::1 PORT=[UNAVAILABLE] PROTO=[UNAVAILABLE] \
+                      HELO=a+2Bb IDENT=[UNAVAILABLE] SOURCE=[UNAVAILABLE]\r\n";
+        assert_eq!(told(&client), theirs);
+    }
+
+    #[test]
+    fn what_mail_asks_for_is_what_a_member_must_have() {
+        let need = |words: &[(&str, Option<&str>)]| Need::of_mail(&words.iter().copied().collect(), None);
+        for (words, met_by, not_by) in [
+            (&[("BODY", Some("BINARYMIME"))][..], "CHUNKING\nBINARYMIME", "BINARYMIME"),
+            (&[("BY", Some("60;R"))], "DELIVERBY", "DSN"),
+            (&[("HOLDFOR", Some("60"))], "FUTURERELEASE 1 2027-01-01T00:00:00Z", "DELIVERBY"),
+            (&[("MT-PRIORITY", Some("1")), ("REQUIRETLS", None)], "MT-PRIORITY\nREQUIRETLS", "REQUIRETLS"),
+            (&[("SOLICIT", Some("a.b:ADV"))], "NO-SOLICITING", "SIZE"),
+        ] {
+            let offered = |text| Extensions::from_reply(&crate::smtp::Reply::new(250, None, format!("mx\n{text}")));
+            assert!(need(words).met_by(&offered(met_by)), "{words:?}");
+            assert!(!need(words).met_by(&offered(not_by)), "{words:?}");
+        }
+        assert!(need(&[("SIZE", Some("1")), ("AUTH", Some("<>")), ("RRVS", None)]).met_by(&Extensions::default()));
     }
 
     #[test]

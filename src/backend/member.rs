@@ -9,29 +9,30 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
-use super::machine::{Identity, ehlo, identify, proxy_v2, sane_helo};
-use super::settings::{Address, IdentityMethod, MemberSettings, Settings, TlsMode};
+use super::machine::{self, Identity, identify, proxy_v2, sane_helo};
+use super::settings::{Address, IdentityMethod, MemberSettings, Protocol, Settings, TlsMode};
 use super::{BackendError, Connection};
 use crate::net::BoxIo;
 use crate::net::tls::ClientTls;
 use crate::smtp::{Extension, Extensions};
 
-/// How streams to members are opened: TCP, or pipes in tests.
+/// How streams to members are opened: sockets, or pipes in tests.
 pub trait Dial: Send + Sync + 'static {
     /// Opens a stream to `address`.
     fn dial<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<BoxIo>>;
 }
 
-/// Opens TCP connections.
+/// Opens connections over TCP, and to sockets of this machine.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct TcpDial;
+pub struct SocketDial;
 
-impl Dial for TcpDial {
+impl Dial for SocketDial {
     fn dial<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<BoxIo>> {
         Box::pin(async move {
             let stream = match address {
                 Address::Socket(addr) => tokio::net::TcpStream::connect(addr).await?,
                 Address::Host(host, port) => tokio::net::TcpStream::connect((host.as_str(), *port)).await?,
+                Address::Unix(path) => return Ok(Box::new(tokio::net::UnixStream::connect(path).await?) as BoxIo),
             };
             stream.set_nodelay(true)?;
             Ok(Box::new(stream) as BoxIo)
@@ -69,10 +70,7 @@ impl Member {
     /// A member that nobody has spoken to yet.
     pub fn new(settings: MemberSettings, tls: Option<ClientTls>) -> Self {
         let now = Instant::now();
-        let label: Arc<str> = match &settings.address {
-            Address::Socket(addr) => addr.to_string().into(),
-            Address::Host(host, port) => format!("{host}:{port}").into(),
-        };
+        let label: Arc<str> = settings.address.to_string().into();
         Self {
             slots: Arc::new(Semaphore::new(settings.connections)),
             settings,
@@ -244,11 +242,14 @@ impl Member {
         if settings.identity == IdentityMethod::ProxyV2 {
             connection.send(&proxy_v2(client), limit).await?;
         }
+        if self.settings.implicit_tls {
+            connection = self.shake_hands(connection, settings).await?;
+        }
         let greeting = connection.reply(limit).await?;
         if !greeting.is_positive() {
             return Err(BackendError::NotReady(greeting));
         }
-        hello(&mut connection, &settings.helo, limit).await?;
+        self.hello(&mut connection, settings, &settings.helo).await?;
         let mut connection = self.secure(connection, settings).await?;
         if !connection.is_healthy() || !connection.is_quiet() {
             return Err(BackendError::Unsolicited);
@@ -258,7 +259,9 @@ impl Member {
 
     async fn secure(&self, mut connection: Connection, settings: &Settings) -> Result<Connection, BackendError> {
         let limit = settings.timeouts.command;
-        let Some(tls) = &self.tls else { return Ok(connection) };
+        if self.tls.is_none() || connection.encrypted {
+            return Ok(connection);
+        }
         let required = matches!(self.settings.tls, TlsMode::Required | TlsMode::Verify);
         if !connection.extensions.has(Extension::StartTls) {
             return if required { Err(BackendError::Tls("STARTTLS is not offered".into())) } else { Ok(connection) };
@@ -272,12 +275,18 @@ impl Member {
                 Ok(connection)
             };
         }
+        let mut connection = self.shake_hands(connection, settings).await?;
+        self.hello(&mut connection, settings, &settings.helo).await?;
+        Ok(connection)
+    }
+
+    async fn shake_hands(&self, connection: Connection, settings: &Settings) -> Result<Connection, BackendError> {
+        let Some(tls) = &self.tls else { return Ok(connection) };
         let stream = connection.into_stream()?;
         let by = Instant::now() + settings.timeouts.connect;
         let (stream, _) = tls.connect(stream, by).await.map_err(|why| BackendError::Tls(why.to_string()))?;
         let mut connection = Connection::new(stream);
         connection.encrypted = true;
-        hello(&mut connection, &settings.helo, limit).await?;
         Ok(connection)
     }
 
@@ -309,7 +318,32 @@ impl Member {
         }
         if settings.identity == IdentityMethod::Xclient {
             let name = sane_helo(&client.helo).unwrap_or(&settings.helo).to_owned();
-            hello(connection, &name, limit).await?;
+            self.hello(connection, settings, &name).await?;
+        }
+        Ok(())
+    }
+
+    /// Says EHLO and notes what is offered.
+    async fn hello(&self, connection: &mut Connection, settings: &Settings, name: &str) -> Result<(), BackendError> {
+        let limit = settings.timeouts.command;
+        connection.send(&machine::hello(settings.protocol, name), limit).await?;
+        let reply = connection.reply(limit).await?;
+        if !reply.is_positive() {
+            return Err(BackendError::NotReady(reply));
+        }
+        let mut offered = Extensions::from_reply(&reply);
+        // What must not be read by others must not be handed to others either (RFC 8689 4.2.1).
+        let is_certain = self.settings.tls == TlsMode::Verify || self.settings.is_loopback();
+        if !(connection.encrypted && is_certain) {
+            offered.remove(Extension::RequireTls);
+        }
+        if settings.protocol == Protocol::Lmtp {
+            // How many replies a refused chunk has, no document says.
+            offered.remove(Extension::Chunking);
+            offered.remove(Extension::BinaryMime);
+        }
+        if *connection.extensions != offered {
+            connection.extensions = Arc::new(offered);
         }
         Ok(())
     }
@@ -323,23 +357,11 @@ impl Member {
     }
 }
 
-/// Says EHLO and notes what is offered.
-async fn hello(connection: &mut Connection, name: &str, limit: Duration) -> Result<(), BackendError> {
-    connection.send(&ehlo(name), limit).await?;
-    let reply = connection.reply(limit).await?;
-    if !reply.is_positive() {
-        return Err(BackendError::NotReady(reply));
-    }
-    let offered = Extensions::from_reply(&reply);
-    if *connection.extensions != offered {
-        connection.extensions = Arc::new(offered);
-    }
-    Ok(())
-}
-
 /// True if a connection is to be closed before the backend's own limits bite (DECISIONS 23).
 fn is_retired(connection: &Connection, settings: &Settings) -> bool {
+    let most = connection.extensions.limit("MAILMAX");
     connection.transactions >= settings.reuse.transactions
+        || most.is_some_and(|most| connection.mails >= most)
         || connection.refusals >= settings.reuse.refusals
         || Instant::now() >= connection.opened + settings.reuse.age
 }

@@ -15,8 +15,10 @@ pub mod metrics;
 pub mod own;
 pub mod pool;
 pub mod pools;
+pub mod routes;
 pub mod settings;
 pub mod submit;
+mod turns;
 
 pub use client::Connection;
 pub use exchanges::{Bounds, Exchanges, InFlight};
@@ -25,6 +27,7 @@ pub use metrics::Metrics;
 pub use own::Own;
 pub use pool::{Lease, Pool};
 pub use pools::Pools;
+pub use routes::{Routes, Way, Ways};
 pub use settings::Settings;
 
 use crate::smtp::{Reply, ReplyError};
@@ -70,6 +73,8 @@ pub enum BackendError {
     CannotCarry {
         /// True if no configured member, up or down, can carry it.
         permanent: bool,
+        /// True if some could, were it smaller.
+        too_big: bool,
     },
 }
 

@@ -68,8 +68,9 @@ impl Own {
         if need.met_by(lease.extensions()) {
             return Ok(lease);
         }
+        let offered = lease.connection.extensions.clone();
         lease.give_back();
-        Err(BackendError::CannotCarry { permanent: true })
+        Err(BackendError::CannotCarry { permanent: true, too_big: need.but_for_size().met_by(&offered) })
     }
 
     pub(super) fn put(&self, lease: Lease, unsettled: bool) {

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -10,8 +9,9 @@ use tokio::time::{Instant, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::machine::{Identity, Need};
-use super::member::{Dial, Member, TcpDial};
+use super::member::{Dial, Member, SocketDial};
 use super::settings::{IdentityMethod, Settings, TlsMode};
+use super::turns::Turns;
 use super::{BackendError, Bounds, Connection, Exchanges, InFlight, Metrics, Own};
 use crate::net::tls::{ClientTls, TlsError, Trust};
 use crate::smtp::Extensions;
@@ -20,7 +20,7 @@ use crate::smtp::Extensions;
 pub struct Pool {
     pub(super) settings: Settings,
     members: Vec<Arc<Member>>,
-    next: AtomicUsize,
+    turns: Turns,
     dial: Box<dyn Dial>,
     exchanges: Exchanges,
     /// What is counted.
@@ -55,12 +55,12 @@ const SWEEP: Duration = Duration::from_millis(200);
 const RESET_LIMIT: Duration = Duration::from_secs(5);
 
 impl Pool {
-    /// A pool whose members are reached over TCP.
+    /// A pool whose members are reached over sockets.
     ///
     /// # Errors
     /// If the roots or the name for a verified member cannot be used.
     pub fn new(settings: Settings, metrics: Metrics) -> Result<Arc<Self>, TlsError> {
-        Self::with_dial(settings, metrics, Box::new(TcpDial))
+        Self::with_dial(settings, metrics, Box::new(SocketDial))
     }
 
     /// A pool whose members are reached by `dial`.
@@ -83,7 +83,8 @@ impl Pool {
             members.push(Arc::new(member));
         }
         let exchanges = Exchanges::new(metrics.exchanges.clone());
-        Ok(Arc::new(Self { settings, members, next: AtomicUsize::new(0), dial, exchanges, metrics }))
+        let turns = Turns::new(members.len());
+        Ok(Arc::new(Self { settings, members, turns, dial, exchanges, metrics }))
     }
 
     /// The settings that it was made of.
@@ -93,9 +94,12 @@ impl Pool {
 
     /// What every member that was ever reached offers (DECISIONS 3, 25).
     pub fn offer(&self) -> Arc<Extensions> {
-        let mut offers = self.members.iter().filter_map(|member| member.offered());
-        let Some(first) = offers.next() else { return Arc::default() };
-        offers.fold(first, |common, other| if common == other { common } else { Arc::new(common.intersection(&other)) })
+        common(self.members.iter().filter_map(|member| member.offered()))
+    }
+
+    /// The same; `None` if none was ever reached.
+    pub fn known_offer(&self) -> Option<Arc<Extensions>> {
+        self.members.iter().any(|member| member.offered().is_some()).then(|| self.offer())
     }
 
     /// Takes over what a former pool knew of members that stay as they were.
@@ -135,7 +139,7 @@ impl Pool {
                 Ok(lease) if need.met_by(&lease.connection.extensions) => return Ok(lease),
                 Ok(lease) => {
                     lease.give_back();
-                    last = BackendError::CannotCarry { permanent: self.members.len() == 1 };
+                    last = self.cannot_carry(need);
                 }
                 Err(why) => {
                     self.metrics.failures.with_label_values(&[why.label()]).inc();
@@ -189,22 +193,35 @@ impl Pool {
         Err(last)
     }
 
-    /// Members worth trying, in order.
+    /// Members worth trying, in order: those that are up, those that are free, those that are not for emergencies; of
+    /// several whose turn it is.
     fn candidates(&self, need: &Need) -> Result<Vec<Arc<Member>>, BackendError> {
         let now = Instant::now();
-        let able = |member: &Arc<Member>| member.offered().is_none_or(|offered| need.met_by(&offered));
-        let first = self.next.fetch_add(1, Ordering::Relaxed);
-        let count = self.members.len();
-        let turn = (0..count).filter_map(|step| self.members.get((first + step) % count));
-        let mut candidates: Vec<_> = turn.filter(|member| able(member) && member.may_try(now)).cloned().collect();
-        candidates.sort_by_key(|member| (!member.is_up(), member.slots.available_permits() == 0));
-        if candidates.is_empty() {
-            if self.members.iter().any(able) {
-                return Err(BackendError::Down);
+        let mut candidates: Vec<_> = Vec::with_capacity(self.members.len());
+        for (at, member) in self.members.iter().enumerate() {
+            if is_able(member, need) && member.may_try(now) {
+                let rank = (!member.is_up(), member.slots.available_permits() == 0, member.settings.backup);
+                candidates.push((rank, at));
             }
-            return Err(BackendError::CannotCarry { permanent: true });
         }
-        Ok(candidates)
+        candidates.sort_unstable();
+        let Some((best, _)) = candidates.first().copied() else {
+            let lacks = self.members.iter().any(|member| member.is_up() && !is_able(member, need));
+            let is_permanent = !self.members.iter().any(|member| is_able(member, need));
+            return Err(if lacks || is_permanent { self.cannot_carry(need) } else { BackendError::Down });
+        };
+        let equals = candidates.iter().take_while(|(rank, _)| *rank == best).count();
+        let mut order: Vec<usize> = candidates.into_iter().map(|(_, at)| at).collect();
+        if let Some(equals) = order.get_mut(..equals) {
+            self.turns.order(equals, |at| self.settings.members.get(at).map_or(1, |member| member.weight));
+        }
+        Ok(order.into_iter().filter_map(|at| self.members.get(at).cloned()).collect())
+    }
+
+    /// Nobody who is up can carry what is needed (DECISIONS 25).
+    fn cannot_carry(&self, need: &Need) -> BackendError {
+        let any = |need: &Need| self.members.iter().any(|member| is_able(member, need));
+        BackendError::CannotCarry { permanent: !any(need), too_big: any(&need.but_for_size()) }
     }
 
     async fn lease_from(
@@ -324,6 +341,17 @@ impl Pool {
             }
         }
     }
+}
+
+/// True unless `member` is known not to carry what is needed.
+fn is_able(member: &Member, need: &Need) -> bool {
+    member.offered().is_none_or(|offered| need.met_by(&offered))
+}
+
+/// What all of them have.
+pub(super) fn common(mut offers: impl Iterator<Item = Arc<Extensions>>) -> Arc<Extensions> {
+    let Some(first) = offers.next() else { return Arc::default() };
+    offers.fold(first, |common, other| if common == other { common } else { Arc::new(common.intersection(&other)) })
 }
 
 impl Lease {

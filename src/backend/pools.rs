@@ -3,19 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Pool;
+use super::{Pool, Routes};
 
-/// Pools by name.
+/// Pools by name, and who goes to which.
 #[derive(Clone)]
 pub struct Pools {
     default: Arc<Pool>,
     named: BTreeMap<Arc<str>, Arc<Pool>>,
+    routes: Routes,
 }
 
 impl Pools {
     /// One pool for all.
     pub fn new(default: Arc<Pool>) -> Self {
-        Self { default, named: BTreeMap::new() }
+        Self { default, named: BTreeMap::new(), routes: Routes::default() }
     }
 
     /// The same, with one more that is called `name`.
@@ -23,6 +24,17 @@ impl Pools {
     pub fn with(mut self, name: Arc<str>, pool: Arc<Pool>) -> Self {
         self.named.insert(name, pool);
         self
+    }
+
+    /// The same, with these routes; the pools that they lead to are there.
+    #[must_use]
+    pub fn routed(self, routes: Routes) -> Self {
+        Self { routes, ..self }
+    }
+
+    /// Who goes to which.
+    pub fn routes(&self) -> &Routes {
+        &self.routes
     }
 
     /// The pool for all.

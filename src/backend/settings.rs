@@ -1,6 +1,8 @@
 //! What an administrator can set about backends.
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use std::time::Duration;
 pub struct Settings {
     /// The members; tried in order of weight and health.
     pub members: Vec<MemberSettings>,
+    /// What they speak.
+    pub protocol: Protocol,
     /// How the client's identity goes on.
     pub identity: IdentityMethod,
     /// The name that we say in EHLO.
@@ -28,12 +32,18 @@ pub struct MemberSettings {
     pub address: Address,
     /// Connections at a time.
     pub connections: usize,
+    /// Its share of the mail, beside the weights of the others.
+    pub weight: u32,
+    /// Mail comes to it only while no other member is up and free.
+    pub backup: bool,
     /// TLS towards it.
     pub tls: TlsMode,
+    /// TLS from the first octet, without STARTTLS (RFC 8314).
+    pub implicit_tls: bool,
     /// Name in its certificate, if not the host of `address`.
     pub tls_name: Option<String>,
     /// PEM file of roots to trust instead of the system's.
-    pub tls_ca: Option<std::path::PathBuf>,
+    pub tls_ca: Option<PathBuf>,
 }
 
 impl MemberSettings {
@@ -42,6 +52,7 @@ impl MemberSettings {
         match &self.address {
             Address::Socket(addr) => addr.ip().is_loopback(),
             Address::Host(host, _) => host.eq_ignore_ascii_case("localhost"),
+            Address::Unix(_) => true,
         }
     }
 
@@ -51,6 +62,7 @@ impl MemberSettings {
             (Some(name), _) => name.clone(),
             (None, Address::Host(host, _)) => host.clone(),
             (None, Address::Socket(addr)) => addr.ip().to_string(),
+            (None, Address::Unix(_)) => "localhost".to_owned(),
         }
     }
 }
@@ -62,6 +74,28 @@ pub enum Address {
     Socket(SocketAddr),
     /// A host name and a port, resolved by the system.
     Host(String, u16),
+    /// A socket in the file system.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(addr) => addr.fmt(f),
+            Self::Host(host, port) => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// What the members of a pool speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// SMTP: one reply to a message.
+    #[default]
+    Smtp,
+    /// LMTP (RFC 2033): one reply to a message for each recipient.
+    Lmtp,
 }
 
 /// STARTTLS towards a member.

@@ -36,7 +36,15 @@ pub async fn submit(
 
 fn ourselves(hostname: &str) -> Identity {
     let local = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-    Identity { addr: local, local, name: Some("localhost".to_owned()), helo: hostname.to_owned(), extended: true }
+    Identity {
+        addr: local,
+        local,
+        name: Some("localhost".to_owned()),
+        helo: hostname.to_owned(),
+        extended: true,
+        ident: None,
+        forwarded: None,
+    }
 }
 
 /// One command after another: there is one message an hour, and nobody waits for it.
@@ -51,6 +59,7 @@ async fn transact(
     let (mut mail, mut rcpt, mut body) = (Vec::new(), Vec::new(), Vec::new());
     machine::mail(from, &Params::default(), &mut mail);
     machine::rcpt(to, &Params::default(), &mut rcpt);
+    connection.mails += 1;
     for command in [mail, rcpt] {
         connection.send(&command, timeouts.write).await?;
         let reply = verdict_of(connection.reply(timeouts.command).await?)?;
@@ -87,7 +96,9 @@ mod tests {
 
     use super::*;
     use crate::backend::member::Dial;
-    use crate::backend::settings::{Address, IdentityMethod, MemberSettings, Reuse, Settings, Timeouts, TlsMode};
+    use crate::backend::settings::{
+        Address, IdentityMethod, MemberSettings, Protocol, Reuse, Settings, Timeouts, TlsMode,
+    };
     use crate::backend::{BackendError, Metrics};
     use crate::net::BoxIo;
 
@@ -142,12 +153,16 @@ mod tests {
         let member = MemberSettings {
             address: Address::Host("backend.example".to_owned(), 25),
             connections: 2,
+            weight: 1,
+            backup: false,
             tls: TlsMode::Off,
+            implicit_tls: false,
             tls_name: None,
             tls_ca: None,
         };
         Settings {
             members: vec![member],
+            protocol: Protocol::Smtp,
             identity,
             helo: "mx.receiver.example".into(),
             timeouts: Timeouts { connect: short, command: short, write: short, end_of_data: short, queue: short },

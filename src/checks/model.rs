@@ -22,7 +22,7 @@ async fn read(facts: &MessageFacts) -> Model {
         let message = Arc::clone(&facts.message);
         // It fails only if the runtime ends meanwhile.
         let reading = tokio::task::spawn_blocking(move || Model::of(&message)).await;
-        reading.unwrap_or_else(|_| Model { is_cut: true, ..Model::default() })
+        reading.unwrap_or_else(|_| Model { is_cut: true, may_hide: true, ..Model::default() })
     };
     if model.is_cut {
         debug!(parts = model.parts.len(), links = model.links.len(), "model.cut");

@@ -81,13 +81,27 @@ impl Request {
 
 /// What the proxy with admin pages at `address` answers.
 pub(super) fn ask<T: DeserializeOwned>(address: SocketAddr, request: &Request) -> Result<T, Refused> {
+    let answer = page(address, request)?;
+    serde_json::from_slice(&answer).map_err(|why| strange(address, why.to_string()))
+}
+
+/// The same as text, for pages that are no JSON.
+pub(super) fn text(address: SocketAddr, target: &str) -> Result<String, Refused> {
+    let answer = page(address, &Request::get(target.to_owned()))?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+fn strange(address: SocketAddr, why: String) -> Refused {
+    Refused::Answer(format!("{address} does not answer as a proxy of ours: {why}"))
+}
+
+fn page(address: SocketAddr, request: &Request) -> Result<Vec<u8>, Refused> {
     let address = reachable(address);
     let nobody = |why: io::Error| Refused::Nobody(format!("no proxy answers at {address} ({why})"));
     let stream = TcpStream::connect_timeout(&address, CONNECT).map_err(nobody)?;
-    let strange = |why: String| Refused::Answer(format!("{address} does not answer as a proxy of ours: {why}"));
-    let answer = exchange(stream, address, request).map_err(|why| strange(why.to_string()))?;
-    let body = body(&answer).map_err(strange)?;
-    serde_json::from_slice(body).map_err(|why| strange(why.to_string()))
+    let answer = exchange(stream, address, request).map_err(|why| strange(address, why.to_string()))?;
+    let body = body(&answer).map_err(|why| strange(address, why))?;
+    Ok(body.to_vec())
 }
 
 /// A proxy that listens everywhere listens here too.

@@ -4,9 +4,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::{Failed, columns, wants_colour};
-use crate::backend::settings::Address;
 use crate::config::why::{self, Why};
-use crate::config::{self, Loaded, failures, resolvers};
+use crate::config::{self, Loaded, Problem, Problems, Severity, failures, resolvers};
 use crate::dns::zones;
 
 /// Arguments of `check-config`.
@@ -21,6 +20,9 @@ pub struct Arguments {
     /// Show which line sets KEY, such as `limits.sessions` or `listen[0].address`.
     #[arg(long, value_name = "KEY")]
     pub why: Option<String>,
+    /// Print JSON: what would run, what happens when something fails, and all that is wrong.
+    #[arg(long, conflicts_with = "why")]
+    pub json: bool,
 }
 
 /// Reads a configuration; the failure is all of its problems, with the lines that they are about.
@@ -30,6 +32,9 @@ pub fn load(path: &Path) -> Result<Loaded, Failed> {
 
 /// Checks, and prints what was asked for.
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
+    if arguments.json {
+        return print_json(&arguments.config, out);
+    }
     let loaded = load(&arguments.config)?;
     if let Some(key) = &arguments.why {
         return Ok(writeln!(out, "{}", why_line(&loaded, key)?)?);
@@ -43,6 +48,45 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
     }
     let text = if arguments.failures { failures_table(&loaded) } else { summary(&loaded) };
     Ok(write!(out, "{text}")?)
+}
+
+/// For programs: mistakes are no words for people here, and so are told even where there are some.
+fn print_json(path: &Path, out: &mut dyn Write) -> Result<(), Failed> {
+    let told = |problems: &Problems| -> Vec<serde_json::Value> {
+        problems.iter().map(|problem| problem_json(problem)).collect()
+    };
+    let (value, failed) = match config::load(path) {
+        Ok(loaded) => {
+            let named = |rows: Vec<Vec<String>>| -> Vec<serde_json::Value> {
+                rows.into_iter().map(|row| serde_json::json!({ "what": row[0], "is": row[1] })).collect()
+            };
+            let failures: Vec<serde_json::Value> = failures::table(&loaded)
+                .into_iter()
+                .map(|row| serde_json::json!({ "dependency": row.dependency, "fails_by": row.failure, "then": row.answer }))
+                .collect();
+            let value = serde_json::json!({
+                "loads": true, "problems": told(&loaded.warnings), "resolvers": resolvers::warnings(&loaded.config),
+                "runs": named(summary_rows(&loaded)), "failures": failures,
+            });
+            (value, None)
+        }
+        Err(problems) => {
+            let value = serde_json::json!({ "loads": false, "problems": told(&problems) });
+            (value, Some(Failed(format!("{}: does not load", path.display()))))
+        }
+    };
+    writeln!(out, "{}", serde_json::to_string_pretty(&value)?)?;
+    failed.map_or(Ok(()), Err)
+}
+
+fn problem_json(problem: &Problem) -> serde_json::Value {
+    let place = problem.line_column();
+    let severity = if problem.severity == Severity::Error { "error" } else { "warning" };
+    serde_json::json!({
+        "severity": severity, "file": problem.path(), "line": place.map(|(line, _)| line),
+        "column": place.map(|(_, column)| column), "key": problem.key, "reason": problem.reason,
+        "nearest": problem.nearest,
+    })
 }
 
 /// `file:line:column: what is written there`, or the default.
@@ -66,11 +110,15 @@ pub fn failures_table(loaded: &Loaded) -> String {
 
 /// What would run.
 pub fn summary(loaded: &Loaded) -> String {
+    columns(&summary_rows(loaded))
+}
+
+fn summary_rows(loaded: &Loaded) -> Vec<Vec<String>> {
     let config = &loaded.config;
     let mut rows = vec![vec!["hostname".to_owned(), config.session.hostname.to_string()]];
     let mut row = |name: &str, text: String| rows.push(vec![name.to_owned(), text]);
     for listener in &config.listeners {
-        let tls = if listener.tls.is_some() { ", STARTTLS" } else { "" };
+        let tls = if !listener.tls.is_empty() { ", STARTTLS" } else { "" };
         let proxy = if listener.proxy_protocol { ", PROXY" } else { "" };
         row("listener", format!("{} ({}){tls}{proxy}", listener.name, listener.address));
     }
@@ -78,10 +126,7 @@ pub fn summary(loaded: &Loaded) -> String {
     let networks = loaded.raw.relay.networks.len();
     row("relay", format!("{} domain patterns; {networks} networks may send anywhere", relay.domains.len()));
     for (member, written) in config.backend.members.iter().zip(&loaded.raw.backend.member) {
-        let address = match &member.address {
-            Address::Socket(address) => address.to_string(),
-            Address::Host(host, port) => format!("{host}:{port}"),
-        };
+        let address = member.address.to_string();
         let tls = config::why::word(&written.tls);
         row("backend", format!("{address}, {} connections, tls {tls}", member.connections));
     }
@@ -122,5 +167,28 @@ pub fn summary(loaded: &Loaded) -> String {
         row("checks", "off: mail is relayed unjudged".to_owned());
     }
     row("admin", config.admin.map_or("off".to_owned(), |address| address.to_string()));
-    columns(&rows)
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_tells_mistakes_with_their_places() {
+        let place = tempfile::tempdir().expect("a directory");
+        let path = place.path().join("gatepost.toml");
+        let whole = include_str!("../../config/demo.toml");
+        for (text, loads, key) in [(whole.to_owned(), true, None), (format!("{whole}[limit]\n"), false, Some("limit"))]
+        {
+            std::fs::write(&path, text).expect("writable");
+            let mut said = Vec::new();
+            let done = print_json(&path, &mut said);
+            let value: serde_json::Value = serde_json::from_slice(&said).expect("JSON");
+            assert_eq!((done.is_ok(), value["loads"].as_bool()), (loads, Some(loads)), "{value}");
+            assert_eq!(value["problems"][0]["key"].as_str(), key, "{value}");
+            assert_eq!(value["problems"][0]["line"].is_u64(), key.is_some(), "{value}");
+            assert_eq!(value["runs"][0]["what"].as_str(), loads.then_some("hostname"), "{value}");
+        }
+    }
 }

@@ -5,15 +5,20 @@ pub mod backtest;
 pub mod block;
 pub mod bulk;
 pub mod check_config;
+pub mod completions;
 pub mod demo;
+pub mod doctor;
 pub mod explain;
 pub mod fit;
 pub mod forwarders;
 pub mod greylist;
 pub mod import_report;
+pub mod init;
 pub mod learn;
 pub mod log;
+pub mod man;
 mod recorded;
+pub mod reference;
 pub mod reputation;
 pub mod rules;
 pub mod run;
@@ -52,6 +57,10 @@ pub enum Command {
     Demo(demo::Arguments),
     /// Check a configuration and every file that it names; say what would run.
     CheckConfig(check_config::Arguments),
+    /// Write a configuration to begin with, and print what the mail server behind it needs.
+    Init(init::Arguments),
+    /// Look at what the configuration depends on, and say what to do about what is wrong.
+    Doctor(doctor::Arguments),
     /// Print the JSON schema of the configuration file, for editors.
     Schema,
     /// Print every symbol: the check that emits it, its stage and its weight.
@@ -86,6 +95,10 @@ pub enum Command {
     Unlearn(learn::Unlearn),
     /// Look at the store as a whole; make its file smaller, export it, import it.
     Store(store::Arguments),
+    /// Print what a shell needs to complete this command line.
+    Completions(completions::Arguments),
+    /// Write the manual, one page for each command.
+    Man(man::Arguments),
 }
 
 /// Why a command failed; its text goes to standard error.
@@ -112,6 +125,8 @@ pub fn main() -> ExitCode {
             demo::run(arguments, &mut out, colour)
         }
         Command::CheckConfig(arguments) => check_config::run(arguments, &mut out),
+        Command::Init(arguments) => init::run(arguments, &mut out),
+        Command::Doctor(arguments) => doctor::run(arguments, &mut out),
         Command::Schema => schema::run(&mut out),
         Command::Symbols(arguments) => symbols::run(arguments, &mut out),
         Command::Rules(arguments) => rules::run(arguments, &mut out),
@@ -129,6 +144,8 @@ pub fn main() -> ExitCode {
         Command::Learn(arguments) => learn::run(arguments, &mut out),
         Command::Unlearn(arguments) => learn::unlearn(arguments, &mut out),
         Command::Store(arguments) => store::run(arguments, &mut out),
+        Command::Completions(arguments) => completions::run(arguments, &mut out),
+        Command::Man(arguments) => man::run(arguments, &mut out),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,7 +3,7 @@
 
 use super::Loaded;
 use crate::backend;
-use crate::backend::settings::{Address, IdentityMethod, TlsMode};
+use crate::backend::settings::{IdentityMethod, TlsMode};
 use crate::reports::Via;
 use crate::session::refusal;
 use crate::smtp::Reply;
@@ -186,10 +186,7 @@ fn backends(loaded: &Loaded, rows: &mut Vec<Failure>) {
 fn pool(pool: &str, backend: &backend::Settings, rows: &mut Vec<Failure>) {
     let several = backend.members.len() > 1;
     for member in &backend.members {
-        let name = match &member.address {
-            Address::Socket(address) => address.to_string(),
-            Address::Host(host, port) => format!("{host}:{port}"),
-        };
+        let name = member.address.to_string();
         let refused = spoken(&refusal::BACKEND_DOWN);
         let down = if several { format!("the next member; {refused} if there is none") } else { refused.clone() };
         rows.push(row(
@@ -354,7 +351,7 @@ fn files(loaded: &Loaded, rows: &mut Vec<Failure>) {
         ));
     }
     for listener in &config.listeners {
-        if let Some(tls) = &listener.tls {
+        for tls in &listener.tls {
             rows.push(row(
                 format!("certificate of {}", listener.name),
                 format!("{} unreadable or wrong at a reload", tls.certificate.display()),

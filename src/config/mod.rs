@@ -54,6 +54,8 @@ pub struct Config {
     pub backend: backend::Settings,
     /// For further pools, by name.
     pub pools: BTreeMap<Arc<str>, backend::Settings>,
+    /// Which recipients go to which pool.
+    pub routes: backend::Routes,
     /// For name lookups.
     pub dns: dns::Settings,
     /// Zones that are answered from files, each part of them for itself.

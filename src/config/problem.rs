@@ -64,6 +64,11 @@ impl Problem {
         }
     }
 
+    /// The same, where it does not keep the file from being used.
+    pub fn as_warning(self) -> Self {
+        Self { severity: Severity::Warning, ..self }
+    }
+
     /// The same with a suggestion.
     pub fn with_nearest(mut self, nearest: Option<&str>) -> Self {
         self.nearest = nearest.map(str::to_owned);

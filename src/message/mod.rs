@@ -7,18 +7,23 @@ pub mod attachments;
 mod charset;
 pub(crate) mod encoding;
 pub mod fields;
+mod fold;
 pub mod header;
 mod html;
+pub mod language;
 pub mod links;
 pub mod model;
 mod parameters;
 mod parts;
+pub mod received;
+pub mod spelling;
 pub mod text;
 mod uuencode;
 mod words;
 
 use std::net::IpAddr;
 
+pub use fold::fold;
 pub use links::Links;
 pub use model::Model;
 pub use text::Text;

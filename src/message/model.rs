@@ -9,7 +9,8 @@ mod header;
 mod link;
 mod page;
 mod reader;
-mod scripts;
+pub(in crate::message) mod scripts;
+mod threads;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -51,6 +52,8 @@ pub struct Model {
     pub text: Text,
     /// True if the bounds left something out.
     pub is_cut: bool,
+    /// True if that was more than the end of a long plain text, so that anything may be hidden in it.
+    pub may_hide: bool,
 }
 
 /// One header field.
@@ -295,8 +298,11 @@ impl Model {
         }));
         let is_broken_off = reading.is_err();
         // What puts it together has read nothing hostile, and is still no reason to lose a message.
-        catch_unwind(AssertUnwindSafe(|| everything.into_model(is_broken_off)))
-            .unwrap_or_else(|_| Self { is_cut: true, ..Self::default() })
+        catch_unwind(AssertUnwindSafe(|| everything.into_model(is_broken_off))).unwrap_or_else(|_| Self {
+            is_cut: true,
+            may_hide: true,
+            ..Self::default()
+        })
     }
 
     /// The fields of a name, in order.

@@ -43,6 +43,11 @@ pub(super) trait Reader {
     /// Something was left out.
     fn cut(&mut self);
 
+    /// The end of a long plain text was left out: nobody reads that far.
+    fn cut_end(&mut self) {
+        self.cut();
+    }
+
     /// A text, decoded.
     fn text(&mut self, text: &str, form: Form, place: Place);
 
@@ -313,8 +318,10 @@ impl<R: Reader> Walk<'_, R> {
             let octets = decoded(body, *encoding, limit);
             self.text_left -= octets.len();
             let is_cut = octets.len() == limit && body.len() > limit;
-            if is_cut {
-                self.reader.cut();
+            match form {
+                Form::Plain if is_cut => self.reader.cut_end(),
+                Form::Html if is_cut => self.reader.cut(),
+                _ => {}
             }
             let place = if reading == 0 { place } else { Place::Elsewhere };
             self.reader.octets(&octets, !is_cut);

@@ -22,20 +22,37 @@ pub struct Settings {
     pub role: Role,
     /// Where it listens.
     pub address: SocketAddr,
-    /// Certificate and key; without them STARTTLS is not offered.
-    pub tls: Option<TlsFiles>,
+    /// Certificates and keys, that for whoever asks for no name first; without any STARTTLS is not offered.
+    pub tls: Vec<TlsFiles>,
     /// True: every connection must begin with a PROXY header.
     pub proxy_protocol: bool,
     /// Who may send a PROXY header.
     pub proxy_networks: CidrSet,
     /// Who may send XCLIENT.
     pub xclient_networks: CidrSet,
+    /// Who may send XFORWARD.
+    pub xforward_networks: CidrSet,
+    /// Commands that are passed on to the backend as they are.
+    pub relayed_commands: RelayedCommands,
+    /// Who may say them; besides, whoever has authenticated.
+    pub command_networks: CidrSet,
     /// Who may send, by [`Role::Outbound`].
     pub networks: CidrSet,
     /// AUTH is offered without TLS, and nobody needs TLS to send. Clients of this machine never do.
     pub auth_without_tls: bool,
     /// The pool that its mail goes to; `None`: the one for all.
     pub pool: Option<Arc<str>>,
+}
+
+/// Commands that are passed on to the backend as they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RelayedCommands {
+    /// VRFY; otherwise 252.
+    pub vrfy: bool,
+    /// EXPN; otherwise 502.
+    pub expn: bool,
+    /// ETRN (RFC 1985); otherwise 502.
+    pub etrn: bool,
 }
 
 /// PEM files of one certificate chain and its key.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts};
+use prometheus::{GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts};
 
 use super::Policies;
 use super::decision::Decision;
@@ -15,6 +15,9 @@ use crate::verdict::Verdict;
 
 /// Seconds: from a cached answer to the end of all patience.
 const BUCKETS: &[f64] = &[0.000_1, 0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Points: finest where the shipped thresholds are.
+const SCORES: &[f64] = &[-10.0, -5.0, -2.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 30.0];
 
 const MEMORIES: [&str; 4] = ["done", "too_many", "timed_out", "panicked"];
 
@@ -33,6 +36,9 @@ pub struct Metrics {
     shadow_findings: IntCounterVec,
     memories: IntCounterVec,
     policies: IntCounterVec,
+    scores: HistogramVec,
+    weights: GaugeVec,
+    ruleset: IntGaugeVec,
 }
 
 /// What became of telling a check the end of a transaction.
@@ -61,6 +67,8 @@ pub struct Meter {
     memories: [IntCounter; MEMORIES.len()],
     /// By name of the policy and verdict; empty where there are none by recipient.
     policies: BTreeMap<(Arc<str>, Verdict), IntCounter>,
+    /// By verdict.
+    scores: BTreeMap<Verdict, Histogram>,
     families: Metrics,
 }
 
@@ -81,6 +89,19 @@ impl Metrics {
         let duration = HistogramOpts::new("gatepost_check_duration_seconds", "How long checks took that ran.");
         let durations = HistogramVec::new(duration.buckets(BUCKETS.to_vec()), &["check"])?;
         registry.register(Box::new(durations.clone()))?;
+        let scores = HistogramOpts::new(
+            "gatepost_message_score",
+            "Scores that the policy saw after the final dot, in points, by its verdict on the recipient.",
+        );
+        let scores = HistogramVec::new(scores.buckets(SCORES.to_vec()), &["verdict"])?;
+        registry.register(Box::new(scores.clone()))?;
+        let weights = Opts::new("gatepost_symbol_weight", "What a symbol weighs in the rules in force, in points.");
+        let weights = GaugeVec::new(weights, &["symbol"])?;
+        registry.register(Box::new(weights.clone()))?;
+        let ruleset =
+            Opts::new("gatepost_ruleset_info", "Always 1; the label tells the version of the rules in force.");
+        let ruleset = IntGaugeVec::new(ruleset, &["rules"])?;
+        registry.register(Box::new(ruleset.clone()))?;
         Ok(Self {
             outcomes: counter("gatepost_check_outcomes_total", "How checks ended.", &["check", "outcome"])?,
             durations,
@@ -111,7 +132,20 @@ impl Metrics {
                 "Verdicts on recipients, by the policy that judged; `default` is the site's.",
                 &["policy", "verdict"],
             )?,
+            scores,
+            weights,
+            ruleset,
         })
+    }
+
+    /// Tells of the rule set that is in force from now on, and no more of the one before.
+    pub(super) fn put_in_force(&self, version: &str, weights: &Weights) {
+        self.ruleset.reset();
+        self.ruleset.with_label_values(&[version]).set(1);
+        self.weights.reset();
+        for (symbol, weighed) in weights.symbols() {
+            self.weights.with_label_values(&[symbol.as_str()]).set(f64::from(weighed.weight.get()) / 100.0);
+        }
     }
 
     /// The counters of one rule set.
@@ -130,6 +164,8 @@ impl Metrics {
         }
         let memories = MEMORIES.map(|result| self.memories.with_label_values(&[result]));
         let shadow = self.shadow.clone();
+        let verdicts = [Verdict::Forward, Verdict::Defer, Verdict::Reject];
+        let scores = verdicts.map(|verdict| (verdict, self.scores.with_label_values(&[verdict.as_str()]))).into();
         let mut meter = Meter {
             checks: checks.collect(),
             findings: findings.collect(),
@@ -137,6 +173,7 @@ impl Metrics {
             shadow,
             memories,
             policies: BTreeMap::new(),
+            scores,
             families: self.clone(),
         };
         meter.add_clauses(policy);
@@ -220,6 +257,9 @@ impl Meter {
         let clause = decision.clause.as_deref().unwrap_or("none");
         if let Some([rcpt, message]) = self.decisions.get(clause) {
             if stage == Stage::Rcpt { rcpt.inc() } else { message.inc() }
+        }
+        if let Some(scores) = self.scores.get(&decision.verdict).filter(|_| stage == Stage::Message) {
+            scores.observe(f64::from(decision.score.get()) / 100.0);
         }
         if !self.policies.is_empty() {
             let name = decision.policy.clone().unwrap_or_else(|| Policies::SITE.into());

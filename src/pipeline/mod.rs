@@ -112,6 +112,7 @@ impl Ruleset {
             outgoing.meter = Some(metrics.meter(&outgoing.registry, &outgoing.weights, &outgoing.policy));
         }
         self.meter = Some(metrics.meter(&self.registry, &self.weights, &self.policy).with_policies(&self.policies));
+        metrics.put_in_force(&self.version, &self.weights);
         self
     }
 

@@ -47,7 +47,7 @@ impl Delivery for ToBackend {
                 Ok(reply) if reply.is_positive() => Delivered::Taken,
                 Ok(reply) if reply.class() == 5 => Delivered::Refused(reply.to_log()),
                 Ok(reply) => Delivered::Later(reply.to_log()),
-                Err(why @ BackendError::CannotCarry { permanent: true }) => Delivered::Refused(why.to_string()),
+                Err(why @ BackendError::CannotCarry { permanent: true, .. }) => Delivered::Refused(why.to_string()),
                 Err(why) => Delivered::Later(why.to_string()),
             }
         })

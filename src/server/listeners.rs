@@ -80,7 +80,17 @@ impl Listener {
         self.current.load_full()
     }
 
-    /// Looks for a new certificate in the same files. Blocks for two small reads.
+    /// Says when its certificates end.
+    pub(super) fn show_expiry(&self, metrics: &Metrics) {
+        let current = self.current.load();
+        let Some(tls) = &current.tls else { return };
+        for (file, end) in tls.expiries() {
+            let labels = [&*current.settings.name, &*file.to_string_lossy()];
+            metrics.certificate_expiry.with_label_values(&labels).set(end);
+        }
+    }
+
+    /// Looks for new certificates in the same files. Blocks for two small reads for each.
     pub(super) fn renew(&self, metrics: &Metrics) {
         let current = self.current.load();
         let Some(tls) = &current.tls else { return };
@@ -89,6 +99,7 @@ impl Listener {
         match tls.reload() {
             Ok(renewed) => {
                 *complaint = None;
+                self.show_expiry(metrics);
                 if renewed {
                     metrics.certificates_renewed.inc();
                     info!(%listener, "new certificate in use");
@@ -107,14 +118,14 @@ impl Listener {
 }
 
 impl Current {
-    /// Reads the certificate, unless `former` has it from the same files.
+    /// Reads the certificates, unless `former` has them from the same files.
     fn load(settings: listener::Settings, former: Option<&Current>) -> Result<Self, BindError> {
         let kept = former.and_then(|former| former.tls.as_ref());
-        let tls = match (&settings.tls, kept) {
-            (None, _) => None,
-            (Some(files), Some(kept)) if kept.files() == files => Some(Arc::clone(kept)),
-            (Some(files), _) => {
-                let source = TlsAcceptorSource::load(files.clone()).map_err(|source| BindError::Certificate {
+        let tls = match (settings.tls.as_slice(), kept) {
+            ([], _) => None,
+            (files, Some(kept)) if kept.files() == files => Some(Arc::clone(kept)),
+            (files, _) => {
+                let source = TlsAcceptorSource::load(files.to_vec()).map_err(|source| BindError::Certificate {
                     name: Arc::clone(&settings.name),
                     source: Box::new(source),
                 })?;

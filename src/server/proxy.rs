@@ -115,17 +115,21 @@ impl Proxy {
         for (name, settings) in &config.pools {
             pools = pools.with(name.clone(), Pool::new(settings.clone(), metrics.clone())?);
         }
+        let pools = pools.routed(config.routes.clone());
         let mut watches = Watches::new();
         watch(&pools, &mut watches);
         let follow = CancellationToken::new();
         tokio::spawn(zones::follow(zones.clone(), follow.clone()));
+        let spool = Spool::new(config.spool.clone());
+        spool.register(registry)?;
         let shared = Shared::new(
             config.session.clone(),
             Arc::new(ruleset.with_metrics(&pipeline_metrics)),
             pools.common().clone(),
-            Spool::new(config.spool.clone()),
+            spool,
             session::Metrics::register(registry)?,
             clock::system(),
+            store.clone(),
         );
         shared.pools.store(Arc::new(pools));
         record(&config.records, &shared, registry)?;
@@ -357,7 +361,7 @@ fn next_pools(running: &Pools, config: &config::Config) -> Result<Pools, TlsErro
     for (name, settings) in &config.pools {
         pools = pools.with(name.clone(), next(Some(name), settings)?);
     }
-    Ok(pools)
+    Ok(pools.routed(config.routes.clone()))
 }
 
 /// Has everything recorded, if that is wanted. What cannot be recorded keeps no mail out.

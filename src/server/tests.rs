@@ -60,12 +60,15 @@ impl Dialogue for Script {
 fn listener() -> listener::Settings {
     listener::Settings {
         role: crate::facts::Role::Edge,
+        xforward_networks: CidrSet::default(),
+        relayed_commands: listener::RelayedCommands::default(),
+        command_networks: CidrSet::default(),
         networks: CidrSet::default(),
         auth_without_tls: false,
         pool: None,
         name: "edge".into(),
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
-        tls: None,
+        tls: Vec::new(),
         proxy_protocol: false,
         proxy_networks: CidrSet::default(),
         xclient_networks: CidrSet::default(),
@@ -328,13 +331,13 @@ async fn a_refused_reload_changes_nothing_whatever_was_wrong() {
     let (shelf, loader) = shelf();
     let server = start_with(plan(listener()), Manner::Obedient, loader);
     let missing = listener::TlsFiles { certificate: "/nowhere/chain.pem".into(), key: "/nowhere/key.pem".into() };
-    let mut without_certificate = plan(listener::Settings { tls: Some(missing), ..listener() });
+    let mut without_certificate = plan(listener::Settings { tls: vec![missing], ..listener() });
     without_certificate.accept.sessions_per_client = 0;
     for bad in [None, Some(without_certificate)] {
         *shelf.next.lock().expect("no panic") = bad;
         reload(&server, "refused").await;
         assert!(!shelf.applied.load(Ordering::Relaxed));
-        assert!(server.listener.current().settings.tls.is_none());
+        assert!(server.listener.current().settings.tls.is_empty());
         assert!(line(&mut server.connect("192.0.2.1:1")).await.starts_with("220"));
     }
 }

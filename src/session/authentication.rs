@@ -4,6 +4,7 @@
 //! `temperror`, never left out: its absence must not look like consent. Only ARC has no such word
 //! (RFC 8617 4.4.1): where its chain could not be validated it is not mentioned, as where there is none.
 
+use super::metrics::Metrics;
 use super::settings::Settings;
 use crate::facts::{ArcChain, AuthResult, ClientName, Dkim, Dmarc, HeloFacts, MailFacts, MessageFacts, Signature, Spf};
 use crate::message::fields::{AuthResults, MethodResult, ReceivedSpf};
@@ -25,6 +26,29 @@ pub(super) fn write(settings: &Settings, facts: &MessageFacts, judged: bool, out
     }
 }
 
+/// Counts what was found: a method once for each message, whatever the number of its results.
+pub(super) fn count(metrics: &Metrics, facts: &MessageFacts) {
+    let mail = &facts.mail;
+    let note = |method: &str, result: AuthResult| {
+        metrics.authentications.with_label_values(&[method, result.as_str()]).inc();
+    };
+    if let Some((result, _)) = client_name(&mail.helo) {
+        note("iprev", result);
+    }
+    let spf = mail.spf.get().or_else(|| mail.helo.spf.get());
+    note("spf", spf.map_or(AuthResult::TempError, |spf| spf.result));
+    note("dkim", facts.dkim.get().map_or(AuthResult::TempError, best));
+    note("arc", facts.arc.get().map_or(AuthResult::TempError, |chain| chain.result));
+    note("dmarc", facts.dmarc.get().map_or(AuthResult::TempError, |dmarc| dmarc.result));
+}
+
+/// A pass if any signature passes; otherwise what the first one says.
+fn best(dkim: &Dkim) -> AuthResult {
+    let mut results = dkim.signatures.iter().map(|signature| signature.result);
+    let first = results.next().unwrap_or(AuthResult::None);
+    if results.any(|result| result == AuthResult::Pass) { AuthResult::Pass } else { first }
+}
+
 fn results(facts: &MessageFacts) -> Vec<MethodResult> {
     let mail = &facts.mail;
     let mut results: Vec<MethodResult> = iprev(&mail.helo).into_iter().collect();
@@ -40,8 +64,13 @@ fn results(facts: &MessageFacts) -> Vec<MethodResult> {
 }
 
 fn iprev(helo: &HeloFacts) -> Option<MethodResult> {
+    let (result, comment) = client_name(helo)?;
+    Some(method("iprev", result).comment(comment).with("policy.iprev", helo.client.addr.to_string()))
+}
+
+fn client_name(helo: &HeloFacts) -> Option<(AuthResult, String)> {
     let client = &helo.client;
-    let (result, comment) = match (client.vouched_name.is_some(), client.name.get()) {
+    let found = match (client.vouched_name.is_some(), client.name.get()) {
         (true, _) => (AuthResult::Pass, "vouched for by a trusted relay".to_owned()),
         (false, Some(ClientName::Confirmed(name))) => (AuthResult::Pass, name.to_string()),
         (false, Some(ClientName::Unconfirmed(name))) => {
@@ -52,7 +81,7 @@ fn iprev(helo: &HeloFacts) -> Option<MethodResult> {
         (false, None) if is_local_scope(client.addr) => return None,
         (false, None) => (AuthResult::TempError, UNFINISHED.to_owned()),
     };
-    Some(method("iprev", result).comment(comment).with("policy.iprev", client.addr.to_string()))
+    Some(found)
 }
 
 /// SPF of the reverse-path, unless it is null: the HELO name then answers for it.

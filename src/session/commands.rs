@@ -6,20 +6,20 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::driver::{End, Session, rules_for};
-use super::machine::Offer;
+use super::offer::Offer;
 use super::recording;
 use super::refusal;
 use super::relay::Relay;
 use super::settings::RefuseAt;
 use super::transaction::Transaction;
 use crate::backend::machine::ROOM_FOR_FIELDS;
-use crate::backend::{Identity, Need, Pool};
+use crate::backend::{Identity, Need, Pool, Ways};
 use crate::checks::Deed;
 use crate::facts::{ClientFacts, HeloFacts, MailFacts, Stage, Violation};
 use crate::net::tls::{TlsAcceptorSource, TlsError};
 use crate::pipeline::{Assessment, Decision};
 use crate::records::TransactionId;
-use crate::smtp::{ForwardPath, HeloName, Params, ReversePath, XclientAttribute};
+use crate::smtp::{ForwardPath, HeloName, Params, ReversePath, XclientAttribute, XforwardAttribute};
 
 impl Session {
     pub(super) async fn hello(&mut self, name: HeloName, extended: bool) -> Result<(), End> {
@@ -46,18 +46,26 @@ impl Session {
 
     /// What this client is offered: our own extensions, and what all backends have.
     fn offer(&self) -> Offer {
-        let pool = self.pool();
-        let backends = pool.as_ref().map(|pool| pool.offer()).unwrap_or_default();
+        let ways = self.ways();
+        let backends = ways.as_ref().map(Ways::offer).unwrap_or_default();
         let ours = self.settings.limits.message_size.0;
         let theirs = backends.size_limit().map_or(ours, |limit| limit.saturating_sub(ROOM_FOR_FIELDS));
         // Whoever must not send without TLS is not helped by hiding it (DECISIONS 30).
         let failed = || self.is_edge() && self.shared.tls_failures.contains(&self.peer.ip());
+        let limits = &self.settings.limits;
         Offer {
             tls: self.acceptor.is_some() && self.tls.is_none() && !self.machine.is_encrypted() && !failed(),
+            encrypted: self.machine.is_encrypted(),
             xclient: self.may_xclient,
+            xforward: self.may_xforward,
             access: self.access(),
-            has_backend: pool.is_some(),
+            has_backend: ways.is_some(),
             size: ours.min(theirs),
+            recipients: u32::try_from(limits.recipients).unwrap_or(u32::MAX),
+            transactions: limits.transactions,
+            outgoing: self.listener.role.is_outgoing(),
+            relayed: self.listener.relayed_commands,
+            may_ask: self.listener.command_networks.contains(self.peer.ip()),
             backends,
         }
     }
@@ -79,7 +87,7 @@ impl Session {
             self.say(&refusal::OWN_BACKEND_LOST);
             return Err(End::Refused);
         }
-        let Some(pool) = self.pool() else {
+        let Some(ways) = self.ways() else {
             self.machine.end_transaction();
             self.lost_pool();
             self.say(&refusal::BACKEND_DOWN);
@@ -93,16 +101,29 @@ impl Session {
             self.machine.end_transaction();
             return self.refuse_session(&decision);
         }
-        let relay = Relay::new(pool, self.identity(&facts), need).over(self.own.clone());
-        let mut transaction = Box::new(Transaction::new(TransactionId::new(at), facts, size, relay));
+        let id = TransactionId::new(at);
+        let relay = Relay::new(ways, self.identity(&facts, id), need).over(self.own.clone());
+        if let Some(forwarded) = &self.forwarded {
+            tracing::info!(%id, client = %self.peer.ip(), %forwarded, "transaction.forwarded");
+        }
+        let mut transaction = Box::new(Transaction::new(id, facts, size, relay));
         transaction.slowed = self.assessment.is_slowed(None);
         self.transaction = Some(transaction);
         self.say(&refusal::SENDER_OK);
         Ok(())
     }
 
-    /// Where the mail of this client goes: over its own connection if it has one, otherwise where the listener's goes.
-    /// `None` if a reload has removed that pool; then it goes nowhere, and least of all to another one.
+    /// Where the mail of this client goes: over its own connection if it has one, otherwise where the listener's goes,
+    /// at the edge by recipient. `None` if a reload has removed that pool; then it goes nowhere, and least of all to
+    /// another one.
+    fn ways(&self) -> Option<Ways> {
+        if self.is_edge() && self.own.is_none() {
+            return Ways::by_recipient(self.shared.pools.load_full(), self.listener.pool.as_ref());
+        }
+        self.pool().map(Ways::only)
+    }
+
+    /// The same without routes.
     pub(super) fn pool(&self) -> Option<Arc<Pool>> {
         match &self.own {
             Some(own) => Some(own.pool().clone()),
@@ -117,13 +138,27 @@ impl Session {
         tracing::warn!(client = %self.peer.ip(), listener = %self.listener.name, pool, "session.pool_gone");
     }
 
-    fn identity(&self, mail: &MailFacts) -> Identity {
+    /// Who the client is, for the backend, while no transaction is open.
+    pub(super) fn identity_between(&self) -> Identity {
+        let helo = self.helo.as_deref();
         Identity {
             addr: self.peer,
             local: self.local,
             name: self.client.confirmed_name().map(str::to_owned),
+            helo: helo.map(|helo| helo.name.as_str().to_owned()).unwrap_or_default(),
+            extended: helo.is_none_or(|helo| helo.extended),
+            ident: None,
+            forwarded: None,
+        }
+    }
+
+    fn identity(&self, mail: &MailFacts, id: TransactionId) -> Identity {
+        Identity {
             helo: mail.helo.name.as_str().to_owned(),
             extended: mail.helo.extended,
+            ident: Some(id.to_string()),
+            forwarded: self.forwarded.clone(),
+            ..self.identity_between()
         }
     }
 
@@ -200,6 +235,15 @@ impl Session {
         self.machine.start_over(encrypted);
         self.helo = None;
         self.assessment.rewind(Stage::Connect);
+    }
+
+    /// A mail filter or a front end says from whom it had the next message. That is noted and handed on; the client is
+    /// still who it is (Postfix XFORWARD_README).
+    pub(super) fn xforward(&mut self, attributes: Vec<(XforwardAttribute, Option<String>)>) {
+        let mut forwarded = self.forwarded.take().map(Arc::unwrap_or_clone).unwrap_or_default();
+        forwarded.hear(attributes);
+        self.forwarded = Some(Arc::new(forwarded));
+        self.say(&refusal::OK);
     }
 
     /// A trusted front end says who the client is. Everything starts over (Postfix XCLIENT_README).

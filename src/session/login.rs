@@ -13,10 +13,10 @@ use tokio::time::{Instant, sleep_until};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::driver::{End, Session};
-use super::machine::Access;
+use super::offer::Access;
 use super::refusal;
 use crate::backend::exchanges::whole_client;
-use crate::backend::{BackendError, Identity, Lease, Own};
+use crate::backend::{BackendError, Lease, Own};
 use crate::checks::{Deed, Doer, Restraint};
 use crate::facts::Login;
 use crate::smtp::sasl::{self, Exchange, Response};
@@ -134,7 +134,7 @@ impl Session {
             return Ok(Ended::Busy);
         };
         let mut slow = false;
-        let mut lease = match pool.lease_own(&self.auth_identity()).await {
+        let mut lease = match pool.lease_own(&self.identity_between()).await {
             Ok(lease) => lease,
             Err(why) => return Ok(Ended::Unavailable(why)),
         };
@@ -311,17 +311,6 @@ impl Session {
         let until = (Instant::now() + delay).min(self.ends_by());
         let cut = self.cut.clone();
         cut.run_until_cancelled(sleep_until(until)).await.ok_or(End::Drained)
-    }
-
-    fn auth_identity(&self) -> Identity {
-        let helo = self.helo.as_deref();
-        Identity {
-            addr: self.peer,
-            local: self.local,
-            name: self.client.confirmed_name().map(str::to_owned),
-            helo: helo.map(|helo| helo.name.as_str().to_owned()).unwrap_or_default(),
-            extended: true,
-        }
     }
 
     /// Forgets as whom the client has authenticated.

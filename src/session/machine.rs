@@ -3,46 +3,15 @@
 //! Order of every decision: is it well formed, is it allowed now, is it within the limits; what then
 //! remains to be done is an [`Action`] for the driver.
 
-use std::sync::Arc;
-
+use super::offer::{Access, Offer};
 use super::refusal;
 use super::settings::Limits;
+use crate::smtp::parameter::Place;
 use crate::smtp::sasl::Response;
 use crate::smtp::{
-    Command, CommandError, Extension, Extensions, ForwardPath, HeloName, Params, Reply, ReversePath, XclientAttribute,
-    command,
+    Command, CommandError, Extension, ForwardPath, HeloName, Params, Reply, ReversePath, XclientAttribute,
+    XforwardAttribute, command,
 };
-
-/// What we offer to this client.
-#[derive(Clone, Debug, Default)]
-pub struct Offer {
-    /// STARTTLS.
-    pub tls: bool,
-    /// XCLIENT.
-    pub xclient: bool,
-    /// What must be done before MAIL.
-    pub access: Access,
-    /// There are backends to ask, whatever they offer.
-    pub has_backend: bool,
-    /// Octets of a message; 0 is "no limit of ours".
-    pub size: u64,
-    /// What all backends offer.
-    pub backends: Arc<Extensions>,
-}
-
-/// What a client must do before it may send.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Access {
-    /// Nothing.
-    #[default]
-    Open,
-    /// STARTTLS, and then AUTH.
-    Tls,
-    /// AUTH.
-    Auth,
-    /// Come from somewhere else.
-    Denied,
-}
 
 /// What the driver has to do.
 #[derive(Debug)]
@@ -103,9 +72,25 @@ pub enum Action {
     StartTls,
     /// The client is somebody else.
     Xclient(Vec<XclientAttribute>),
+    /// The client had the next message from somebody else.
+    Xforward(Vec<(XforwardAttribute, Option<String>)>),
+    /// Pass a command on, and say what the backend says.
+    Ask(Question),
     /// Say 221 and close.
     Quit,
 }
+
+/// A command that is passed on as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// VRFY, EXPN or ETRN.
+    pub verb: Extension,
+    /// What stands behind it.
+    pub argument: String,
+}
+
+/// Octets of a command that is passed on, line end included (RFC 5321 4.5.3.1.4).
+const MAX_QUESTION: usize = 512;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -128,6 +113,8 @@ pub struct Machine {
     extended: bool,
     encrypted: bool,
     authenticated: bool,
+    /// The open transaction's message comes in chunks of any octets.
+    binary: bool,
     errors: u32,
     idle_commands: u32,
     transactions: u32,
@@ -142,6 +129,7 @@ impl Machine {
             extended: false,
             encrypted: false,
             authenticated: false,
+            binary: false,
             errors: 0,
             idle_commands: 0,
             transactions: 0,
@@ -161,6 +149,11 @@ impl Machine {
     /// True if the client may send commands without waiting (RFC 2920).
     pub fn may_pipeline(&self) -> bool {
         self.extended
+    }
+
+    /// True if the open transaction is one of BODY=BINARYMIME.
+    pub fn is_binary(&self) -> bool {
+        self.binary && self.in_transaction()
     }
 
     /// What is offered, as of the last EHLO.
@@ -205,6 +198,7 @@ impl Machine {
             Command::Data => match self.state {
                 State::Fresh | State::Ready => Action::Reply(refusal::NEED_MAIL),
                 State::Chunks => Action::Reply(refusal::MIXED_FRAMING),
+                State::Envelope { .. } if self.binary => Action::Reply(refusal::BINARY_WITHOUT_CHUNKS),
                 State::Envelope { recipients: 0 } => Action::Reply(refusal::NO_RECIPIENTS),
                 State::Envelope { .. } => Action::Data,
             },
@@ -218,10 +212,12 @@ impl Machine {
             },
             Command::Rset => self.idle(Action::Reset, limits),
             Command::Noop => self.idle(Action::Reply(refusal::OK), limits),
-            Command::Vrfy => self.idle(Action::Reply(refusal::CANNOT_VERIFY), limits),
+            Command::Vrfy(argument) => self.question(Extension::Vrfy, argument, limits),
+            Command::Expn(argument) => self.question(Extension::Expn, argument, limits),
+            Command::Etrn(argument) => self.question(Extension::Etrn, argument, limits),
             Command::Help => self.idle(Action::Reply(refusal::HELP), limits),
             Command::Auth { mechanism, initial } => self.auth(mechanism, initial),
-            Command::Expn | Command::Obsolete(_) => Action::Reply(refusal::NOT_IMPLEMENTED),
+            Command::Obsolete(_) => Action::Reply(refusal::NOT_IMPLEMENTED),
             Command::Quit => Action::Quit,
             Command::StartTls if !self.offer.tls || self.encrypted || !self.extended => {
                 Action::Reply(refusal::NO_TLS_NOW)
@@ -230,7 +226,46 @@ impl Machine {
             Command::Xclient(_) if !self.offer.xclient => Action::Reply(refusal::NOT_AUTHORIZED),
             Command::Xclient(_) if self.in_transaction() => Action::Reply(refusal::NOT_IN_TRANSACTION),
             Command::Xclient(attributes) => Action::Xclient(attributes),
+            Command::Xforward(_) if !self.offer.xforward => Action::Reply(refusal::NOT_AUTHORIZED),
+            Command::Xforward(_) if self.in_transaction() => Action::Reply(refusal::NOT_IN_TRANSACTION),
+            Command::Xforward(attributes) => self.idle(Action::Xforward(attributes), limits),
         }
+    }
+
+    /// True if this command of this client is passed on.
+    fn is_relayed(&self, verb: Extension) -> bool {
+        let relayed = match verb {
+            Extension::Vrfy => self.offer.relayed.vrfy,
+            Extension::Expn => self.offer.relayed.expn,
+            // The others a server may have without naming them (RFC 5321 3.5.2).
+            Extension::Etrn => self.offer.relayed.etrn && self.offer.backends.has(Extension::Etrn),
+            _ => false,
+        };
+        relayed && (self.offer.may_ask || self.authenticated)
+    }
+
+    /// VRFY, EXPN (RFC 5321 4.1.1.6, 4.1.1.7) or ETRN (RFC 1985 5).
+    fn question(&mut self, verb: Extension, argument: String, limits: &Limits) -> Action {
+        let is_etrn = verb == Extension::Etrn;
+        // Said by a word of its own (RFC 6531 3.7.4.2), which no name of a host takes.
+        let says_utf8 = !is_etrn && argument.to_ascii_uppercase().ends_with(" SMTPUTF8");
+        let is_sayable = argument.is_ascii() || says_utf8 && self.offer.has(Extension::SmtpUtf8);
+        Action::Reply(match () {
+            () if !self.is_relayed(verb) && verb == Extension::Vrfy => {
+                return self.idle(Action::Reply(refusal::CANNOT_VERIFY), limits);
+            }
+            () if !self.is_relayed(verb) => refusal::NOT_IMPLEMENTED,
+            () if is_etrn && self.state == State::Fresh => refusal::NEED_HELLO,
+            () if is_etrn && self.in_transaction() => refusal::NOT_IN_TRANSACTION,
+            // The backend's connection is busy with the transaction.
+            () if self.in_transaction() => return self.idle(Action::Reply(refusal::CANNOT_VERIFY), limits),
+            () if argument.is_empty() || is_etrn && argument.contains(' ') => {
+                refusal::command_error(&CommandError::Syntax("one argument must follow"))
+            }
+            () if verb.keyword().len() + 1 + argument.len() + 2 > MAX_QUESTION => refusal::LINE_TOO_LONG,
+            () if !is_sayable => refusal::NEEDS_SMTPUTF8,
+            () => return self.idle(Action::Ask(Question { verb, argument }), limits),
+        })
     }
 
     /// RFC 4954 4: once, not within a transaction, and only what is offered.
@@ -290,34 +325,24 @@ impl Machine {
             Ok(size) => size,
             Err(reply) => return Action::Reply(reply),
         };
+        self.binary = params.get("BODY").flatten().is_some_and(|body| body.eq_ignore_ascii_case("BINARYMIME"));
         self.state = State::Envelope { recipients: 0 };
         self.transactions += 1;
         self.idle_commands = 0;
         Action::Mail { path, params, size }
     }
 
-    /// Checks MAIL's parameters against what was offered (RFC 5321 4.1.1.11).
-    fn mail_params(&self, path: &ReversePath, params: &Params) -> Result<Option<u64>, Reply> {
-        for (name, value) in params.iter() {
-            let offered = |extension| self.extended && self.offer.backends.has(extension);
-            let known = match (name.to_ascii_uppercase().as_str(), value) {
-                ("SIZE", Some(_)) => self.extended,
-                ("BODY", Some(value)) => match value.to_ascii_uppercase().as_str() {
-                    "7BIT" | "8BITMIME" => offered(Extension::EightBitMime),
-                    _ => false,
-                },
-                ("SMTPUTF8", None) => offered(Extension::SmtpUtf8),
-                ("RET" | "ENVID", Some(_)) => offered(Extension::Dsn),
-                ("AUTH", Some(value)) if self.offers_auth() => match is_xtext_mailbox(value) {
-                    true => true,
-                    false => return Err(refusal::command_error(&CommandError::Parameter)),
-                },
-                _ => false,
-            };
-            if !known {
-                return Err(refusal::UNKNOWN_PARAMETER);
-            }
+    /// Checks parameters against what was offered: to a client that said HELO, nothing.
+    fn check(&self, place: Place, params: &Params) -> Result<(), Reply> {
+        if !self.extended && !params.is_empty() {
+            return Err(refusal::UNKNOWN_PARAMETER);
         }
+        self.offer.check(place, params)
+    }
+
+    /// The declared size of a MAIL whose parameters fit.
+    fn mail_params(&self, path: &ReversePath, params: &Params) -> Result<Option<u64>, Reply> {
+        self.check(Place::Mail, params)?;
         let size = params.declared_size().map_err(|why| refusal::command_error(&why))?;
         if size.is_some_and(|size| self.offer.size > 0 && size > self.offer.size) {
             return Err(refusal::TOO_BIG);
@@ -336,11 +361,8 @@ impl Machine {
             State::Chunks => return Action::Reply(refusal::MIXED_FRAMING),
             State::Envelope { recipients } => recipients,
         };
-        for (name, _) in params.iter() {
-            let dsn = matches!(name.to_ascii_uppercase().as_str(), "NOTIFY" | "ORCPT");
-            if !(dsn && self.extended && self.offer.backends.has(Extension::Dsn)) {
-                return Action::Reply(refusal::UNKNOWN_PARAMETER);
-            }
+        if let Err(reply) = self.check(Place::Rcpt, &params) {
+            return Action::Reply(reply);
         }
         if recipients >= limits.recipients {
             return Action::Reply(refusal::TOO_MANY_RECIPIENTS);
@@ -356,30 +378,7 @@ impl Machine {
         if !extended {
             return Reply::new(250, None, hostname);
         }
-        let mut text = format!("{hostname}\nPIPELINING\nSIZE {}", self.offer.size);
-        for extension in [Extension::EightBitMime, Extension::SmtpUtf8, Extension::Dsn, Extension::EnhancedStatusCodes]
-        {
-            if self.offer.backends.has(extension) {
-                text.push('\n');
-                text.push_str(extension.keyword());
-            }
-        }
-        text.push_str("\nCHUNKING");
-        if self.offer.tls && !self.encrypted {
-            text.push_str("\nSTARTTLS");
-        }
-        if self.offers_auth() {
-            text.push_str("\nAUTH ");
-            text.push_str(&self.offer.backends.mechanisms().join(" "));
-        }
-        if self.offer.xclient {
-            text.push_str("\nXCLIENT NAME ADDR HELO");
-        }
-        Reply::new(250, None, text)
-    }
-
-    fn offers_auth(&self) -> bool {
-        self.extended && self.offer.access == Access::Auth && !self.offer.backends.mechanisms().is_empty()
+        self.offer.reply(hostname, self.authenticated)
     }
 
     /// A recipient was accepted.
@@ -400,6 +399,7 @@ impl Machine {
     pub fn start_over(&mut self, encrypted: bool) {
         self.state = State::Fresh;
         self.extended = false;
+        self.offer.may_ask = false;
         self.encrypted |= encrypted;
         self.authenticated = false;
     }
@@ -418,22 +418,6 @@ impl Machine {
     pub fn is_encrypted(&self) -> bool {
         self.encrypted
     }
-}
-
-/// `<>`, or a mailbox as xtext (RFC 4954 5, RFC 3461 4).
-fn is_xtext_mailbox(value: &str) -> bool {
-    let mut octets = value.bytes();
-    let is_hex = |octet: Option<u8>| octet.is_some_and(|octet| matches!(octet, b'0'..=b'9' | b'A'..=b'F'));
-    while let Some(octet) = octets.next() {
-        let fits = match octet {
-            b'+' => is_hex(octets.next()) && is_hex(octets.next()),
-            other => (b'!'..=b'~').contains(&other) && other != b'=',
-        };
-        if !fits {
-            return false;
-        }
-    }
-    !value.is_empty()
 }
 
 impl Default for Machine {

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::authentication;
+use super::handover::{Failure, Parcel};
+use super::hops;
+use super::partial::Told;
 use super::recording;
 use super::refusal;
-use super::relay::{Envelope, Failure, Parcel};
 use super::settings::Settings;
 use super::shared::Shared;
 use super::spool::{Draft, SpoolError, Spooled};
@@ -25,6 +27,7 @@ use crate::verdict::Verdict;
 /// A message while it arrives.
 pub struct Inbound {
     decoder: DataDecoder,
+    policy: NewlinePolicy,
     draft: Draft,
     limit: u64,
     /// Set when the message cannot be taken any more; the rest of it is read and thrown away.
@@ -54,7 +57,7 @@ impl Inbound {
     /// Ready for the first octet.
     pub fn new(framing: Framing, policy: NewlinePolicy, draft: Draft, limit: u64) -> Self {
         let decoder = DataDecoder::new(framing, policy);
-        Self { decoder, draft, limit, refused: None, dropped: 0, began: Instant::now() }
+        Self { decoder, policy, draft, limit, refused: None, dropped: 0, began: Instant::now() }
     }
 
     /// Takes octets as they came.
@@ -100,6 +103,14 @@ impl Inbound {
         self.draft.is_empty()
     }
 
+    /// What was wrong with its line ends. In a message of any octets nothing is.
+    fn newlines(&self) -> NewlineStats {
+        match self.policy {
+            NewlinePolicy::Keep => NewlineStats::default(),
+            NewlinePolicy::Normalize | NewlinePolicy::Reject => self.decoder.stats(),
+        }
+    }
+
     /// The refusal that is already certain.
     pub fn refused(&self) -> Option<&Reply> {
         self.refused.as_ref()
@@ -119,9 +130,13 @@ pub async fn decide(
     transaction: &mut Transaction,
     inbound: Inbound,
 ) -> (Reply, bool) {
-    let newlines = inbound.decoder.stats();
+    let newlines = inbound.newlines();
     let arrived = Instant::now();
-    let (outcome, size, conclusion) = match take_in(inbound).await {
+    let taken = take_in(inbound).await;
+    let mut behind =
+        taken.as_ref().ok().and_then(|spooled| hops::behind(shared, settings, transaction, &spooled.memory));
+    let assessment = behind.as_mut().unwrap_or(assessment);
+    let (outcome, size, conclusion) = match taken {
         Err(reply) => (refused(reply), 0, None),
         Ok(spooled) => judge(shared, settings, assessment, transaction, spooled, newlines, arrived).await,
     };
@@ -171,7 +186,8 @@ async fn judge(
         let reply = if whole_share { refusal::HEADER_TOO_LARGE } else { refusal::SPOOL_FULL };
         return (refused(reply), len, None);
     }
-    if fields::count_received(message.header_section(), &settings.hostname).total > settings.limits.hops {
+    let passed = fields::count_received(message.header_section(), &settings.hostname);
+    if passed.total > settings.limits.hops || passed.ours > settings.limits.own_hops {
         return (refused(refusal::LOOP), len, None);
     }
     observe_newlines(shared, assessment, newlines);
@@ -184,12 +200,16 @@ async fn judge(
     };
     let recipients = transaction.accepted.iter().chain(&transaction.kept_back);
     let recipients = recipients.map(|recipient| recipient.path.clone()).collect();
-    let facts = MessageFacts::new(transaction.mail.clone(), recipients, message.clone(), rest);
+    let mail = transaction.judged.as_ref().unwrap_or(&transaction.mail).clone();
+    let facts = MessageFacts::new(mail, recipients, message.clone(), rest);
     let facts = Arc::new(facts.with_traps(transaction.traps()));
     assessment.learn(&facts);
     let conclusion = assessment.conclude(arrived + settings.budgets.message).await;
     shared.metrics.verdict_seconds.observe(arrived.elapsed().as_secs_f64());
     transaction.notes.judged(shared.recorder(), &facts, len);
+    if !assessment.ruleset().registry.is_empty() {
+        authentication::count(&shared.metrics, &facts);
+    }
     let outcome = match agreed(&conclusion, transaction) {
         Agreed::Forward => {
             let prefix = prefix(settings, assessment, transaction, &facts, &conclusion);
@@ -243,21 +263,27 @@ fn observe_newlines(shared: &Shared, assessment: &mut Assessment, newlines: Newl
 }
 
 async fn forward(shared: &Shared, transaction: &mut Transaction, parcel: Parcel<'_>) -> Outcome {
-    let Transaction { mail, accepted, relay, id, .. } = transaction;
-    let envelope = Envelope { reverse_path: &mail.reverse_path, params: &mail.params, accepted };
-    let relay_metrics = relay.metrics();
-    let pending = Pending { unknown: &shared.metrics.unknown, id: *id };
+    let relay_metrics = transaction.relay.metrics();
+    let id = transaction.id;
+    let pending = Pending { unknown: &shared.metrics.unknown, id };
     let counted = |class: &str| relay_metrics.final_replies.with_label_values(&[class]).inc();
-    let outcome = relay.deliver(&envelope, parcel).await;
+    let outcome = shared.partial.deliver(transaction, parcel, shared).await;
     std::mem::forget(pending);
     match outcome {
-        Ok(reply) => {
-            let (end, class) = match reply.class() {
-                2 => ("forwarded", "2xx"),
-                4 => ("deferred_by_backend", "4xx"),
-                _ => ("rejected_by_backend", "5xx"),
+        Ok(Told { reply, heard }) => {
+            for class in heard {
+                counted(match class {
+                    2 => "2xx",
+                    4 => "4xx",
+                    _ => "5xx",
+                });
+            }
+            let end = match reply.class() {
+                2 => "forwarded",
+                _ if reply == refusal::DELIVERED_TO_SOME => "delivered_in_part",
+                4 => "deferred_by_backend",
+                _ => "rejected_by_backend",
             };
-            counted(class);
             let close = reply.code() == 421;
             Outcome { reply, verdict: Verdict::Forward, end, close }
         }
@@ -370,6 +396,7 @@ fn account(
         id = %transaction.id,
         client = %helo.client.addr,
         client_name = helo.client.confirmed_name().unwrap_or(""),
+        behind = transaction.judged.as_ref().map(|mail| mail.helo.client.addr.to_string()).unwrap_or_default(),
         helo = %helo.name,
         tls = helo.tls.as_ref().map_or("", |tls| tls.version),
         user = transaction.mail.user().unwrap_or(""),

@@ -29,6 +29,8 @@ pub struct Metrics {
     pub auth: IntCounterVec,
     /// TLS handshakes by outcome.
     pub tls: IntCounterVec,
+    /// What sender authentication found, by method and result.
+    pub authentications: IntCounterVec,
     /// Octets of forwarded messages.
     pub message_bytes: Histogram,
     /// How long checks kept the client waiting at RCPT.
@@ -48,13 +50,14 @@ pub struct Metrics {
 }
 
 /// Values of the label `end` of transactions.
-const TRANSACTION_ENDS: [&str; 8] = [
+const TRANSACTION_ENDS: [&str; 9] = [
     "forwarded",
     "rejected",
     "deferred",
     "rejected_by_backend",
     "deferred_by_backend",
     "deferred_backend_failure",
+    "delivered_in_part",
     "unknown_outcome",
     "abandoned",
 ];
@@ -88,6 +91,13 @@ impl Metrics {
                 "Exchanges of AUTH, by outcome; refused is by the backend.",
                 "outcome",
             )?,
+            authentications: IntCounterVec::new(
+                Opts::new(
+                    "gatepost_authentication_results_total",
+                    "What sender authentication found of messages; of several signatures the best result.",
+                ),
+                &["method", "result"],
+            )?,
             message_bytes: Histogram::with_opts(
                 HistogramOpts::new("gatepost_message_bytes", "Sizes of messages received.")
                     .buckets(prometheus::exponential_buckets(1024.0, 4.0, 10)?),
@@ -117,7 +127,7 @@ impl Metrics {
             transactions,
             recipients,
         };
-        let all: [Box<dyn Collector>; 16] = [
+        let all: [Box<dyn Collector>; 17] = [
             Box::new(metrics.sessions_total.clone()),
             Box::new(metrics.endings.clone()),
             Box::new(metrics.transactions.clone()),
@@ -128,6 +138,7 @@ impl Metrics {
             Box::new(metrics.tarpit.clone()),
             Box::new(metrics.auth.clone()),
             Box::new(metrics.tls.clone()),
+            Box::new(metrics.authentications.clone()),
             Box::new(metrics.message_bytes.clone()),
             Box::new(metrics.rcpt_wait_seconds.clone()),
             Box::new(metrics.verdict_seconds.clone()),
@@ -151,12 +162,27 @@ impl Metrics {
         begin(&self.transactions, &TRANSACTION_ENDS);
         begin(
             &self.recipients,
-            &["accepted", "relaying_denied", "split", "too_many", "syntax", "rejected", "deferred", "backend", "trap"],
+            &[
+                "accepted",
+                "relaying_denied",
+                "split",
+                "too_many",
+                "syntax",
+                "rejected",
+                "deferred",
+                "backend",
+                "trap",
+                "unknown",
+            ],
         );
         begin(&self.limits, &refusal::LIMITS.map(|(label, _)| label));
         begin(&self.tarpit, &["held", "full"]);
         begin(&self.auth, &["ok", "refused", "cancelled", "broken", "restrained", "unavailable", "busy", "abandoned"]);
         begin(&self.tls, &["ok", "timed_out", "failed"]);
+        for method in ["iprev", "spf", "dkim", "arc", "dmarc"] {
+            self.authentications.with_label_values(&[method, "pass"]);
+            self.authentications.with_label_values(&[method, "fail"]);
+        }
         for (_, reply) in refusal::ALL.iter().filter(|(_, reply)| reply.class() >= 4) {
             self.replies.with_label_values(&[&reply.code().to_string()]);
         }

@@ -115,6 +115,8 @@ impl Session {
         let protocol = &self.settings.protocol;
         let excepted = || protocol.newline_exceptions.contains(self.client_addr());
         let policy = match protocol.newlines {
+            // Whatever the octets are, they are meant so.
+            _ if framing == Framing::Counted && self.machine.is_binary() => NewlinePolicy::Keep,
             NewlinePolicy::Reject if excepted() => NewlinePolicy::Normalize,
             policy => policy,
         };

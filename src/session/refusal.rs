@@ -1,11 +1,11 @@
 //! All wording of our own replies: the only place with 4xx and 5xx texts.
 
-use crate::backend::BackendError;
+use crate::backend::{BackendError, Need};
 use crate::facts::Violation;
 use crate::pipeline::Decision;
 use crate::records::TransactionId;
 use crate::smtp::sasl::Unheard;
-use crate::smtp::{CommandError, DataError, EnhancedStatus, ForwardPath, PathError, Reply};
+use crate::smtp::{CommandError, DataError, EnhancedStatus, Extension, ForwardPath, PathError, Reply};
 use crate::verdict::Verdict;
 
 macro_rules! replies {
@@ -44,13 +44,15 @@ replies! {
     NO_RECIPIENTS = 554 5 5 1 "No valid recipients";
     /// DATA behind BDAT.
     MIXED_FRAMING = 503 5 5 1 "DATA and BDAT do not mix";
-    /// XCLIENT within a transaction.
+    /// DATA where the message may hold any octets (RFC 3030 3).
+    BINARY_WITHOUT_CHUNKS = 503 5 5 1 "BINARYMIME needs BDAT";
+    /// XCLIENT, XFORWARD, AUTH or ETRN within a transaction.
     NOT_IN_TRANSACTION = 503 5 5 1 "Not within a transaction";
     /// STARTTLS within TLS, or not offered.
     NO_TLS_NOW = 503 5 5 1 "STARTTLS is not available now";
     /// A verb that we know and do not serve.
     NOT_IMPLEMENTED = 502 5 5 1 "Command not implemented";
-    /// XCLIENT from somebody else.
+    /// XCLIENT or XFORWARD from somebody else.
     NOT_AUTHORIZED = 550 5 7 0 "Not authorized";
     /// A command line beyond the limit.
     LINE_TOO_LONG = 500 5 5 6 "Line too long";
@@ -96,14 +98,24 @@ replies! {
     CANNOT_CARRY = 554 5 6 3 "Mail server cannot take this kind of message";
     /// SMTPUTF8 is offered by no backend.
     CANNOT_CARRY_UTF8 = 550 5 6 7 "Mail server does not take internationalized addresses";
+    /// REQUIRETLS is offered by no backend, or its connection is not secure enough (RFC 8689 4.2).
+    CANNOT_CARRY_SECURELY = 550 5 7 30 "Mail server does not take messages that require TLS";
     /// A recipient that is not ours.
     RELAYING_DENIED = 550 5 7 1 "Relaying denied";
+    /// A recipient that the map of its domain does not know.
+    NO_SUCH_RECIPIENT = 550 5 1 1 "No such recipient here";
+    /// The same where the map is empty or old.
+    RECIPIENT_DOUBTFUL = 450 4 1 1 "Recipient cannot be verified now; try again later";
     /// More Received fields than a message may have.
     LOOP = 554 5 4 6 "Too many hops: this message loops";
     /// A header section beyond what is judged.
     HEADER_TOO_LARGE = 552 5 3 4 "Header section too large";
     /// Recipients whose policies lead to different verdicts (DECISIONS 2).
     SPLIT = 451 4 7 1 "Recipients differ in what they accept; try again, and they will be taken one after another";
+    /// A backend that answers for each recipient has taken the message for some and not for others (DECISIONS 26).
+    DELIVERED_TO_SOME = 451 4 5 0 "Delivered to some recipients and not to others; try again, and each will be answered alone";
+    /// The same again, and all who are left have it.
+    DELIVERED_BEFORE = 250 2 0 0 "Delivered to all these recipients at an earlier attempt";
     /// MAIL from a balancer that said that it only asks whether we live.
     HEALTH_CHECK = 550 5 7 0 "A health check carries no mail";
     /// AUTH or MAIL in clear, where TLS must come first (RFC 3207 4).
@@ -191,11 +203,15 @@ pub fn violation(_which: Violation) -> Reply {
 }
 
 /// To RCPT, when the backend gave no reply.
-pub fn backend_failure(why: &BackendError, smtputf8: bool) -> Reply {
+pub fn backend_failure(why: &BackendError, need: &Need) -> Reply {
     match why {
-        BackendError::CannotCarry { permanent: true } if smtputf8 => CANNOT_CARRY_UTF8,
-        BackendError::CannotCarry { permanent: true } => CANNOT_CARRY,
-        BackendError::CannotCarry { permanent: false } => CANNOT_CARRY_NOW,
+        BackendError::CannotCarry { permanent: true, too_big: true } => TOO_BIG,
+        BackendError::CannotCarry { permanent: true, .. } if need.smtputf8 => CANNOT_CARRY_UTF8,
+        BackendError::CannotCarry { permanent: true, .. } if need.others.has(Extension::RequireTls) => {
+            CANNOT_CARRY_SECURELY
+        }
+        BackendError::CannotCarry { permanent: true, .. } => CANNOT_CARRY,
+        BackendError::CannotCarry { permanent: false, .. } => CANNOT_CARRY_NOW,
         _ => BACKEND_DOWN,
     }
 }

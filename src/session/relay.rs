@@ -5,19 +5,17 @@
 //! over nothing is lost by starting anew, so a connection that proves stale is replaced once.
 
 use std::borrow::Cow;
-use std::io::IoSlice;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::handover::{Failure, Parcel, hand_over};
 use super::refusal;
-use super::spool::Overflow;
 use crate::backend::machine::{self, Identity, Need};
-use crate::backend::{BackendError, Lease, Metrics, Own, Pool};
-use crate::message::Message;
-use crate::smtp::{DataEncoder, Extension, Extensions, ForwardPath, Params, Reply, ReversePath, data};
+use crate::backend::settings::Protocol;
+use crate::backend::{BackendError, Lease, Metrics, Own, Way, Ways};
+use crate::smtp::{Extension, Extensions, ForwardPath, Params, Reply, ReversePath};
 
 /// The envelope so far, as it is handed on.
 pub struct Envelope<'a> {
@@ -30,7 +28,7 @@ pub struct Envelope<'a> {
 }
 
 /// A recipient that the backend accepted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Recipient {
     /// The recipient.
     pub path: ForwardPath,
@@ -44,21 +42,11 @@ pub struct Recipient {
     pub is_trap: bool,
 }
 
-/// The message with what is put before it and what is cut out of it.
-pub struct Parcel<'a> {
-    /// Our fields.
-    pub prefix: &'a [u8],
-    /// The octets in memory.
-    pub message: &'a Message,
-    /// Ranges of the memory part that are left out, in order.
-    pub cuts: &'a [Range<usize>],
-    /// The rest.
-    pub overflow: Option<&'a mut Overflow>,
-}
-
 /// One transaction with a backend.
 pub struct Relay {
-    pool: Arc<Pool>,
+    ways: Ways,
+    /// Where it goes, until somebody is accepted who goes elsewhere.
+    way: Way,
     identity: Identity,
     need: Need,
     /// Where the client has authenticated: the only connection that will do.
@@ -68,25 +56,33 @@ pub struct Relay {
     mail_refused: Option<Reply>,
 }
 
-/// Why a message was not handed over.
-pub enum Failure {
-    /// It was not handed over whole: 4xx, and the backend cannot have it.
-    Before(Reply),
-    /// It was on its way: 4xx, and the backend may have it.
-    Unknown(BackendError),
-}
-
 /// RCPT commands sent before their replies are read: neither side's buffers can fill up.
 const GROUP: usize = 100;
-/// A message with more lines that begin with a dot is copied as it is stuffed; others are sent from where they lie.
-const MANY_DOTS: usize = 512;
-/// Octets of a spool file sent at a time.
-const BLOCK: usize = 256 * 1024;
-
 impl Relay {
     /// Nothing is connected yet.
-    pub fn new(pool: Arc<Pool>, identity: Identity, need: Need) -> Self {
-        Self { pool, identity, need, own: None, lease: None, mail_refused: None }
+    pub fn new(ways: Ways, identity: Identity, need: Need) -> Self {
+        let way = ways.home().clone();
+        Self { ways, way, identity, need, own: None, lease: None, mail_refused: None }
+    }
+
+    /// True if `path` goes where this transaction goes (DECISIONS 2).
+    pub fn goes_to(&self, path: &ForwardPath) -> bool {
+        !self.ways.part() || Arc::ptr_eq(&self.ways.to(path).pool, &self.way.pool)
+    }
+
+    /// The pool that `path` goes to, by name; `None` where all mail goes the same way.
+    pub fn way_of(&self, path: &ForwardPath) -> Option<Way> {
+        self.ways.part().then(|| self.ways.to(path))
+    }
+
+    /// Goes where `path` goes: nobody was accepted elsewhere.
+    pub fn turn_to(&mut self, path: &ForwardPath) {
+        let way = self.ways.to(path);
+        if !Arc::ptr_eq(&way.pool, &self.way.pool) {
+            self.release();
+            self.mail_refused = None;
+        }
+        self.way = way;
     }
 
     /// The same, over the client's own connection if it has one.
@@ -99,14 +95,14 @@ impl Relay {
     async fn lease(&mut self, fresh: bool) -> Result<Lease, BackendError> {
         match &self.own {
             Some(own) => own.lease(&self.identity, &self.need).await,
-            None => self.pool.lease(&self.identity, &self.need, fresh).await,
+            None => self.way.pool.lease(&self.identity, &self.need, fresh).await,
         }
     }
 
     /// What the client hears of `why`. Without the connection on which it has authenticated it is nobody.
     fn failed(&self, why: &BackendError) -> Reply {
         match (why, &self.own) {
-            (BackendError::CannotCarry { .. }, _) | (_, None) => refusal::backend_failure(why, self.need.smtputf8),
+            (BackendError::CannotCarry { .. }, _) | (_, None) => refusal::backend_failure(why, &self.need),
             (_, Some(_)) => refusal::OWN_BACKEND_LOST,
         }
     }
@@ -136,17 +132,16 @@ impl Relay {
 
     /// What is counted about backends.
     pub fn metrics(&self) -> Metrics {
-        self.pool.metrics.clone()
-    }
-
-    /// The member that has it, for the log.
-    pub fn member(&self) -> Option<&Arc<str>> {
-        self.lease.as_ref().map(Lease::member)
+        self.way.pool.metrics.clone()
     }
 
     /// Hands `new` recipients on (and MAIL before the first); one reply each.
     pub async fn recipients(&mut self, envelope: &Envelope<'_>, new: &[(ForwardPath, Params)]) -> Vec<Reply> {
         self.need.dsn |= new.iter().any(|(_, params)| !params.is_empty());
+        if self.lease.as_ref().is_some_and(|lease| !self.need.met_by(lease.extensions())) {
+            // Another member may have what this one lacks.
+            self.release();
+        }
         if let Some(refused) = &self.mail_refused {
             return vec![refused.clone(); new.len()];
         }
@@ -236,11 +231,12 @@ impl Relay {
         }
     }
 
-    /// Hands the message over and waits for the backend's word on it, however long that takes.
+    /// Hands the message over and waits for the backend's word on it, however long that takes: one reply, or where it
+    /// answers for each one for each recipient of `envelope`.
     ///
     /// # Errors
     /// [`Failure`] says whether the backend may have it.
-    pub async fn deliver(&mut self, envelope: &Envelope<'_>, parcel: Parcel<'_>) -> Result<Reply, Failure> {
+    pub async fn deliver(&mut self, envelope: &Envelope<'_>, parcel: Parcel<'_>) -> Result<Vec<Reply>, Failure> {
         let held = self.lease.take().and_then(|mut lease| lease.connection().is_quiet().then_some(lease));
         let mut lease = match held {
             Some(lease) => lease,
@@ -250,22 +246,23 @@ impl Relay {
             // An answer that nobody asked for would be taken for the answer to the message.
             return Err(Failure::Before(refusal::BACKEND_DOWN));
         }
-        let timer = self.pool.metrics.end_of_data.start_timer();
-        let outcome = hand_over(&mut lease, parcel).await;
+        let timer = self.way.pool.metrics.end_of_data.start_timer();
+        let outcome = hand_over(&mut lease, parcel, envelope.accepted.len()).await;
         timer.observe_duration();
-        match outcome {
-            Ok(reply) => {
-                lease.connection().transactions += 1;
-                // Where DATA or a chunk was refused the transaction may still be open.
-                if reply.is_positive() {
-                    lease.give_back()
-                } else {
-                    lease.reset()
-                }
-                Ok(reply)
-            }
-            Err(failure) => Err(failure),
+        let replies = outcome?;
+        lease.connection().transactions += 1;
+        // Where DATA or a chunk was refused the transaction may still be open.
+        if replies.iter().all(Reply::is_positive) {
+            lease.give_back()
+        } else {
+            lease.reset()
         }
+        Ok(replies)
+    }
+
+    /// True if the backend answers a message for each recipient (RFC 2033).
+    pub fn answers_each(&self) -> bool {
+        self.way.pool.settings().protocol == Protocol::Lmtp
     }
 }
 
@@ -304,6 +301,7 @@ async fn begin(
         }
     }
     let connection = lease.connection();
+    connection.mails += 1;
     connection.send(&commands, timeouts.write).await?;
     let mail = verdict_of(connection.reply(timeouts.command).await?)?;
     if !pipelining {
@@ -370,159 +368,4 @@ fn verdict_of(reply: Reply) -> Result<Reply, BackendError> {
 
 fn borrowed(new: &[(ForwardPath, Params)]) -> Vec<(&ForwardPath, &Params)> {
     new.iter().map(|(path, params)| (path, params)).collect()
-}
-
-/// The message itself: one BDAT where the backend has CHUNKING, else DATA.
-async fn hand_over(lease: &mut Lease, parcel: Parcel<'_>) -> Result<Reply, Failure> {
-    if lease.extensions().has(Extension::Chunking) {
-        hand_over_counted(lease, parcel).await
-    } else {
-        hand_over_dotted(lease, parcel).await
-    }
-}
-
-async fn hand_over_counted(lease: &mut Lease, parcel: Parcel<'_>) -> Result<Reply, Failure> {
-    let timeouts = lease.pool().settings().timeouts.clone();
-    let cut: usize = parcel.cuts.iter().map(ExactSizeIterator::len).sum();
-    let total = parcel.prefix.len() as u64 + parcel.message.len() - cut as u64;
-    let mut head = format!("BDAT {total} LAST\r\n").into_bytes();
-    head.extend_from_slice(parcel.prefix);
-    let mut parts = vec![IoSlice::new(&head)];
-    parts.extend(kept(parcel.message.octets(), parcel.cuts).map(IoSlice::new));
-    let connection = lease.connection();
-    connection.send_parts(&mut parts, timeouts.write).await.map_err(broke_off)?;
-    if let Some(overflow) = parcel.overflow {
-        let mut buffer = vec![0; BLOCK];
-        overflow.rewind().await.map_err(disk)?;
-        loop {
-            let count = overflow.read(&mut buffer).await.map_err(disk)?;
-            let Some(block) = buffer.get(..count).filter(|block| !block.is_empty()) else { break };
-            connection.send_more(block, timeouts.write).await.map_err(broke_off)?;
-        }
-    }
-    final_reply(lease).await
-}
-
-async fn hand_over_dotted(lease: &mut Lease, parcel: Parcel<'_>) -> Result<Reply, Failure> {
-    let timeouts = lease.pool().settings().timeouts.clone();
-    let connection = lease.connection();
-    let not_yet = |_: BackendError| Failure::Before(refusal::BACKEND_DOWN);
-    connection.send(b"DATA\r\n", timeouts.write).await.map_err(not_yet)?;
-    let go = connection.reply(timeouts.command).await.map_err(not_yet)?;
-    if go.code() != 354 {
-        // A refusal of DATA is the final reply; anything else is nonsense.
-        return if go.class() >= 4 { Ok(go) } else { Err(Failure::Before(refusal::BACKEND_DOWN)) };
-    }
-    let octets = parcel.message.octets();
-    let many_dots = data::stuffing_points(octets, true).nth(MANY_DOTS).is_some();
-    if many_dots || parcel.overflow.is_some() {
-        let mut encoder = DataEncoder::new();
-        send_encoded(lease, &mut encoder, parcel.prefix).await?;
-        for piece in kept(octets, parcel.cuts) {
-            send_encoded(lease, &mut encoder, piece).await?;
-        }
-        send_overflow_dotted(lease, parcel.overflow, encoder).await?;
-        return final_reply(lease).await;
-    }
-    let pieces = kept(octets, parcel.cuts);
-    let mut parts = vec![IoSlice::new(parcel.prefix)];
-    pieces.for_each(|piece| stuff(piece, &mut parts));
-    let open = !octets.ends_with(b"\r\n") && !octets.is_empty();
-    parts.push(IoSlice::new(if open { b"\r\n.\r\n" } else { b".\r\n" }));
-    connection.send_parts(&mut parts, timeouts.write).await.map_err(broke_off)?;
-    final_reply(lease).await
-}
-
-/// The rest of a message from its file, dot-stuffed by `encoder`, which has seen what went before.
-async fn send_overflow_dotted(
-    lease: &mut Lease,
-    overflow: Option<&mut Overflow>,
-    mut encoder: DataEncoder,
-) -> Result<(), Failure> {
-    let limit = lease.pool().settings().timeouts.write;
-    if let Some(overflow) = overflow {
-        overflow.rewind().await.map_err(disk)?;
-        let mut buffer = vec![0; BLOCK];
-        loop {
-            let count = overflow.read(&mut buffer).await.map_err(disk)?;
-            let Some(block) = buffer.get(..count).filter(|block| !block.is_empty()) else { break };
-            send_encoded(lease, &mut encoder, block).await?;
-        }
-    }
-    let mut end = Vec::new();
-    encoder.finish(&mut end);
-    lease.connection().send_more(&end, limit).await.map_err(broke_off)
-}
-
-/// Sends `octets` dot-stuffed, block by block.
-async fn send_encoded(lease: &mut Lease, encoder: &mut DataEncoder, octets: &[u8]) -> Result<(), Failure> {
-    let limit = lease.pool().settings().timeouts.write;
-    let mut out = Vec::new();
-    for block in octets.chunks(BLOCK) {
-        out.clear();
-        encoder.encode(block, &mut out);
-        lease.connection().send_more(&out, limit).await.map_err(broke_off)?;
-    }
-    Ok(())
-}
-
-async fn final_reply(lease: &mut Lease) -> Result<Reply, Failure> {
-    let limit = lease.pool().settings().timeouts.end_of_data;
-    let reply = lease.connection().reply(limit).await.map_err(Failure::Unknown)?;
-    match reply.class() {
-        2 | 4 | 5 => Ok(reply),
-        _ => Err(Failure::Unknown(BackendError::Unsolicited)),
-    }
-}
-
-/// The backend did not take all of the message, so it cannot have it.
-fn broke_off(_: BackendError) -> Failure {
-    Failure::Before(refusal::BACKEND_LOST)
-}
-
-fn disk(why: std::io::Error) -> Failure {
-    tracing::error!(error = %why, "spool.read_failed");
-    // The backend saw no end of data, so it cannot have the message.
-    Failure::Before(refusal::SPOOL_FULL)
-}
-
-/// The octets outside the cuts.
-fn kept<'a>(octets: &'a [u8], cuts: &'a [Range<usize>]) -> impl Iterator<Item = &'a [u8]> {
-    let starts = std::iter::once(0).chain(cuts.iter().map(|cut| cut.end));
-    let ends = cuts.iter().map(|cut| cut.start).chain(std::iter::once(octets.len()));
-    starts.zip(ends).filter_map(|(start, end)| octets.get(start..end)).filter(|piece| !piece.is_empty())
-}
-
-/// Appends `piece`, which begins a line, with a dot before each dot that begins a line.
-fn stuff<'a>(piece: &'a [u8], parts: &mut Vec<IoSlice<'a>>) {
-    let mut from = 0;
-    for point in data::stuffing_points(piece, true) {
-        if let Some(before) = piece.get(from..point).filter(|before| !before.is_empty()) {
-            parts.push(IoSlice::new(before));
-        }
-        parts.push(IoSlice::new(b"."));
-        from = point;
-    }
-    if let Some(rest) = piece.get(from..).filter(|rest| !rest.is_empty()) {
-        parts.push(IoSlice::new(rest));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_cut_is_gone_and_nothing_else() {
-        for (cuts, left) in [
-            (Vec::new(), "0123456789"),
-            (std::iter::once(0..3).collect(), "3456789"),
-            (vec![2..4, 8..10], "014567"),
-            (std::iter::once(0..10).collect(), ""),
-            (vec![0..1, 1..2, 9..10], "2345678"),
-        ] {
-            let pieces: Vec<u8> = kept(b"0123456789", &cuts).flatten().copied().collect();
-            assert_eq!(String::from_utf8(pieces).expect("ascii"), left, "{cuts:?}");
-        }
-    }
 }

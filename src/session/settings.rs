@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::RecipientMatcher;
+use super::known::KnownRecipients;
 use crate::smtp::NewlinePolicy;
 use crate::units::{ByteSize, CidrSet, DomainSet};
 
@@ -32,6 +33,8 @@ pub struct Settings {
     pub add_received_spf: bool,
     /// Clients that no check looks at.
     pub trusted: CidrSet,
+    /// Clients that pass on mail for us: checks look at whom they name.
+    pub hops: CidrSet,
     /// Recipients that hear no refusal by score or list (postmaster, abuse).
     pub exempt: RecipientMatcher,
 }
@@ -59,6 +62,8 @@ pub struct Limits {
     pub transactions: u32,
     /// Received fields before 554 5.4.6 (RFC 5321 6.3).
     pub hops: usize,
+    /// Of these our own: the message has passed us that often already.
+    pub own_hops: usize,
     /// Whole length of a session; after that 421, whatever it is doing.
     pub session: Duration,
     /// How long replies wait that the policy wants slowed down; zero: not at all.
@@ -125,6 +130,8 @@ pub struct Relay {
     pub domains: Arc<DomainSet>,
     /// Clients that may send anywhere.
     pub networks: CidrSet,
+    /// Who exists, of domains whose backends do not say.
+    pub known: KnownRecipients,
 }
 
 /// Where early refusals are spoken.

@@ -13,11 +13,12 @@ use tokio::time::Instant;
 
 use super::splits::Splits;
 use super::spool::Spool;
-use super::{Metrics, Settings};
+use super::{Metrics, Partial, Settings};
 use crate::backend::{Pool, Pools};
 use crate::clock::Clock;
 use crate::pipeline::Ruleset;
 use crate::records::Recorder;
+use crate::store::Deliveries;
 
 /// What all sessions share.
 pub struct Shared {
@@ -41,6 +42,8 @@ pub struct Shared {
     pub logins: Recent<IpAddr>,
     /// Envelopes that must be split at RCPT when they come again (DECISIONS 2).
     pub splits: Splits,
+    /// Messages that some recipients have and others have not (DECISIONS 26).
+    pub partial: Partial,
     /// Sessions whose replies are held back.
     pub tarpit: Tarpit,
     /// Where records go, once somebody has said so.
@@ -102,7 +105,8 @@ impl Drop for Stuck<'_> {
     }
 }
 
-/// How many clients with failed handshakes, clients that have authenticated, and recipients of split envelopes, are remembered.
+/// How many clients with failed handshakes, clients that have authenticated, recipients of split envelopes, and of
+/// messages that others have, are remembered.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(16 * 1024).expect("not zero");
 
 impl Shared {
@@ -114,6 +118,7 @@ impl Shared {
         spool: Arc<Spool>,
         metrics: Metrics,
         clock: Arc<dyn Clock>,
+        deliveries: Arc<dyn Deliveries>,
     ) -> Arc<Self> {
         Arc::new(Self {
             settings: ArcSwap::from_pointee(settings),
@@ -126,6 +131,7 @@ impl Shared {
             tls_failures: Recent::new(REMEMBERED, Duration::from_secs(3600)),
             logins: Recent::new(REMEMBERED, Duration::from_secs(12 * 3600)),
             splits: Splits::new(REMEMBERED, Duration::from_secs(4 * 3600)),
+            partial: Partial::new(REMEMBERED, Duration::from_secs(24 * 3600), deliveries),
             tarpit: Tarpit::default(),
             recorder: OnceLock::new(),
         })

@@ -81,6 +81,11 @@ impl Splits {
         })
     }
 
+    /// All who go to one pool of backends, as a group.
+    pub fn pool(&self, name: Option<&str>) -> Group {
+        Group(self.digests.hash_one(("pool", name)))
+    }
+
     /// Remembers the verdicts on recipients of `mail`. Whoever was in different groups before stays so: of two
     /// messages in the same envelope that are judged otherwise, neither undoes what the other has taught.
     pub fn remember<'r>(&self, mail: &MailFacts, verdicts: impl Iterator<Item = (&'r ForwardPath, Verdict)>) {
@@ -159,7 +164,7 @@ impl Splits {
 
 /// By what a mail system is known when it comes again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Origin {
+pub(super) enum Origin {
     /// The registered domain that SPF has authenticated, from whatever network.
     Domain(String),
     /// The client's network.
@@ -167,7 +172,7 @@ enum Origin {
 }
 
 /// The domain, if it is known already, and the network, because it may not be the next time.
-fn origins(mail: &MailFacts) -> impl Iterator<Item = Origin> {
+pub(super) fn origins(mail: &MailFacts) -> impl Iterator<Item = Origin> {
     // A record that lets nearly everybody pass authenticates nobody.
     let spf = mail.spf.get().filter(|spf| spf.result == AuthResult::Pass && !spf.permissive);
     let domain = spf.map(|spf| Origin::Domain(registered_domain(&spf.domain).unwrap_or(&spf.domain).to_owned()));

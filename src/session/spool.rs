@@ -8,6 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{IntGaugeVec, Opts};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
@@ -33,6 +36,13 @@ pub struct Spool {
     settings: Settings,
     memory: Arc<AtomicU64>,
     disk: Arc<AtomicU64>,
+}
+
+/// How full a spool is, whenever somebody looks.
+struct Fill {
+    spool: Arc<Spool>,
+    used: IntGaugeVec,
+    room: IntGaugeVec,
 }
 
 /// One message on its way in.
@@ -85,6 +95,19 @@ impl Spool {
         Arc::new(Self { settings, memory: Arc::default(), disk: Arc::default() })
     }
 
+    /// Shows how full it is.
+    ///
+    /// # Errors
+    /// If that is shown already.
+    pub fn register(self: &Arc<Self>, registry: &prometheus::Registry) -> prometheus::Result<()> {
+        let gauge = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), &["place"]);
+        registry.register(Box::new(Fill {
+            spool: self.clone(),
+            used: gauge("gatepost_spool_bytes", "Octets of messages that wait for their verdict, by place.")?,
+            room: gauge("gatepost_spool_limit_bytes", "Octets of messages that may wait for their verdict, by place.")?,
+        }))
+    }
+
     /// Octets of one message that may stay in memory.
     pub fn message_memory(&self) -> u64 {
         self.settings.message_memory.0.max(MINIMUM)
@@ -110,6 +133,25 @@ impl Spool {
             overflow: None,
             len: 0,
         }
+    }
+}
+
+impl Collector for Fill {
+    fn desc(&self) -> Vec<&Desc> {
+        [self.used.desc(), self.room.desc()].concat()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let (spool, settings) = (&self.spool, &self.spool.settings);
+        for (place, used, room) in [
+            ("memory", spool.memory_used(), settings.total_memory.0),
+            ("disk", spool.disk_used(), settings.total_disk.0),
+        ] {
+            let octets = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+            self.used.with_label_values(&[place]).set(octets(used));
+            self.room.with_label_values(&[place]).set(octets(room));
+        }
+        [self.used.collect(), self.room.collect()].concat()
     }
 }
 

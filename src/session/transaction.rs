@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::known::Existence;
 use super::message::Inbound;
 use super::recording::Notes;
 use super::relay::{Envelope, Recipient, Relay};
@@ -14,7 +15,7 @@ use super::splits::Group;
 use super::{refusal, settings};
 use crate::checks::Fate;
 use crate::facts::{ClientFacts, MailFacts, RcptFacts};
-use crate::pipeline::{Assessment, Conclusion, Policies};
+use crate::pipeline::{Assessment, Conclusion, Decision, Policies};
 use crate::records::TransactionId;
 use crate::smtp::{Domain, EnhancedStatus, ForwardPath, Params, Reply};
 use crate::verdict::Verdict;
@@ -25,6 +26,8 @@ pub struct Transaction {
     pub id: TransactionId,
     /// Its envelope so far.
     pub mail: Arc<MailFacts>,
+    /// The envelope of whoever is behind a hop of ours, once the hop has named him.
+    pub judged: Option<Arc<MailFacts>>,
     /// The declared size.
     pub size: Option<u64>,
     /// Recipients that the backend accepted.
@@ -35,6 +38,8 @@ pub struct Transaction {
     groups: Vec<Option<Group>>,
     /// Those who come another time, so that others come through.
     giving_way: Vec<Group>,
+    /// Somebody was told to come another time because his mail goes to another pool.
+    pools_part: bool,
     /// Recipients waiting to be handed on together, and refusals that must be spoken in their turn.
     batch: Vec<Turn>,
     /// When RCPT stops waiting for checks.
@@ -73,11 +78,13 @@ impl Transaction {
         Self {
             id,
             mail,
+            judged: None,
             size,
             accepted: Vec::new(),
             kept_back: Vec::new(),
             groups: Vec::new(),
             giving_way: Vec::new(),
+            pools_part: false,
             batch: Vec::new(),
             settle_by: None,
             relay,
@@ -126,15 +133,11 @@ impl Transaction {
         path: ForwardPath,
         params: Params,
     ) {
-        self.tried += 1;
-        if self.tried > settings.limits.recipients {
-            return self.refuse(shared, "too_many", refusal::TOO_MANY_RECIPIENTS);
+        if let Some((label, reply)) = self.answer_at_once(shared, settings, &path) {
+            return self.refuse(shared, label, reply);
         }
         let mail = Arc::clone(&self.mail);
         let client = &mail.helo.client;
-        if !may_relay(&settings.relay, client, &path) {
-            return self.refuse(shared, "relaying_denied", refusal::RELAYING_DENIED);
-        }
         let group = shared.splits.group(&self.mail, &path);
         if let Some(own) = group
             && !self.may_come(shared, own)
@@ -146,6 +149,10 @@ impl Transaction {
         // One reply to the message cannot say that it is for one and not for the other.
         if !is_trap && !self.kept_back.is_empty() {
             return self.refuse(shared, "split", refusal::OTHER_TRANSACTION);
+        }
+        // A trap is nobody's, and yet its mail is to be read.
+        if !is_trap && let Some(reply) = self.is_unknown_by_map(shared, settings, &path) {
+            return self.refuse(shared, "unknown", reply);
         }
         let index = self.groups.len();
         self.groups.push(None);
@@ -163,18 +170,9 @@ impl Transaction {
             *slot = group;
         }
         if let Some(decision) = settled {
-            let reply = refusal::decision(&decision, Some(&path), self.id);
+            let (label, reply) = self.refused_by(&decision, &path, assessment);
             self.notes.refused(shared.recorder(), assessment, index, &path, &decision, reply.to_log());
             assessment.drop_recipient(index);
-            tracing::info!(
-                id = %self.id, client = %client.addr, helo = %self.mail.helo.name,
-                reverse_path = %self.mail.reverse_path, forward_path = %path, stage = "rcpt",
-                verdict = %decision.verdict, policy = decision.policy.as_deref().unwrap_or(Policies::SITE),
-                clause = decision.clause.as_deref().unwrap_or(""),
-                score = %decision.score, symbols = %assessment.trace().symbols_text(),
-                reply = %reply.to_log(), "recipient.refused"
-            );
-            let label = if decision.verdict == Verdict::Reject { "rejected" } else { "deferred" };
             return self.refuse(shared, label, reply);
         }
         if let Some(own) = group
@@ -183,7 +181,90 @@ impl Transaction {
             assessment.drop_recipient(index);
             return self.refuse(shared, "split", refusal::OTHER_TRANSACTION);
         }
+        if self.accepted.is_empty() {
+            self.relay.turn_to(&path);
+        }
         self.batch.push(Turn::HandOn { path, params, index, is_trap });
+    }
+
+    /// The refusal of a recipient about whom nothing need be asked.
+    fn answer_at_once(
+        &mut self,
+        shared: &Shared,
+        settings: &Settings,
+        path: &ForwardPath,
+    ) -> Option<(&'static str, Reply)> {
+        self.tried += 1;
+        let client = &self.mail.helo.client;
+        if self.tried > settings.limits.recipients {
+            return Some(("too_many", refusal::TOO_MANY_RECIPIENTS));
+        }
+        if !may_relay(&settings.relay, client, path) {
+            tracing::info!(
+                id = %self.id, client = %client.addr, helo = %self.mail.helo.name,
+                reverse_path = %self.mail.reverse_path, forward_path = %path, stage = "rcpt",
+                reply = %refusal::RELAYING_DENIED.to_log(), "recipient.refused"
+            );
+            return Some(("relaying_denied", refusal::RELAYING_DENIED));
+        }
+        if !self.may_go(shared, path) {
+            return Some(("split", refusal::OTHER_TRANSACTION));
+        }
+        let verdict = shared.partial.take_verdict(&self.mail, path)?;
+        tracing::info!(
+            id = %self.id, client = %self.mail.helo.client.addr, reverse_path = %self.mail.reverse_path,
+            forward_path = %path, reply = %verdict.to_log(), "recipient.answered_later"
+        );
+        Some(("backend", verdict))
+    }
+
+    /// What a recipient hears whom the policy refuses, and what that is counted as.
+    fn refused_by(&self, decision: &Decision, path: &ForwardPath, assessment: &Assessment) -> (&'static str, Reply) {
+        let reply = refusal::decision(decision, Some(path), self.id);
+        tracing::info!(
+            id = %self.id, client = %self.mail.helo.client.addr, helo = %self.mail.helo.name,
+            reverse_path = %self.mail.reverse_path, forward_path = %path, stage = "rcpt",
+            verdict = %decision.verdict, policy = decision.policy.as_deref().unwrap_or(Policies::SITE),
+            clause = decision.clause.as_deref().unwrap_or(""),
+            score = %decision.score, symbols = %assessment.trace().symbols_text(),
+            reply = %reply.to_log(), "recipient.refused"
+        );
+        (if decision.verdict == Verdict::Reject { "rejected" } else { "deferred" }, reply)
+    }
+
+    /// True if a recipient of this pool may come with those who are accepted (DECISIONS 2). A pool that defers gives way,
+    /// so that those of another do not wait until the first are given up.
+    fn may_go(&mut self, shared: &Shared, path: &ForwardPath) -> bool {
+        let Some(way) = self.relay.way_of(path) else { return true };
+        let own = shared.splits.pool(way.name.as_deref());
+        if !self.accepted.is_empty() && !self.relay.goes_to(path) {
+            shared.splits.waits(&self.mail, own);
+            self.pools_part = true;
+            return false;
+        }
+        if !self.accepted.is_empty() || self.giving_way.contains(&own) {
+            return !self.accepted.is_empty();
+        }
+        let gives_way = shared.splits.gives_way(&self.mail, own);
+        if gives_way {
+            self.giving_way.push(own);
+        }
+        !gives_way
+    }
+
+    /// The refusal of a recipient whom the map of its domain does not know (DECISIONS 33).
+    fn is_unknown_by_map(&mut self, shared: &Shared, settings: &Settings, path: &ForwardPath) -> Option<Reply> {
+        if self.mail.helo.client.role.is_outgoing() {
+            return None;
+        }
+        match settings.relay.known.look(path, shared.clock.now())? {
+            Existence::Known => None,
+            Existence::Doubtful => Some(refusal::RECIPIENT_DOUBTFUL),
+            Existence::Unknown => {
+                self.unknown += 1;
+                Some(refusal::NO_SUCH_RECIPIENT)
+            }
+        }
     }
 
     /// Queues a refusal of our own, counted as `label`.
@@ -256,6 +337,13 @@ impl Transaction {
 
     /// Remembers whether those who had the message are done with.
     pub fn remember_answer(&self, shared: &Shared, reply: &Reply) {
+        if self.pools_part || !self.giving_way.is_empty() {
+            let way = self.accepted.first().and_then(|recipient| self.relay.way_of(&recipient.path));
+            if let Some(way) = way {
+                let pool = shared.splits.pool(way.name.as_deref());
+                shared.splits.answered(&self.mail, pool, reply.class() != 4);
+            }
+        }
         if let Some(group) = self.group()
             && *reply != refusal::SPLIT
         {
@@ -282,7 +370,14 @@ impl Transaction {
 
     /// True if it takes the backend's word on those who wait to know whether `path` may come with them.
     pub fn depends_on_answers(&self, shared: &Shared, path: &ForwardPath) -> bool {
-        if self.batch.is_empty() || self.group().is_some() {
+        if self.batch.is_empty() {
+            return false;
+        }
+        let hands_on = self.batch.iter().any(|turn| matches!(turn, Turn::HandOn { .. }));
+        if hands_on && self.accepted.is_empty() && !self.relay.goes_to(path) {
+            return true;
+        }
+        if self.group().is_some() {
             return false;
         }
         let Some(own) = shared.splits.group(&self.mail, path) else { return false };
@@ -335,7 +430,7 @@ fn is_certainly_unknown(reply: &Reply) -> bool {
 
 /// Whether a reply to RCPT says that there is no such recipient (RFC 3463 3.2: 5.1.x), and not that mail for it is
 /// not wanted, or not now.
-fn is_unknown(reply: &Reply) -> bool {
+pub(super) fn is_unknown(reply: &Reply) -> bool {
     match reply.status().or_else(|| reply.enhanced_in_text()) {
         Some(EnhancedStatus(5, 1, detail)) => !matches!(detail, 7 | 8),
         Some(_) => false,
@@ -404,7 +499,7 @@ mod tests {
             domains.insert(pattern).expect(pattern);
         }
         let networks = std::iter::once("192.0.2.0/24".parse().expect("network")).collect();
-        let relay = settings::Relay { domains: Arc::new(domains), networks };
+        let relay = settings::Relay { domains: Arc::new(domains), networks, ..settings::Relay::default() };
         let client =
             |addr: &str| ClientFacts::new(addr.parse().expect(addr), "test".into(), "mx.ours.example".into(), None);
         for (text, ours) in [

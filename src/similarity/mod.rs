@@ -14,14 +14,12 @@
 
 mod common;
 mod digest;
-mod fold;
 mod index;
 mod normal;
 mod own;
 mod similar;
 
 pub use digest::{Content, Digest, LENGTH};
-pub use fold::fold;
 pub use index::{BYTES_PER_ENTRY, Found, Gone, Index, Kept, Limits, MAX_ENTRIES, Match, Recorded};
 pub use similar::Evidence;
 

@@ -4,7 +4,7 @@
 //! signs for letters, characters without width, and words written `s p a c e d` or `d.o.t.t.e.d`. The result
 //! is for comparing texts with each other and for nothing else: `l` becomes `i`, Cyrillic becomes Latin.
 
-use super::fold::fold;
+use crate::message::fold;
 
 /// Octets of a word that are looked at.
 const MAX_WORD: usize = 64;

@@ -7,9 +7,11 @@ use super::sasl::{self, Response};
 
 mod params;
 mod xclient;
+mod xforward;
 
 pub use params::Params;
 pub use xclient::XclientAttribute;
+pub use xforward::{Forwarded, XforwardAttribute};
 
 /// The argument of HELO or EHLO: kept as it came, judged by checks, refused only if it is no word.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,10 +82,12 @@ pub enum Command {
     Noop,
     /// QUIT.
     Quit,
-    /// VRFY.
-    Vrfy,
-    /// EXPN.
-    Expn,
+    /// VRFY, with what stands behind it.
+    Vrfy(String),
+    /// EXPN, with what stands behind it.
+    Expn(String),
+    /// ETRN (RFC 1985), with what stands behind it.
+    Etrn(String),
     /// HELP.
     Help,
     /// STARTTLS (RFC 3207).
@@ -97,7 +101,9 @@ pub enum Command {
     },
     /// XCLIENT.
     Xclient(Vec<XclientAttribute>),
-    /// SEND, SOML, SAML, TURN, ATRN, ETRN and other verbs of old: known and refused with 502.
+    /// XFORWARD: attributes, and their values where they are known.
+    Xforward(Vec<(XforwardAttribute, Option<String>)>),
+    /// SEND, SOML, SAML, TURN, ATRN and other verbs of old: known and refused with 502.
     Obsolete(&'static str),
 }
 
@@ -138,8 +144,9 @@ pub const LINE_LIMIT: usize = 4096;
 const HTTP_METHODS: [&[u8]; 10] =
     [b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"DELETE", b"PATCH", b"TRACE", b"PRI"];
 
-/// Verbs of old (RFC 821, RFC 1985, RFC 2645), known and refused.
-const OBSOLETE: [&str; 6] = ["SEND", "SOML", "SAML", "TURN", "ATRN", "ETRN"];
+/// Verbs of old, known and refused: whoever says TURN (RFC 821) or ATRN (RFC 2645) wants to be the server, and would get
+/// mail by a name that he only claims.
+const OBSOLETE: [&str; 5] = ["SEND", "SOML", "SAML", "TURN", "ATRN"];
 
 /// Parses one line without its line end.
 pub fn parse(line: &[u8]) -> Result<Command, CommandError> {
@@ -169,14 +176,19 @@ pub fn parse(line: &[u8]) -> Result<Command, CommandError> {
         b"RSET" => without_argument(argument, Command::Rset),
         b"NOOP" => Ok(Command::Noop),
         b"QUIT" => without_argument(argument, Command::Quit),
-        b"VRFY" => Ok(Command::Vrfy),
-        b"EXPN" => Ok(Command::Expn),
+        b"VRFY" => text_of(argument).map(Command::Vrfy),
+        b"EXPN" => text_of(argument).map(Command::Expn),
+        b"ETRN" => text_of(argument).map(Command::Etrn),
         b"HELP" => Ok(Command::Help),
         b"STARTTLS" => without_argument(argument, Command::StartTls),
         b"AUTH" => parse_auth(argument),
         b"XCLIENT" => {
             let text = std::str::from_utf8(argument).map_err(|_| CommandError::Parameter)?;
             xclient::parse(text).map(Command::Xclient)
+        }
+        b"XFORWARD" => {
+            let text = std::str::from_utf8(argument).map_err(|_| CommandError::Parameter)?;
+            xforward::parse(text).map(Command::Xforward)
         }
         other => {
             let known = OBSOLETE.into_iter().find(|verb| verb.as_bytes() == other);
@@ -196,6 +208,11 @@ pub fn looks_like_header(line: &[u8]) -> bool {
 
 fn without_argument(argument: &[u8], command: Command) -> Result<Command, CommandError> {
     if argument.is_empty() { Ok(command) } else { Err(CommandError::Syntax("no argument may follow")) }
+}
+
+fn text_of(argument: &[u8]) -> Result<String, CommandError> {
+    let text = std::str::from_utf8(argument).map_err(|_| CommandError::Syntax("the argument is no UTF-8"))?;
+    Ok(text.to_owned())
 }
 
 fn parse_mail(argument: &[u8]) -> Result<Command, CommandError> {

@@ -7,7 +7,7 @@ use memchr::{memchr2, memchr3};
 
 mod encode;
 
-pub use encode::{DataEncoder, Piece, encode, encode_pieces, stuffing_points};
+pub use encode::{DataEncoder, encode, stuffing_points};
 
 /// What to do with a bare CR or a bare LF in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,8 +16,8 @@ pub enum NewlinePolicy {
     Normalize,
     /// Refuse the message.
     Reject,
-    /// Leave alone: BDAT with BODY=BINARYMIME only. Counted octets are not looked at beyond the header
-    /// section, where a bare CR or a NUL is refused as ever.
+    /// Leave alone: BDAT with BODY=BINARYMIME only. Counted octets are not looked at beyond the header section, where a
+    /// bare CR, a bare LF and a NUL are refused: what is a field must be so for everybody (RFC 3030 3).
     Keep,
 }
 
@@ -259,8 +259,8 @@ impl DataDecoder {
             (At::Line(line), b'\r') => self.at = At::LineCr(line),
             (At::Line(line), b'\n') => {
                 self.line_ends_bare(line)?;
-                self.empty_line(line);
                 self.bare_lf(out)?;
+                self.empty_line(line);
             }
             (At::Line(line), 0) => {
                 if self.in_header {
@@ -366,6 +366,7 @@ impl DataDecoder {
         self.stats.bare_lf += 1;
         match self.policy {
             NewlinePolicy::Normalize => out.extend_from_slice(b"\r\n"),
+            NewlinePolicy::Keep if self.in_header => self.offence = Some(DataError::BareNewline),
             NewlinePolicy::Keep => out.push(b'\n'),
             NewlinePolicy::Reject => self.offence = Some(DataError::BareNewline),
         }

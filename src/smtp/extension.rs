@@ -1,7 +1,11 @@
 //! EHLO keywords: what the backends offer, and what of it we can offer too (RFC 5321 4.1.1.1, 2.2).
 
+use std::collections::BTreeMap;
+
 use super::reply::Reply;
 use super::sasl;
+
+mod arguments;
 
 /// The extensions that we know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +26,24 @@ pub enum Extension {
     Dsn,
     /// RFC 2034.
     EnhancedStatusCodes,
+    /// RFC 2852.
+    DeliverBy,
+    /// RFC 4865.
+    FutureRelease,
+    /// RFC 6710.
+    MtPriority,
+    /// RFC 8689.
+    RequireTls,
+    /// RFC 3865.
+    NoSoliciting,
+    /// RFC 9422.
+    Limits,
+    /// RFC 1985.
+    Etrn,
+    /// RFC 5321 3.5.2.
+    Vrfy,
+    /// RFC 5321 3.5.2.
+    Expn,
     /// RFC 3207.
     StartTls,
     /// RFC 4954.
@@ -33,8 +55,8 @@ pub enum Extension {
 }
 
 impl Extension {
-    /// All of them, in the order in which EHLO lists them.
-    pub const ALL: [Extension; 12] = [
+    /// All of them.
+    pub const ALL: [Extension; 21] = [
         Extension::Pipelining,
         Extension::Size,
         Extension::EightBitMime,
@@ -43,6 +65,15 @@ impl Extension {
         Extension::BinaryMime,
         Extension::Dsn,
         Extension::EnhancedStatusCodes,
+        Extension::DeliverBy,
+        Extension::FutureRelease,
+        Extension::MtPriority,
+        Extension::RequireTls,
+        Extension::NoSoliciting,
+        Extension::Limits,
+        Extension::Etrn,
+        Extension::Vrfy,
+        Extension::Expn,
         Extension::StartTls,
         Extension::Auth,
         Extension::Xclient,
@@ -60,6 +91,15 @@ impl Extension {
             Extension::BinaryMime => "BINARYMIME",
             Extension::Dsn => "DSN",
             Extension::EnhancedStatusCodes => "ENHANCEDSTATUSCODES",
+            Extension::DeliverBy => "DELIVERBY",
+            Extension::FutureRelease => "FUTURERELEASE",
+            Extension::MtPriority => "MT-PRIORITY",
+            Extension::RequireTls => "REQUIRETLS",
+            Extension::NoSoliciting => "NO-SOLICITING",
+            Extension::Limits => "LIMITS",
+            Extension::Etrn => "ETRN",
+            Extension::Vrfy => "VRFY",
+            Extension::Expn => "EXPN",
             Extension::StartTls => "STARTTLS",
             Extension::Auth => "AUTH",
             Extension::Xclient => "XCLIENT",
@@ -72,15 +112,59 @@ impl Extension {
         Self::ALL.into_iter().find(|extension| extension.keyword().eq_ignore_ascii_case(keyword))
     }
 
-    const fn bit(self) -> u16 {
-        1 << self as u16
+    const fn bit(self) -> u32 {
+        1 << self as u32
     }
 }
+
+/// Extensions without what they were offered with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExtensionSet(u32);
+
+impl FromIterator<Extension> for ExtensionSet {
+    fn from_iter<I: IntoIterator<Item = Extension>>(extensions: I) -> Self {
+        Self(extensions.into_iter().fold(0, |bits, extension| bits | extension.bit()))
+    }
+}
+
+impl ExtensionSet {
+    /// True if it is one of them.
+    pub fn has(self, extension: Extension) -> bool {
+        self.0 & extension.bit() != 0
+    }
+}
+
+/// Keywords that we do not know and pass on, of one server: more are passed over.
+const MAX_UNKNOWN: usize = 16;
+/// Octets of the line of one such keyword; longer ones are passed over.
+const MAX_UNKNOWN_LINE: usize = 200;
+
+/// Keywords that are no promise of ours: commands that we do not pass on, what changes the dialogue itself, and words
+/// that are no extensions. Those that begin with X are private to the server (RFC 5321 2.2.2, DECISIONS 3).
+const NOT_OURS: [&str; 17] = [
+    "ATRN",
+    "BURL",
+    "CHECKPOINT",
+    "HELP",
+    "OK",
+    "ONEX",
+    "PIPECONNECT",
+    "PRDR",
+    "QUICKSTART",
+    "SAML",
+    "SEND",
+    "SOML",
+    "TLS",
+    "TURN",
+    "UTF8SMTP",
+    "VERB",
+    "WELLKNOWN",
+];
 
 /// A set of extensions with their arguments, as a server offered them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Extensions {
-    bits: u16,
+    bits: u32,
     /// SIZE: `Some(0)` is "offered without a limit".
     size: Option<u64>,
     /// Mechanisms behind AUTH, upper case.
@@ -88,24 +172,39 @@ pub struct Extensions {
     /// Attribute names behind XCLIENT and XFORWARD, upper case.
     xclient: Vec<String>,
     xforward: Vec<String>,
+    /// What stands behind the keywords that [`arguments`] knows.
+    arguments: BTreeMap<Extension, String>,
+    /// Lines of keywords that we do not know, upper case, with the arguments as they came.
+    unknown: Vec<(String, String)>,
 }
 
 impl Extensions {
-    /// Reads an EHLO reply. Unknown keywords are passed over; a SIZE that is no number sets no limit.
+    /// Reads an EHLO reply. A SIZE that is no number sets no limit; an extension whose arguments cannot be read is
+    /// not offered.
     pub fn from_reply(reply: &Reply) -> Self {
         let mut extensions = Self::default();
         for line in reply.lines().skip(1) {
             let Ok(line) = std::str::from_utf8(line) else { continue };
             let mut words = line.split_ascii_whitespace();
-            let Some(extension) = words.next().and_then(Extension::from_keyword) else { continue };
-            extensions.insert(extension);
+            let Some(keyword) = words.next() else { continue };
+            let Some(extension) = Extension::from_keyword(keyword) else {
+                extensions.add_unknown(keyword, words);
+                continue;
+            };
             match extension {
                 Extension::Size => extensions.size = Some(words.next().and_then(|n| n.parse().ok()).unwrap_or(0)),
                 Extension::Auth => extensions.add_mechanisms(words),
                 Extension::Xclient => extensions.xclient = words.map(str::to_ascii_uppercase).collect(),
                 Extension::Xforward => extensions.xforward = words.map(str::to_ascii_uppercase).collect(),
-                _ => {}
+                _ => match arguments::read(extension, words) {
+                    Ok(Some(text)) => {
+                        extensions.arguments.insert(extension, text);
+                    }
+                    Ok(None) => {}
+                    Err(arguments::Unreadable) => continue,
+                },
             }
+            extensions.insert(extension);
         }
         extensions
     }
@@ -123,6 +222,11 @@ impl Extensions {
         self.bits & extension.bit() != 0
     }
 
+    /// True if all of them are offered.
+    pub fn has_all(&self, wanted: ExtensionSet) -> bool {
+        self.bits & wanted.0 == wanted.0
+    }
+
     /// Adds one.
     pub fn insert(&mut self, extension: Extension) {
         self.bits |= extension.bit();
@@ -134,6 +238,7 @@ impl Extensions {
     /// Takes one away, with its arguments.
     pub fn remove(&mut self, extension: Extension) {
         self.bits &= !extension.bit();
+        self.arguments.remove(&extension);
         match extension {
             Extension::Size => self.size = None,
             Extension::Auth => self.mechanisms.clear(),
@@ -166,6 +271,38 @@ impl Extensions {
         }
     }
 
+    fn add_unknown<'w>(&mut self, keyword: &str, words: impl Iterator<Item = &'w str>) {
+        let keyword = keyword.to_ascii_uppercase();
+        let arguments = words.collect::<Vec<_>>().join(" ");
+        let fits = keyword.len() + arguments.len() < MAX_UNKNOWN_LINE
+            && self.unknown.len() < MAX_UNKNOWN
+            && arguments.bytes().all(|octet| octet.is_ascii_graphic() || octet == b' ');
+        if fits && is_passed_on(&keyword) && !self.takes(&keyword) {
+            self.unknown.push((keyword, arguments));
+        }
+    }
+
+    /// Keywords that we do not know and offer all the same, with their arguments.
+    pub fn unknown(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.unknown.iter().map(|(keyword, arguments)| (keyword.as_str(), arguments.as_str()))
+    }
+
+    /// True if a keyword that we do not know stands for this parameter of MAIL or RCPT: its name is the keyword, as
+    /// with nearly all extensions.
+    pub fn takes(&self, parameter: &str) -> bool {
+        self.unknown.iter().any(|(keyword, _)| keyword.eq_ignore_ascii_case(parameter))
+    }
+
+    /// What stands behind the keyword of an extension that [`arguments`] knows; empty if nothing.
+    pub fn arguments(&self, extension: Extension) -> &str {
+        self.arguments.get(&extension).map_or("", String::as_str)
+    }
+
+    /// The number that LIMITS names so, such as `MAILMAX` (RFC 9422).
+    pub fn limit(&self, name: &str) -> Option<u32> {
+        arguments::limits(self.arguments(Extension::Limits)).find(|(known, _)| *known == name).map(|(_, limit)| limit)
+    }
+
     /// Attribute names that XCLIENT takes.
     pub fn xclient_attributes(&self) -> &[String] {
         &self.xclient
@@ -176,12 +313,23 @@ impl Extensions {
         &self.xforward
     }
 
-    /// What both offer; the larger of the size limits (DECISIONS 3), none if one has none.
+    /// What both offer; the larger of the size limits (DECISIONS 3), none if one has none, and of every other bound
+    /// the closer one. What would mean something else to each is not offered.
     pub fn intersection(&self, other: &Self) -> Self {
         let common = |ours: &[String], theirs: &[String]| -> Vec<String> {
             ours.iter().filter(|name| theirs.contains(name)).cloned().collect()
         };
-        let bits = self.bits & other.bits;
+        let mut bits = self.bits & other.bits;
+        let mut shared = BTreeMap::new();
+        for extension in self.iter().filter(|&extension| other.has(extension)) {
+            match arguments::shared(extension, self.arguments(extension), other.arguments(extension)) {
+                Some(text) if text.is_empty() => {}
+                Some(text) => {
+                    shared.insert(extension, text);
+                }
+                None => bits &= !extension.bit(),
+            }
+        }
         let limit = self.size_limit().zip(other.size_limit()).map_or(0, |(ours, theirs)| ours.max(theirs));
         Self {
             bits,
@@ -189,8 +337,17 @@ impl Extensions {
             mechanisms: common(&self.mechanisms, &other.mechanisms),
             xclient: common(&self.xclient, &other.xclient),
             xforward: common(&self.xforward, &other.xforward),
+            arguments: shared,
+            unknown: self.unknown.iter().filter(|line| other.unknown.contains(line)).cloned().collect(),
         }
     }
+}
+
+/// RFC 5321 ehlo-keyword, and none that is private or [`NOT_OURS`].
+fn is_passed_on(keyword: &str) -> bool {
+    keyword.starts_with(|first: char| first.is_ascii_alphanumeric() && first != 'X')
+        && keyword.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
+        && !NOT_OURS.contains(&keyword)
 }
 
 impl FromIterator<Extension> for Extensions {
@@ -203,65 +360,4 @@ impl FromIterator<Extension> for Extensions {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn offered(text: &'static str) -> Extensions {
-        Extensions::from_reply(&Reply::plain(250, text))
-    }
-
-    #[test]
-    fn keywords_are_read_in_any_case_and_the_greeting_line_is_not_one() {
-        let extensions = offered("DSN\npipelining\nSIZE 1000\nXCLIENT NAME addr\nX-UNKNOWN\n8BITMIME ");
-        let found: Vec<_> = extensions.iter().collect();
-        assert_eq!(found, [Extension::Pipelining, Extension::Size, Extension::EightBitMime, Extension::Xclient]);
-        assert_eq!(extensions.size_limit(), Some(1000));
-        assert_eq!(extensions.xclient_attributes(), ["NAME", "ADDR"]);
-    }
-
-    #[test]
-    fn mechanisms_that_work_through_us_are_known_and_shared() {
-        let one = offered("a\nAUTH PLAIN login EXTERNAL SCRAM-SHA-256-PLUS SCRAM-SHA-256\nAUTH=PLAIN\nAUTH PLAIN");
-        assert_eq!(one.mechanisms(), ["PLAIN", "LOGIN", "SCRAM-SHA-256"]);
-        let other = offered("b\nAUTH LOGIN PLAIN CRAM-MD5");
-        assert_eq!(one.intersection(&other).mechanisms(), ["PLAIN", "LOGIN"]);
-        assert!(one.has(Extension::Auth) && !one.intersection(&offered("c")).has(Extension::Auth));
-    }
-
-    #[test]
-    fn size_without_a_number_is_no_limit() {
-        for text in ["mx\nSIZE", "mx\nSIZE 0", "mx\nSIZE lots", "mx\nSIZE 99999999999999999999"] {
-            let extensions = offered(text);
-            assert!(extensions.has(Extension::Size));
-            assert_eq!(extensions.size_limit(), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn the_intersection_takes_the_larger_size() {
-        let small = offered("a\nSIZE 100\nDSN\nXCLIENT ADDR NAME");
-        let large = offered("b\nSIZE 200\nCHUNKING\nXCLIENT ADDR PORT");
-        let both = small.intersection(&large);
-        assert_eq!(both.iter().collect::<Vec<_>>(), [Extension::Size, Extension::Xclient]);
-        assert_eq!(both.size_limit(), Some(200));
-        assert_eq!(both.xclient_attributes(), ["ADDR"]);
-        assert_eq!(small.intersection(&offered("c\nSIZE")).size_limit(), None);
-        assert!(!small.intersection(&offered("d")).has(Extension::Size));
-    }
-
-    #[test]
-    fn removing_takes_the_arguments_along() {
-        let mut extensions = Extensions::default().with_size(Some(5));
-        extensions.remove(Extension::Size);
-        assert_eq!(extensions, Extensions::default());
-        let set: Extensions = [Extension::Dsn].into_iter().collect();
-        assert!(set.has(Extension::Dsn) && !set.has(Extension::Size));
-    }
-
-    #[test]
-    fn every_extension_has_its_own_bit_and_keyword() {
-        for extension in Extension::ALL {
-            assert_eq!(Extension::from_keyword(extension.keyword()), Some(extension));
-        }
-    }
-}
+mod tests;

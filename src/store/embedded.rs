@@ -1,6 +1,6 @@
 //! Remembers in one file, which survives the process however it ends.
 //!
-//! Promises: nobody waits for the disk to write but who claims a report or is done with one.
+//! Promises: nobody waits for the disk to write but who claims a report or is done with one, and who notes a delivery.
 //! Sightings and observations are queued and committed together, within 50 ms: that much a killed process
 //! forgets. Reading waits for no commit: it sees what was on disk when it began, which a moment ago was all.
 //! Whoever must read what was just written flushes first.
@@ -12,6 +12,7 @@
 
 mod blocks;
 mod classifier;
+mod deliveries;
 mod file;
 mod load;
 mod reputation;
@@ -36,6 +37,7 @@ use super::blocks::BlockTable;
 use super::buckets::Buckets;
 use super::campaigns::local::{Change as CampaignChange, LocalCampaigns};
 use super::classifier::table::Teachbook;
+use super::deliveries::Delivered;
 use super::earned::Reputables;
 use super::ledger::{Bounds, Kept, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
@@ -70,6 +72,7 @@ pub struct EmbeddedStore {
     reputables: Reputables,
     campaigns: Arc<LocalCampaigns>,
     teachbook: Teachbook,
+    delivered: Delivered,
     blocked: BlockTable,
     loading: Option<Loading>,
     /// Ends when the writer has.
@@ -91,6 +94,7 @@ impl EmbeddedStore {
         let reputables = Reputables::new(settings.reputations, known.reputations, Fading::default(), clock.now());
         let campaigns = LocalCampaigns::new(known.campaign_key, settings, known.cards, clock.now());
         let teachbook = Teachbook::new(settings.lessons, known.taught);
+        let delivered = Delivered::new(settings.deliveries, known.delivered);
         let blocked = BlockTable::new(known.blocks);
         // Before anything is noted: what is on file keeps its places.
         campaigns.clusters().reserve(known.places);
@@ -128,6 +132,7 @@ impl EmbeddedStore {
             reputables,
             campaigns,
             teachbook,
+            delivered,
             blocked,
             loading,
             writing,
@@ -152,6 +157,12 @@ impl EmbeddedStore {
             let _ = self.order(Order { work: Work::Triplets(some.to_vec()), committed: None });
         }
         self.metrics.show_taught(self.teachbook.count_all(&self.teachbook.lock()));
+        let gone = self.delivered.make_room();
+        for some in gone.chunks(CHANGES_AT_ONCE) {
+            let _ =
+                self.order(Order { work: Work::Delivered(some.to_vec(), Operation::DeliveredDrop), committed: None });
+        }
+        self.metrics.show_deliveries(self.delivered.count());
         let (mut table, mut changes) = (self.reputables.lock(), Vec::new());
         table.make_room(&mut changes);
         self.metrics.show_reputations(table.count());

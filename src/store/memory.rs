@@ -2,6 +2,7 @@
 
 mod blocks;
 mod classifier;
+mod deliveries;
 mod reputation;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -15,6 +16,7 @@ use super::blocks::BlockTable;
 use super::buckets::Buckets;
 use super::campaigns::local::LocalCampaigns;
 use super::classifier::table::Teachbook;
+use super::deliveries::Delivered;
 use super::earned::Reputables;
 use super::ledger::{Bounds, Counted, Kept, Ledger, Medium, NamedHop, Readable};
 use super::metrics::{Metrics, Operation, Outcome};
@@ -38,6 +40,7 @@ pub struct MemoryStore {
     reputables: Reputables,
     campaigns: LocalCampaigns,
     teachbook: Teachbook,
+    delivered: Delivered,
     blocked: BlockTable,
 }
 
@@ -68,7 +71,8 @@ impl MemoryStore {
         let teachbook = Teachbook::new(settings.lessons, []);
         let inner = Mutex::new(Inner { ledger, shelves });
         let blocked = BlockTable::default();
-        Self { bounds, clock, metrics, inner, triplets, buckets, reputables, campaigns, teachbook, blocked }
+        let delivered = Delivered::new(settings.deliveries, Vec::new());
+        Self { bounds, clock, metrics, inner, triplets, buckets, reputables, campaigns, teachbook, delivered, blocked }
     }
 
     /// Does one thing under the lock, which is never held across an await.
@@ -258,6 +262,7 @@ impl Upkeep for MemoryStore {
         let taught = self.teachbook.count_all(&self.teachbook.lock());
         tables.push(TableInfo::in_memory("classifier_cells", taught.cells));
         tables.push(TableInfo::in_memory("classifier_lessons", taught.lessons));
+        tables.push(TableInfo::in_memory("deliveries", self.delivered.count()));
         tables.push(TableInfo::in_memory("blocks", self.blocked.len()));
         Box::pin(future::ready(Ok(Info { home: "memory".to_owned(), tables, ..Info::default() })))
     }

@@ -46,6 +46,9 @@ pub(super) enum Operation {
     ClassifierWeigh,
     ClassifierLearn,
     ClassifierUnlearn,
+    DeliveredLook,
+    DeliveredNote,
+    DeliveredDrop,
     Block,
     Unblock,
 }
@@ -61,7 +64,7 @@ pub(super) enum Outcome {
     Failed,
 }
 
-const OPERATIONS: [&str; 26] = [
+const OPERATIONS: [&str; 29] = [
     "sighted",
     "hops",
     "dmarc_observed",
@@ -86,6 +89,9 @@ const OPERATIONS: [&str; 26] = [
     "classifier_weigh",
     "classifier_learn",
     "classifier_unlearn",
+    "delivered_look",
+    "delivered_note",
+    "delivered_drop",
     "block",
     "unblock",
 ];
@@ -122,6 +128,8 @@ pub struct Metrics {
     taught: [IntGauge; 2],
     /// Its cells in use, and messages that it can unlearn.
     taught_size: [IntGauge; 2],
+    /// Deliveries that clients do not know of.
+    deliveries: IntGauge,
     /// Held while the counters of what was forgotten catch up with their totals.
     catching_up: Arc<Mutex<()>>,
     complaints: Arc<Mutex<Complaints>>,
@@ -203,6 +211,11 @@ impl Metrics {
             Opts::new("gatepost_store_taught", "Cells of the classifier in use, and messages that it can unlearn."),
             &["of"],
         )?;
+        let deliveries = IntGauge::new(
+            "gatepost_store_deliveries",
+            "Recipients who have a message that their client was told to send again, because others do not have it.",
+        )?;
+        registry.register(Box::new(deliveries.clone()))?;
         registry.register(Box::new(taught.clone()))?;
         registry.register(Box::new(taught_size.clone()))?;
         registry.register(Box::new(campaigns.clone()))?;
@@ -231,6 +244,7 @@ impl Metrics {
                 .map(|kind| LOSSES.map(|reason| forgotten.with_label_values(&[kind, reason]))),
             taught: ["ham", "spam"].map(|kind| taught.with_label_values(&[kind])),
             taught_size: ["cells", "lessons"].map(|of| taught_size.with_label_values(&[of])),
+            deliveries,
             catching_up: Arc::default(),
             complaints: Arc::default(),
             redis: super::redis::LinkMetrics::register(registry)?,
@@ -277,6 +291,11 @@ impl Metrics {
         for (counter, total) in self.forgotten.as_flattened().iter().zip(totals.as_flattened()) {
             counter.inc_by(total.saturating_sub(counter.get()));
         }
+    }
+
+    /// Shows how many deliveries are remembered.
+    pub(super) fn show_deliveries(&self, number: usize) {
+        self.deliveries.set(i64::try_from(number).unwrap_or(i64::MAX));
     }
 
     /// Shows how much the classifier was taught.

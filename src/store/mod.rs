@@ -9,6 +9,7 @@ mod buckets;
 mod campaigns;
 mod classifier;
 mod crowds;
+mod deliveries;
 mod doubt;
 mod earned;
 pub mod embedded;
@@ -33,6 +34,7 @@ use futures_util::future::BoxFuture;
 pub use blocks::{Block, Blocked, Blocks, MOST_BLOCKS, NotBlockable};
 pub use campaigns::{Campaign, CampaignId, CampaignSighting, Campaigns, Fingerprint, Learned};
 pub use classifier::{Lesson, LessonId, Taught, TaughtCount, Teachings, Weighed};
+pub use deliveries::{Deliveries, DeliveryKey};
 pub use embedded::{EmbeddedStore, OpenError};
 pub use greylist::{Greylist, Holder, Secret, TripletEvent, TripletKey, TripletRecord, WantedTriplets};
 pub use memory::MemoryStore;
@@ -87,6 +89,8 @@ pub struct Settings {
     pub campaign_window: Duration,
     /// Messages that the classifier can unlearn; of older ones what they have taught remains. 100 octets of memory each.
     pub lessons: usize,
+    /// Deliveries that clients do not know of; beyond that the oldest are forgotten.
+    pub deliveries: usize,
     /// What was not seen again for that long is forgotten; how long triplets are kept, greylisting says.
     pub retention: Duration,
 }
@@ -266,7 +270,7 @@ pub trait Reports: Send + Sync + 'static {
 
 /// A home of all that is remembered.
 pub trait Store:
-    Blocks + Forwarders + Reports + Greylist + Campaigns + Rates + Reputations + Teachings + Upkeep
+    Blocks + Deliveries + Forwarders + Reports + Greylist + Campaigns + Rates + Reputations + Teachings + Upkeep
 {
     /// Waits until everything so far is as safe as it will be, and can be read.
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
@@ -292,6 +296,7 @@ impl Default for Settings {
             campaigns: 100_000,
             digests: 250_000,
             lessons: 100_000,
+            deliveries: 100_000,
             campaign_window: Duration::from_secs(3 * record::DAY),
             retention: Duration::from_secs(90 * record::DAY),
         }

@@ -9,6 +9,9 @@
 use prometheus::proto::MetricType;
 use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder};
 
+use super::process::Process;
+use crate::clock::{self, Clock, SystemClock};
+
 /// Content type of [`encode`]'s text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -33,6 +36,7 @@ pub fn registry() -> prometheus::Result<Registry> {
         IntGaugeVec::new(Opts::new("gatepost_build_info", "Always 1; the label tells the version."), &["version"])?;
     build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     registry.register(Box::new(build))?;
+    registry.register(Box::new(Process::new(clock::seconds(SystemClock.now()) as f64)?))?;
     Ok(registry)
 }
 
@@ -83,7 +87,8 @@ mod tests {
         let families: Vec<_> = catalogue(&registry).collect();
         assert!(families.len() >= 6 && families.is_sorted());
         for family in families {
-            assert!(family.name.starts_with("gatepost_") && family.help.ends_with('.'), "{family:?}");
+            assert!(["gatepost_", "process_"].iter().any(|start| family.name.starts_with(start)), "{family:?}");
+            assert!(family.help.ends_with('.'), "{family:?}");
             assert_eq!(family.kind == "counter", family.name.ends_with("_total"), "{family:?}");
         }
     }

@@ -46,8 +46,59 @@ fn each_mistake_is_named_with_its_place_and_remedy() {
             "17:53: error: pool.users.member[0].tls: users authenticate through this pool: tls must be \"verify\"",
         ),
         (
+            "[[listen]]\naddress = \"[::1]:26\"\nrelayed_commands = [\"vrfy\"]\n",
+            "12:20: warning: listen[1].relayed_commands: has no effect without command_networks",
+        ),
+        (
+            "[[listen]]\naddress = \"[::1]:26\"\nrelayed_commands = [\"vrfy\"]\ncommand_networks = [\"::/0\"]\n",
+            "13:21: error: listen[1].command_networks[0]: `::/0` is too wide: anybody could ask for addresses",
+        ),
+        (
+            "[[listen]]\naddress = \"[::1]:26\"\ncommand_networks = [\"192.0.2.0/24\"]\n",
+            "12:20: warning: listen[1].command_networks: has no effect without relayed_commands",
+        ),
+        (
+            "[[listen]]\naddress = \"[::1]:26\"\nrelayed_commands = [\"helo\"]\ncommand_networks = [\"192.0.2.0/24\"]\n",
+            "12:21: error: listen[1].relayed_commands[0]: `helo` is not one of `vrfy`, `expn`, `etrn`",
+        ),
+        (
+            "[[listen]]\naddress = \"[::1]:26\"\nbackend = \"two\"\nrelayed_commands = [\"etrn\"]\ncommand_networks = [\"192.0.2.0/24\"]\n\
+             [pool.two]\nidentity = \"none\"\nmember = [{ address = \"[::1]:27\" }, { address = \"[::1]:28\" }]\n",
+            "13:20: error: listen[1].relayed_commands: `etrn` would reach one of 2 backends",
+        ),
+        (
+            "[[listen]]\naddress = \"[::1]:26\"\nxforward_networks = [\"0.0.0.0/0\"]\n",
+            "12:22: error: listen[1].xforward_networks[0]: `0.0.0.0/0` is too wide: any client could claim any address",
+        ),
+        (
+            "[[listen]]\naddress = \"[::1]:26\"\ncertificates = [{ certificate = \"a\", key = \"b\" }]\n",
+            "12:16: error: listen[1].certificates: without `tls` nobody is shown them",
+        ),
+        (
+            "[[listen]]\naddress = \"[::1]:26\"\ntls = { certificate = \"a\", key = \"b\" }\ncertificates = [{ certificate = \"a\", key = \"b\" }]\n",
+            "13:17: error: listen[1].certificates[0]: is there already",
+        ),
+        (
             "[pool.users]\nidentity = \"none\"\nmember = [{ address = \"[::1]:27\" }]\n",
-            "10:1: warning: pool.users: no listener names it: it gets no mail",
+            "10:1: warning: pool.users: no listener and no route names it: it gets no mail",
+        ),
+        (
+            "[[route]]\nrecipients = [\"ann@example.org\", \"@example.org\", \"ANN@example.org\"]\n",
+            "11:50: error: route[0].recipients[2]: `ANN@example.org` stands here, or elsewhere, already",
+        ),
+        (
+            "[[route]]\nrecipients = [\"example.org\"]\nbackend = \"exchange\"\n",
+            "12:11: error: route[0].backend: there is no pool `exchange`",
+        ),
+        ("[[route]]\nrecipients = []\n", "11:14: error: route[0].recipients: nobody goes by it"),
+        ("[[route]]\nbackend = \"x\"\n", "10:1: error: route[0]"),
+        (
+            "[[route]]\nrecipients = [\"example.org\"]\nbackend = \"x\"\n[pool.x]\nidentity = \"none\"\nmember = [{ address = \"[::1]:465\", implicit_tls = true }]\n",
+            "15:51: error: pool.x.member[0].implicit_tls: needs tls = \"verify\", or \"required\"",
+        ),
+        (
+            "[[listen]]\naddress = \"[::1]:587\"\nrole = \"submission\"\nauth_without_tls = true\nbackend = \"users\"\n[pool.users]\nidentity = \"none\"\nprotocol = \"lmtp\"\nmember = [{ address = \"unix:/run/lmtp\" }]\n",
+            "17:12: error: pool.users.protocol: users authenticate through this pool, which LMTP knows nothing of",
         ),
         ("[limits]\nsesions = 1\n", "11:1: error: limits.sesions: no such key; did you mean `sessions`?"),
         ("[limts]\n", "10:2: error: limts: no such key; did you mean `limits`?"),
@@ -142,6 +193,10 @@ fn each_mistake_is_named_with_its_place_and_remedy() {
             "11:18: error: spool.message_memory: is more than total_memory (256 MiB)",
         ),
         ("[spool]\ntotal_disk = \"1 MiB\"\n", "11:14: error: spool.total_disk: is less than one message"),
+        (
+            "[checks]\ntrusted_hops = [\"::/0\"]\n",
+            "11:17: error: checks.trusted_hops[0]: `::/0` is too wide: any client could name any other",
+        ),
         (
             "[checks]\ntrusted_networks = [\"0.0.0.0/0\"]\n",
             "11:21: error: checks.trusted_networks[0]: `0.0.0.0/0` is too wide",
@@ -290,7 +345,7 @@ fn files_that_are_named_must_be_there() {
         site.write(&format!("rules/{name}"), "");
     }
     let loaded = site.load().unwrap_or_else(|problems| panic!("{problems}"));
-    let tls = loaded.config.listeners[1].tls.as_ref().expect("TLS");
+    let tls = loaded.config.listeners[1].tls.first().expect("TLS");
     assert_eq!(tls.certificate, site.path("cert.pem"), "paths are relative to the file that names them");
 }
 

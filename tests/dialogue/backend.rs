@@ -29,6 +29,7 @@ struct State {
     down: Vec<String>,
     connections: Vec<(String, CancellationToken)>,
     proxy_header: bool,
+    tls_at_once: bool,
     stored: Vec<Stored>,
     /// Lines that a well-behaved backend does not understand.
     misunderstood: Vec<String>,
@@ -87,7 +88,8 @@ impl Backends {
         self.state().misunderstood.clone()
     }
 
-    /// `[MEMBER] offers LIST | answers WHAT [once] with DEEDS | dies | lives | closes`.
+    /// `[MEMBER] offers LIST | answers WHAT [once] with DEEDS | dies | lives | closes`; `shakes hands at once`: TLS comes
+    /// before the greeting.
     pub(crate) fn told(&self, text: &str) {
         let (member, text) = match text.split_once(' ') {
             Some((name @ ("a" | "b"), rest)) => (Some(name.to_owned()), rest),
@@ -125,6 +127,7 @@ impl Backends {
             }
             "lives" => state.down.retain(|name| !concerned(name)),
             "closes" => cut(&mut state, concerned),
+            "shakes" => state.tls_at_once = true,
             "behaves" => state.answers.retain(|answer| member.is_some() && answer.member != member),
             other => panic!("backends cannot be told `{other}`"),
         }
@@ -196,6 +199,7 @@ impl Dial for Dialer {
                 envelope: Vec::new(),
                 chunks: Vec::new(),
                 asks: false,
+                answers_each: false,
             };
             tokio::spawn(async move {
                 let label = served.label.clone();
@@ -228,6 +232,8 @@ struct Served {
     chunks: Vec<u8>,
     /// The last thing that it said was a challenge.
     asks: bool,
+    /// It was greeted by LHLO: a message is answered for each recipient.
+    answers_each: bool,
 }
 
 /// A line as it is shown; of a very long one the beginning.
@@ -250,6 +256,9 @@ impl Served {
         if self.backends.state().proxy_header {
             self.proxy_header().await?;
         }
+        if self.backends.state().tls_at_once {
+            self.shake_hands().await?;
+        }
         self.answer("greeting", "220 backend.example ESMTP").await?;
         loop {
             let line = self.line().await?;
@@ -262,8 +271,9 @@ impl Served {
     async fn command(&mut self, line: &str) -> Result<(), End> {
         let verb = line.split(' ').next().unwrap_or_default().to_ascii_uppercase();
         match verb.as_str() {
-            "EHLO" | "HELO" => {
+            "EHLO" | "HELO" | "LHLO" => {
                 self.envelope.clear();
+                self.answers_each = verb == "LHLO";
                 let offers = self.backends.state().offers.get(&self.member).cloned();
                 let offers = offers.unwrap_or_else(|| OFFERED.to_owned());
                 let mut usual = "250-backend.example".to_owned();
@@ -276,6 +286,9 @@ impl Served {
             }
             "XCLIENT" => self.answer(line, "220 backend.example ESMTP").await,
             "XFORWARD" | "NOOP" => self.answer(line, "250 2.0.0 Ok").await,
+            "VRFY" => self.answer(line, "250 2.1.5 <user@ours.example>").await,
+            "EXPN" => self.answer(line, "250-2.1.5 <a@ours.example>\\n250 2.1.5 <b@ours.example>").await,
+            "ETRN" => self.answer(line, "253 2.0.0 3 messages wait").await,
             "MAIL" if self.envelope.is_empty() => {
                 if self.answer(line, "250 2.1.0 sender fine").await? {
                     self.envelope.push(line.to_owned());
@@ -305,10 +318,7 @@ impl Served {
             }
             "STARTTLS" => {
                 if self.answer(line, "220 2.0.0 go on").await? {
-                    let plain = std::mem::replace(&mut self.io, Box::new(tokio::io::empty()));
-                    self.io = stream::as_server(plain).await.map_err(|_| End::WeClosed)?;
-                    self.input.clear();
-                    self.log.push(format!("{}: (TLS)", self.label));
+                    self.shake_hands().await?;
                 }
                 Ok(true)
             }
@@ -327,6 +337,14 @@ impl Served {
             }
         }
         .map(drop)
+    }
+
+    async fn shake_hands(&mut self) -> Result<(), End> {
+        let plain = std::mem::replace(&mut self.io, Box::new(tokio::io::empty()));
+        self.io = stream::as_server(plain).await.map_err(|_| End::WeClosed)?;
+        self.input.clear();
+        self.log.push(format!("{}: (TLS)", self.label));
+        Ok(())
     }
 
     /// As many challenges as the mechanism has, less those that the client answers before they are asked.
@@ -388,7 +406,20 @@ impl Served {
 
     async fn finish(&mut self, octets: Vec<u8>) -> Result<(), End> {
         self.describe(&octets);
-        let envelope = std::mem::take(&mut self.envelope);
+        let mut envelope = std::mem::take(&mut self.envelope);
+        if self.answers_each {
+            let recipients = envelope.split_off(1);
+            for recipient in recipients {
+                let whom = recipient.split(['<', '>']).nth(1).unwrap_or_default();
+                if self.answer(&format!("end of data for {whom}"), &format!("250 2.0.0 stored for {whom}")).await? {
+                    envelope.push(recipient);
+                }
+            }
+            if envelope.len() > 1 {
+                self.backends.state().stored.push(Stored { envelope, octets });
+            }
+            return Ok(());
+        }
         let fine = format!("250 2.0.0 stored for {}", envelope.len() - 1);
         if self.answer("end of data", &fine).await? {
             self.backends.state().stored.push(Stored { envelope, octets });

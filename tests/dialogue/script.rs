@@ -5,6 +5,7 @@
 //! ```text
 //! set KEY VALUE              one key of the configuration (dialogues/gatepost.toml), value as in TOML
 //! rules FILE                 a file of rules, such as weights; the indented lines below replace it
+//! file NAME                  another file beside the configuration, of the indented lines below
 //! dns ...                    see Setup::dns; names may change while the proxy runs
 //! tested                     somebody asks the test points of lists
 //! tls                        the listener has a certificate
@@ -23,6 +24,7 @@
 //! clock SECONDS              the clock on the wall is put forward; otherwise it stands still
 //! drain, cut, reload         the server is told so
 //! show fields                the fields that we put before the last stored message
+//! logged WORD                lines of the log that have the word, since it was last asked for one
 //! count METRIC               its value; METRIC{value,value} picks children by label values
 //! stored                     how many messages the backends have
 //! ```
@@ -34,6 +36,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::backend::{Backends, our_fields};
@@ -98,15 +101,20 @@ fn difference(expected: &str, played: &str) -> String {
 fn play_one(text: &str) -> String {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
+    let journal = Journal::default();
+    // Only for those who look: it makes all others slower.
+    let _writing = text.contains("\nlogged ").then(|| journal.open());
     runtime.block_on(async {
-        let mut player = Player::new();
+        let mut player = Player::new(journal);
         let mut lines = text.lines().peekable();
         while let Some(line) = lines.next() {
             if is_outcome(line) {
                 continue;
             }
             let mut block = Vec::new();
-            while line.starts_with("rules ") && lines.peek().is_some_and(|next| next.starts_with("  ")) {
+            while (line.starts_with("rules ") || line.starts_with("file "))
+                && lines.peek().is_some_and(|next| next.starts_with("  "))
+            {
                 block.extend(lines.next());
             }
             let mut expected = Vec::new();
@@ -164,13 +172,46 @@ struct Player {
     world: Option<World>,
     held: Vec<Vec<u8>>,
     out: Vec<String>,
+    journal: Journal,
+}
+
+/// What the program logs on this thread, at the level of an operator.
+#[derive(Clone, Default)]
+struct Journal(Arc<Mutex<Vec<u8>>>);
+
+impl Journal {
+    /// Begins to write it, until the guard is dropped.
+    fn open(&self) -> tracing::subscriber::DefaultGuard {
+        let writer = self.clone();
+        let log = tracing_subscriber::fmt().without_time().with_target(false).with_ansi(false);
+        let log = log.with_max_level(tracing::Level::INFO).with_writer(move || writer.clone());
+        tracing::subscriber::set_default(log.finish())
+    }
+
+    /// The lines with `word`; all are forgotten.
+    fn take(&self, word: &str) -> Vec<String> {
+        let text = std::mem::take(&mut *self.0.lock().expect("nobody panics while holding it"));
+        let text = String::from_utf8(text).expect("a log of text");
+        text.lines().filter(|line| line.contains(word)).map(|line| without_id(&format!("= {}", line.trim()))).collect()
+    }
+}
+
+impl std::io::Write for Journal {
+    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("nobody panics while holding it").extend_from_slice(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Player {
-    fn new() -> Self {
+    fn new(journal: Journal) -> Self {
         let log = Log::default();
         let backends = Backends::new(log.clone());
-        Self { setup: Setup::new(), log, backends, world: None, held: Vec::new(), out: Vec::new() }
+        Self { setup: Setup::new(), log, backends, world: None, held: Vec::new(), out: Vec::new(), journal }
     }
 
     async fn perform(&mut self, line: &str, block: &[&str]) -> Vec<String> {
@@ -182,6 +223,10 @@ impl Player {
             "rules" => {
                 let text: Vec<&str> = block.iter().map(|line| &line[2..]).collect();
                 self.setup.set_rules(rest, text.join("\n"));
+            }
+            "file" => {
+                let text: String = block.iter().map(|line| format!("{}\n", &line[2..])).collect();
+                self.setup.set_file(rest, text);
             }
             "shipped" => self.setup.set_shipped_rules(),
             "dns" => {
@@ -209,6 +254,7 @@ impl Player {
                 self.setup = setup;
             }
             "show" => return self.show_fields(),
+            "logged" => return self.journal.take(rest),
             "count" => return vec![format!("= {}", self.world().metric(rest))],
             "stored" => return vec![format!("= {}", self.backends.stored().len())],
             _ if verb.starts_with('C') => self.say(verb, rest),

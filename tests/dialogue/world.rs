@@ -45,6 +45,8 @@ const RULES: [(&str, &str); 11] = [
 pub(crate) struct Setup {
     config: toml::Table,
     rules: [String; RULES.len()],
+    /// Further files, by name.
+    files: std::collections::BTreeMap<String, String>,
     dns: FixedDns,
     tls: bool,
     pub(crate) cold: bool,
@@ -113,12 +115,18 @@ impl Setup {
         Self {
             config: CONFIG.parse().expect("the configuration of dialogues"),
             rules: RULES.map(|(_, text)| text.to_owned()),
+            files: std::collections::BTreeMap::new(),
             dns: FixedDns::new(),
             tls: false,
             cold: false,
             remembers: false,
             tests_lists: false,
         }
+    }
+
+    /// A file beside the configuration.
+    pub(crate) fn set_file(&mut self, name: &str, text: String) {
+        self.files.insert(name.to_owned(), text);
     }
 
     /// `KEY VALUE`: a dotted key, and a value as TOML writes it.
@@ -201,6 +209,9 @@ impl Setup {
             let file: PathBuf = directory.path().join("rules").join(format!("{name}.toml"));
             std::fs::write(file, text).expect("a writable directory");
         }
+        for (name, text) in &self.files {
+            std::fs::write(directory.path().join(name), text).expect("a writable directory");
+        }
         let mut config = self.config.clone();
         if self.tls {
             let files = stream::write_certificate(directory.path());
@@ -230,8 +241,9 @@ impl World {
         let clock = Arc::new(Stopped::default());
         ports.clock = clock.clone();
         let store_metrics = store::Metrics::register(&registry).expect("metrics");
+        let store = Arc::new(MemoryStore::new(&loaded.config.store, clock.clone(), store_metrics));
         if setup.remembers {
-            ports.store = Some(Arc::new(MemoryStore::new(&loaded.config.store, clock.clone(), store_metrics)));
+            ports.store = Some(store.clone());
         }
         let ruleset =
             rules::load(&loaded.config, &ports).unwrap_or_else(|problems| panic!("{}", problems.render(false)));
@@ -247,6 +259,7 @@ impl World {
             let named = Pool::with_dial(settings.clone(), metrics.clone(), dialer).expect("a pool");
             pools = pools.with(name.clone(), named);
         }
+        let pools = pools.routed(loaded.config.routes.clone());
         let shared = Shared::new(
             loaded.config.session.clone(),
             Arc::new(ruleset.with_metrics(&pipeline_metrics)),
@@ -257,10 +270,11 @@ impl World {
             }),
             session::Metrics::register(&registry).expect("metrics"),
             clock.clone(),
+            store,
         );
         shared.pools.store(Arc::new(pools.clone()));
         let tls = setup.tls.then(|| {
-            Arc::new(TlsAcceptorSource::load(stream::write_certificate(directory.path())).expect("a certificate"))
+            Arc::new(TlsAcceptorSource::load(vec![stream::write_certificate(directory.path())]).expect("a certificate"))
         });
         let listener = Arc::new(loaded.config.listeners[0].clone());
         let world = Self {
@@ -324,7 +338,7 @@ impl World {
             let pool = former.get(Some(name)).cloned().unwrap_or_else(|| dial().expect("a pool"));
             pools = pools.with(name.clone(), pool);
         }
-        self.shared.pools.store(Arc::new(pools));
+        self.shared.pools.store(Arc::new(pools.routed(loaded.config.routes.clone())));
     }
 
     /// A client from `peer`; `early` is what it said before anybody listened.

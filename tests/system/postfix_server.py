@@ -1,6 +1,8 @@
 """A Postfix of the test's own on loopback: its configuration, queue and log are in one directory."""
+import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import time
 
@@ -108,6 +110,9 @@ class Postfix:
         (self.conf / "header_checks").write_text("/^Subject: forbidden/ REJECT 5.7.1 no such subjects here\n")
 
     def __enter__(self):
+        return self.start()
+
+    def start(self):
         self.output = open(self.work / "output", "ab")
         self.process = subprocess.Popen(["/usr/sbin/postfix", "-c", str(self.conf), "start-fg"],
                                         stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output)
@@ -126,6 +131,25 @@ class Postfix:
         subprocess.run(["/usr/sbin/postfix", "-c", str(self.conf), "stop"], stdin=subprocess.DEVNULL,
                        stdout=self.output, stderr=self.output, check=False)
         self.process.terminate()
+        self.process.wait(20)
+        self.output.close()
+
+    def kill(self):
+        """SIGKILL for all of it; its queue stays as it is."""
+        master = int((self.work / "queue/pid/master.pid").read_text())
+        processes = pathlib.Path("/proc").glob("[0-9]*/stat")
+        children = []
+        for stat in processes:
+            try:
+                if int(stat.read_text().rsplit(")", 1)[1].split()[1]) == master:
+                    children.append(int(stat.parent.name))
+            except OSError:
+                continue  # it has ended meanwhile
+        for process in [master, *children]:
+            try:
+                os.kill(process, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
         self.process.wait(20)
         self.output.close()
 

@@ -56,7 +56,7 @@ fn is_recipient(mailbox: &Mailbox, recipients: &[String]) -> bool {
 
 /// The domain of a Message-ID that neither the author's programs nor the sender's gave.
 fn foreign_message_id(seen: &Seen<'_>) -> Option<String> {
-    if seen.is_answer() || seen.has("User-Agent") || seen.has("List-Id") {
+    if seen.is_answer() || seen.has("User-Agent") || seen.is_from_list() {
         return None;
     }
     let id = &seen.model.fields_named("Message-ID").next()?.value;

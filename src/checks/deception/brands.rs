@@ -24,7 +24,7 @@ pub(super) fn judge(settings: &Settings, seen: &Seen<'_>) -> Vec<Finding> {
     if let Some(name) = seen.from.iter().find_map(|mailbox| stranger(&mailbox.name)) {
         findings.push(found("BRAND_NAME_FOREIGN", &name, authors.first()));
     }
-    let is_from_list = seen.has("List-Id");
+    let is_from_list = seen.is_from_list();
     if !seen.is_answer()
         && !is_from_list
         && let Some(name) = stranger(&seen.subject())

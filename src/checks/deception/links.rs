@@ -15,7 +15,7 @@ pub(super) fn judge(seen: &Seen<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let finding = |symbol: &'static str, evidence: String| Finding::new(Symbol::known(symbol), evidence);
-    let is_from_list = seen.has("List-Id");
+    let is_from_list = seen.is_from_list();
     let mut findings = Vec::new();
     let mut anchors = seen.model.links.iter().filter(|link| link.origin == Origin::Anchor && !link.host.is_empty());
     if !is_from_list && let Some((shown, link)) = anchors.clone().find_map(|link| Some((lie(link)?, link))) {
@@ -24,7 +24,7 @@ pub(super) fn judge(seen: &Seen<'_>) -> Vec<Finding> {
     let (own, authors) = (seen.own(), seen.authors());
     let of = |link: &Link| if link.domain.is_empty() { link.host.to_string() } else { link.domain.to_string() };
     if let Some(first) = anchors.next().map(of)
-        && !authors.contains(&first.as_str())
+        && !authors.iter().any(|author| is_of_house(&first, author))
         && anchors.clone().next().is_some()
         && anchors.all(|link| of(link) == first)
     {
@@ -35,11 +35,27 @@ pub(super) fn judge(seen: &Seen<'_>) -> Vec<Finding> {
     let targets: BTreeSet<String> = shown.filter(|link| !link.host.is_empty()).map(of).collect();
     if !is_from_list
         && let Some(first) = targets.first()
-        && !targets.iter().any(|target| own.contains(&target.as_str()))
+        && !targets.iter().any(|target| own.iter().any(|own| is_of_house(target, own)))
     {
         findings.push(finding("LINKS_ALL_FOREIGN", first.clone()));
     }
     findings
+}
+
+/// Top levels under which, beside those of countries, a house has its other domains. Under those that cost next to
+/// nothing strangers have the same name.
+const OF_HOUSES: [&str; 5] = ["com", "net", "org", "info", "biz"];
+
+/// True if two registered domains are one, or bear the same name under the top levels of countries or of old:
+/// `house.com` and `house.de`.
+fn is_of_house(one: &str, other: &str) -> bool {
+    let split = |domain: &str| {
+        let (label, suffix) = domain.split_once('.')?;
+        let top = suffix.rsplit('.').next()?;
+        let is_usual = top.len() == 2 || OF_HOUSES.contains(&top);
+        (is_usual && label.bytes().any(|octet| octet.is_ascii_alphabetic())).then(|| label.to_owned())
+    };
+    one == other || split(one).is_some_and(|label| Some(label) == split(other))
 }
 
 /// The domain that the text of a link shows, where it leads to another one. Among other words only what cannot be

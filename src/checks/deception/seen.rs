@@ -16,6 +16,8 @@ pub struct Seen<'m> {
     pub sender_domain: String,
     /// The accepted recipients.
     pub recipients: Vec<String>,
+    is_answer: bool,
+    is_from_list: bool,
 }
 
 /// A name with its address.
@@ -32,7 +34,8 @@ impl<'m> Seen<'m> {
     pub fn new(model: &'m Model, sender: &str, recipients: Vec<String>) -> Self {
         let from = model.fields_named("From").map(|field| Mailbox::of_field(&field.value)).collect();
         let sender_domain = sender.rsplit_once('@').map_or("", |(_, domain)| domain).to_lowercase();
-        Self { model, from, sender_domain, recipients }
+        let (is_answer, is_from_list) = (model.answers(&sender_domain), model.came_by_list(&sender_domain));
+        Self { model, from, sender_domain, recipients, is_answer, is_from_list }
     }
 
     /// The Subject; empty without one.
@@ -58,7 +61,12 @@ impl<'m> Seen<'m> {
 
     /// It belongs to a thread: whoever answers, writes of others and to others.
     pub(super) fn is_answer(&self) -> bool {
-        self.has("In-Reply-To") || self.has("References")
+        self.is_answer
+    }
+
+    /// A list brought it.
+    pub(super) fn is_from_list(&self) -> bool {
+        self.is_from_list
     }
 }
 

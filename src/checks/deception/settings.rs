@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::similarity::fold;
+use crate::message::fold;
 
 /// What is known of houses, and of mail services for everybody.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -39,8 +39,16 @@ fn houses_are_known_by_name_in_whatever_letters() {
         ("From: AT&T <service@evil.example.net>\n\nhello", &["BRAND_NAME_FOREIGN"]),
         ("From: Paypalina <service@evil.example.net>\n\nhello", &[]),
         ("From: a@evil.example.net\nSubject: Your PayPal account\n\nhello", &["BRAND_SUBJECT_FOREIGN"]),
-        ("From: a@evil.example.net\nIn-Reply-To: <1@x>\nSubject: Re: Your PayPal account\n\nhello", &[]),
-        ("From: a@evil.example.net\nList-Id: <x.example>\nSubject: Your PayPal account\n\nhello", &[]),
+        ("From: a@evil.example.net\nIn-Reply-To: <1@x>\nSubject: Re: Your PayPal account\n\n> hello", &[]),
+        (
+            "From: a@evil.example.net\nIn-Reply-To: <1@x>\nSubject: Re: Your PayPal account\n\nhello",
+            &["BRAND_SUBJECT_FOREIGN"],
+        ),
+        ("From: a@evil.example.net\nList-Id: <x.example.com>\nSubject: Your PayPal account\n\nhello", &[]),
+        (
+            "From: a@evil.example.net\nList-Id: <x.example>\nSubject: Your PayPal account\n\nhello",
+            &["BRAND_SUBJECT_FOREIGN"],
+        ),
     ] {
         assert_eq!(symbols(message), expected, "{message}");
     }
@@ -111,5 +119,21 @@ fn links_that_lie_are_found() {
         (r#"<a href="https://evil.net/">go on</a> <a href="https://example.com/x">there</a>"#, &[]),
     ] {
         assert_eq!(symbols(&format!("{html}{body}\n")), expected, "{body}");
+    }
+}
+
+#[test]
+fn a_house_is_at_home_under_its_other_domains() {
+    for (link, expected) in [
+        ("house.com", &[][..]),
+        ("www.house.de", &[]),
+        ("house.co.uk", &[]),
+        ("house.net", &[]),
+        // There anybody can be called like that.
+        ("house.shop", &["LINKS_ALL_FOREIGN"]),
+        ("houses.com", &["LINKS_ALL_FOREIGN"]),
+        ("house.evil.net", &["LINKS_ALL_FOREIGN"]),
+    ] {
+        assert_eq!(symbols(&format!("From: a@house.com\n\nhttps://{link}/x")), expected, "{link}");
     }
 }

@@ -42,6 +42,29 @@ pub async fn run(lists: Weak<Lists>, dns: Arc<dyn Lookup>) {
     }
 }
 
+/// What a list says to its test points, once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Examined {
+    /// Its name.
+    pub name: String,
+    /// Its zone as it may be shown.
+    pub zone: String,
+    /// What it said.
+    pub round: Round,
+}
+
+/// Asks the test points of all lists that somebody holds, side by side, for somebody who only wants to know: it
+/// changes nothing of how they stand.
+pub async fn examine(lists: &Lists, dns: &dyn Lookup) -> Vec<Examined> {
+    let alive = lists.alive();
+    join_all(alive.iter().map(|list| async {
+        let plan = list.plan();
+        let (listed, not_listed) = tokio::join!(ask_all(list, dns, &plan.listed), ask_all(list, dns, &plan.not_listed));
+        Examined { name: plan.name.clone(), zone: plan.shown.clone(), round: Round { listed, not_listed } }
+    }))
+    .await
+}
+
 /// Makes one round of test points, or waits for the end of the one that is on its way: whoever wants to know
 /// how a list is shares it with all others, and it counts once. It ends with the last who waits for it.
 pub(super) async fn round(list: &Arc<Monitored>, dns: &Arc<dyn Lookup>) {

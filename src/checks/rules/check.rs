@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tracing::debug;
+use tracing::info;
 
 use super::set::{Phase, Set};
 use super::view::{Envelope, View};
@@ -12,7 +12,7 @@ use crate::checks::model::model;
 use crate::facts::{ClientName, MailFacts, MessageFacts};
 use crate::message::{Message, Model};
 use crate::pattern::Budget;
-use crate::scoring::{CheckName, Outcome, Spec};
+use crate::scoring::{CheckName, Finding, Outcome, Spec, Symbol};
 
 /// Octets that are looked at without letting others have their turn; about a millisecond.
 const IN_PLACE: usize = 256 << 10;
@@ -30,6 +30,9 @@ pub struct EnvelopeRules {
     spec: Spec,
 }
 
+/// Found where not every expression was run to its end.
+const UNFINISHED: &str = "RULES_UNFINISHED";
+
 fn spec(name: &str, set: &Set, phase: Phase) -> Spec {
     Spec { name: CheckName::new(name), emits: set.symbols(phase).cloned().collect(), exclusive: false }
 }
@@ -37,7 +40,9 @@ fn spec(name: &str, set: &Set, phase: Phase) -> Spec {
 impl MessageRules {
     /// Judges by these rules.
     pub fn new(set: Arc<Set>, names: ClientNames) -> Self {
-        Self { spec: spec("rules", &set, Phase::Message), set, names }
+        let mut spec = spec("rules", &set, Phase::Message);
+        spec.emits = spec.emits.iter().cloned().chain([Symbol::known(UNFINISHED)]).collect();
+        Self { spec, set, names }
     }
 
     async fn client_name(&self, facts: &MessageFacts) -> Option<String> {
@@ -72,10 +77,9 @@ impl Check for MessageRules {
                 tokio::task::yield_now().await;
             }
         }
-        if budget.ran_out() {
-            debug!(stopped = budget.stopped(), "rules.budget_spent");
-        }
-        Outcome::from_findings(self.set.findings(Phase::Message, &state))
+        let mut findings = self.set.findings(Phase::Message, &state);
+        findings.extend(unfinished(&budget));
+        Outcome::from_findings(findings)
     }
 }
 
@@ -100,6 +104,14 @@ impl Check for EnvelopeRules {
     }
 }
 
+/// Rules may have been missed: whoever wrote the message may have wanted that, and whoever wrote the rules must know.
+fn unfinished(budget: &Budget) -> Option<Finding> {
+    budget.ran_out().then(|| {
+        info!(stopped = budget.stopped(), "rules.unfinished");
+        Finding::new(Symbol::known(UNFINISHED), format!("{} runs of expressions were stopped", budget.stopped()))
+    })
+}
+
 /// What is known when MAIL was said.
 fn envelope(facts: &MailFacts) -> Envelope {
     Envelope {
@@ -108,5 +120,42 @@ fn envelope(facts: &MailFacts) -> Envelope {
         recipients: Vec::new(),
         client: facts.helo.client.addr,
         client_name: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::condition::{Condition, Matcher, TextPart};
+    use super::super::{Rule, Sample};
+    use super::*;
+    use crate::checks::rules::condition::Target;
+    use crate::dns::Offline;
+
+    /// A rule that only the engine can run that takes steps.
+    fn set() -> Arc<Set> {
+        let condition = Condition::new(Target::Text(TextPart::Shown), Matcher::Regex("(?!x)hello".into()));
+        let symbol = Symbol::new("SOMETHING").expect("a symbol");
+        let description = "about".into();
+        let rule = Rule { symbol, description, shadow: false, all: vec![condition], any: Vec::new(), none: Vec::new() };
+        Arc::new(Set::compile(vec![rule]).expect("a rule"))
+    }
+
+    #[test]
+    fn rules_that_could_not_be_run_are_found() {
+        let (set, sample) = (set(), Sample::parse("\nhello").expect("a message"));
+        for (mut budget, found, unfinished) in
+            [(Budget::default(), 1, None), (Budget::of_steps(0), 0, Some(UNFINISHED))]
+        {
+            assert_eq!(set.judge(Phase::Message, &sample.view(), &mut budget).len(), found);
+            let finding = super::unfinished(&budget);
+            assert_eq!(finding.as_ref().map(|finding| finding.symbol.as_str()), unfinished);
+        }
+    }
+
+    #[test]
+    fn what_is_found_of_the_rules_themselves_is_declared() {
+        let check = MessageRules::new(set(), ClientNames::new(1, Arc::new(Offline)));
+        let emits: Vec<_> = Check::spec(&check).emits.iter().map(Symbol::as_str).collect();
+        assert_eq!(emits, ["SOMETHING", UNFINISHED]);
     }
 }

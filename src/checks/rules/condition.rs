@@ -296,6 +296,13 @@ pub const TRICKS: &[(&str, Trick)] = &[
     ("odd_port", Trick::OddPort),
 ];
 
+impl TextPart {
+    /// True if it is made of the Subject and of what a person sees, as they are.
+    pub(super) fn is_spelt_once(self) -> bool {
+        matches!(self, Self::Shown | Self::Subject | Self::SubjectAndShown)
+    }
+}
+
 impl AttachmentPart {
     /// True for what is there or not.
     pub fn is_flag(self) -> bool {

@@ -281,17 +281,16 @@ impl Bucket {
         let others = self.others(view);
         let mut seen = vec![false; self.owners.len()];
         let mut index = 0;
-        view.read(&self.target, &mut |value| {
-            self.patterns.matches(value, budget, &mut |pattern, range| {
-                let is_new = seen.get_mut(pattern.index()).is_some_and(|seen| !std::mem::replace(seen, true));
-                for &slot in self.owners.get(pattern.index()).into_iter().flatten() {
-                    let counting = slots.get(slot).copied().unwrap_or(Counting::Values);
-                    if counting != Counting::Distinct || is_new {
-                        state.count(slot, counting, index, || value.get(range.clone()).unwrap_or_default());
-                    }
-                }
-            });
-            self.ask(value, index, &others, state);
+        view.read(&self.target, &mut |value, plain| {
+            // Most is spelt as it is read; the other spelling adds what only it shows.
+            let before = plain.map(|_| state.counts.clone());
+            let mut reading = Reading { bucket: self, slots, index, others: &others, seen: &mut seen };
+            reading.read(value, budget, state);
+            if let (Some(plain), Some(before)) = (plain, before) {
+                let written = state.begin_again(slots, before);
+                reading.read(plain.as_bytes(), budget, state);
+                state.keep_more(&written);
+            }
             index += 1;
         });
     }
@@ -327,7 +326,7 @@ impl Bucket {
         });
         let values = |target: &Target| {
             let mut values = HashSet::new();
-            view.read(target, &mut |value| {
+            view.read(target, &mut |value, _| {
                 values.insert(String::from_utf8_lossy(value).to_lowercase());
             });
             values
@@ -336,7 +335,53 @@ impl Bucket {
     }
 }
 
+/// One value, or one spelling of it, read for all that look at it.
+struct Reading<'b> {
+    bucket: &'b Bucket,
+    slots: &'b [Counting],
+    /// Which value.
+    index: u32,
+    others: &'b [HashSet<String>],
+    /// The patterns that were found in any value.
+    seen: &'b mut [bool],
+}
+
+impl Reading<'_> {
+    fn read(&mut self, value: &[u8], budget: &mut Budget, state: &mut State) {
+        let bucket = self.bucket;
+        bucket.patterns.matches(value, budget, &mut |pattern, range| {
+            let is_new = self.seen.get_mut(pattern.index()).is_some_and(|seen| !std::mem::replace(seen, true));
+            for &slot in bucket.owners.get(pattern.index()).into_iter().flatten() {
+                let counting = self.slots.get(slot).copied().unwrap_or(Counting::Values);
+                if counting != Counting::Distinct || is_new {
+                    state.count(slot, counting, self.index, || value.get(range.clone()).unwrap_or_default());
+                }
+            }
+        });
+        bucket.ask(value, self.index, self.others, state);
+    }
+}
+
 impl State {
+    /// Takes back the matches that were counted since, to count those of another spelling of the same text; says what
+    /// was counted. What counts once in a value or a message counts once in both.
+    fn begin_again(&mut self, slots: &[Counting], before: Vec<u64>) -> Vec<u64> {
+        let written = self.counts.clone();
+        for ((count, before), counting) in self.counts.iter_mut().zip(before).zip(slots) {
+            if *counting == Counting::Matches {
+                *count = before;
+            }
+        }
+        written
+    }
+
+    /// Of two spellings the one counts in which more was found.
+    fn keep_more(&mut self, written: &[u64]) {
+        for (count, written) in self.counts.iter_mut().zip(written) {
+            *count = (*count).max(*written);
+        }
+    }
+
     fn set(&mut self, slot: usize, number: u64) {
         if let (Some(count), Some(first)) = (self.counts.get_mut(slot), self.firsts.get_mut(slot)) {
             *count = number;

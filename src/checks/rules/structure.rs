@@ -1,10 +1,11 @@
 //! Numbers that say something about a message as a whole; what is true or false is one or none.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 
 use super::condition::{ORIGINS, TRICKS};
 use super::view::View;
+use crate::message::language;
 use crate::message::model::{Oddity, Origin, Script, Trick};
 
 /// One of them.
@@ -20,7 +21,14 @@ pub enum Fact {
     Script(Script),
     /// `links:x`: links of this origin.
     Links(Origin),
+    /// `language:x`: what is shown is in this language.
+    Language(&'static str),
 }
+
+/// Letters of a word that says something, at least.
+const LONGER: usize = 4;
+/// Words of a text that are compared.
+const MAX_WORDS: usize = 20_000;
 
 type Of = fn(&View<'_>) -> u64;
 
@@ -69,8 +77,28 @@ const PLAIN: &[(&str, &str, Of)] = &[
         capitals_percent(&view.model.shown)
     }),
     ("scripts", "writing systems in what is shown", |view| count(view.model.scripts.len())),
+    ("invisible_letters", "characters that nobody sees within words of the Subject and of what is shown", |view| {
+        view.spellings().iter().map(|one| u64::from(one.invisible)).sum()
+    }),
+    ("mixed_words", "words there that mix Latin letters with others that look like them", |view| {
+        view.spellings().iter().map(|one| u64::from(one.mixed)).sum()
+    }),
+    ("hidden_percent", "letters that nobody sees among all letters of HTML and text", |view| {
+        let (hidden, shown) = (view.letters(&view.model.hidden), view.letters(&view.model.shown));
+        (hidden * 100).checked_div(hidden + shown).unwrap_or(0)
+    }),
+    ("hidden_words", "longer words that only hidden text has, each once", |view| {
+        only_in(&view.model.hidden, &view.model.shown)
+    }),
+    ("answers", "it says that it answers a message, and quotes one, or `list` is true", |view| {
+        u64::from(view.model.answers(view.sender_domain()))
+    }),
+    ("list", "List-Id is of the domain of the reverse-path, of Sender, of List-Post or of one in To or Cc", |view| {
+        u64::from(view.model.came_by_list(view.sender_domain()))
+    }),
     ("oddities", "kinds of oddities", |view| count(view.model.oddities.len())),
     ("is_cut", "bounds left something out", |view| u64::from(view.model.is_cut)),
+    ("may_hide", "bounds left out more than the end of a long plain text", |view| u64::from(view.model.may_hide)),
     ("html_octets", "octets of HTML", |view| count(view.model.html.octets)),
     ("tags", "HTML tags", |view| view.model.html.tags.into()),
     ("remote_pictures", "pictures that are fetched from elsewhere", |view| view.model.html.remote_pictures.into()),
@@ -136,6 +164,7 @@ impl Fact {
             Some(("trick", rest)) => find(TRICKS, rest).map(Self::Trick),
             Some(("script", rest)) => find(SCRIPTS, rest).map(Self::Script),
             Some(("links", rest)) => find(ORIGINS, rest).map(Self::Links),
+            Some(("language", rest)) => language::codes().find(|code| *code == rest).map(Self::Language),
             Some(_) => None,
         }
     }
@@ -151,6 +180,7 @@ impl Fact {
             .chain(of("trick", names(TRICKS), "links whose target is made hard to see in this way"))
             .chain(of("script", names(SCRIPTS), "letters of this script in what is shown"))
             .chain(of("links", names(ORIGINS), "links that stand there"))
+            .chain(of("language", language::codes().collect(), "what is shown is in this language"))
     }
 
     /// Its number for a message.
@@ -164,6 +194,7 @@ impl Fact {
                 letters.map_or(0, |(_, letters)| u64::from(*letters))
             }
             Self::Links(origin) => count(view.model.links.iter().filter(|link| link.origin == origin).count()),
+            Self::Language(code) => u64::from(view.language() == Some(code)),
         }
     }
 }
@@ -179,6 +210,7 @@ impl fmt::Display for Fact {
             Self::Trick(trick) => write!(f, "trick:{}", word(TRICKS, trick)),
             Self::Script(script) => write!(f, "script:{}", word(SCRIPTS, script)),
             Self::Links(origin) => write!(f, "links:{}", word(ORIGINS, origin)),
+            Self::Language(code) => write!(f, "language:{code}"),
         }
     }
 }
@@ -213,4 +245,17 @@ fn capitals_percent(text: &str) -> u64 {
         cased += u64::from(letter.is_uppercase() || letter.is_lowercase());
     }
     (capitals * 100).checked_div(cased).unwrap_or(0)
+}
+
+/// How many longer words one text has that the other has not.
+fn only_in(text: &str, other: &str) -> u64 {
+    fn words(text: &str) -> impl Iterator<Item = String> {
+        let words = text.split(|letter: char| !letter.is_alphabetic()).take(MAX_WORDS);
+        words.filter(|word| word.chars().nth(LONGER - 1).is_some()).map(str::to_lowercase)
+    }
+    if text.is_empty() {
+        return 0;
+    }
+    let known: HashSet<String> = words(other).collect();
+    count(words(text).filter(|word| !known.contains(word)).collect::<HashSet<_>>().len())
 }

@@ -255,3 +255,66 @@ fn links_are_seen_in_part() {
         assert_eq!(LinkPart::of_word(one.word()), Some(*one));
     }
 }
+
+#[test]
+fn the_spelling_counts_in_which_more_is_found() {
+    let message = "From: S\u{443}stem <a@b.example>\nSubject: f\u{200b}ree f\u{ff52}ee, free\nX-A: \u{1d4ea}b\nX-A: ab\n\n\
+                   vi\u{200b}agra, c\u{456}alis and viagra";
+    let subject = || Target::Text(TextPart::Subject);
+    let both = || Target::Text(TextPart::SubjectAndShown);
+    let bounded = |condition: Condition, count| Condition { at_least: Some(count), at_most: Some(count), ..condition };
+    for (condition, count) in [
+        (regex(subject(), "free"), 3),
+        (regex(subject(), "f\u{200b}ree"), 1),
+        (regex(both(), "viagra|cialis|free"), 6),
+        (Condition::new(both(), Matcher::Phrases(words(&["viagra", "cialis", "free"]))), 3),
+        (regex(header(&["subject"]), "free"), 1),
+        (regex(header(&["x-a"]), "^ab$"), 2),
+        (Condition::new(header(&["x-a"]), Matcher::Equals(words(&["ab"]))), 2),
+        (Condition::new(header(&["x-a"]), Matcher::Anything), 2),
+        (regex(address(Whose::From, AddressPart::Name), "^System$"), 1),
+        (regex(Target::Text(TextPart::FirstLines), "viagra"), 2),
+        (regex(Target::Text(TextPart::All), "viagra"), 2),
+        // Octets are what they are.
+        (regex(raw_header("subject"), "free"), 1),
+        (regex(Target::Raw(RawPart::Body), "viagra"), 1),
+    ] {
+        assert!(holds(bounded(condition.clone(), count), message), "{condition:?} {count}");
+    }
+    for (word, count) in [("invisible_letters", 2), ("mixed_words", 1)] {
+        assert!(holds(bounded(Condition::new(structure(word), Matcher::Anything), count), message), "{word}");
+    }
+}
+
+#[test]
+fn facts_that_take_more_than_a_field() {
+    let html = |hidden: &str| {
+        format!("Content-Type: text/html\n\n<p>Some words are shown</p><p style=\"display:none\">{hidden}</p>")
+    };
+    let long = "word after word ".repeat(100_000);
+    for (word, message, count) in [
+        ("answers", "In-Reply-To: <1@a>\n\n> hello", 1),
+        ("answers", "In-Reply-To: <1@a>\n\nhello", 0),
+        ("list", "@from a@lists.example.org\nList-Id: <talk.example.org>\n\nhello", 1),
+        ("list", "@from a@evil.test\nList-Id: <talk.example.org>\n\nhello", 0),
+        ("hidden_words", &html("Other words are hidden, other words"), 2),
+        ("hidden_words", &html("Some words are shown"), 0),
+        ("hidden_words", "\nhello there", 0),
+        ("hidden_percent", &html("Some words are shown"), 50),
+        ("hidden_percent", "\n", 0),
+        ("may_hide", &format!("\n{long}"), 0),
+        ("is_cut", &format!("\n{long}"), 1),
+        ("may_hide", &format!("Content-Type: text/html\n\n<p>{long}"), 1),
+        ("language:en", "\nThis is what a person writes in ordinary English words to another person.", 1),
+        ("language:de", "\nThis is what a person writes in ordinary English words to another person.", 0),
+        ("language:de", "\nDas schreibt jemand in ganz gewöhnlichem Deutsch an einen anderen Menschen.", 1),
+    ] {
+        let condition = Condition {
+            at_least: Some(count).filter(|count| *count > 0),
+            at_most: Some(count),
+            ..Condition::new(structure(word), Matcher::Anything)
+        };
+        let start: String = message.chars().take(100).collect();
+        assert!(holds(condition, message), "{word} {start}");
+    }
+}

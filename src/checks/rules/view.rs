@@ -8,7 +8,9 @@ use super::condition::{
     AddressPart, AttachmentPart, EnvelopePart, LinkPart, MimePart, RawPart, Target, TextPart, Whose,
 };
 use super::mailboxes::{self, Shown};
+use crate::message::language;
 use crate::message::model::{Field, Link};
+use crate::message::spelling::{self, Spelling};
 use crate::message::{Message, Model};
 
 /// The beginning of a text, in lines and octets.
@@ -30,13 +32,19 @@ pub struct Envelope {
     pub client_name: Option<String>,
 }
 
+/// Hears of each value of a target, and of the same spelt plainly, where somebody spelt it for filters.
+pub(super) type Each<'e> = dyn FnMut(&[u8], Option<&str>) + 'e;
+
 /// A message as rules see it. What several targets share is made once.
 pub struct View<'a> {
     pub(super) message: &'a Message,
     pub(super) model: &'a Model,
     pub(super) envelope: &'a Envelope,
     subject: Cow<'a, str>,
+    subject_spelling: OnceLock<Spelling>,
     shown: OnceLock<String>,
+    shown_spelling: OnceLock<Spelling>,
+    language: OnceLock<Option<&'static str>>,
     mailboxes: [OnceLock<Vec<Shown>>; Whose::ALL.len()],
 }
 
@@ -48,7 +56,10 @@ impl<'a> View<'a> {
             model,
             envelope,
             subject: model.subject(),
+            subject_spelling: OnceLock::new(),
             shown: OnceLock::new(),
+            shown_spelling: OnceLock::new(),
+            language: OnceLock::new(),
             mailboxes: Default::default(),
         }
     }
@@ -56,6 +67,22 @@ impl<'a> View<'a> {
     /// The Subject, decoded; empty without one.
     pub(super) fn subject(&self) -> &str {
         &self.subject
+    }
+
+    /// How the Subject and what a person sees are spelt.
+    pub(super) fn spellings(&self) -> [&Spelling; 2] {
+        let subject = self.subject_spelling.get_or_init(|| spelling::read(self.subject()));
+        [subject, self.shown_spelling.get_or_init(|| spelling::read(self.shown()))]
+    }
+
+    /// The language of what a person sees, where it can be told.
+    pub(super) fn language(&self) -> Option<&'static str> {
+        *self.language.get_or_init(|| language::of(&self.model.shown))
+    }
+
+    /// The domain of the reverse-path; empty if it is null.
+    pub(super) fn sender_domain(&self) -> &str {
+        self.envelope.from.trim_matches(['<', '>']).rsplit_once('@').map_or("", |(_, domain)| domain)
     }
 
     pub(super) fn letters(&self, text: &str) -> u64 {
@@ -68,7 +95,7 @@ impl<'a> View<'a> {
     }
 
     /// Tells `each` of every value of a target; one that is a number has none.
-    pub(super) fn read(&self, target: &Target, each: &mut dyn FnMut(&[u8])) {
+    pub(super) fn read(&self, target: &Target, each: &mut Each<'_>) {
         match target {
             Target::Header { names, raw } => self.headers(names, *raw, each),
             Target::Address { of, part } => {
@@ -76,11 +103,11 @@ impl<'a> View<'a> {
                     mailbox_part(mailbox, *part, each);
                 }
             }
-            Target::Envelope(part) => self.envelope(*part, each),
+            Target::Envelope(part) => self.envelope(*part, &mut |value| each(value.as_bytes(), None)),
             Target::Text(part) => self.text(*part, each),
-            Target::Raw(RawPart::Body) => each(self.message.body()),
-            Target::Raw(RawPart::Headers) => each(self.message.header_section()),
-            Target::Raw(RawPart::Message) => each(self.message.octets()),
+            Target::Raw(RawPart::Body) => each(self.message.body(), None),
+            Target::Raw(RawPart::Headers) => each(self.message.header_section(), None),
+            Target::Raw(RawPart::Message) => each(self.message.octets(), None),
             Target::Link { part, origin, trick } => {
                 let links = self.model.links.iter().filter(|link| origin.is_none_or(|wanted| wanted == link.origin));
                 for link in links.filter(|link| trick.is_none_or(|wanted| link.tricks.contains(&wanted))) {
@@ -93,78 +120,85 @@ impl<'a> View<'a> {
         }
     }
 
-    fn headers(&self, names: &[std::sync::Arc<str>], raw: bool, each: &mut dyn FnMut(&[u8])) {
+    fn headers(&self, names: &[std::sync::Arc<str>], raw: bool, each: &mut Each<'_>) {
         let octets = |field: &Field| self.message.octets().get(field.raw.clone()).unwrap_or_default();
         for field in &self.model.fields {
             let is_named = || names.iter().any(|name| field.name.eq_ignore_ascii_case(name));
             match (names.is_empty(), raw) {
-                (true, true) => each(&[field.name.as_bytes(), b":", octets(field)].concat()),
-                (true, false) => each(format!("{}: {}", field.name, field.value).as_bytes()),
+                (true, true) => each(&[field.name.as_bytes(), b":", octets(field)].concat(), None),
+                (true, false) => tell(&format!("{}: {}", field.name, field.value), each),
                 (false, _) if !is_named() => {}
-                (false, true) => each(octets(field)),
-                (false, false) => each(field.value.as_bytes()),
+                (false, true) => each(octets(field), None),
+                (false, false) => tell(&field.value, each),
             }
         }
     }
 
-    fn envelope(&self, part: EnvelopePart, each: &mut dyn FnMut(&[u8])) {
+    fn envelope(&self, part: EnvelopePart, each: &mut dyn FnMut(&str)) {
         match part {
-            EnvelopePart::Helo => each(self.envelope.helo.as_bytes()),
-            EnvelopePart::From => each(self.envelope.from.as_bytes()),
-            EnvelopePart::Recipient => self.envelope.recipients.iter().for_each(|to| each(to.as_bytes())),
-            EnvelopePart::ClientName => self.envelope.client_name.iter().for_each(|name| each(name.as_bytes())),
-            EnvelopePart::Client => each(self.envelope.client.to_string().as_bytes()),
+            EnvelopePart::Helo => each(&self.envelope.helo),
+            EnvelopePart::From => each(&self.envelope.from),
+            EnvelopePart::Recipient => self.envelope.recipients.iter().for_each(|to| each(to)),
+            EnvelopePart::ClientName => self.envelope.client_name.iter().for_each(|name| each(name)),
+            EnvelopePart::Client => each(&self.envelope.client.to_string()),
         }
     }
 
-    fn text(&self, part: TextPart, each: &mut dyn FnMut(&[u8])) {
+    fn text(&self, part: TextPart, each: &mut Each<'_>) {
+        let [subject, shown] =
+            if part.is_spelt_once() { self.spellings().map(|one| one.plain.as_deref()) } else { [None; 2] };
         match part {
-            TextPart::Shown => each(self.shown().as_bytes()),
-            TextPart::Hidden => each(collapsed(&self.model.hidden).as_bytes()),
-            TextPart::Subject => each(collapsed(self.subject()).as_bytes()),
+            TextPart::Shown => each(self.shown().as_bytes(), shown),
+            TextPart::Hidden => tell(&collapsed(&self.model.hidden), each),
+            TextPart::Subject => {
+                each(collapsed(self.subject()).as_bytes(), subject.map(collapsed).as_deref());
+            }
             TextPart::SubjectAndShown => {
-                each(format!("{}\n{}", collapsed(self.subject()), self.shown()).as_bytes());
+                let whole = |subject, shown| format!("{}\n{shown}", collapsed(subject));
+                let plain =
+                    subject.or(shown).map(|_| whole(subject.unwrap_or(self.subject()), shown.unwrap_or(self.shown())));
+                each(whole(self.subject(), self.shown()).as_bytes(), plain.as_deref());
             }
-            TextPart::FirstLines => each(collapsed(&beginning(&self.model.shown)).as_bytes()),
+            TextPart::FirstLines => tell(&collapsed(&beginning(&self.model.shown)), each),
             TextPart::All => {
                 for text in &self.model.texts {
-                    each(collapsed(&text.shown).as_bytes());
-                    each(collapsed(&text.hidden).as_bytes());
+                    tell(&collapsed(&text.shown), each);
+                    tell(&collapsed(&text.hidden), each);
                 }
             }
             TextPart::Html => {
                 let html = self.model.texts.iter().filter(|text| text.is_html);
-                html.for_each(|text| each(text.source.as_bytes()));
+                html.for_each(|text| each(text.source.as_bytes(), None));
             }
         }
     }
 
-    fn attachments(&self, part: AttachmentPart, each: &mut dyn FnMut(&[u8])) {
+    fn attachments(&self, part: AttachmentPart, each: &mut Each<'_>) {
         for file in &self.model.attachments {
             match part {
-                AttachmentPart::Name => each(file.name.as_bytes()),
-                AttachmentPart::Extension => each(file.extension.as_bytes()),
-                AttachmentPart::Declared => each(file.declared.as_bytes()),
-                AttachmentPart::Detected => each(file.detected.as_bytes()),
-                AttachmentPart::Entry => file.entries.iter().for_each(|entry| each(entry.as_bytes())),
+                AttachmentPart::Name => tell(&file.name, each),
+                AttachmentPart::Extension => tell(&file.extension, each),
+                AttachmentPart::Declared => each(file.declared.as_bytes(), None),
+                AttachmentPart::Detected => each(file.detected.as_bytes(), None),
+                AttachmentPart::Entry => file.entries.iter().for_each(|entry| tell(entry, each)),
                 AttachmentPart::Encrypted if !file.is_encrypted => {}
                 AttachmentPart::Macros if !file.has_macros => {}
                 AttachmentPart::Picture if !file.is_picture => {}
                 AttachmentPart::Encrypted | AttachmentPart::Macros | AttachmentPart::Picture | AttachmentPart::Any => {
-                    each(if file.name.is_empty() { b"(no name)" } else { file.name.as_bytes() });
+                    each(if file.name.is_empty() { b"(no name)" } else { file.name.as_bytes() }, None);
                 }
             }
         }
     }
 
-    fn mime(&self, part: MimePart, each: &mut dyn FnMut(&[u8])) {
+    fn mime(&self, part: MimePart, each: &mut Each<'_>) {
         for one in &self.model.parts {
             match part {
-                MimePart::Type => each(one.content_type.as_bytes()),
-                MimePart::Charset => one.charset.iter().for_each(|charset| each(charset.as_bytes())),
-                MimePart::Encoding => each(one.encoding.as_bytes()),
-                MimePart::Disposition => each(one.disposition.as_bytes()),
-                MimePart::Name => one.name.iter().for_each(|name| each(name.as_bytes())),
+                MimePart::Type => each(one.content_type.as_bytes(), None),
+                MimePart::Charset => one.charset.iter().for_each(|charset| each(charset.as_bytes(), None)),
+                MimePart::Encoding => each(one.encoding.as_bytes(), None),
+                MimePart::Disposition => each(one.disposition.as_bytes(), None),
+                MimePart::Name => one.name.iter().for_each(|name| tell(name, each)),
             }
         }
     }
@@ -198,26 +232,31 @@ impl<'a> View<'a> {
     }
 }
 
-fn mailbox_part(mailbox: &Shown, part: AddressPart, each: &mut dyn FnMut(&[u8])) {
+fn mailbox_part(mailbox: &Shown, part: AddressPart, each: &mut Each<'_>) {
     match part {
-        AddressPart::Name => each(mailbox.name.as_bytes()),
-        AddressPart::Local => each(mailbox.local.as_bytes()),
-        AddressPart::Domain => each(mailbox.domain.as_bytes()),
-        AddressPart::Registered => each(mailbox.registered().as_bytes()),
-        AddressPart::Address => each(format!("{}@{}", mailbox.local, mailbox.domain).as_bytes()),
+        AddressPart::Name => tell(&mailbox.name, each),
+        AddressPart::Local => each(mailbox.local.as_bytes(), None),
+        AddressPart::Domain => each(mailbox.domain.as_bytes(), None),
+        AddressPart::Registered => each(mailbox.registered().as_bytes(), None),
+        AddressPart::Address => each(format!("{}@{}", mailbox.local, mailbox.domain).as_bytes(), None),
     }
 }
 
-fn link_part(link: &Link, part: LinkPart, each: &mut dyn FnMut(&[u8])) {
+fn link_part(link: &Link, part: LinkPart, each: &mut Each<'_>) {
     match part {
-        LinkPart::Target => each(link.target.as_bytes()),
-        LinkPart::Host => each(link.host.as_bytes()),
-        LinkPart::Domain => each(link.domain.as_bytes()),
-        LinkPart::Shown => each(collapsed(&link.shown).as_bytes()),
-        LinkPart::LeadsTo => link.leads_to.iter().for_each(|target| each(target.as_bytes())),
-        LinkPart::Scheme => each(link.scheme.as_bytes()),
-        LinkPart::Path => each(path(&link.target).as_bytes()),
+        LinkPart::Target => each(link.target.as_bytes(), None),
+        LinkPart::Host => each(link.host.as_bytes(), None),
+        LinkPart::Domain => each(link.domain.as_bytes(), None),
+        LinkPart::Shown => tell(&collapsed(&link.shown), each),
+        LinkPart::LeadsTo => link.leads_to.iter().for_each(|target| each(target.as_bytes(), None)),
+        LinkPart::Scheme => each(link.scheme.as_bytes(), None),
+        LinkPart::Path => each(path(&link.target).as_bytes(), None),
     }
+}
+
+/// Tells of a text that people read.
+fn tell(text: &str, each: &mut Each<'_>) {
+    each(text.as_bytes(), spelling::read(text).plain.as_deref());
 }
 
 /// What stands behind the host of a target: path, query and fragment.

@@ -44,6 +44,8 @@ impl Client {
             name: None,
             helo: String::new(),
             extended: true,
+            ident: None,
+            forwarded: None,
         };
         let mut octets = machine::proxy_v2(Some(&identity));
         octets.extend_from_slice(first);

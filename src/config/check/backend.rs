@@ -8,8 +8,8 @@ use super::super::problem::Report;
 use super::super::source::join;
 use super::super::{raw, source};
 use super::{count, count32, seconds};
-use crate::backend::Settings;
-use crate::backend::settings::{Address, IdentityMethod, MemberSettings, Reuse, Timeouts, TlsMode};
+use crate::backend::settings::{Address, IdentityMethod, MemberSettings, Protocol, Reuse, Timeouts, TlsMode};
+use crate::backend::{Routes, Settings};
 use crate::net::listener;
 
 /// The pool of everybody who names none.
@@ -35,8 +35,10 @@ pub(super) fn pools(
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
             report.error(&at, "the name of a pool is a word of letters, digits, - and _");
         }
-        if !file.listen.iter().any(|listen| listen.backend.as_ref() == Some(name)) {
-            report.warning(&at, "no listener names it: it gets no mail");
+        let is_named = file.listen.iter().any(|listen| listen.backend.as_ref() == Some(name))
+            || file.route.iter().any(|route| route.backend.as_ref() == Some(name));
+        if !is_named {
+            report.warning(&at, "no listener and no route names it: it gets no mail");
         }
         if written.member.is_empty() && !report.document.has(&join(&at, "member")) {
             report.error(&at, "there must be at least one backend server");
@@ -64,6 +66,9 @@ fn pool(
         let reason = "is below the 10 minutes of RFC 5321 4.5.3.2.6: a slow backend then delivers twice";
         report.warning(&format!("{at}.timeouts.end_of_data_seconds"), reason);
     }
+    if written.protocol == raw::BackendProtocol::Lmtp && is_for_users(file, written) {
+        report.error(&join(at, "protocol"), "users authenticate through this pool, which LMTP knows nothing of");
+    }
     let mut seen = BTreeSet::new();
     let mut members = Vec::new();
     for (index, member) in written.member.iter().enumerate() {
@@ -84,11 +89,38 @@ fn pool(
             raw::Identity::Xforward => IdentityMethod::Xforward,
             raw::Identity::ProxyV2 => IdentityMethod::ProxyV2,
         },
+        protocol: match written.protocol {
+            raw::BackendProtocol::Smtp => Protocol::Smtp,
+            raw::BackendProtocol::Lmtp => Protocol::Lmtp,
+        },
         helo: written.helo.as_deref().unwrap_or(&file.hostname).into(),
         timeouts: timeouts(&written.timeouts),
         reuse: reuse(&written.reuse),
         probe_interval: seconds(written.probe_interval_seconds),
     }
+}
+
+/// Which recipients go to which pool.
+pub(super) fn routes(file: &raw::File, report: &mut Report<'_>) -> Routes {
+    let mut routes = Routes::default();
+    for (index, written) in file.route.iter().enumerate() {
+        let at = source::element("route", index);
+        if let Some(pool) = &written.backend {
+            super::network::pool_exists(file, pool, &join(&at, "backend"), report);
+        }
+        if written.recipients.is_empty() && report.document.has(&join(&at, "recipients")) {
+            report.error(&join(&at, "recipients"), "nobody goes by it");
+        }
+        let route = routes.add(written.backend.as_deref().map(Into::into));
+        for (index, pattern) in written.recipients.iter().enumerate() {
+            let key = source::element(&join(&at, "recipients"), index);
+            report.take(&key, routes.insert(pattern, route));
+        }
+    }
+    if !file.route.is_empty() && !file.listen.iter().any(|listen| listen.role == raw::Role::Edge) {
+        report.warning("route", "has no effect without a listener of role = \"edge\"");
+    }
+    routes
 }
 
 /// Whoever fills the connections of a pool that users and strangers share stops both.
@@ -106,14 +138,19 @@ pub(super) fn keep_apart(file: &raw::File, report: &mut Report<'_>) {
     }
 }
 
-/// Whoever is given the passwords of users must be who he should be, and nobody may listen.
-fn keeps_secrets(file: &raw::File, pool: &raw::Backend, member: &MemberSettings, at: &str, report: &mut Report<'_>) {
+/// True if users authenticate through `pool`.
+fn is_for_users(file: &raw::File, pool: &raw::Backend) -> bool {
     let uses = |listen: &raw::Listen| match &listen.backend {
         Some(name) => file.pool.get(name).is_some_and(|named| std::ptr::eq(named, pool)),
         None => std::ptr::eq(&file.backend, pool),
     };
     let authenticates = |listen: &raw::Listen| matches!(listen.role, raw::Role::Submission | raw::Role::Submissions);
-    if member.is_loopback() || !file.listen.iter().any(|listen| authenticates(listen) && uses(listen)) {
+    file.listen.iter().any(|listen| authenticates(listen) && uses(listen))
+}
+
+/// Whoever is given the passwords of users must be who he should be, and nobody may listen.
+fn keeps_secrets(file: &raw::File, pool: &raw::Backend, member: &MemberSettings, at: &str, report: &mut Report<'_>) {
+    if member.is_loopback() || !is_for_users(file, pool) {
         return;
     }
     let key = format!("{at}.tls");
@@ -144,6 +181,9 @@ fn member(
             }
         }
     }
+    if written.implicit_tls && matches!(written.tls, raw::TlsMode::Off | raw::TlsMode::Opportunistic) {
+        report.error(&key("implicit_tls"), "needs tls = \"verify\", or \"required\"");
+    }
     let tls_ca = written.tls_ca.as_ref().map(|path| files.resolve(path));
     if let (Some(path), true) = (&tls_ca, files.are_read()) {
         report.take(&key("tls_ca"), files.read(path));
@@ -171,14 +211,23 @@ fn member(
         },
         tls_name: written.tls_name.clone(),
         tls_ca,
+        weight: count32(written.weight),
+        backup: written.backup,
+        implicit_tls: written.implicit_tls,
     })
 }
 
 fn address(written: &str) -> Result<Address, String> {
+    if let Some(path) = written.strip_prefix("unix:") {
+        let path = std::path::Path::new(path);
+        let wrong = || format!("`{written}` is no socket: write unix: and a path from the root");
+        return path.is_absolute().then(|| Address::Unix(path.to_owned())).ok_or_else(wrong);
+    }
     if let Ok(socket) = written.parse() {
         return Ok(Address::Socket(socket));
     }
-    let wanted = || format!("`{written}` is no host:port, such as 127.0.0.1:2525 or mail.example.org:25");
+    let wanted =
+        || format!("`{written}` is no host:port, such as 127.0.0.1:2525 or mail.example.org:25, and no unix:/path");
     let (host, port) = written.rsplit_once(':').ok_or_else(wanted)?;
     let port: u16 = port.parse().ok().filter(|port| *port != 0).ok_or_else(wanted)?;
     let labels_fit = host.trim_end_matches('.').split('.').all(super::session::is_label);
@@ -219,6 +268,8 @@ mod tests {
             ("mail.example.org", false),
             ("mail.example.org:0", false),
             ("mail.example.org:smtp", false),
+            ("unix:/run/dovecot/lmtp", true),
+            ("unix:lmtp", false),
             ("::1:25", false),
             ("a..b:25", false),
             (":25", false),

@@ -37,6 +37,7 @@ pub(super) fn config(
     let backend = backend::settings(raw, &listeners, files, report);
     let pools = backend::pools(raw, &listeners, files, report);
     backend::keep_apart(raw, report);
+    let routes = backend::routes(raw, report);
     let dns = network::dns(&raw.dns, report);
     let zones = zones::zones(&raw.dns.zone, files, report);
     let admin = network::admin(&raw.admin, &listeners, report);
@@ -48,6 +49,7 @@ pub(super) fn config(
         session,
         backend,
         pools,
+        routes,
         dns,
         zones,
         spool,
@@ -106,6 +108,7 @@ fn store(written: &raw::Store, files: &mut Files, report: &mut Report<'_>) -> st
         buckets: count(written.buckets),
         reputations: count(written.reputations),
         lessons: count(written.lessons),
+        deliveries: count(written.deliveries),
         campaigns: count(written.campaigns),
         digests: count(written.digests),
         campaign_window: Duration::from_secs(written.campaign_hours.saturating_mul(3600)),

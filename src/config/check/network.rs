@@ -9,7 +9,7 @@ use super::super::{raw, source};
 use super::{count, millis, networks, refuse_everybody, seconds, socket};
 use crate::dns;
 use crate::facts::Role;
-use crate::net::listener::{AcceptLimits, Settings, TlsFiles};
+use crate::net::listener::{AcceptLimits, RelayedCommands, Settings, TlsFiles};
 use crate::net::tls::TlsAcceptorSource;
 
 pub(super) fn listeners(file: &raw::File, files: &mut Files, report: &mut Report<'_>) -> Vec<Settings> {
@@ -21,14 +21,10 @@ pub(super) fn listeners(file: &raw::File, files: &mut Files, report: &mut Report
     let mut listeners = Vec::new();
     for (index, listen) in written.iter().enumerate() {
         let at = source::element("listen", index);
-        if let Some(pool) = &listen.backend
-            && !file.pool.contains_key(pool)
-        {
-            let near = nearest(pool, file.pool.keys().map(String::as_str));
-            let reason = format!("there is no pool `{pool}`: write [pool.{pool}]");
-            report.error_near(&format!("{at}.backend"), reason, near);
+        if let Some(pool) = &listen.backend {
+            pool_exists(file, pool, &format!("{at}.backend"), report);
         }
-        let Some(settings) = listener(listen, &at, files, report) else { continue };
+        let Some(settings) = listener(file, listen, &at, files, report) else { continue };
         // Port 0 is a new port each time.
         if settings.address.port() != 0 && !addresses.insert(settings.address) {
             report.error(&format!("{at}.address"), format!("another listener has {} already", settings.address));
@@ -41,14 +37,30 @@ pub(super) fn listeners(file: &raw::File, files: &mut Files, report: &mut Report
     listeners
 }
 
-fn listener(written: &raw::Listen, at: &str, files: &mut Files, report: &mut Report<'_>) -> Option<Settings> {
+/// A pool that is named must be there.
+pub(super) fn pool_exists(file: &raw::File, pool: &str, key: &str, report: &mut Report<'_>) {
+    if !file.pool.contains_key(pool) {
+        let near = nearest(pool, file.pool.keys().map(String::as_str));
+        report.error_near(key, format!("there is no pool `{pool}`: write [pool.{pool}]"), near);
+    }
+}
+
+fn listener(
+    file: &raw::File,
+    written: &raw::Listen,
+    at: &str,
+    files: &mut Files,
+    report: &mut Report<'_>,
+) -> Option<Settings> {
     let key = |name: &str| format!("{at}.{name}");
-    let tls = written.tls.as_ref().map(|tls| tls_files(tls, &key("tls"), files, report));
+    let tls = certificates(written, at, files, report);
     let proxy_networks = networks(&written.proxy_networks, &key("proxy_networks"), report);
     let xclient_networks = networks(&written.xclient_networks, &key("xclient_networks"), report);
+    let xforward_networks = networks(&written.xforward_networks, &key("xforward_networks"), report);
     let anybody = "any client could claim any address";
     refuse_everybody(&written.proxy_networks, &key("proxy_networks"), anybody, report);
     refuse_everybody(&written.xclient_networks, &key("xclient_networks"), anybody, report);
+    refuse_everybody(&written.xforward_networks, &key("xforward_networks"), anybody, report);
     if written.proxy_protocol && written.proxy_networks.is_empty() {
         report.error(&key("proxy_protocol"), "without proxy_networks nobody may connect: name the balancers");
     }
@@ -62,6 +74,8 @@ fn listener(written: &raw::Listen, at: &str, files: &mut Files, report: &mut Rep
         raw::Role::Outbound => Role::Outbound,
     };
     role_fits(written, role, at, report);
+    let command_networks = networks(&written.command_networks, &key("command_networks"), report);
+    commands_fit(file, written, role, at, report);
     let may_send = networks(&written.networks, &key("networks"), report);
     if !report.document.has(&key("address")) {
         return None;
@@ -79,10 +93,63 @@ fn listener(written: &raw::Listen, at: &str, files: &mut Files, report: &mut Rep
         proxy_protocol: written.proxy_protocol,
         proxy_networks,
         xclient_networks,
+        xforward_networks,
+        relayed_commands: RelayedCommands {
+            vrfy: written.relayed_commands.contains(&raw::RelayedCommand::Vrfy),
+            expn: written.relayed_commands.contains(&raw::RelayedCommand::Expn),
+            etrn: written.relayed_commands.contains(&raw::RelayedCommand::Etrn),
+        },
+        command_networks,
         networks: may_send,
         auth_without_tls: written.auth_without_tls,
         pool: written.backend.as_deref().map(Into::into),
     })
+}
+
+/// The pair for whoever asks for no name, and all others.
+fn certificates(written: &raw::Listen, at: &str, files: &mut Files, report: &mut Report<'_>) -> Vec<TlsFiles> {
+    let more = format!("{at}.certificates");
+    let Some(first) = &written.tls else {
+        if !written.certificates.is_empty() {
+            report.error(
+                &more,
+                "without `tls` nobody is shown them: that is the certificate for whoever asks for no name",
+            );
+        }
+        return Vec::new();
+    };
+    let mut pairs = vec![tls_files(first, &format!("{at}.tls"), files, report)];
+    for (index, pair) in written.certificates.iter().enumerate() {
+        let key = source::element(&more, index);
+        let pair = tls_files(pair, &key, files, report);
+        if pairs.contains(&pair) {
+            report.error(&key, "is there already");
+        }
+        pairs.push(pair);
+    }
+    pairs
+}
+
+/// Who may say commands that are passed on, and to whom they go.
+fn commands_fit(file: &raw::File, written: &raw::Listen, role: Role, at: &str, report: &mut Report<'_>) {
+    let key = |name: &str| format!("{at}.{name}");
+    refuse_everybody(&written.command_networks, &key("command_networks"), "anybody could ask for addresses", report);
+    match (written.relayed_commands.is_empty(), written.command_networks.is_empty()) {
+        (true, false) => report.warning(&key("command_networks"), "has no effect without relayed_commands"),
+        (false, true) if !role.wants_auth() => {
+            report.warning(&key("relayed_commands"), "has no effect without command_networks: nobody may say them");
+        }
+        _ => {}
+    }
+    let pool = match &written.backend {
+        Some(name) => file.pool.get(name),
+        None => Some(&file.backend),
+    };
+    let members = pool.map_or(0, |pool| pool.member.len());
+    if written.relayed_commands.contains(&raw::RelayedCommand::Etrn) && members > 1 {
+        let reason = format!("`etrn` would reach one of {members} backends, and only what waits there would be sent");
+        report.error(&key("relayed_commands"), reason);
+    }
 }
 
 /// What a role needs, and what means nothing with it.
@@ -134,7 +201,7 @@ fn tls_files(written: &raw::Tls, at: &str, files: &mut Files, report: &mut Repor
     };
     if readable {
         // Whether they belong together only the TLS library knows.
-        report.take(at, TlsAcceptorSource::load(pair.clone()));
+        report.take(at, TlsAcceptorSource::load(vec![pair.clone()]));
     }
     pair
 }

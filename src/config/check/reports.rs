@@ -37,6 +37,9 @@ pub(super) fn settings(file: &raw::File, files: &Files, report: &mut Report<'_>)
             known
         }
     };
+    if written.via == raw::ReportsVia::Backend && file.backend.protocol == raw::BackendProtocol::Lmtp {
+        report.error("reports.via", "the backend speaks LMTP, which sends nothing anywhere: write via = \"folder\"");
+    }
     let via = match (written.via, &written.folder) {
         (raw::ReportsVia::Backend, None) => Some(Via::Backend),
         (raw::ReportsVia::Backend, Some(_)) => {

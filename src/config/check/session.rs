@@ -1,15 +1,17 @@
 //! Sessions: hostname, limits, timeouts, protocol tests, relay protection.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::files::Files;
 use super::super::problem::{Problem, Report};
 use super::super::{Checks, Source, raw, source};
 use super::{count, count32, millis, networks, refuse_everybody, seconds, size};
+use crate::session::known::{KnownRecipients, RecipientList};
 use crate::session::settings::{Budgets, Limits, Protocol, RefuseAt, Relay, Response, Timeouts};
 use crate::session::{RecipientMatcher, Settings};
 use crate::smtp::NewlinePolicy;
-use crate::units::{ByteSize, DomainSet};
+use crate::units::{ByteSize, CidrSet, DomainSet};
 
 /// RFC 5321 4.5.3.1.7: a server must take messages of at least 64 KiB.
 const SMALLEST_MESSAGE: ByteSize = ByteSize(64 << 10);
@@ -33,8 +35,16 @@ pub(super) fn settings(file: &raw::File, checks: &Checks, files: &mut Files, rep
         add_authentication_results: file.checks.add_authentication_results,
         add_received_spf: file.checks.add_received_spf,
         trusted: checks.trusted_networks.clone(),
+        hops: hops(&file.checks, report),
         exempt: checks.exempt_recipients.clone(),
     }
+}
+
+/// Whose word on their clients is taken.
+fn hops(written: &raw::Checks, report: &mut Report<'_>) -> CidrSet {
+    let anybody = "any client could name any other";
+    refuse_everybody(&written.trusted_hops, "checks.trusted_hops", anybody, report);
+    networks(&written.trusted_hops, "checks.trusted_hops", report)
 }
 
 fn limits(written: &raw::Limits, report: &mut Report<'_>) -> Limits {
@@ -59,6 +69,7 @@ fn limits(written: &raw::Limits, report: &mut Report<'_>) -> Limits {
         idle_commands: count32(written.idle_commands),
         transactions: count32(written.transactions),
         hops: count(written.hops),
+        own_hops: count(written.own_hops),
         session: seconds(written.session_seconds),
         tarpit: seconds(written.tarpit_seconds),
         tarpit_sessions: count(written.tarpit_sessions),
@@ -142,8 +153,68 @@ fn relay(file: &raw::File, files: &mut Files, report: &mut Report<'_>) -> Relay 
     if nobody && is_edge && report.document.has("relay") {
         report.error("relay", "neither domains nor networks: no mail at all would be taken");
     }
-    Relay { domains: Arc::new(domains), networks: networks(&written.networks, "relay.networks", report) }
+    Relay {
+        domains: Arc::new(domains),
+        networks: networks(&written.networks, "relay.networks", report),
+        known: known(&written.recipients, files, report),
+    }
 }
+
+/// Maps of recipients.
+fn known(written: &[raw::Recipients], files: &mut Files, report: &mut Report<'_>) -> KnownRecipients {
+    let mut known = KnownRecipients::default();
+    for (index, map) in written.iter().enumerate() {
+        let at = source::element("relay.recipients", index);
+        let key = |name: &str| source::join(&at, name);
+        let mut domains = DomainSet::default();
+        for (index, domain) in map.domains.iter().enumerate() {
+            report.take(&source::element(&key("domains"), index), insert(&mut domains, domain));
+        }
+        let delimiter = map.delimiter.as_deref().and_then(|written| {
+            let mut letters = written.chars();
+            let letter = letters.next().filter(|letter| letters.next().is_none() && letter.is_ascii_punctuation());
+            report.take(&key("delimiter"), letter.ok_or_else(|| format!("`{written}` is no mark such as +")))
+        });
+        if !files.are_read() || !report.document.has(&key("file")) {
+            continue;
+        }
+        let path = files.resolve(&map.file);
+        let Some(text) = report.take(&key("file"), files.read(&path)) else { continue };
+        let age = Duration::from_secs(map.max_age_hours.saturating_mul(3600));
+        let written_at = || std::fs::metadata(&path).and_then(|about| about.modified()).ok();
+        let fresh_until = (!age.is_zero()).then(|| written_at().and_then(|at| at.checked_add(age))).flatten();
+        let mut list = RecipientList::new(domains, delimiter, fresh_until);
+        recipients_file(&Source::new(path.display().to_string(), text), &mut list, report);
+        if list.is_empty() {
+            report.warning(&key("file"), "knows nobody: all recipients of these domains hear 450");
+        }
+        known.push(list);
+    }
+    known
+}
+
+/// A line that is none costs one recipient, and not the whole map: others would be unknown then.
+fn recipients_file(source: &Arc<Source>, list: &mut RecipientList, report: &mut Report<'_>) {
+    let mut start = 0;
+    let mut wrong = 0;
+    for line in source.text.split_inclusive('\n') {
+        let entry = line.split('#').next().unwrap_or_default();
+        if !entry.trim().is_empty()
+            && let Err(why) = list.insert(entry.trim())
+        {
+            wrong += 1;
+            if wrong <= MOST_COMPLAINTS {
+                let begin = start + (entry.len() - entry.trim_start().len());
+                let place = Some(begin..start + entry.trim_end().len());
+                report.problems.push(Problem::at(source, place, "", why).as_warning());
+            }
+        }
+        start += line.len();
+    }
+}
+
+/// Lines of a map that are complained of.
+const MOST_COMPLAINTS: usize = 20;
 
 fn domains_file(source: &Arc<Source>, domains: &mut DomainSet, report: &mut Report<'_>) {
     let mut start = 0;

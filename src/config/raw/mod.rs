@@ -4,6 +4,7 @@
 //! The doc comments are the descriptions of the JSON schema, and the schema is what
 //! [`super::shape`] holds a document against, so a key exists in one place only.
 
+mod backends;
 mod macros;
 pub mod rules;
 mod sessions;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use backends::{Backend, BackendProtocol, BackendTimeouts, Identity, Member, Reuse, Route, TlsMode};
 use macros::section;
 pub use macros::{Real, Size};
 pub use sessions::{BareNewlines, Checks, Limits, Protocol, RefuseAt, Response, Timeouts};
@@ -31,6 +33,8 @@ section! {
         backend: Backend = Backend::default(),
         /// Further pools of mail servers, by name, for listeners that name one; the keys are those of `backend`.
         pool: BTreeMap<String, Backend> = BTreeMap::new(),
+        /// Recipients whose mail goes to another pool than the listener's; the most specific pattern counts.
+        route: Vec<Route> = Vec::new(),
         /// Name lookups.
         dns: Dns = Dns::default(),
         /// Where messages are kept while they are judged.
@@ -79,13 +83,36 @@ section! {
         address: String = String::new(),
         /// Certificate and key; without them STARTTLS is not offered.
         tls: Option<Tls> = None,
+        /// Further pairs: for other names, by which clients ask for them (SNI), or of another kind (RSA beside ECDSA). Of
+        /// those that fit a client is shown the first; `tls` is the one for whoever asks for no name.
+        certificates: Vec<Tls> = Vec::new(),
         /// True: every connection must begin with a PROXY header (v1 or v2).
         proxy_protocol: bool = false,
         /// Networks whose PROXY header is believed.
         proxy_networks: Vec<String> = Vec::new(),
         /// Networks that may say XCLIENT, and so be anybody.
         xclient_networks: Vec<String> = Vec::new(),
+        /// Networks that may say XFORWARD: mail filters and front ends that tell from whom they had a message. It is logged,
+        /// and handed on where `identity = "xforward"`; they are judged as what they are.
+        xforward_networks: Vec<String> = Vec::new(),
+        /// Commands that are passed on to the backend, for `command_networks` and for whoever has authenticated. Others are
+        /// told 252 (`vrfy`) or 502.
+        relayed_commands: Vec<RelayedCommand> = Vec::new(),
+        /// Networks that may say `relayed_commands`. Never the whole Internet.
+        command_networks: Vec<String> = Vec::new(),
     }
+}
+
+/// A command that is passed on to the backend as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RelayedCommand {
+    /// VRFY: is there such a mailbox?
+    Vrfy,
+    /// EXPN: who is on that list?
+    Expn,
+    /// ETRN (RFC 1985): send what waits for that host. With one backend only: each would have mail of its own waiting.
+    Etrn,
 }
 
 /// What a listener is for.
@@ -122,115 +149,26 @@ section! {
         domains_file: Option<String> = None,
         /// Clients that may send anywhere. Never the whole Internet.
         networks: Vec<String> = Vec::new(),
+        /// Who exists, of domains whose backends take mail for anybody.
+        recipients: Vec<Recipients> = Vec::new(),
     }
 }
 
 section! {
-    /// The mail server behind us.
-    #[schemars(extend("required" = ["identity", "member"]))]
-    pub struct Backend {
-        /// How the backend learns the client's identity. Must be written: a backend that takes us for
-        /// the client may take us for a friend.
-        identity: Identity = Identity::None,
-        /// The name that we say to it in EHLO. Default: the hostname.
-        helo: Option<String> = None,
-        /// Seconds between two health checks of an idle member.
-        #[schemars(range(min = 1, max = 3600))]
-        probe_interval_seconds: u64 = 30,
-        /// The members of the pool; at least one.
-        member: Vec<Member> = Vec::new(),
-        /// How long we wait for it.
-        timeouts: BackendTimeouts = BackendTimeouts::default(),
-        /// When a connection is used again.
-        reuse: Reuse = Reuse::default(),
-    }
-}
-
-/// How the client's identity goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Identity {
-    /// Not at all: the backend sees our address only.
-    None,
-    /// XCLIENT: the backend treats the client as its own.
-    Xclient,
-    /// XFORWARD: the backend logs it.
-    Xforward,
-    /// A PROXY v2 header; one client per connection, no reuse.
-    ProxyV2,
-}
-
-section! {
-    /// One backend server.
-    #[schemars(extend("required" = ["address"]))]
-    pub struct Member {
-        /// `host:port`; a name is resolved at each connection attempt.
-        address: String = String::new(),
-        /// Connections at a time.
-        #[schemars(range(min = 1, max = 10_000))]
-        connections: u64 = 20,
-        /// STARTTLS towards it.
-        tls: TlsMode = TlsMode::Off,
-        /// The name in its certificate. Default: the host of the address.
-        tls_name: Option<String> = None,
-        /// PEM file of roots to trust instead of the system's.
-        tls_ca: Option<String> = None,
-    }
-}
-
-/// STARTTLS towards a backend server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum TlsMode {
-    /// Never.
-    Off,
-    /// If offered, whatever its certificate.
-    Opportunistic,
-    /// Required, whatever its certificate.
-    Required,
-    /// Required, with a certificate that we trust for its name.
-    Verify,
-}
-
-section! {
-    /// How long we wait for the backend.
-    pub struct BackendTimeouts {
-        /// For the TCP connection.
-        #[schemars(range(min = 1, max = 300))]
-        connect_seconds: u64 = 10,
-        /// For the greeting and for replies to commands.
-        #[schemars(range(min = 1, max = 600))]
-        command_seconds: u64 = 60,
-        /// For it to take a block of a message.
-        #[schemars(range(min = 1, max = 3600))]
-        write_seconds: u64 = 180,
-        /// For the reply after the final dot (RFC 5321 4.5.3.2.6: 10 minutes).
-        #[schemars(range(min = 1, max = 3600))]
-        end_of_data_seconds: u64 = 600,
-        /// For a free connection, when all are busy.
-        #[schemars(range(min = 0, max = 300))]
-        queue_seconds: u64 = 5,
-    }
-}
-
-section! {
-    /// When a backend connection is used again, and when it retires.
-    pub struct Reuse {
-        /// Idle connections kept per member; 0: no reuse.
-        #[schemars(range(min = 0, max = 10_000))]
-        idle: u64 = 8,
-        /// An idle connection is closed after that.
-        #[schemars(range(min = 1, max = 3600))]
-        idle_seconds: u64 = 20,
-        /// Transactions before it retires.
-        #[schemars(range(min = 1, max = 1_000_000))]
-        transactions: u64 = 100,
-        /// Refusals before it retires (Postfix slows down at 10, hangs up at 20).
-        #[schemars(range(min = 1, max = 1_000_000))]
-        refusals: u64 = 8,
-        /// Age at which it retires.
-        #[schemars(range(min = 1, max = 86_400))]
-        age_seconds: u64 = 300,
+    /// The recipients of some domains. Whom the file does not know hears 550 5.1.1; where it is empty, or too old,
+    /// 450 4.1.1.
+    #[schemars(extend("required" = ["domains", "file"]))]
+    pub struct Recipients {
+        /// The domains; `.example.org` means all subdomains of example.org.
+        domains: Vec<String> = Vec::new(),
+        /// One recipient per line, `ann@example.org`, or `ann` for all the domains; `*` stands for anything, `#` begins
+        /// a comment; read again when it changes.
+        file: String = String::new(),
+        /// A file that was not written for so many hours is too old; 0: it never is.
+        #[schemars(range(min = 0, max = 87_600))]
+        max_age_hours: u64 = 0,
+        /// What separates a user's name from what he has put behind it, such as `+`. Default: nothing.
+        delimiter: Option<String> = None,
     }
 }
 
@@ -344,6 +282,9 @@ section! {
         /// Messages that the classifier can unlearn, 100 octets of memory each; of older ones what they taught remains.
         #[schemars(range(min = 100, max = 10_000_000))]
         lessons: u64 = 100_000,
+        /// Recipients who have a message that their client must send again for others (LMTP), 100 octets of memory each.
+        #[schemars(range(min = 1000, max = 10_000_000))]
+        deliveries: u64 = 100_000,
         /// Campaigns that are counted, 0.4 to 1.6 KB of memory each; beyond that those of one network go first.
         #[schemars(range(min = 100, max = 10_000_000))]
         campaigns: u64 = 100_000,

@@ -48,6 +48,9 @@ section! {
         /// Received fields of a message before 554 5.4.6 (RFC 5321 6.3: 100 at least).
         #[schemars(range(min = 1, max = 10_000))]
         hops: u64 = 100,
+        /// Of these our own before the same: mail may pass us on its way out and back, but not for ever.
+        #[schemars(range(min = 1, max = 10_000))]
+        own_hops: u64 = 10,
         /// Whole length of a session; after that 421, whatever it is doing.
         #[schemars(range(min = 60, max = 86_400))]
         session_seconds: u64 = 3600,
@@ -149,6 +152,9 @@ section! {
         message_budget_ms: u64 = 10_000,
         /// Clients that no check looks at.
         trusted_networks: Vec<String> = Vec::new(),
+        /// Our own hops that pass mail on to us, such as a backup MX: checks look at the client that the Received field
+        /// of the hop names, once the message is there.
+        trusted_hops: Vec<String> = Vec::new(),
         /// Recipients that get their mail whatever checks find: local parts, or whole addresses.
         exempt_recipients: Vec<String> = vec!["postmaster".to_owned(), "abuse".to_owned()],
         /// X-Spam-* fields in forwarded mail.

@@ -73,6 +73,13 @@ pub(super) fn extension(name: &str) -> String {
     if fits { extension.to_lowercase() } else { String::new() }
 }
 
+/// The extension of a file of a declared type. A message is called what its subject says, which may end in a domain:
+/// it is opened as a message, and no program of long ago.
+pub(super) fn extension_of(content_type: &str, name: &str) -> String {
+    let extension = extension(name);
+    if content_type.starts_with("message/") && extension == "com" { String::new() } else { extension }
+}
+
 /// True if a file with this extension runs when it is opened.
 fn runs(extension: &str) -> bool {
     RUNS.contains(&extension)

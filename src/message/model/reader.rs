@@ -74,7 +74,7 @@ impl Everything {
         let header = header::of(message);
         self.model.fields = header.fields;
         self.model.oddities = header.oddities;
-        self.model.is_cut = header.is_cut;
+        (self.model.is_cut, self.model.may_hide) = (header.is_cut, header.is_cut);
         links::header(message, &mut self.links);
     }
 
@@ -116,7 +116,10 @@ impl Everything {
         model.shown.clone_from(&text.shown);
         model.text = text;
         model.text.truncated |= is_broken_off;
-        model.is_cut |= is_broken_off || is_written_cut || model.found.truncated || model.text.truncated;
+        let is_rest_cut = is_written_cut || model.found.truncated || model.text.truncated;
+        model.is_cut |= is_broken_off || is_rest_cut;
+        // HTML shows first what stands last, if it likes.
+        model.may_hide |= is_broken_off || (is_rest_cut && model.html.tags > 0);
         model
     }
 
@@ -129,7 +132,7 @@ impl Everything {
         let mut rest = text;
         while let Some(begun) = uuencode::find(rest) {
             if self.model.attachments.len() == MAX_FILES || self.file_octets_left == 0 {
-                self.model.is_cut = true;
+                self.model.cut();
                 return;
             }
             let (octets, after) = begun.decoded(self.file_octets_left);
@@ -145,13 +148,20 @@ impl Everything {
                 declared: "application/octet-stream".into(),
                 ..Attachment::default()
             };
-            self.model.is_cut |= files::look_into(&mut attachment, &octets);
+            if files::look_into(&mut attachment, &octets) {
+                self.model.cut();
+            }
             self.model.attachments.push(attachment);
         }
     }
 }
 
 impl Model {
+    /// Something was left out that may be anything.
+    fn cut(&mut self) {
+        (self.is_cut, self.may_hide) = (true, true);
+    }
+
     fn odd(&mut self, oddity: Oddity, evidence: &str) {
         if !self.oddities.iter().any(|(known, _)| *known == oddity) {
             self.oddities.push((oddity, evidence.chars().take(MAX_EVIDENCE).collect::<String>().into()));
@@ -166,6 +176,11 @@ impl Reader for Everything {
     }
 
     fn cut(&mut self) {
+        self.cut_end();
+        self.model.cut();
+    }
+
+    fn cut_end(&mut self) {
         self.model.is_cut = true;
         if !self.links_muted.is_muted() {
             self.links.cut();
@@ -204,13 +219,13 @@ impl Reader for Everything {
         let waiting = if !is_file {
             None
         } else if self.model.attachments.len() == MAX_FILES {
-            self.model.is_cut = true;
+            self.model.cut();
             None
         } else {
             let name = name.unwrap_or_default();
             self.model.attachments.push(Attachment {
                 part: at,
-                extension: files::extension(&name).into(),
+                extension: files::extension_of(content_type, &name).into(),
                 name,
                 declared: content_type.into(),
                 is_picture: description.is_picture(),
@@ -288,10 +303,13 @@ impl Reader for Everything {
         // A file that says that it is encoded in a way of long ago.
         let decoded = uuencode::whole(octets, self.file_octets_left);
         let octets = decoded.as_deref().unwrap_or(octets);
-        self.model.is_cut |= match std::mem::replace(was_looked_into, true) {
+        let is_cut = match std::mem::replace(was_looked_into, true) {
             true => files::look_again(attachment, octets),
             false => files::look_into(attachment, octets),
         };
+        if is_cut {
+            self.model.cut();
+        }
     }
 
     fn begin(&mut self, choice: Choice) {

@@ -3,7 +3,7 @@
 pub(super) use super::Script;
 
 /// The script of a letter; `None` if it is none, or of all.
-pub(super) fn of(character: char) -> Option<Script> {
+pub(in crate::message) fn of(character: char) -> Option<Script> {
     if character.is_ascii() {
         return character.is_ascii_alphabetic().then_some(Script::Latin);
     }

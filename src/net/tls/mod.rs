@@ -6,8 +6,10 @@
 //! Failure: a handshake that fails or takes too long ends the connection. A certificate that cannot
 //! be loaded ends the start of the program, but never a running listener: it keeps the old one.
 
+mod certificate;
 mod client;
 mod server;
+mod shelf;
 mod unverified;
 
 use std::io;
@@ -19,6 +21,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{CipherSuite, CommonState, ProtocolVersion};
 
+pub use certificate::{Shown, Validity, validity};
 pub use client::{ClientTls, Trust};
 pub use server::TlsAcceptorSource;
 

@@ -40,9 +40,9 @@ fn commands_are_read_in_any_case() {
         (b"NOOP", Command::Noop),
         (b"NOOP anything at all", Command::Noop),
         (b"QUIT", Command::Quit),
-        (b"VRFY", Command::Vrfy),
-        (b"VRFY x", Command::Vrfy),
-        (b"EXPN list", Command::Expn),
+        (b"VRFY", Command::Vrfy(String::new())),
+        (b"VRFY  a b ", Command::Vrfy("a b".into())),
+        (b"EXPN list", Command::Expn("list".into())),
         (b"HELP MAIL", Command::Help),
         (b"StartTLS", Command::StartTls),
         (
@@ -56,7 +56,7 @@ fn commands_are_read_in_any_case() {
         (b"SAML", Command::Obsolete("SAML")),
         (b"TURN", Command::Obsolete("TURN")),
         (b"ATRN", Command::Obsolete("ATRN")),
-        (b"ETRN x", Command::Obsolete("ETRN")),
+        (b"etrn @sub.example", Command::Etrn("@sub.example".into())),
         (b"EHLO x:y", Command::Ehlo(helo("x:y"))),
     ];
     for (line, expected) in cases {
@@ -67,7 +67,7 @@ fn commands_are_read_in_any_case() {
 #[test]
 fn what_is_no_command_says_why() {
     let syntax = |line: &[u8]| matches!(parse(line), Err(CommandError::Syntax(_)));
-    let wrong: [&[u8]; 14] = [
+    let wrong: [&[u8]; 16] = [
         b"EHLO",
         b"EHLO ",
         b"HELO a b",
@@ -82,6 +82,8 @@ fn what_is_no_command_says_why() {
         b"MAIL TO:<a@b>",
         b"RCPT <a@b>",
         b"XCLIENT",
+        b"XFORWARD ",
+        b"VRFY \xff",
     ];
     for line in wrong {
         assert!(syntax(line), "{:?}: {:?}", String::from_utf8_lossy(line), parse(line));
@@ -164,6 +166,40 @@ fn xclient_attributes_are_decoded_from_xtext() {
 }
 
 #[test]
+fn what_xforward_says_adds_up_until_it_is_taken_back() {
+    let attributes = |text: &str| match parse(format!("XFORWARD {text}").as_bytes()) {
+        Ok(Command::Xforward(attributes)) => Ok(attributes),
+        Ok(other) => panic!("{other:?}"),
+        Err(error) => Err(error),
+    };
+    let mut told = Forwarded::default();
+    told.hear(attributes("NAME=spike.example addr=IPV6:2001:db8::1 PROTO=ESMTP PORT=25").expect("attributes"));
+    told.hear(attributes("HELO=a+2Bb IDENT=3CF6B2AAE8 SOURCE=Remote name=[unavailable]").expect("attributes"));
+    let expected = "ADDR=IPV6:2001:db8::1 PORT=25 PROTO=ESMTP HELO=a+b IDENT=3CF6B2AAE8 SOURCE=Remote";
+    assert_eq!(told.to_string(), expected);
+    assert_eq!(told.get(XforwardAttribute::Name), None);
+    assert_eq!(told.get(XforwardAttribute::Helo), Some("a+b"));
+    let long = format!("HELO={}", "a".repeat(256));
+    for wrong in [
+        "NAME",
+        "NAME=",
+        "COLOUR=red",
+        "PORT=x",
+        "PORT=65536",
+        "SOURCE=HERE",
+        "NAME=a+20b",
+        "HELO=a+0Ab",
+        "HELO=+E4",
+        "HELO=a(b)",
+        "LOGIN=x",
+        long.as_str(),
+        &format!("PROTO={}", "a".repeat(65)),
+    ] {
+        assert_eq!(attributes(wrong), Err(CommandError::Parameter), "{wrong}");
+    }
+}
+
+#[test]
 fn parameters_can_be_changed_and_printed() {
     let Ok(Command::Mail { mut params, .. }) = parse(b"MAIL FROM:<> size=5 SMTPUTF8 RET=HDRS") else { panic!() };
     assert_eq!(params.get("SIZE"), Some(Some("5")));
@@ -205,7 +241,7 @@ proptest! {
     }
 
     #[test]
-    fn any_argument_is_read_or_refused(verb in "(?i)(EHLO|MAIL FROM:|RCPT TO:|BDAT|XCLIENT|MAIL FROM:<>)", rest in "[ -~\u{e4}]{0,60}") {
+    fn any_argument_is_read_or_refused(verb in "(?i)(EHLO|MAIL FROM:|RCPT TO:|BDAT|XCLIENT|XFORWARD|MAIL FROM:<>)", rest in "[ -~\u{e4}]{0,60}") {
         match parse(format!("{verb} {rest}").as_bytes()) {
             Ok(Command::Mail { path, params }) => {
                 let again = parse(format!("MAIL FROM:<{path}>{params}").as_bytes());

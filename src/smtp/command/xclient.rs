@@ -34,8 +34,7 @@ fn parse_attribute(word: &str) -> Result<XclientAttribute, CommandError> {
     let (name, value) = word.split_once('=').ok_or(CommandError::Parameter)?;
     let name = name.to_ascii_uppercase();
     let value = decode_xtext(value).ok_or(CommandError::Parameter)?;
-    let unknown = value.eq_ignore_ascii_case("[UNAVAILABLE]") || value.eq_ignore_ascii_case("[TEMPUNAVAIL]");
-    let value = (!unknown).then_some(value);
+    let value = Some(value).filter(|value| !is_unavailable(value));
     match name.as_str() {
         "ADDR" => match value {
             Some(text) => {
@@ -51,6 +50,11 @@ fn parse_attribute(word: &str) -> Result<XclientAttribute, CommandError> {
     }
 }
 
+/// What stands for a value that is not known.
+pub(super) fn is_unavailable(value: &str) -> bool {
+    value.eq_ignore_ascii_case("[UNAVAILABLE]") || value.eq_ignore_ascii_case("[TEMPUNAVAIL]")
+}
+
 /// `192.0.2.1` or `IPV6:2001:db8::1`; an IPv4-mapped address is the IPv4 address.
 fn parse_address(text: &str) -> Option<IpAddr> {
     let address = match text.split_at_checked("IPV6:".len()) {
@@ -61,7 +65,7 @@ fn parse_address(text: &str) -> Option<IpAddr> {
 }
 
 /// xtext (RFC 3461 4): `+` and two hexadecimal digits. Nothing that is empty, no UTF-8 or a control character.
-fn decode_xtext(text: &str) -> Option<String> {
+pub(super) fn decode_xtext(text: &str) -> Option<String> {
     let mut octets = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());
     while let Some(octet) = octets.next() {

@@ -1,7 +1,5 @@
 //! A message on its way to a backend's DATA: dots stuffed, last line closed, end of data (RFC 5321 4.5.2).
 
-use std::ops::Range;
-
 use memchr::memmem;
 
 /// What ends a message whose last line is closed.
@@ -23,34 +21,6 @@ pub fn encode(message: &[u8], out: &mut Vec<u8>) {
     let mut encoder = DataEncoder::new();
     encoder.encode(message, out);
     encoder.finish(out);
-}
-
-/// Piecewise [`encode`]: slices of the original with the added octets between, so that nothing is copied.
-pub fn encode_pieces(message: &[u8]) -> Vec<Piece> {
-    let mut pieces = Vec::new();
-    let mut sent = 0;
-    for point in stuffing_points(message, true) {
-        if point > sent {
-            pieces.push(Piece::Original(sent..point));
-        }
-        pieces.push(Piece::Added(b"."));
-        sent = point;
-    }
-    if message.len() > sent {
-        pieces.push(Piece::Original(sent..message.len()));
-    }
-    let closed = message.is_empty() || message.ends_with(b"\r\n");
-    pieces.push(Piece::Added(if closed { END } else { CLOSE_AND_END }));
-    pieces
-}
-
-/// A part of an encoded message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
-    /// Octets of the original.
-    Original(Range<usize>),
-    /// Octets that transparency and framing add.
-    Added(&'static [u8]),
 }
 
 /// [`encode`] for a message that comes in blocks: any split gives the same result.

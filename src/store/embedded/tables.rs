@@ -12,6 +12,7 @@ use super::super::campaigns::clusters::{Attached, Change as ClusterChange};
 use super::super::campaigns::local::Change as CampaignChange;
 use super::super::classifier::LessonId;
 use super::super::classifier::table::{Change as TaughtChange, NOTED, Noted};
+use super::super::deliveries::{self, DeliveryKey};
 use super::super::earned::{EARNED, Earned, EarnedChange};
 use super::super::greylist::{SECRET, Secret, TripletKey};
 use super::super::ledger::{Medium, NamedHop, Readable};
@@ -39,6 +40,7 @@ pub(super) struct Known {
     pub(super) places: usize,
     pub(super) reputations: Vec<(Arc<str>, Earned)>,
     pub(super) taught: Vec<TaughtChange>,
+    pub(super) delivered: Vec<(DeliveryKey, u64)>,
     pub(super) blocks: Vec<(String, Vec<u8>)>,
 }
 
@@ -65,6 +67,8 @@ const TAUGHT_CLASSES: TableDefinition<'_, u8, (u32, u32)> = TableDefinition::new
 const LESSONS: TableDefinition<'_, u128, &[u8; NOTED]> = TableDefinition::new("classifier_lessons.v2");
 /// Cells of lessons that are learned again.
 const KEPT: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("classifier_kept.v2");
+/// Until when, in seconds since 1970.
+const DELIVERIES: TableDefinition<'_, u128, u64> = TableDefinition::new("deliveries.v1");
 /// Who is blocked.
 const BLOCKS: TableDefinition<'_, &str, Octets> = TableDefinition::new("blocks.v1");
 /// The names of the secrets that triplets are keyed with, and digests.
@@ -72,7 +76,7 @@ const OF_GREYLIST: &str = "greylist";
 const OF_CAMPAIGNS: &str = "campaigns";
 
 /// Every table, for what is done with the file as a whole.
-pub(super) const ALL: [&dyn upkeep::Kept; 14] = [
+pub(super) const ALL: [&dyn upkeep::Kept; 15] = [
     &upkeep::Table(HOPS),
     &upkeep::Table(REPORTS),
     &upkeep::Table(ROWS),
@@ -85,6 +89,7 @@ pub(super) const ALL: [&dyn upkeep::Kept; 14] = [
     &upkeep::Table(TAUGHT_CLASSES),
     &upkeep::Table(LESSONS),
     &upkeep::Table(KEPT),
+    &upkeep::Table(DELIVERIES),
     &upkeep::Table(BLOCKS),
     &upkeep::Table(SECRETS),
 ];
@@ -106,6 +111,7 @@ pub(super) struct Copies<'t> {
     attachments: Table<'t, u64, (u64, u64)>,
     cards: Table<'t, u64, Octets>,
     taught: Taught<'t>,
+    deliveries: Table<'t, u128, u64>,
     blocks: Table<'t, &'static str, Octets>,
 }
 
@@ -138,8 +144,9 @@ impl<'t> ForWriting<'t> {
         let (lessons, kept) = (transaction.open_table(LESSONS)?, transaction.open_table(KEPT)?);
         let taught = Taught { cells, classes, lessons, kept };
         let reputations = transaction.open_table(REPUTATIONS)?;
+        let deliveries = transaction.open_table(DELIVERIES)?;
         let blocks = transaction.open_table(BLOCKS)?;
-        let copies = Copies { triplets, digests, attachments, cards, reputations, taught, blocks };
+        let copies = Copies { triplets, digests, attachments, cards, reputations, taught, deliveries, blocks };
         Ok(Self { hops, reports, rows: transaction.open_table(ROWS)?, copies })
     }
 
@@ -174,6 +181,16 @@ impl<'t> ForWriting<'t> {
                 TaughtChange::Lesson(id, None) => drop(lessons.remove(id.0)?),
                 TaughtChange::Kept(id, Some(cells)) => drop(kept.insert(id.0, &**cells)?),
                 TaughtChange::Kept(id, None) => drop(kept.remove(id.0)?),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn change_deliveries(&mut self, changes: &[deliveries::Change]) -> Result<(), Error> {
+        for (key, until) in changes {
+            match until {
+                Some(until) => drop(self.copies.deliveries.insert(key.0, until)?),
+                None => drop(self.copies.deliveries.remove(key.0)?),
             }
         }
         Ok(())
@@ -279,12 +296,17 @@ pub(super) fn load(transaction: &WriteTransaction) -> Result<Known, Error> {
     let (cells, classes) = (transaction.open_table(TAUGHT_CELLS)?, transaction.open_table(TAUGHT_CLASSES)?);
     let (lessons, kept) = (transaction.open_table(LESSONS)?, transaction.open_table(KEPT)?);
     let taught = taught(&cells, &classes, &lessons, &kept)?;
+    let mut delivered = Vec::new();
+    for entry in transaction.open_table(DELIVERIES)?.iter()? {
+        let (key, until) = entry?;
+        delivered.push((DeliveryKey(key.value()), until.value()));
+    }
     let mut blocks = Vec::new();
     for entry in transaction.open_table(BLOCKS)?.iter()? {
         let (whom, block) = entry?;
         blocks.push((whom.value().to_owned(), block.value().to_vec()));
     }
-    Ok(Known { greylist_secret, triplets, campaign_key, cards, places, reputations, taught, blocks })
+    Ok(Known { greylist_secret, triplets, campaign_key, cards, places, reputations, taught, delivered, blocks })
 }
 
 fn taught(

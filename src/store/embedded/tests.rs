@@ -11,8 +11,8 @@ use tempfile::TempDir;
 
 use super::super::battery::{Hands, batches, day, hops, metrics, observation, sighting};
 use super::super::{
-    Block, Blocked, Blocks, Holder, Lesson, LessonId, Reputations, Reputed, SightingKind, Taught, Teachings,
-    open_between,
+    Block, Blocked, Blocks, Deliveries, DeliveryKey, Holder, Lesson, LessonId, Reputations, Reputed, SightingKind,
+    Taught, Teachings, open_between,
 };
 use super::*;
 use crate::similarity::{Content, Digest};
@@ -129,6 +129,27 @@ async fn triplets_and_their_secret_are_there_after_a_restart() {
     drop(store);
     let store = embedded(&path).expect("the same file");
     assert_eq!(store.greylist_list(wanted, day(0)).await.expect("readable").len(), 4);
+}
+
+#[tokio::test]
+async fn deliveries_are_there_after_a_restart() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let path = directory.path().join("store.redb");
+    let keys = [1, 2, 3].map(|number| DeliveryKey::new(&[number], "a@sender.example", "b@ours.example"));
+    let hour = Duration::from_secs(3600);
+    let store = embedded(&path).expect("a new file");
+    store.delivered_note(keys.to_vec(), hour, day(0)).await.expect("noted");
+    store.delivered_drop(keys[..1].to_vec()).await.expect("dropped");
+    drop(store);
+    let store = embedded(&path).expect("closed by its drop");
+    assert_eq!(store.delivered_look(&keys, day(0)).await, Ok(vec![false, true, true]));
+    drop(store);
+    let cramped = Settings { deliveries: 1, ..settings(&path) };
+    for _ in 0..2 {
+        let store = EmbeddedStore::open(&path, &cramped, Hands::at(day(0)), metrics()).expect("closed");
+        let kept = store.delivered_look(&keys, day(0)).await.expect("readable");
+        assert_eq!(kept.iter().filter(|kept| **kept).count(), 1);
+    }
 }
 
 #[tokio::test]
@@ -339,6 +360,7 @@ async fn a_full_queue_is_busy_and_waits_for_nobody() {
         reputables,
         campaigns,
         teachbook: Teachbook::new(10, []),
+        delivered: Delivered::new(10, Vec::new()),
         blocked: BlockTable::default(),
         loading,
         writing,

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::super::blocks::BlockChange;
 use super::super::campaigns::local::Change as CampaignChange;
 use super::super::classifier::table::Change as TaughtChange;
+use super::super::deliveries;
 use super::super::earned::EarnedChange;
 use super::super::ledger::{Bounds, Counted, Ledger};
 use super::super::metrics::{Metrics, Operation, Outcome};
@@ -45,6 +46,8 @@ pub(super) enum Work {
     Campaigns(Vec<CampaignChange>, Option<Operation>),
     /// What the classifier was taught.
     Taught(Vec<TaughtChange>, Operation),
+    /// What has become of deliveries, and what did that.
+    Delivered(Vec<deliveries::Change>, Operation),
     /// Who is blocked, and who no longer.
     Blocks(Vec<BlockChange>, Operation),
     /// Nothing: everything before it, now.
@@ -176,7 +179,7 @@ impl Work {
             Self::Triplets(_) => Some(Operation::GreylistNote),
             Self::Reputations(_, operation) => Some(*operation),
             Self::Campaigns(_, operation) => *operation,
-            Self::Taught(_, operation) | Self::Blocks(_, operation) => Some(*operation),
+            Self::Taught(_, operation) | Self::Delivered(_, operation) | Self::Blocks(_, operation) => Some(*operation),
             Self::Flush => None,
         }
     }
@@ -202,6 +205,7 @@ fn carry_out(work: &Work, ledger: &mut Ledger, tables: &mut ForWriting<'_>) -> R
         Work::Reputations(changes, _) => tables.change_reputations(changes)?,
         Work::Campaigns(changes, _) => tables.change_campaigns(changes)?,
         Work::Taught(changes, _) => tables.change_taught(changes)?,
+        Work::Delivered(changes, _) => tables.change_deliveries(changes)?,
         Work::Blocks(changes, _) => tables.change_blocks(changes)?,
         Work::Flush => {}
     }

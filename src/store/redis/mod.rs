@@ -13,6 +13,7 @@ mod blocks;
 mod campaigns;
 mod classifier;
 mod connect;
+mod deliveries;
 mod failure;
 mod forwarders;
 mod greylist;
@@ -162,6 +163,11 @@ impl RedisStore {
             doubt,
             looks,
         })
+    }
+
+    /// True if Redis answers and can be written to.
+    pub fn is_up(&self) -> bool {
+        self.link.is_up()
     }
 
     /// What Redis says; `None`, counted, if memory must do it.

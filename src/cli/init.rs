@@ -1,0 +1,243 @@
+//! `gatepost init`: a configuration to begin with, and what the mail server behind it needs.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
+use std::path::{Path, PathBuf};
+
+use super::Failed;
+use crate::backend::settings::{Address, MemberSettings, TlsMode};
+use crate::config;
+
+const POSTFIX: &str = include_str!("init/postfix.txt");
+const EXCHANGE: &str = include_str!("init/exchange.txt");
+const TEMPLATE: &str = include_str!("init/gatepost.toml");
+
+/// Arguments of `init`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// A domain whose mail is taken; may be given several times.
+    #[arg(long = "domain", value_name = "DOMAIN", required = true)]
+    pub domains: Vec<String>,
+    /// The mail server behind Gatepost.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub backend: String,
+    /// What it is.
+    #[arg(long = "for", value_name = "SERVER", value_enum)]
+    pub server: Server,
+    /// Where the configuration is written; `-` is standard output.
+    #[arg(long, short, value_name = "FILE", default_value = "/etc/gatepost/gatepost.toml")]
+    pub config: PathBuf,
+    /// The name of this machine as others find it in DNS. Default: mx, and the first domain.
+    #[arg(long, value_name = "NAME")]
+    pub hostname: Option<String>,
+    /// A certificate, for STARTTLS.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub certificate: Option<PathBuf>,
+    /// Its key.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub key: Option<PathBuf>,
+    /// Write over a configuration that is there.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Mail servers that we know the settings of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Server {
+    /// Postfix: hears who the client is by XCLIENT.
+    Postfix,
+    /// Microsoft Exchange: sees Gatepost's address only, in a connector of its own.
+    Exchange,
+}
+
+/// Writes the configuration, and prints the other side of it.
+pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
+    let text = configuration(arguments)?;
+    let loaded = config::parse_text(&text).map_err(|problems| Failed(problems.render(super::wants_colour())))?;
+    let member = loaded.config.backend.members.first().expect("the template has one");
+    let here = address_towards(member).map_or_else(|| "THE-ADDRESS-OF-GATEPOST".to_owned(), |ip| ip.to_string());
+    let server_side = server_side(arguments, &here, member);
+    if arguments.config.as_os_str() == "-" {
+        // The other side as comments, so that both can be kept in one file.
+        let comments: String =
+            server_side.lines().map(|line| format!("# {line}").trim_end().to_owned() + "\n").collect();
+        return Ok(write!(out, "{text}\n{comments}")?);
+    }
+    write_new(&arguments.config, &text, arguments.force)?;
+    let path = arguments.config.display();
+    Ok(write!(
+        out,
+        "{path} is written.\n\n{server_side}\nThen:\n\n    gatepost check-config --config {path}\n    \
+         gatepost doctor --config {path}\n    gatepost run --config {path}\n"
+    )?)
+}
+
+/// The configuration as text; whether it makes sense is not looked at yet.
+fn configuration(arguments: &Arguments) -> Result<String, Failed> {
+    let first = arguments.domains.first().ok_or_else(|| Failed("no domain is named".to_owned()))?;
+    let hostname = arguments.hostname.clone().unwrap_or_else(|| format!("mx.{first}"));
+    let tls = match (&arguments.certificate, &arguments.key) {
+        (Some(certificate), Some(key)) => {
+            format!("tls = {{ certificate = {}, key = {} }}", quoted_path(certificate)?, quoted_path(key)?)
+        }
+        _ => {
+            "# tls = { certificate = \"/etc/gatepost/fullchain.pem\", key = \"/etc/gatepost/privkey.pem\" }".to_owned()
+        }
+    };
+    let identity = match arguments.server {
+        Server::Postfix => "xclient",
+        Server::Exchange => "none",
+    };
+    let is_here = arguments.backend.rsplit_once(':').is_some_and(|(host, _)| {
+        let host = host.trim_matches(['[', ']']);
+        host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    });
+    let domains = arguments.domains.iter().map(|domain| quoted(domain)).collect::<Result<Vec<_>, _>>()?;
+    Ok(TEMPLATE
+        .replace("@HOSTNAME@", &quoted(&hostname)?)
+        .replace("@DOMAINS@", &domains.join(", "))
+        .replace("@TLS@", &tls)
+        .replace("@IDENTITY@", &quoted(identity)?)
+        .replace("@BACKEND@", &quoted(&arguments.backend)?)
+        .replace("@BACKEND_TLS@", &quoted(if is_here { "off" } else { "opportunistic" })?))
+}
+
+/// A JSON string is a TOML string, too.
+fn quoted(text: &str) -> Result<String, Failed> {
+    Ok(serde_json::to_string(text)?)
+}
+
+/// Relative paths in a configuration are relative to it, those of a command line are not.
+fn quoted_path(path: &Path) -> Result<String, Failed> {
+    let path = std::path::absolute(path)?;
+    quoted(path.to_str().ok_or_else(|| Failed(format!("{}: not UTF-8", path.display())))?)
+}
+
+fn server_side(arguments: &Arguments, here: &str, member: &MemberSettings) -> String {
+    let template = match arguments.server {
+        Server::Postfix => POSTFIX,
+        Server::Exchange => EXCHANGE,
+    };
+    let listen = match (&member.address, member.tls) {
+        // On one machine Postfix needs to be heard there only.
+        (Address::Socket(address), TlsMode::Off) => address.to_string(),
+        (Address::Socket(address), _) => address.port().to_string(),
+        (Address::Host(_, port), _) => port.to_string(),
+        (Address::Unix(path), _) => path.display().to_string(),
+    };
+    let port = match &member.address {
+        Address::Socket(address) => address.port().to_string(),
+        Address::Host(_, port) => port.to_string(),
+        Address::Unix(path) => path.display().to_string(),
+    };
+    let domain = arguments.domains.first().map_or("", String::as_str);
+    template
+        .replace("@LISTEN@", &listen)
+        .replace("@PORT@", &port)
+        .replace("@GATEPOST@", here)
+        .replace("@DOMAIN@", domain)
+}
+
+/// The address that the backend will see us come from; nothing is sent to find out.
+fn address_towards(member: &MemberSettings) -> Option<IpAddr> {
+    let target = match &member.address {
+        Address::Socket(address) => *address,
+        Address::Host(host, port) => (host.as_str(), *port).to_socket_addrs().ok()?.next()?,
+        Address::Unix(_) => return None,
+    };
+    let any = if target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let socket = UdpSocket::bind(any).ok()?;
+    socket.connect(target).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+fn write_new(path: &Path, text: &str, force: bool) -> Result<(), Failed> {
+    let failed = |why: std::io::Error| match why.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            Failed(format!("{} is there already: --force writes over it", path.display()))
+        }
+        _ => Failed(format!("{}: {why}", path.display())),
+    };
+    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        std::fs::create_dir_all(directory).map_err(failed)?;
+    }
+    let mut options = OpenOptions::new();
+    let options =
+        if force { options.write(true).create(true).truncate(true) } else { options.write(true).create_new(true) };
+    options.open(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    fn init(words: &str) -> Result<String, Failed> {
+        let line = Line::try_parse_from(words.split_whitespace()).unwrap_or_else(|why| panic!("{words}: {why}"));
+        let mut out = Vec::new();
+        run(&line.arguments, &mut out)?;
+        Ok(String::from_utf8(out).expect("text"))
+    }
+
+    #[test]
+    fn what_it_writes_loads_without_a_warning() {
+        let place = tempfile::tempdir().expect("a directory");
+        for (server, identity) in [("postfix", "xclient"), ("exchange", "none")] {
+            let file = place.path().join(server).join("gatepost.toml");
+            let path = file.display();
+            let words =
+                format!("init --domain example.org --domain example.net --backend 127.0.0.1:2525 --for {server}");
+            let said = init(&format!("{words} --config {path}")).unwrap_or_else(|Failed(why)| panic!("{why}"));
+            assert!(said.contains(&format!("gatepost doctor --config {path}")), "{said}");
+            let loaded = config::load(&file).unwrap_or_else(|problems| panic!("{problems}"));
+            // A machine that never had a Gatepost has no place for the store yet.
+            assert!(loaded.warnings.iter().all(|warning| warning.key == "store.path"), "{}", loaded.warnings);
+            assert_eq!(&*loaded.config.session.hostname, "mx.example.org");
+            assert!(
+                ["example.org", "example.net"].iter().all(|name| loaded.config.session.relay.domains.contains(name))
+            );
+            assert_eq!(config::why::word(&loaded.raw.backend.identity), identity);
+            let why = init(&format!("{words} --config {path}")).expect_err("it is there").0;
+            assert!(why.contains("--force"), "{why}");
+            assert!(init(&format!("{words} --config {path} --force")).is_ok());
+        }
+    }
+
+    #[test]
+    fn the_servers_side_names_addresses_and_ports() {
+        let postfix = init("init --domain example.org --backend 127.0.0.1:2525 --for postfix --config -");
+        let postfix = postfix.unwrap_or_else(|Failed(why)| panic!("{why}"));
+        for expected in ["127.0.0.1:2525 inet", "smtpd_authorized_xclient_hosts=127.0.0.1", "reject_unauth_destination"]
+        {
+            assert!(postfix.contains(expected), "{expected}: {postfix}");
+        }
+        assert!(config::parse_text(&postfix).is_ok(), "both sides are one file");
+        let exchange = init("init --domain example.org --backend 127.0.0.1:25 --for exchange --config -");
+        let exchange = exchange.unwrap_or_else(|Failed(why)| panic!("{why}"));
+        for expected in ["-RemoteIPRanges 127.0.0.1", "X-Spam-Flag", "-Bindings 0.0.0.0:25"] {
+            assert!(exchange.contains(expected), "{expected}: {exchange}");
+        }
+        for text in [&postfix, &exchange] {
+            let left = text.split('@').filter(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_uppercase()));
+            assert_eq!(left.collect::<Vec<_>>(), Vec::<&str>::new(), "left to fill in");
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_that_would_not_load() {
+        let place = tempfile::tempdir().expect("a directory");
+        let file = place.path().join("gatepost.toml");
+        for words in ["--domain example.org --backend nowhere", "--domain no_domain! --backend 127.0.0.1:2525"] {
+            let why = init(&format!("init {words} --for postfix --config {}", file.display())).expect_err(words).0;
+            assert!(!why.is_empty() && !file.exists(), "{words}: {why}");
+        }
+    }
+}

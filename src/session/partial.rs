@@ -1,0 +1,259 @@
+//! Messages that some recipients have and others have not (DECISIONS 26).
+//!
+//! A backend that speaks LMTP answers a message for each recipient, and the client hears one reply for all. Where
+//! the answers are alike that is the reply. Where they differ the client is asked to come again; who has the message
+//! does not get it twice, and everybody else hears at RCPT, in the backend's words, what became of it: so every
+//! verdict is told at the second attempt.
+//!
+//! Who has a message is remembered in the store, by a digest of the message and of the recipient. What is to be told
+//! at RCPT is held in memory, by the envelope: before a message has come nobody can know that it is the same. Its
+//! declared size must be the same; where the client declares none, recipients are taken apart as those are whose
+//! verdicts differ ([`Splits`](super::splits::Splits)), which takes more attempts and needs no guess.
+//!
+//! What is forgotten costs attempts, never a delivery too many or too few.
+
+use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use lru::LruCache;
+use tokio::time::{Instant, timeout};
+
+use super::handover::{Failure, Parcel};
+use super::refusal;
+use super::relay::{Envelope, Recipient};
+use super::shared::Shared;
+use super::splits::{Origin, origins};
+use super::spool::Overflow;
+use super::transaction::Transaction;
+use crate::facts::MailFacts;
+use crate::message::Message;
+use crate::smtp::{ForwardPath, Reply};
+use crate::store::{Deliveries, DeliveryKey};
+use crate::verdict::Verdict;
+
+/// What is remembered of messages that not all recipients have.
+pub struct Partial {
+    deliveries: Arc<dyn Deliveries>,
+    /// What a recipient of an envelope is to be told, by a digest of both.
+    verdicts: Mutex<LruCache<u64, (Reply, Instant)>>,
+    lifetime: Duration,
+    digests: RandomState,
+}
+
+/// What the backend said of a message.
+pub struct Told {
+    /// To the client.
+    pub reply: Reply,
+    /// The classes of all that was heard.
+    pub heard: Vec<u8>,
+}
+
+/// Clients give up after four or five days (RFC 5321 4.5.4.1).
+const KEPT: Duration = Duration::from_secs(6 * 86_400);
+/// How long the reply waits for that to be on disk.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Octets of a spool file read at a time.
+const BLOCK: usize = 256 * 1024;
+
+impl Partial {
+    /// Holds at most `capacity` verdicts, each for `lifetime`.
+    pub fn new(capacity: NonZeroUsize, lifetime: Duration, deliveries: Arc<dyn Deliveries>) -> Self {
+        let verdicts = Mutex::new(LruCache::new(capacity));
+        Self { deliveries, verdicts, lifetime, digests: RandomState::new() }
+    }
+
+    /// What the backend has said of the last message in this envelope to `recipient`, who did not get it. Once: who
+    /// comes again after that is a recipient like others.
+    pub fn take_verdict(&self, mail: &MailFacts, recipient: &ForwardPath) -> Option<Reply> {
+        let mut verdicts = self.verdicts.lock().unwrap_or_else(PoisonError::into_inner);
+        if verdicts.is_empty() {
+            return None;
+        }
+        // Under every origin, or it would be told twice.
+        let found: Vec<_> =
+            origins(mail).filter_map(|origin| verdicts.pop(&self.key(&origin, mail, recipient))).collect();
+        found.into_iter().find(|(_, until)| *until > Instant::now()).map(|(reply, _)| reply)
+    }
+
+    /// Hands a message over: to everybody, or where the backend answers for each to those who do not have it yet.
+    ///
+    /// # Errors
+    /// As [`Relay::deliver`](super::relay::Relay::deliver).
+    pub async fn deliver(
+        &self,
+        transaction: &mut Transaction,
+        mut parcel: Parcel<'_>,
+        shared: &Shared,
+    ) -> Result<Told, Failure> {
+        let Transaction { mail, accepted, relay, .. } = transaction;
+        if !relay.answers_each() {
+            let envelope = Envelope { reverse_path: &mail.reverse_path, params: &mail.params, accepted };
+            let replies = relay.deliver(&envelope, parcel).await?;
+            let reply = replies.into_iter().next().unwrap_or(refusal::BACKEND_LOST);
+            return Ok(Told { heard: vec![reply.class()], reply });
+        }
+        let now = shared.clock.now();
+        let digest = digest_of(parcel.message, parcel.overflow.as_deref_mut()).await.map_err(|why| {
+            tracing::error!(error = %why, "spool.read_failed");
+            Failure::Before(refusal::SPOOL_FULL)
+        })?;
+        let sender = mail.reverse_path.to_string();
+        let keys: Vec<_> =
+            accepted.iter().map(|one| DeliveryKey::new(digest.as_ref(), &sender, &one.path.to_string())).collect();
+        let have = self.deliveries.delivered_look(&keys, now).await.unwrap_or_default();
+        let has = |at: usize| have.get(at).copied().unwrap_or(false);
+        let (rest, rest_keys): (Vec<Recipient>, Vec<DeliveryKey>) = accepted
+            .iter()
+            .zip(&keys)
+            .enumerate()
+            .filter(|(at, _)| !has(*at))
+            .map(|(_, (one, key))| (one.clone(), *key))
+            .unzip();
+        if rest.len() < accepted.len() {
+            // The backend was told of all of them; it is told of the others again.
+            relay.release();
+        }
+        if rest.is_empty() {
+            self.forget(keys).await;
+            return Ok(Told { reply: refusal::DELIVERED_BEFORE, heard: Vec::new() });
+        }
+        let envelope = Envelope { reverse_path: &mail.reverse_path, params: &mail.params, accepted: &rest };
+        let replies = relay.deliver(&envelope, parcel).await?;
+        let heard = replies.iter().map(Reply::class).collect();
+        let all_new = rest.len() == accepted.len();
+        if let Some(reply) = for_all(&replies).filter(|reply| all_new || reply.is_positive()) {
+            if !all_new {
+                self.forget(keys).await;
+            }
+            return Ok(Told { reply: reply.clone(), heard });
+        }
+        let taken = rest_keys.iter().zip(&replies).filter(|(_, reply)| reply.is_positive()).map(|(key, _)| *key);
+        // On disk before the client comes again, unless that takes too long; what a home cannot keep it has counted.
+        let _ = timeout(PATIENCE, self.deliveries.delivered_note(taken.collect(), KEPT, now)).await;
+        for (one, reply) in rest.iter().zip(&replies).filter(|(_, reply)| !reply.is_positive()) {
+            tracing::info!(
+                id = %transaction.id, forward_path = %one.path, reply = %reply.to_log(), "recipient.not_delivered"
+            );
+        }
+        let judged = rest.iter().map(|one| &one.path).zip(&replies);
+        self.keep_apart(shared, &transaction.mail, judged, accepted_before(&transaction.accepted, &rest));
+        Ok(Told { reply: refusal::DELIVERED_TO_SOME, heard })
+    }
+
+    /// Sees to it that everybody hears his own verdict when the envelope comes again.
+    fn keep_apart<'r>(
+        &self,
+        shared: &Shared,
+        mail: &MailFacts,
+        judged: impl Iterator<Item = (&'r ForwardPath, &'r Reply)>,
+        before: impl Iterator<Item = &'r ForwardPath>,
+    ) {
+        if mail.params.get("SIZE").is_none() {
+            let verdict = |reply: &Reply| match reply.class() {
+                2 => Verdict::Forward,
+                5 => Verdict::Reject,
+                _ => Verdict::Defer,
+            };
+            let judged = judged.map(|(path, reply)| (path, verdict(reply)));
+            return shared.splits.remember(mail, judged.chain(before.map(|path| (path, Verdict::Forward))));
+        }
+        let until = Instant::now() + self.lifetime;
+        let mut verdicts = self.verdicts.lock().unwrap_or_else(PoisonError::into_inner);
+        // 421 ends a session, which is not what is meant; who heard it is tried again.
+        for (path, reply) in judged.filter(|(_, reply)| !reply.is_positive() && reply.code() != 421) {
+            for origin in origins(mail) {
+                verdicts.put(self.key(&origin, mail, path), (reply.clone(), until));
+            }
+        }
+    }
+
+    async fn forget(&self, keys: Vec<DeliveryKey>) {
+        // What a home cannot forget it forgets in time.
+        let _ = self.deliveries.delivered_drop(keys).await;
+    }
+
+    fn key(&self, origin: &Origin, mail: &MailFacts, recipient: &ForwardPath) -> u64 {
+        let envelope = (mail.reverse_path.to_string(), mail.params.to_string());
+        self.digests.hash_one((origin, envelope, recipient.to_string()))
+    }
+}
+
+/// Those who have it from an earlier attempt.
+fn accepted_before<'r>(accepted: &'r [Recipient], rest: &'r [Recipient]) -> impl Iterator<Item = &'r ForwardPath> {
+    let is_new = |one: &Recipient| rest.iter().any(|new| new.index == one.index);
+    accepted.iter().filter(move |one| !is_new(one)).map(|one| &one.path)
+}
+
+/// The reply that says what all of them say: that it was taken, that it may come again, or that it was refused for one
+/// and the same reason.
+fn for_all(replies: &[Reply]) -> Option<&Reply> {
+    let first = replies.first()?;
+    let said = |reply: &Reply| match reply.class() {
+        5 => (5, reply.code(), reply.status().or_else(|| reply.enhanced_in_text())),
+        class => (class, 0, None),
+    };
+    replies.iter().all(|reply| said(reply) == said(first)).then_some(first)
+}
+
+/// The message without Received fields, of which the next attempt may have others.
+async fn digest_of(message: &Message, overflow: Option<&mut Overflow>) -> std::io::Result<digest::Digest> {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for field in message.fields().filter(|field| !field.is("Received")) {
+        context.update(message.header_section().get(field.start..field.end).unwrap_or_default());
+    }
+    context.update(message.body());
+    if let Some(overflow) = overflow {
+        overflow.rewind().await?;
+        let mut buffer = vec![0; BLOCK];
+        loop {
+            let count = overflow.read(&mut buffer).await?;
+            match buffer.get(..count) {
+                Some(block) if count > 0 => context.update(block),
+                _ => break,
+            }
+        }
+    }
+    Ok(context.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smtp::EnhancedStatus;
+
+    fn reply(code: u16, detail: u8) -> Reply {
+        Reply::new(code, Some(EnhancedStatus((code / 100) as u8, 2, detail.into())), format!("in words {detail}"))
+    }
+
+    #[test]
+    fn replies_are_alike_if_a_client_would_do_the_same() {
+        for (replies, alike) in [
+            (vec![reply(250, 0)], true),
+            (vec![reply(250, 0), reply(250, 5)], true),
+            (vec![reply(451, 0), reply(452, 2)], true),
+            (vec![reply(552, 2), reply(552, 2)], true),
+            (vec![reply(552, 2), reply(550, 2)], false),
+            (vec![reply(552, 2), reply(552, 3)], false),
+            (vec![reply(250, 0), reply(452, 2)], false),
+            (vec![reply(452, 2), reply(552, 2)], false),
+            (Vec::new(), false),
+        ] {
+            assert_eq!(for_all(&replies), replies.first().filter(|_| alike), "{replies:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_is_the_same_whichever_way_it_came() {
+        let of = async |text: &str| {
+            let message = Message::new(text.as_bytes().to_vec(), text.len() as u64);
+            digest_of(&message, None).await.expect("no file").as_ref().to_vec()
+        };
+        let first = of("Received: by a\r\nSubject: x\r\n\r\nbody\r\n").await;
+        assert_eq!(first, of("Received: by b\r\n\tfor c\r\nSubject: x\r\n\r\nbody\r\n").await);
+        assert_ne!(first, of("Received: by a\r\nSubject: y\r\n\r\nbody\r\n").await);
+        assert_ne!(first, of("Received: by a\r\nSubject: x\r\n\r\nbody.\r\n").await);
+    }
+}

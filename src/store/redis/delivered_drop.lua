@@ -1,0 +1,2 @@
+-- Forgets a delivery. KEYS[1]: its name.
+return redis.call('DEL', KEYS[1])
