@@ -52,9 +52,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
 
 /// For programs: mistakes are no words for people here, and so are told even where there are some.
 fn print_json(path: &Path, out: &mut dyn Write) -> Result<(), Failed> {
-    let told = |problems: &Problems| -> Vec<serde_json::Value> {
-        problems.iter().map(problem_json).collect()
-    };
+    let told = |problems: &Problems| -> Vec<serde_json::Value> { problems.iter().map(problem_json).collect() };
     let (value, failed) = match config::load(path) {
         Ok(loaded) => {
             let named = |rows: Vec<Vec<String>>| -> Vec<serde_json::Value> {

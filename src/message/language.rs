@@ -90,9 +90,7 @@ pub fn codes() -> impl Iterator<Item = &'static str> {
 pub fn of(text: &str) -> Option<&'static str> {
     let text = text.trim_start();
     let beginning = text.get(..text.floor_char_boundary(MAX_OCTETS)).unwrap_or(text);
-    if beginning.chars().filter(|letter| letter.is_alphabetic()).nth(FEW - 1).is_none() {
-        return None;
-    }
+    beginning.chars().filter(|letter| letter.is_alphabetic()).nth(FEW - 1)?;
     let told = whatlang::detect(beginning).filter(whatlang::Info::is_reliable)?.lang();
     CODES.iter().find(|(_, language)| *language == told).map(|(code, _)| *code)
 }
