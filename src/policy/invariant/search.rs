@@ -105,7 +105,7 @@ fn undecided(model: &Model<'_>, part: &[Range], looks: &[Look]) -> Option<usize>
     let is_open = |atom: &usize| part.get(*atom).is_some_and(|range| range.may_be_absent && range.may_be_there);
     let wanted = model.wanted.iter().filter(|test| test.holds(looks) == Tri::Maybe);
     let unwanted = model.unwanted.iter().filter(|test| test.holds(looks) == Tri::Maybe);
-    for open in [wanted.collect::<Vec<_>>(), unwanted.collect()] {
+    for (open, is_wanted) in [(wanted.collect::<Vec<_>>(), true), (unwanted.collect(), false)] {
         for test in &open {
             let Some(look) = looks.get(test.lens) else { continue };
             if let Some(atom) = open_atom(model, &test.literals, &look.has, &is_open) {
@@ -114,7 +114,8 @@ fn undecided(model: &Model<'_>, part: &[Range], looks: &[Look]) -> Option<usize>
         }
         for test in open.iter().filter(|test| test.at_least.is_some() || test.below.is_some()) {
             let Some((lens, look)) = model.lenses.get(test.lens).zip(looks.get(test.lens)) else { continue };
-            if let Some(atom) = heaviest(model, part, *lens).or_else(|| made(model, look, &is_open)) {
+            let upwards = is_wanted && test.at_least.is_some();
+            if let Some(atom) = heaviest(model, part, *lens, upwards).or_else(|| made(model, look, &is_open)) {
                 return Some(atom);
             }
         }
@@ -123,12 +124,18 @@ fn undecided(model: &Model<'_>, part: &[Range], looks: &[Look]) -> Option<usize>
     part.iter().position(|range| !range.is_decided())
 }
 
-/// The atom with the greatest say in a score.
-fn heaviest(model: &Model<'_>, part: &[Range], lens: Stage) -> Option<usize> {
+/// The atom with the greatest say in a score. Where points are to be reached (`upwards`), those that add come first:
+/// without those that take away the most points are the same, and nothing is decided.
+fn heaviest(model: &Model<'_>, part: &[Range], lens: Stage, upwards: bool) -> Option<usize> {
     let seen = model.atoms.iter().zip(part).enumerate().filter(|(_, (atom, _))| atom.from <= lens);
     let say = |index: usize, range: &Range| model.weight(index).abs() * i64::from(range.high - range.low);
     let open = seen.filter(|(_, (_, range))| !range.is_decided());
-    let (say, Reverse(index)) = open.map(|(index, (_, range))| (say(index, range), Reverse(index))).max()?;
+    let comes_first = |index: usize| !upwards || model.weight(index) > 0;
+    let ranked = open.map(|(index, (_, range))| {
+        let say = say(index, range);
+        (say > 0 && comes_first(index), say, Reverse(index))
+    });
+    let (_, say, Reverse(index)) = ranked.max()?;
     (say > 0).then_some(index)
 }
 
