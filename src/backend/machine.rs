@@ -39,7 +39,7 @@ pub struct Need {
     pub binary: bool,
     /// MAIL or RCPT have DSN parameters.
     pub dsn: bool,
-    /// What else MAIL asks for, of [`NEEDED`].
+    /// What else MAIL asks for, of `NEEDED`.
     pub others: ExtensionSet,
     /// Declared size in octets.
     pub size: Option<u64>,

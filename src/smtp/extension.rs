@@ -293,7 +293,7 @@ impl Extensions {
         self.unknown.iter().any(|(keyword, _)| keyword.eq_ignore_ascii_case(parameter))
     }
 
-    /// What stands behind the keyword of an extension that [`arguments`] knows; empty if nothing.
+    /// What stands behind the keyword of an extension that `arguments` knows; empty if nothing.
     pub fn arguments(&self, extension: Extension) -> &str {
         self.arguments.get(&extension).map_or("", String::as_str)
     }

@@ -4,8 +4,10 @@
 //! Rules are values ([`condition`]); a [`set`] of them is compiled together, so that each thing that some of them
 //! look at is read once, with one set of patterns.
 
+mod bucket;
 mod check;
 pub mod condition;
+mod found;
 mod mailboxes;
 pub mod map;
 pub mod mutate;
