@@ -12,19 +12,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::incoming::Incoming;
 use super::machine::{Action, Machine};
-use super::settings::{Response, Settings};
+use super::manners::Offences;
+use super::settings::Settings;
 use super::shared::Shared;
 use super::transaction::Transaction;
 use super::wire::{read_with, write_batch};
 use super::{recording, refusal, wire};
 use crate::backend::Own;
-use crate::checks::{Deed, Doer, Fate};
+use crate::checks::{Deed, Fate};
 use crate::facts::{ClientFacts, HeloFacts, Login, Role, Stage, TlsInfo, Violation};
 use crate::net::tls::TlsAcceptorSource;
 use crate::net::{BoxIo, Refused, listener};
 use crate::pipeline::{Assessment, Ruleset};
 use crate::records;
-use crate::scoring::{Finding, Symbol};
 use crate::smtp::{Forwarded, Line, LineEnd, Reply, command, next_line};
 use crate::verdict::Verdict;
 
@@ -123,17 +123,6 @@ pub async fn refuse(shared: Arc<Shared>, mut io: BoxIo, why: Refused) {
     }
 }
 
-/// What was wrong with the way that a command came.
-#[derive(Clone, Copy, Debug, Default)]
-struct Offences {
-    /// A header field where a command belongs.
-    header: bool,
-    /// HTTP.
-    http: bool,
-    /// A bare LF behind it.
-    bare: bool,
-}
-
 /// What [`Session::dialogue`] never returns: it ends by an [`End`] only.
 enum Never {}
 
@@ -227,24 +216,6 @@ impl Session {
         }
     }
 
-    /// Counts, weighs or refuses what was wrong with the way of a command, whatever it said.
-    async fn take_offence(&mut self, offences: Offences) -> Result<(), End> {
-        let settings = self.settings.clone();
-        if offences.bare {
-            self.violate(Violation::BareNewlineCommand, settings.protocol.bare_newline_command).await?;
-        }
-        if offences.http {
-            // The session ends in any case, with words that fit.
-            self.violate(Violation::NonSmtp, Response::Score).await?;
-        } else if offences.header {
-            self.violate(Violation::NonSmtp, settings.protocol.non_smtp_command).await?;
-        }
-        if self.helo.as_ref().is_some_and(|helo| !helo.extended) {
-            self.check_pipelining(Violation::Pipelining).await?;
-        }
-        Ok(())
-    }
-
     /// Owed RCPT replies come before anything but a further RCPT is looked at.
     async fn answer_before_next_line(&mut self) -> Result<(), End> {
         let Some(transaction) = &self.transaction else { return Ok(()) };
@@ -333,21 +304,6 @@ impl Session {
         !self.listener.role.is_outgoing()
     }
 
-    /// Tells whoever counts it what the client did.
-    pub(super) fn tell(&self, deed: Deed) {
-        let mail = self.transaction.as_ref().map(|transaction| &*transaction.mail);
-        self.assessment.tell(deed, Doer { client: &self.client, helo: self.helo.as_deref(), mail, user: None });
-    }
-
-    /// The same of errors since the last time.
-    pub(super) fn tell_errors(&mut self) {
-        let errors = self.machine.errors().saturating_sub(self.errors_told);
-        if errors > 0 {
-            self.errors_told += errors;
-            self.tell(Deed::Errors(errors));
-        }
-    }
-
     /// Lets replies wait where the policy wants it: only within a transaction, never for the null reverse-path
     /// (DECISIONS 20), and never with a backend connection.
     async fn hold_back(&mut self) -> Result<(), End> {
@@ -369,43 +325,6 @@ impl Session {
         // The client's own time begins with our reply.
         self.last_command = Instant::now();
         Ok(())
-    }
-
-    /// More input where the client had to wait for our reply.
-    pub(super) async fn check_pipelining(&mut self, violation: Violation) -> Result<(), End> {
-        if self.at < self.input.len() {
-            self.violate(violation, self.settings.protocol.pipelining).await?;
-        }
-        Ok(())
-    }
-
-    /// Counts a violation and does with it what is configured.
-    pub(super) async fn violate(&mut self, violation: Violation, response: Response) -> Result<(), End> {
-        let label = match response {
-            Response::Ignore => "ignore",
-            Response::Score => "score",
-            Response::Refuse => "refuse",
-        };
-        self.shared.metrics.violations.with_label_values(&[violation.label(), label]).inc();
-        match response {
-            Response::Ignore => {}
-            Response::Score if self.violations.contains(&violation) => {}
-            Response::Score => {
-                self.violations.push(violation);
-                self.observe(violation);
-            }
-            Response::Refuse => {
-                tracing::info!(client = %self.peer.ip(), violation = violation.label(), "session.refused");
-                self.say(&refusal::violation(violation));
-                return Err(End::Refused);
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn observe(&mut self, violation: Violation) {
-        let finding = Finding::new(Symbol::known(violation.symbol()), violation.label());
-        self.assessment.observe(violation.stage(), finding);
     }
 
     /// Forgets the open transaction, if there is one; nothing of it was delivered.

@@ -22,6 +22,7 @@ pub mod incoming;
 pub mod known;
 mod login;
 pub mod machine;
+mod manners;
 pub mod message;
 pub mod metrics;
 pub mod offer;
