@@ -7,6 +7,7 @@ import argparse
 import concurrent.futures
 import contextlib
 import re
+import stat
 import threading
 import time
 
@@ -64,9 +65,14 @@ class Stage:
 
     @staticmethod
     def queued(postfix):
-        return any(next((postfix.work / "queue" / name).glob("**/[0-9A-F]*"), None) and
-                   [path for path in (postfix.work / "queue" / name).glob("**/*") if path.is_file()]
-                   for name in ("incoming", "active", "maildrop"))
+        """True while Postfix has a message to deliver: what was cut off in its arrival by a kill lies there for days, and
+        is never executable, which a whole message is."""
+        for name in ("incoming", "active", "maildrop"):
+            for path in (postfix.work / "queue" / name).glob("**/*"):
+                with contextlib.suppress(FileNotFoundError):
+                    if path.is_file() and path.stat().st_mode & stat.S_IXUSR:
+                        return True
+        return False
 
     def taken(self, which):
         """Messages that a Postfix took from Gatepost."""
