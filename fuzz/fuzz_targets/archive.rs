@@ -11,8 +11,16 @@ use gatepost::message::{Message, Model};
 use libfuzzer_sys::fuzz_target;
 
 /// What files begin with that have names in them, and nothing at all.
-const BEGINNINGS: [&[u8]; 8] =
-    [b"", b"PK\x03\x04", b"Rar!\x1a\x07\0", b"Rar!\x1a\x07\x01\0", b"\x1f\x8b\x08\x08", b"MSCF", b"7z\xbc\xaf\x27\x1c", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"];
+const BEGINNINGS: [&[u8]; 8] = [
+    b"",
+    b"PK\x03\x04",
+    b"Rar!\x1a\x07\0",
+    b"Rar!\x1a\x07\x01\0",
+    b"\x1f\x8b\x08\x08",
+    b"MSCF",
+    b"7z\xbc\xaf\x27\x1c",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+];
 
 fuzz_target!(|octets: &[u8]| {
     let Some((kind, octets)) = octets.split_first() else { return };

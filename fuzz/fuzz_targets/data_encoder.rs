@@ -1,9 +1,9 @@
-//! What is sent after DATA: blocks and pieces give the same octets, and a reader that knows nothing but
+//! What is sent after DATA: blocks of any size give the same octets, and a reader that knows nothing but
 //! RFC 5321 4.5.2 gets the message back.
 
 #![no_main]
 
-use gatepost::smtp::data::{DataEncoder, Framing, Piece, encode, encode_pieces};
+use gatepost::smtp::data::{DataEncoder, Framing, encode};
 use gatepost::smtp::{DataDecoder, DataStep, NewlinePolicy};
 use libfuzzer_sys::fuzz_target;
 
@@ -31,15 +31,6 @@ fuzz_target!(|message: &[u8]| {
         encoder.finish(&mut blocks);
         assert_eq!(blocks, wire);
     }
-    let mut joined = Vec::new();
-    for piece in encode_pieces(message) {
-        match piece {
-            Piece::Original(range) => joined.extend_from_slice(&message[range]),
-            Piece::Added(octets) => joined.extend_from_slice(octets),
-        }
-    }
-    assert_eq!(joined, wire);
-
     let mut closed = message.to_vec();
     if !message.is_empty() && !message.ends_with(b"\r\n") {
         closed.extend_from_slice(b"\r\n");

@@ -63,6 +63,7 @@ store:
   port = {store}
   allow_localhost
   hosts_try_chunking =
+  message_linelength_limit = 10000000
 begin retry
 * * F,1h,1s
 """
