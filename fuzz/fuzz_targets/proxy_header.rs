@@ -29,7 +29,15 @@ fuzz_target!(|input: ((u32, u16, u128, u16), &[u8])| {
         Err(_) => {}
     }
     for addr in [SocketAddr::from((v4.to_be_bytes(), v4_port)), SocketAddr::from((v6.to_be_bytes(), v6_port))] {
-        let identity = Identity { addr, local: addr, name: None, helo: String::new(), extended: true };
+        let identity = Identity {
+            addr,
+            local: addr,
+            name: None,
+            helo: String::new(),
+            extended: true,
+            ident: None,
+            forwarded: None,
+        };
         let mut written = machine::proxy_v2(Some(&identity));
         let length = written.len();
         written.extend_from_slice(octets);
