@@ -6,7 +6,6 @@
 import argparse
 import concurrent.futures
 import contextlib
-import time
 
 import corpus
 import verdicts
@@ -14,7 +13,7 @@ from client import Client
 from exim_server import DOMAIN, Exim
 from gate import Directory, Gatepost, certificate, free_port, settings
 from names import Names
-from postfix import WAYS, added, deliver, stripped
+from postfix import ARRIVAL, WAYS, added, deliver, stripped
 from sink import Sink
 
 
@@ -36,19 +35,6 @@ class Stage:
 
     def __exit__(self, *_):
         self.running.close()
-
-    def arrived(self, recipients, wait=120):
-        end = time.monotonic() + wait
-        while time.monotonic() < end:
-            held = {}
-            for message in list(self.store.stored):
-                for recipient in message.recipients:
-                    held.setdefault(recipient, []).append(message.data)
-            if all(recipient in held for recipient in recipients):
-                return held
-            time.sleep(0.1)
-        missing = [recipient for recipient in recipients if recipient not in held]
-        raise AssertionError(f"{len(missing)} messages did not arrive, {missing[:5]} among them\n{self.exim.log()[-2000:]}")
 
 
 def without_own_fields(stored):
@@ -72,7 +58,7 @@ def byte_exact(stage, count):
             expected[recipient] = direct
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda job: deliver(*job), jobs))
-        held = stage.arrived([job[1] for job in jobs])
+        held = stage.store.arrived([job[1] for job in jobs], ARRIVAL)
         for recipient, direct in expected.items():
             assert len(held[recipient]) == len(held[direct]) == 1, f"{recipient}: {len(held[recipient])} copies"
             through, plain = without_own_fields(held[recipient][0]), without_own_fields(held[direct][0])
@@ -85,7 +71,7 @@ def identity(stage):
     def test():
         """Exim's log shows the client's own address, told by PROXY, and ours as the proxy's"""
         deliver(stage.gate.address, f"m.own@{DOMAIN}", b"Subject: own\r\n\r\n", source="127.0.0.7")
-        stage.arrived([f"m.own@{DOMAIN}"])
+        stage.store.arrived([f"m.own@{DOMAIN}"], ARRIVAL)
         lines = [line for line in stage.exim.log().splitlines() if "<= sender@sender.test" in line and "[127.0.0.7]" in line]
         assert len(lines) == 1, stage.exim.log()[-2000:]
         assert "PRX=127.0.0.1" in lines[0], lines[0]

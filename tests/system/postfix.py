@@ -7,7 +7,6 @@ import argparse
 import concurrent.futures
 import contextlib
 import re
-import time
 
 import corpus
 import verdicts
@@ -19,6 +18,8 @@ from postfix_server import DOMAIN, Postfix
 from sink import Sink
 
 WAYS = [(verb, tls) for tls in (False, True) for verb in ("data", "bdat")]
+# So many seconds a message may take through the queue.
+ARRIVAL = 120
 OURS = re.compile(rb"received|x-spam-.*|authentication-results|received-spf", re.I)
 
 
@@ -50,20 +51,6 @@ class Stage:
 
     def __exit__(self, *_):
         self.running.close()
-
-    def arrived(self, recipients, wait=120):
-        """What the store holds for each of `recipients`, once all are there and the queue had time for more."""
-        end = time.monotonic() + wait
-        while time.monotonic() < end:
-            held = {}
-            for message in list(self.store.stored):
-                for recipient in message.recipients:
-                    held.setdefault(recipient, []).append(message.data)
-            if all(recipient in held for recipient in recipients):
-                return held
-            time.sleep(0.1)
-        missing = [recipient for recipient in recipients if recipient not in held]
-        raise AssertionError(f"{len(missing)} messages did not arrive, {missing[:5]} among them")
 
 
 def deliver(address, recipient, message, verb="data", tls=False, source=None):
@@ -121,7 +108,7 @@ def transparency(stage, count):
                 expected[recipient] = f"m{number}.direct@{DOMAIN}"
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda job: deliver(*job), jobs))
-        held = stage.arrived([job[1] for job in jobs])
+        held = stage.store.arrived([job[1] for job in jobs], ARRIVAL)
         cleaned = 0
         for recipient, direct in expected.items():
             assert len(held[recipient]) == len(held[direct]) == 1, f"{recipient}: {len(held[recipient])} copies"
@@ -150,7 +137,7 @@ def identity(stage):
                 assert client.data(b"Subject: xclient\r\n\r\n").code == "250"
                 client.quit()
             shown.append(address)
-        stage.arrived([f"m.own@{DOMAIN}", f"m.1@{DOMAIN}", f"m.2@{DOMAIN}"])
+        stage.store.arrived([f"m.own@{DOMAIN}", f"m.1@{DOMAIN}", f"m.2@{DOMAIN}"], ARRIVAL)
         log = stage.postfix.log()
         lines = []
         for address in shown:

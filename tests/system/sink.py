@@ -18,6 +18,7 @@ import re
 import signal
 import sys
 import threading
+import time
 
 EXTENSIONS = ["PIPELINING", "8BITMIME", "SMTPUTF8", "CHUNKING", "ENHANCEDSTATUSCODES", "DSN", "SIZE 52428800"]
 
@@ -195,6 +196,20 @@ class Sink:
     def note(self, event, reverse_path, **more):
         if self.journal is not None:
             os.write(self.journal, json.dumps({"event": event, "from": reverse_path, **more}).encode() + b"\n")
+
+    def arrived(self, recipients, wait):
+        """What every recipient has, in lists, once each of `recipients` has something; waits at most so many seconds."""
+        end = time.monotonic() + wait
+        while True:
+            held = {}
+            for message in list(self.stored):
+                for recipient in message.recipients:
+                    held.setdefault(recipient, []).append(message.data)
+            missing = [recipient for recipient in recipients if recipient not in held]
+            if not missing:
+                return held
+            assert time.monotonic() < end, f"{len(missing)} messages did not arrive, {missing[:5]} among them"
+            time.sleep(0.1)
 
     async def serve(self):
         async def session(reader, writer):
