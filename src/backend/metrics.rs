@@ -1,6 +1,10 @@
 //! What we count about backends.
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, Result};
+use prometheus::{
+    Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, Result, register_histogram_with_registry,
+    register_int_counter_vec_with_registry, register_int_counter_with_registry, register_int_gauge_vec_with_registry,
+    register_int_gauge_with_registry,
+};
 
 use super::BackendError;
 
@@ -31,55 +35,58 @@ impl Metrics {
     /// Registers the families.
     pub fn register(registry: &Registry) -> Result<Self> {
         let metrics = Self {
-            connections: IntCounterVec::new(
-                Opts::new("gatepost_backend_connections_total", "Connections to backends, by outcome of opening them."),
+            connections: register_int_counter_vec_with_registry!(
+                "gatepost_backend_connections_total",
+                "Connections to backends, by outcome of opening them.",
                 &["outcome"],
+                registry
             )?,
-            reused: IntCounter::new(
+            reused: register_int_counter_with_registry!(
                 "gatepost_backend_reused_connections_total",
                 "Transactions that were served by an idle connection.",
+                registry
             )?,
-            failures: IntCounterVec::new(
-                Opts::new("gatepost_backend_failures_total", "Failures of backends, by kind."),
+            failures: register_int_counter_vec_with_registry!(
+                "gatepost_backend_failures_total",
+                "Failures of backends, by kind.",
                 &["kind"],
+                registry
             )?,
-            busy: IntGauge::new("gatepost_backend_busy_connections", "Backend connections in use by a session.")?,
-            exchanges: IntGauge::new(
+            busy: register_int_gauge_with_registry!(
+                "gatepost_backend_busy_connections",
+                "Backend connections in use by a session.",
+                registry
+            )?,
+            exchanges: register_int_gauge_with_registry!(
                 "gatepost_auth_exchanges",
                 "Exchanges of AUTH in flight: connections held for clients that have proved nothing yet.",
+                registry
             )?,
-            idle: IntGaugeVec::new(
-                Opts::new("gatepost_backend_idle_connections", "Backend connections kept for reuse, by member."),
+            idle: register_int_gauge_vec_with_registry!(
+                "gatepost_backend_idle_connections",
+                "Backend connections kept for reuse, by member.",
                 &["member"],
+                registry
             )?,
-            up: IntGaugeVec::new(
-                Opts::new("gatepost_backend_up", "1 if the last attempt to speak to a member went well."),
+            up: register_int_gauge_vec_with_registry!(
+                "gatepost_backend_up",
+                "1 if the last attempt to speak to a member went well.",
                 &["member"],
+                registry
             )?,
-            final_replies: IntCounterVec::new(
-                Opts::new(
-                    "gatepost_backend_final_replies_total",
-                    "Backends' replies after the final dot, by class; `unknown` if none came: such a message may be stored.",
-                ),
+            final_replies: register_int_counter_vec_with_registry!(
+                "gatepost_backend_final_replies_total",
+                "Backends' replies after the final dot, by class; `unknown` if none came: such a message may be stored.",
                 &["class"],
+                registry
             )?,
-            end_of_data: Histogram::with_opts(
-                HistogramOpts::new(
-                    "gatepost_backend_end_of_data_seconds",
-                    "From handing a message over to the backend's final reply.",
-                )
-                .buckets(vec![0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 30.0, 60.0, 300.0]),
+            end_of_data: register_histogram_with_registry!(
+                "gatepost_backend_end_of_data_seconds",
+                "From handing a message over to the backend's final reply.",
+                vec![0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 30.0, 60.0, 300.0],
+                registry
             )?,
         };
-        registry.register(Box::new(metrics.connections.clone()))?;
-        registry.register(Box::new(metrics.reused.clone()))?;
-        registry.register(Box::new(metrics.failures.clone()))?;
-        registry.register(Box::new(metrics.busy.clone()))?;
-        registry.register(Box::new(metrics.exchanges.clone()))?;
-        registry.register(Box::new(metrics.idle.clone()))?;
-        registry.register(Box::new(metrics.up.clone()))?;
-        registry.register(Box::new(metrics.final_replies.clone()))?;
-        registry.register(Box::new(metrics.end_of_data.clone()))?;
         for kind in BackendError::LABELS {
             metrics.failures.with_label_values(&[kind]);
             metrics.connections.with_label_values(&[kind]);

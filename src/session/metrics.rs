@@ -1,6 +1,9 @@
 //! What we count about sessions. Children that every message touches are kept.
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry, Result, core::Collector};
+use prometheus::{
+    Histogram, IntCounter, IntCounterVec, Registry, Result, register_histogram_with_registry,
+    register_int_counter_vec_with_registry, register_int_counter_with_registry,
+};
 
 use super::refusal;
 use crate::facts::Violation;
@@ -68,16 +71,24 @@ impl Metrics {
     /// # Errors
     /// If one of the names is taken.
     pub fn register(registry: &Registry) -> Result<Self> {
-        let counter = |name: &str, help: &str, label: &str| IntCounterVec::new(Opts::new(name, help), &[label]);
+        let counter = |name: &str, help: &str, label: &str| -> Result<IntCounterVec> {
+            register_int_counter_vec_with_registry!(name, help, &[label], registry)
+        };
         let transactions = counter("gatepost_transactions_total", "Transactions, by their end.", "end")?;
         let recipients = counter("gatepost_recipients_total", "Recipients: accepted, or refused by whom.", "outcome")?;
         let metrics = Self {
-            sessions_total: IntCounter::new("gatepost_sessions_total", "Sessions so far.")?,
+            sessions_total: register_int_counter_with_registry!(
+                "gatepost_sessions_total",
+                "Sessions so far.",
+                registry
+            )?,
             endings: counter("gatepost_session_ends_total", "Sessions, by how they ended.", "end")?,
             replies: counter("gatepost_refusals_total", "Refusing replies to clients, by code.", "code")?,
-            violations: IntCounterVec::new(
-                Opts::new("gatepost_protocol_violations_total", "Protocol violations, by kind and response."),
+            violations: register_int_counter_vec_with_registry!(
+                "gatepost_protocol_violations_total",
+                "Protocol violations, by kind and response.",
                 &["violation", "response"],
+                registry
             )?,
             tarpit: counter(
                 "gatepost_tarpit_delays_total",
@@ -91,62 +102,50 @@ impl Metrics {
                 "Exchanges of AUTH, by outcome; refused is by the backend.",
                 "outcome",
             )?,
-            authentications: IntCounterVec::new(
-                Opts::new(
-                    "gatepost_authentication_results_total",
-                    "What sender authentication found of messages; of several signatures the best result.",
-                ),
+            authentications: register_int_counter_vec_with_registry!(
+                "gatepost_authentication_results_total",
+                "What sender authentication found of messages; of several signatures the best result.",
                 &["method", "result"],
+                registry
             )?,
-            message_bytes: Histogram::with_opts(
-                HistogramOpts::new("gatepost_message_bytes", "Sizes of messages received.")
-                    .buckets(prometheus::exponential_buckets(1024.0, 4.0, 10)?),
+            message_bytes: register_histogram_with_registry!(
+                "gatepost_message_bytes",
+                "Sizes of messages received.",
+                prometheus::exponential_buckets(1024.0, 4.0, 10)?,
+                registry
             )?,
-            rcpt_wait_seconds: Histogram::with_opts(
-                HistogramOpts::new("gatepost_rcpt_wait_seconds", "How long checks kept a client waiting at one RCPT.")
-                    .buckets(vec![0.0001, 0.001, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0]),
+            rcpt_wait_seconds: register_histogram_with_registry!(
+                "gatepost_rcpt_wait_seconds",
+                "How long checks kept a client waiting at one RCPT.",
+                vec![0.0001, 0.001, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0],
+                registry
             )?,
-            verdict_seconds: Histogram::with_opts(
-                HistogramOpts::new("gatepost_verdict_seconds", "From the end of data to our own verdict.")
-                    .buckets(vec![0.0001, 0.001, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0]),
+            verdict_seconds: register_histogram_with_registry!(
+                "gatepost_verdict_seconds",
+                "From the end of data to our own verdict.",
+                vec![0.0001, 0.001, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0],
+                registry
             )?,
-            unheard: IntCounter::new(
+            unheard: register_int_counter_with_registry!(
                 "gatepost_unheard_acceptances_total",
                 "Messages that the backend took while the client was gone before it could hear so: it may send them again.",
+                registry
             )?,
-            unknown: IntCounter::new(
+            unknown: register_int_counter_with_registry!(
                 "gatepost_unknown_outcomes_total",
                 "Messages handed over whose final reply never came: the client was told 4xx, the backend may have stored them.",
+                registry
             )?,
-            lost_pools: IntCounter::new(
+            lost_pools: register_int_counter_with_registry!(
                 "gatepost_lost_pools_total",
                 "MAIL and AUTH refused for now, because a reload has removed the pool of backends that their listener names.",
+                registry
             )?,
             forwarded: transactions.with_label_values(&["forwarded"]),
             accepted: recipients.with_label_values(&["accepted"]),
             transactions,
             recipients,
         };
-        let all: [Box<dyn Collector>; 17] = [
-            Box::new(metrics.sessions_total.clone()),
-            Box::new(metrics.endings.clone()),
-            Box::new(metrics.transactions.clone()),
-            Box::new(metrics.replies.clone()),
-            Box::new(metrics.recipients.clone()),
-            Box::new(metrics.violations.clone()),
-            Box::new(metrics.limits.clone()),
-            Box::new(metrics.tarpit.clone()),
-            Box::new(metrics.auth.clone()),
-            Box::new(metrics.tls.clone()),
-            Box::new(metrics.authentications.clone()),
-            Box::new(metrics.message_bytes.clone()),
-            Box::new(metrics.rcpt_wait_seconds.clone()),
-            Box::new(metrics.verdict_seconds.clone()),
-            Box::new(metrics.unheard.clone()),
-            Box::new(metrics.unknown.clone()),
-            Box::new(metrics.lost_pools.clone()),
-        ];
-        all.into_iter().try_for_each(|family| registry.register(family))?;
         metrics.begin_at_zero();
         Ok(metrics)
     }

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Histogram, IntCounter, IntGauge, Registry, register_histogram_vec_with_registry,
+    register_int_counter_vec_with_registry, register_int_counter_with_registry, register_int_gauge_vec_with_registry,
+    register_int_gauge_with_registry,
 };
 use tokio::time::Instant;
 
@@ -150,101 +152,86 @@ impl Metrics {
     /// # Errors
     /// If they are registered already.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
-        let operations = IntCounterVec::new(
-            Opts::new("gatepost_store_operations_total", "What the store was asked to do, by what became of it."),
+        let counter = |name: &str, help: &str| register_int_counter_with_registry!(name, help, registry);
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            register_int_counter_vec_with_registry!(name, help, labels, registry)
+        };
+        let gauge = |name: &str, help: &str| register_int_gauge_with_registry!(name, help, registry);
+        let gauges =
+            |name: &str, help: &str, label: &str| register_int_gauge_vec_with_registry!(name, help, &[label], registry);
+        let operations = counters(
+            "gatepost_store_operations_total",
+            "What the store was asked to do, by what became of it.",
             &["operation", "result"],
         )?;
-        let buckets = vec![0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0];
-        let options =
-            HistogramOpts::new("gatepost_store_duration_seconds", "Time that commits and reads of the store took.");
-        let durations = HistogramVec::new(options.buckets(buckets), &["operation"])?;
-        let queue = IntGauge::new("gatepost_store_queue", "Operations that wait to be written.")?;
-        let durable =
-            IntGauge::new("gatepost_store_durable", "1 if what is remembered outlives the process, 0 if not.")?;
-        let losses = IntCounterVec::new(
-            Opts::new("gatepost_store_lost_reports_total", "DMARC reports that were forgotten unfetched, by why."),
+        let durations = register_histogram_vec_with_registry!(
+            "gatepost_store_duration_seconds",
+            "Time that commits and reads of the store took.",
+            &["operation"],
+            vec![0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0],
+            registry
+        )?;
+        let losses = counters(
+            "gatepost_store_lost_reports_total",
+            "DMARC reports that were forgotten unfetched, by why.",
             &["reason"],
         )?;
-        let triplets = IntGaugeVec::new(
-            Opts::new("gatepost_store_triplets", "Triplets of greylisting, and holders that pass, by state."),
-            &["state"],
+        let triplets =
+            gauges("gatepost_store_triplets", "Triplets of greylisting, and holders that pass, by state.", "state")?;
+        let reputations = gauges(
+            "gatepost_store_reputations",
+            "Reputations of networks, domains and their pairs, by state.",
+            "state",
         )?;
-        let displaced = IntCounter::new(
-            "gatepost_store_displaced_triplets_total",
-            "Triplets that were forgotten early because there were too many.",
+        let campaigns = gauges(
+            "gatepost_store_campaigns",
+            "Campaigns that are counted, and what they are found by, by kind.",
+            "kind",
         )?;
-        let buckets = IntGauge::new("gatepost_store_buckets", "Buckets of rates that are in use: not full.")?;
-        let displaced_buckets = IntCounter::new(
-            "gatepost_store_displaced_buckets_total",
-            "Buckets of rates that were forgotten before they were full, because there were too many.",
-        )?;
-        registry.register(Box::new(buckets.clone()))?;
-        registry.register(Box::new(displaced_buckets.clone()))?;
-        let reputations = IntGaugeVec::new(
-            Opts::new("gatepost_store_reputations", "Reputations of networks, domains and their pairs, by state."),
-            &["state"],
-        )?;
-        let displaced_reputations = IntCounter::new(
-            "gatepost_store_displaced_reputations_total",
-            "Reputations that were forgotten early because there were too many.",
-        )?;
-        registry.register(Box::new(reputations.clone()))?;
-        registry.register(Box::new(displaced_reputations.clone()))?;
-        registry.register(Box::new(triplets.clone()))?;
-        registry.register(Box::new(displaced.clone()))?;
-        let campaigns = IntGaugeVec::new(
-            Opts::new("gatepost_store_campaigns", "Campaigns that are counted, and what they are found by, by kind."),
-            &["kind"],
-        )?;
-        let forgotten = IntCounterVec::new(
-            Opts::new(
-                "gatepost_store_forgotten_campaigns_total",
-                "Campaigns, and what they were found by, that were forgotten, by kind and why.",
-            ),
+        let forgotten = counters(
+            "gatepost_store_forgotten_campaigns_total",
+            "Campaigns, and what they were found by, that were forgotten, by kind and why.",
             &["kind", "reason"],
         )?;
-        let taught = IntGaugeVec::new(
-            Opts::new("gatepost_store_taught_messages", "Messages that the classifier has learned, by what they are."),
-            &["kind"],
+        let taught = gauges(
+            "gatepost_store_taught_messages",
+            "Messages that the classifier has learned, by what they are.",
+            "kind",
         )?;
-        let taught_size = IntGaugeVec::new(
-            Opts::new("gatepost_store_taught", "Cells of the classifier in use, and messages that it can unlearn."),
-            &["of"],
-        )?;
-        let deliveries = IntGauge::new(
-            "gatepost_store_deliveries",
-            "Recipients who have a message that their client was told to send again, because others do not have it.",
-        )?;
-        registry.register(Box::new(deliveries.clone()))?;
-        registry.register(Box::new(taught.clone()))?;
-        registry.register(Box::new(taught_size.clone()))?;
-        registry.register(Box::new(campaigns.clone()))?;
-        registry.register(Box::new(forgotten.clone()))?;
-        registry.register(Box::new(operations.clone()))?;
-        registry.register(Box::new(losses.clone()))?;
-        registry.register(Box::new(durations.clone()))?;
-        registry.register(Box::new(queue.clone()))?;
-        registry.register(Box::new(durable.clone()))?;
+        let taught_size =
+            gauges("gatepost_store_taught", "Cells of the classifier in use, and messages that it can unlearn.", "of")?;
         Ok(Self {
             operations: OPERATIONS
                 .map(|operation| OUTCOMES.map(|outcome| operations.with_label_values(&[operation, outcome]))),
             losses: LOSSES.map(|reason| losses.with_label_values(&[reason])),
-            queue,
+            queue: gauge("gatepost_store_queue", "Operations that wait to be written.")?,
             commits: durations.with_label_values(&["commit"]),
             reads: durations.with_label_values(&["read"]),
-            durable,
+            durable: gauge("gatepost_store_durable", "1 if what is remembered outlives the process, 0 if not.")?,
             triplets: ["waiting", "confirmed"].map(|state| triplets.with_label_values(&[state])),
-            displaced,
-            buckets,
-            displaced_buckets,
+            displaced: counter(
+                "gatepost_store_displaced_triplets_total",
+                "Triplets that were forgotten early because there were too many.",
+            )?,
+            buckets: gauge("gatepost_store_buckets", "Buckets of rates that are in use: not full.")?,
+            displaced_buckets: counter(
+                "gatepost_store_displaced_buckets_total",
+                "Buckets of rates that were forgotten before they were full, because there were too many.",
+            )?,
             reputations: ["newcomer", "established"].map(|state| reputations.with_label_values(&[state])),
-            displaced_reputations,
+            displaced_reputations: counter(
+                "gatepost_store_displaced_reputations_total",
+                "Reputations that were forgotten early because there were too many.",
+            )?,
             campaigns: ["campaign", "digest", "attachment"].map(|kind| campaigns.with_label_values(&[kind])),
             forgotten: ["campaign", "fingerprint"]
                 .map(|kind| LOSSES.map(|reason| forgotten.with_label_values(&[kind, reason]))),
             taught: ["ham", "spam"].map(|kind| taught.with_label_values(&[kind])),
             taught_size: ["cells", "lessons"].map(|of| taught_size.with_label_values(&[of])),
-            deliveries,
+            deliveries: gauge(
+                "gatepost_store_deliveries",
+                "Recipients who have a message that their client was told to send again, because others do not have it.",
+            )?,
             catching_up: Arc::default(),
             complaints: Arc::default(),
             redis: super::redis::LinkMetrics::register(registry)?,
