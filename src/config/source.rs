@@ -1,16 +1,24 @@
 //! A file as text, and where each key stands in it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 /// A file, read once.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct Source {
     /// Its path as people know it.
     pub path: String,
     /// Its content.
     pub text: String,
+}
+
+/// Whole files have no place in messages about them.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 /// Where a key and its value are written; byte offsets.
