@@ -39,7 +39,8 @@ impl Routes {
         self.pools.iter().map(Option::as_deref)
     }
 
-    fn of(&self, path: &ForwardPath) -> Option<&Option<Arc<str>>> {
+    /// The pool that mail for `path` goes to, `None` within for the one for all; `None` if it has no route.
+    pub fn of(&self, path: &ForwardPath) -> Option<&Option<Arc<str>>> {
         self.pools.get(self.recipients.get(path)?)
     }
 }

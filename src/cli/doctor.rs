@@ -96,7 +96,7 @@ async fn examine(loaded: &Loaded, arguments: &Arguments) -> Vec<Finding> {
     );
     findings.extend(clock);
     findings.extend(names);
-    findings.extend(store::examine(&loaded.config, running.is_some()).await);
+    findings.extend(store::examine(&loaded.config, machine::runs(&loaded.config, running.as_ref())).await);
     findings.extend(backends);
     findings
 }

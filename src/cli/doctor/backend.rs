@@ -20,6 +20,8 @@ use crate::smtp::{Extension, ForwardPath, Reply};
 pub(super) const AREA: &str = "backend";
 /// A domain that is nobody's (RFC 2606), and refuses all mail: a relay shows itself at RCPT, and nothing comes of it.
 const ELSEWHERE: &str = "gatepost-doctor@example.com";
+/// How local parts begin that nobody has.
+const NOBODY: &str = "gatepost-doctor";
 /// A client that nobody trusts (RFC 5737).
 const STRANGER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
@@ -34,10 +36,10 @@ struct Case<'a> {
 
 /// Every member of every pool.
 pub(super) async fn examine(loaded: &Loaded, probe: Option<&ForwardPath>) -> Vec<Finding> {
-    let domain = loaded.raw.relay.domains.iter().find(|domain| !domain.starts_with(['.', '*'])).map(String::as_str);
     let mut findings = Vec::new();
-    let pools = [&loaded.config.backend].into_iter().chain(loaded.config.pools.values());
-    for settings in pools {
+    let named = loaded.config.pools.iter().map(|(name, settings)| (Some(name), settings));
+    for (name, settings) in [(None, &loaded.config.backend)].into_iter().chain(named) {
+        let domain = domain_of(loaded, name);
         let mut settings = settings.clone();
         settings.timeouts.connect = settings.timeouts.connect.min(PATIENCE);
         settings.timeouts.command = settings.timeouts.command.min(PATIENCE);
@@ -55,6 +57,21 @@ pub(super) async fn examine(loaded: &Loaded, probe: Option<&ForwardPath>) -> Vec
         }
     }
     findings
+}
+
+/// A domain whose mail goes to the pool of that name: by its route, or because it has none and no route leads to the pool.
+fn domain_of<'a>(loaded: &'a Loaded, pool: Option<&Arc<str>>) -> Option<&'a str> {
+    let routes = &loaded.config.routes;
+    let is_routed = routes.pools().any(|name| name == pool.map(|name| &**name));
+    let mut domains = loaded.raw.relay.domains.iter().filter(|domain| !domain.starts_with(['.', '*']));
+    let goes_there = |domain: &&String| {
+        let path = ForwardPath::parse(&format!("{NOBODY}@{domain}")).ok();
+        match path.and_then(|path| routes.of(&path)) {
+            Some(name) => name.as_ref() == pool,
+            None => pool.is_none() || !is_routed,
+        }
+    };
+    domains.find(goes_there).map(String::as_str)
 }
 
 impl Case<'_> {
@@ -162,10 +179,10 @@ impl Case<'_> {
     /// Whether it knows its recipients: what it refuses later, it bounces to forged senders.
     async fn recipients(&self, subject: &str, connection: &mut Connection) -> Vec<Finding> {
         let Some(domain) = self.domain else {
-            let advice = "Write one in [relay] domains.";
+            let advice = "Write one in [relay] domains, and the [[route]] that leads it there.";
             return vec![Finding::skipped(AREA, &subject, "no domain is known to ask for recipients of", advice)];
         };
-        let nobody = format!("gatepost-doctor-{:016x}@{domain}", rand::random::<u64>());
+        let nobody = format!("{NOBODY}-{:016x}@{domain}", rand::random::<u64>());
         let unknown = match ask(connection, &nobody).await {
             Err(why) => return vec![Finding::skipped(AREA, &subject, format!("recipients: {why}"), "Ask again.")],
             Ok(reply) => unknown_recipient(subject, domain, &reply),

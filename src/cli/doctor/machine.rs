@@ -31,12 +31,17 @@ impl Running {
     }
 }
 
+/// Whether the proxy runs; `None` if there is no admin page, so that nobody can tell.
+pub(super) fn runs(config: &Config, running: Option<&Running>) -> Option<bool> {
+    config.admin.map(|_| running.is_some())
+}
+
 /// Everything about the machine.
 pub(super) async fn examine(loaded: &Loaded, running: Option<&Running>) -> Vec<Finding> {
     let config = &loaded.config;
     let mut findings = Vec::new();
     for listener in &config.listeners {
-        findings.push(port(listener.address, &listener.name, running.is_some()));
+        findings.push(port(listener.address, &listener.name, runs(config, running)));
     }
     findings.extend(admin(config, running));
     findings.push(descriptors(config, running));
@@ -45,20 +50,26 @@ pub(super) async fn examine(loaded: &Loaded, running: Option<&Running>) -> Vec<F
 }
 
 /// Whether the address can be listened at, or the proxy does so already.
-fn port(address: SocketAddr, name: &str, is_running: bool) -> Finding {
+fn port(address: SocketAddr, name: &str, runs: Option<bool>) -> Finding {
     const AREA: &str = "listener";
     let subject = format!("{name} ({address})");
     match listener::bind(address, false) {
-        Ok(_) if is_running => Finding::broken(
+        Ok(_) if runs == Some(true) => Finding::broken(
             AREA,
             &subject,
             "the proxy runs, and does not listen there",
             "Its log says why; after a change of the configuration: reload it.",
         ),
         Ok(_) => Finding::well(AREA, &subject, "free"),
-        Err(why) if why.kind() == io::ErrorKind::AddrInUse && is_running => {
+        Err(why) if why.kind() == io::ErrorKind::AddrInUse && runs == Some(true) => {
             Finding::well(AREA, &subject, "in use, by the proxy that runs")
         }
+        Err(why) if why.kind() == io::ErrorKind::AddrInUse && runs.is_none() => Finding::skipped(
+            AREA,
+            &subject,
+            "in use, and without [admin] address nobody can tell whether by the proxy",
+            "ss -ltnp tells by whom.",
+        ),
         Err(why) => {
             let advice = match why.kind() {
                 io::ErrorKind::AddrInUse => {
@@ -97,7 +108,7 @@ fn admin(config: &Config, running: Option<&Running>) -> Option<Finding> {
     }
     Some(match running {
         Some(_) => Finding::well(AREA, &address, "the proxy answers there"),
-        None => port(address, "admin pages", false),
+        None => port(address, "admin pages", Some(false)),
     })
 }
 

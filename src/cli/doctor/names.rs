@@ -100,12 +100,13 @@ async fn servers(loaded: &Loaded) -> Vec<Finding> {
 async fn ourselves(loaded: &Loaded, dns: &dyn Lookup) -> Vec<Finding> {
     let hostname = &*loaded.config.session.hostname;
     let (v4, v6) = tokio::join!(dns.a(hostname), dns.aaaa(hostname));
-    if v4.is_err() && v6.is_err() {
-        return vec![Finding::skipped(AREA, &hostname, "no answer", "Mend the name servers first.")];
-    }
+    let is_partial = v4.is_err() || v6.is_err();
     let v4 = v4.into_iter().flat_map(|answer| answer.records.to_vec()).map(IpAddr::from);
     let v6 = v6.into_iter().flat_map(|answer| answer.records.to_vec()).map(IpAddr::from);
     let addresses: Vec<IpAddr> = v4.chain(v6).collect();
+    if addresses.is_empty() && is_partial {
+        return vec![Finding::skipped(AREA, &hostname, "no answer", "Mend the name servers first.")];
+    }
     let mut findings = Vec::new();
     if addresses.is_empty() {
         let advice = "Nobody can send mail to an MX without an address: write its A record, or another hostname.";

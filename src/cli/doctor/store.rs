@@ -14,11 +14,11 @@ use crate::store::{Metrics, OpenError, RedisSettings, RedisStore, embedded};
 const AREA: &str = "store";
 const REDIS_PATIENCE: Duration = Duration::from_secs(3);
 
-/// The store of the configuration.
-pub(super) async fn examine(config: &Config, is_running: bool) -> Vec<Finding> {
+/// The store of the configuration. `runs`: whether the proxy does, if that is known.
+pub(super) async fn examine(config: &Config, runs: Option<bool>) -> Vec<Finding> {
     match (&config.store.redis, &config.store.path) {
         (Some(redis), _) => vec![shared(config, redis).await],
-        (None, Some(path)) => vec![file(path, is_running)],
+        (None, Some(path)) => vec![file(path, runs)],
         (None, None) => {
             let advice =
                 "Greylisting asks everybody again after a restart, and what was learned is gone: set [store] path.";
@@ -27,7 +27,7 @@ pub(super) async fn examine(config: &Config, is_running: bool) -> Vec<Finding> {
     }
 }
 
-fn file(path: &Path, is_running: bool) -> Finding {
+fn file(path: &Path, runs: Option<bool>) -> Finding {
     let subject = path.display();
     if !path.exists() {
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -47,7 +47,13 @@ fn file(path: &Path, is_running: bool) -> Finding {
             let entries: u64 = info.tables.iter().map(|table| table.entries).sum();
             Finding::well(AREA, &subject, format!("{entries} entries"))
         }
-        Err(OpenError::InUse(_)) if is_running => Finding::well(AREA, &subject, "open, by the proxy that runs"),
+        Err(OpenError::InUse(_)) if runs == Some(true) => Finding::well(AREA, &subject, "open, by the proxy that runs"),
+        Err(OpenError::InUse(_)) if runs.is_none() => Finding::skipped(
+            AREA,
+            &subject,
+            "in use, and without [admin] address nobody can tell whether by the proxy",
+            "fuser tells by whom.",
+        ),
         Err(why) => {
             let advice = "Memory takes its place, until the next restart. A damaged file can only be moved away; \
                 one in use belongs to another proxy.";
