@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use super::Failed;
@@ -56,8 +56,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
     let text = configuration(arguments)?;
     let loaded = config::parse_text(&text).map_err(|problems| Failed(problems.render(super::wants_colour())))?;
     let member = loaded.config.backend.members.first().expect("the template has one");
-    let here = address_towards(member).map_or_else(|| "THE-ADDRESS-OF-GATEPOST".to_owned(), |ip| ip.to_string());
-    let server_side = server_side(arguments, &here, member);
+    let server_side = server_side(arguments, &addresses_towards(member), member);
     if arguments.config.as_os_str() == "-" {
         // The other side as comments, so that both can be kept in one file.
         let comments: String =
@@ -114,7 +113,7 @@ fn quoted_path(path: &Path) -> Result<String, Failed> {
     quoted(path.to_str().ok_or_else(|| Failed(format!("{}: not UTF-8", path.display())))?)
 }
 
-fn server_side(arguments: &Arguments, here: &str, member: &MemberSettings) -> String {
+fn server_side(arguments: &Arguments, here: &[IpAddr], member: &MemberSettings) -> String {
     let template = match arguments.server {
         Server::Postfix => POSTFIX,
         Server::Exchange => EXCHANGE,
@@ -132,24 +131,43 @@ fn server_side(arguments: &Arguments, here: &str, member: &MemberSettings) -> St
         Address::Unix(path) => path.display().to_string(),
     };
     let domain = arguments.domains.first().map_or("", String::as_str);
+    let mut here: Vec<String> = here.iter().map(|address| in_list(*address, arguments.server)).collect();
+    if here.is_empty() {
+        here.push("THE-ADDRESS-OF-GATEPOST".to_owned());
+    }
+    let in_quotes: Vec<String> = here.iter().map(|address| format!("\"{address}\"")).collect();
     template
         .replace("@LISTEN@", &listen)
         .replace("@PORT@", &port)
-        .replace("@GATEPOST@", here)
+        .replace("@GATEPOST@", &here.join(","))
+        .replace("@QUOTED@", &in_quotes.join(","))
         .replace("@DOMAIN@", domain)
 }
 
-/// The address that the backend will see us come from; nothing is sent to find out.
-fn address_towards(member: &MemberSettings) -> Option<IpAddr> {
-    let target = match &member.address {
-        Address::Socket(address) => *address,
-        Address::Host(host, port) => (host.as_str(), *port).to_socket_addrs().ok()?.next()?,
-        Address::Unix(_) => return None,
+/// The addresses that the backend will see us come from, one for each of its own; nothing is sent to find out.
+fn addresses_towards(member: &MemberSettings) -> Vec<IpAddr> {
+    let targets: Vec<SocketAddr> = match &member.address {
+        Address::Socket(address) => vec![*address],
+        Address::Host(host, port) => {
+            (host.as_str(), *port).to_socket_addrs().map(Iterator::collect).unwrap_or_default()
+        }
+        Address::Unix(_) => Vec::new(),
     };
-    let any = if target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-    let socket = UdpSocket::bind(any).ok()?;
-    socket.connect(target).ok()?;
-    Some(socket.local_addr().ok()?.ip())
+    let mut found = Vec::new();
+    for target in targets {
+        let any = if target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        let own = UdpSocket::bind(any).and_then(|socket| socket.connect(target).and_then(|()| socket.local_addr()));
+        found.extend(own.ok().map(|address| address.ip()).filter(|address| !found.contains(address)));
+    }
+    found
+}
+
+/// As the server reads it in a list: what has a colon is the name of a table to Postfix, without brackets.
+fn in_list(address: IpAddr, server: Server) -> String {
+    match (address, server) {
+        (IpAddr::V6(address), Server::Postfix) => format!("[{address}]"),
+        _ => address.to_string(),
+    }
 }
 
 fn write_new(path: &Path, text: &str, force: bool) -> Result<(), Failed> {
@@ -220,9 +238,12 @@ mod tests {
             assert!(postfix.contains(expected), "{expected}: {postfix}");
         }
         assert!(config::parse_text(&postfix).is_ok(), "both sides are one file");
+        let six = init("init --domain example.org --backend [::1]:2525 --for postfix --config -");
+        let six = six.unwrap_or_else(|Failed(why)| panic!("{why}"));
+        assert!(six.contains("smtpd_authorized_xclient_hosts=[::1]"), "{six}");
         let exchange = init("init --domain example.org --backend 127.0.0.1:25 --for exchange --config -");
         let exchange = exchange.unwrap_or_else(|Failed(why)| panic!("{why}"));
-        for expected in ["-RemoteIPRanges 127.0.0.1", "X-Spam-Flag", "-Bindings 0.0.0.0:25"] {
+        for expected in ["-RemoteIPRanges 127.0.0.1", "Add=\"127.0.0.1\"", "X-Spam-Flag", "-Bindings 0.0.0.0:25"] {
             assert!(exchange.contains(expected), "{expected}: {exchange}");
         }
         for text in [&postfix, &exchange] {
