@@ -59,6 +59,15 @@ impl Need {
         }
     }
 
+    /// The same with what these parameters of RCPT ask for. Those of keywords that we do not know ask a member for nothing
+    /// that it could lack: what is offered is what all have.
+    #[must_use]
+    pub fn with_recipients<'p>(self, params: impl IntoIterator<Item = &'p Params>) -> Self {
+        let asks = |(name, value)| parameter::known(Place::Rcpt, name, value).map(|known| known.extension);
+        let mut asked = params.into_iter().flat_map(Params::iter).filter_map(asks);
+        Self { dsn: self.dsn || asked.any(|extension| extension == Extension::Dsn), ..self }
+    }
+
     /// The same of a message that is small.
     #[must_use]
     pub fn but_for_size(&self) -> Self {
@@ -327,6 +336,20 @@ mod tests {
             assert!(!need(words).met_by(&offered(not_by)), "{words:?}");
         }
         assert!(need(&[("SIZE", Some("1")), ("AUTH", Some("<>")), ("RRVS", None)]).met_by(&Extensions::default()));
+    }
+
+    #[test]
+    fn of_the_parameters_of_recipients_those_of_delivery_reports_alone_need_a_member() {
+        let params = |words: &[(&str, Option<&str>)]| words.iter().copied().collect::<Params>();
+        for (words, is_dsn) in [
+            (&[("NOTIFY", Some("NEVER"))][..], true),
+            (&[("RRVS", Some("2026-01-01T00:00:00Z")), ("orcpt", Some("rfc822;a@b"))], true),
+            (&[("RRVS", Some("2026-01-01T00:00:00Z"))], false),
+            (&[], false),
+        ] {
+            assert_eq!(Need::default().with_recipients([&params(&[]), &params(words)]).dsn, is_dsn, "{words:?}");
+        }
+        assert!(Need { dsn: true, ..Need::default() }.with_recipients([]).dsn, "what was asked for stays");
     }
 
     #[test]

@@ -137,7 +137,16 @@ impl Relay {
 
     /// Hands `new` recipients on (and MAIL before the first); one reply each.
     pub async fn recipients(&mut self, envelope: &Envelope<'_>, new: &[(ForwardPath, Params)]) -> Vec<Reply> {
-        self.need.dsn |= new.iter().any(|(_, params)| !params.is_empty());
+        let before = self.need;
+        self.need = before.with_recipients(new.iter().map(|(_, params)| params));
+        let replies = self.hand_on(envelope, new).await;
+        // Whoever was refused asks for nothing any more.
+        let taken = new.iter().zip(&replies).filter(|(_, reply)| reply.is_positive());
+        self.need = before.with_recipients(taken.map(|((_, params), _)| params));
+        replies
+    }
+
+    async fn hand_on(&mut self, envelope: &Envelope<'_>, new: &[(ForwardPath, Params)]) -> Vec<Reply> {
         if self.lease.as_ref().is_some_and(|lease| !self.need.met_by(lease.extensions())) {
             // Another member may have what this one lacks.
             self.release();
