@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::settings::{IdentityMethod, Protocol};
+use crate::smtp::command::write_address;
 use crate::smtp::parameter::{self, Place};
 use crate::smtp::{
     Extension, ExtensionSet, Extensions, ForwardPath, Forwarded, Params, ReversePath, XforwardAttribute,
@@ -149,7 +150,7 @@ fn xclient(client: &Identity, taken: &[String]) -> Option<Vec<Vec<u8>>> {
         name,
         helo,
         proto,
-        ("DESTADDR", Some(xclient_addr(client.local.ip()))),
+        ("DESTADDR", Some(write_address(client.local.ip()))),
         ("DESTPORT", Some(client.local.port().to_string())),
     ];
     attribute_lines("XCLIENT", &values, taken)
@@ -175,7 +176,7 @@ type Attribute = (&'static str, Option<String>);
 /// What XCLIENT and XFORWARD say alike.
 fn attributes(client: &Identity) -> [Attribute; 5] {
     [
-        ("ADDR", Some(xclient_addr(client.addr.ip()))),
+        ("ADDR", Some(write_address(client.addr.ip()))),
         ("PORT", (client.addr.port() != 0).then(|| client.addr.port().to_string())),
         ("NAME", Some(client.name.as_deref().map_or_else(|| "[UNAVAILABLE]".to_owned(), xtext))),
         ("HELO", (!client.helo.is_empty()).then(|| xtext(&client.helo))),
@@ -199,13 +200,6 @@ fn attribute_lines(verb: &str, values: &[Attribute], taken: &[String]) -> Option
         }
     }
     Some(lines.into_iter().map(|line| format!("{line}\r\n").into_bytes()).collect())
-}
-
-fn xclient_addr(addr: IpAddr) -> String {
-    match addr {
-        IpAddr::V4(v4) => v4.to_string(),
-        IpAddr::V6(v6) => format!("IPV6:{v6}"),
-    }
 }
 
 /// xtext of RFC 3461 4: what could end the attribute or the line is `+XX`. At most 255 octets.

@@ -241,8 +241,7 @@ impl Pool {
                     self.metrics.reused.inc();
                     return Ok(self.lease_of(connection, member, slot, true));
                 }
-                // It answers, and does not want this client: no connection will change that.
-                Err(why @ BackendError::NotReady(_)) => return Err(why),
+                Err(why) if why.is_about_client() => return Err(why),
                 Err(_stale) => {}
             }
         }
@@ -268,8 +267,7 @@ impl Pool {
     ) -> Result<Lease, BackendError> {
         let mut connection = self.open(member, Some(client)).await?;
         member.introduce(&mut connection, &self.settings, client).await.inspect_err(|why| {
-            // A refusal of this client says nothing about the next one.
-            if !matches!(why, BackendError::NotReady(_)) {
+            if !why.is_about_client() {
                 member.mark_down();
             }
         })?;

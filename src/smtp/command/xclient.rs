@@ -55,8 +55,16 @@ pub(super) fn is_unavailable(value: &str) -> bool {
     value.eq_ignore_ascii_case("[UNAVAILABLE]") || value.eq_ignore_ascii_case("[TEMPUNAVAIL]")
 }
 
+/// How an address is written: `192.0.2.1`, or `IPV6:2001:db8::1`.
+pub fn write_address(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("IPV6:{v6}"),
+    }
+}
+
 /// `192.0.2.1` or `IPV6:2001:db8::1`; an IPv4-mapped address is the IPv4 address.
-fn parse_address(text: &str) -> Option<IpAddr> {
+pub(super) fn parse_address(text: &str) -> Option<IpAddr> {
     let address = match text.split_at_checked("IPV6:".len()) {
         Some((tag, rest)) if tag.eq_ignore_ascii_case("IPV6:") => IpAddr::V6(rest.parse::<Ipv6Addr>().ok()?),
         _ => text.parse().ok()?,
