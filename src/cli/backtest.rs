@@ -16,6 +16,7 @@ use std::sync::Arc;
 use super::Failed;
 use super::recorded::{Place, moment};
 use super::scan::{Basis, Judging};
+use crate::checks::blocked;
 use crate::config::{Problems, Rules};
 use crate::pipeline::{Replay, Ruleset};
 use crate::records::{Archive, Filter, Found, Record, Rulebook};
@@ -140,7 +141,7 @@ fn decide(
             tally.unreadable += records.len() as u64;
             continue;
         };
-        if book.roster.is_empty() {
+        if book.roster.iter().all(|check| check.name == blocked::NAME) {
             // Of clients that nothing is asked about.
             tally.unjudged += records.len() as u64;
             continue;

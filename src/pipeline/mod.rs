@@ -48,6 +48,10 @@ pub struct Ruleset {
     pub is_outgoing: bool,
     /// What judges mail that leaves; `None`: this does.
     pub outgoing: Option<Arc<Ruleset>>,
+    /// What holds for clients that nothing is asked about; `None`: nothing.
+    pub unjudged: Option<Arc<Ruleset>>,
+    /// False: it knows who is blocked, if anything, and looks at nothing else.
+    pub judges: bool,
     /// What it looks like in records; written down when the first is made.
     pub book: OnceLock<Booked>,
     /// Where its assessments are counted; [`Ruleset::with_metrics`] sets it.
@@ -66,6 +70,8 @@ impl Ruleset {
             traps: Traps::default(),
             is_outgoing: false,
             outgoing: None,
+            unjudged: None,
+            judges: true,
             book: OnceLock::new(),
             meter: None,
         }
@@ -73,7 +79,7 @@ impl Ruleset {
 
     /// No checks, no weights, no clauses: everything is forwarded.
     pub fn empty() -> Self {
-        Self::new("empty", Registry::default(), Arc::default(), Policy::default())
+        Self { judges: false, ..Self::new("empty", Registry::default(), Arc::default(), Policy::default()) }
     }
 
     /// The same, with these traps.
@@ -94,8 +100,14 @@ impl Ruleset {
     pub fn with_outgoing(self, policy: Policy) -> Self {
         let registry = self.registry.for_outgoing();
         let outgoing = Self::new(self.version.clone(), registry, self.weights.clone(), policy);
-        let outgoing = Self { is_outgoing: true, ..outgoing };
+        let outgoing = Self { is_outgoing: true, judges: self.judges, ..outgoing };
         Self { outgoing: Some(Arc::new(outgoing)), ..self }
+    }
+
+    /// The same, with what holds for clients that nothing is asked about.
+    #[must_use]
+    pub fn with_unjudged(self, rules: Option<Self>) -> Self {
+        Self { unjudged: rules.map(Arc::new), ..self }
     }
 
     /// What judges at a listener of that role.

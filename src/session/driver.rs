@@ -503,5 +503,10 @@ const MAX_BATCH: usize = 16 * 1024;
 /// The rules that `client` is judged by.
 pub(super) fn rules_for(shared: &Shared, settings: &Settings, role: Role, client: IpAddr) -> Arc<Ruleset> {
     let is_unjudged = settings.trusted.contains(client) || settings.hops.contains(client);
-    if is_unjudged { shared.unjudged.clone() } else { shared.ruleset.load().for_role(role) }
+    let rules = shared.ruleset.load();
+    match &rules.unjudged {
+        _ if !is_unjudged => rules.for_role(role),
+        Some(unjudged) => unjudged.for_role(role),
+        None => shared.unjudged.clone(),
+    }
 }

@@ -207,7 +207,7 @@ async fn judge(
     let conclusion = assessment.conclude(arrived + settings.budgets.message).await;
     shared.metrics.verdict_seconds.observe(arrived.elapsed().as_secs_f64());
     transaction.notes.judged(shared.recorder(), &facts, len);
-    if !assessment.ruleset().registry.is_empty() {
+    if assessment.ruleset().judges {
         authentication::count(&shared.metrics, &facts);
     }
     let outcome = match agreed(&conclusion, transaction) {
@@ -326,7 +326,7 @@ fn prefix(
     let mail = &transaction.mail;
     let helo = &mail.helo;
     let mut out = Vec::with_capacity(512);
-    let judged = !assessment.ruleset().registry.is_empty();
+    let judged = assessment.ruleset().judges;
     let id = transaction.id.to_string();
     // What we think of mail is told to our own backend, never to others.
     let leaves = helo.client.role.is_outgoing();

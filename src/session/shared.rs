@@ -26,7 +26,7 @@ pub struct Shared {
     pub settings: ArcSwap<Settings>,
     /// What judges; swapped at reload, read at each MAIL.
     pub ruleset: ArcSwap<Ruleset>,
-    /// The rule set of clients that nothing is asked about.
+    /// The rule set of clients that nothing is asked about, where nobody can be blocked.
     pub unjudged: Arc<Ruleset>,
     /// The backends; swapped at reload, read at each MAIL.
     pub pools: ArcSwap<Pools>,
