@@ -119,6 +119,15 @@ impl Splits {
         gives_way
     }
 
+    /// True if somebody of `group` was told to come again, or in another transaction, and that still counts.
+    pub fn has_standing(&self, mail: &MailFacts, group: Group) -> bool {
+        let now = Instant::now();
+        let stands = |standing: &Standing| standing.group == group && standing.until > now;
+        let envelopes = self.envelopes.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = origins(mail).filter_map(|origin| envelopes.peek(&self.envelope(&origin, mail)));
+        known.flatten().any(stands)
+    }
+
     /// Recipients of `group` were told to come in another transaction.
     pub fn waits(&self, mail: &MailFacts, group: Group) {
         self.change(mail, group, |standing| standing.waits = true);

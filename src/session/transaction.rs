@@ -337,18 +337,25 @@ impl Transaction {
 
     /// Remembers whether those who had the message are done with.
     pub fn remember_answer(&self, shared: &Shared, reply: &Reply) {
-        if self.pools_part || !self.giving_way.is_empty() {
-            let way = self.accepted.first().and_then(|recipient| self.relay.way_of(&recipient.path));
-            if let Some(way) = way {
-                let pool = shared.splits.pool(way.name.as_deref());
-                shared.splits.answered(&self.mail, pool, reply.class() != 4);
-            }
+        if *reply == refusal::SPLIT {
+            // No answer to anybody: those who disagreed are taken apart first.
+            return;
         }
-        if let Some(group) = self.group()
-            && *reply != refusal::SPLIT
-        {
-            shared.splits.answered(&self.mail, group, reply.class() != 4);
+        let is_final = reply.class() != 4;
+        if let Some(pool) = self.pool_that_waits(shared) {
+            shared.splits.answered(&self.mail, pool, is_final);
         }
+        if let Some(group) = self.group() {
+            shared.splits.answered(&self.mail, group, is_final);
+        }
+    }
+
+    /// The pool of those who had the message, as a group, if others of this envelope go elsewhere, now or at another time.
+    fn pool_that_waits(&self, shared: &Shared) -> Option<Group> {
+        let way = self.accepted.first().and_then(|recipient| self.relay.way_of(&recipient.path))?;
+        let pool = shared.splits.pool(way.name.as_deref());
+        let parts = self.pools_part || !self.giving_way.is_empty();
+        (parts || shared.splits.has_standing(&self.mail, pool)).then_some(pool)
     }
 
     /// True if a recipient of this group may come with those who are accepted.
