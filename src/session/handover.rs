@@ -38,14 +38,19 @@ const MANY_DOTS: usize = 512;
 const BLOCK: usize = 256 * 1024;
 
 /// Hands it over: one BDAT where the backend has CHUNKING, else DATA, which is the only way where it answers for each
-/// recipient. As many replies as the backend owes, which is one, or one for each of `recipients` (RFC 2033 4.2).
+/// recipient. As many replies as the backend owes, which is one, or one for each of `recipients` (RFC 2033 4.2); `None`
+/// for each that was lost with the connection.
 ///
 /// # Errors
 /// [`Failure`] says whether the backend may have it.
-pub(super) async fn hand_over(lease: &mut Lease, parcel: Parcel<'_>, recipients: usize) -> Result<Vec<Reply>, Failure> {
+pub(super) async fn hand_over(
+    lease: &mut Lease,
+    parcel: Parcel<'_>,
+    recipients: usize,
+) -> Result<Vec<Option<Reply>>, Failure> {
     if lease.pool().settings().protocol == Protocol::Lmtp {
         return match hand_over_dotted(lease, parcel).await? {
-            Some(refused) => Ok(vec![refused; recipients]),
+            Some(refused) => Ok(vec![Some(refused); recipients]),
             None => final_replies(lease, recipients).await,
         };
     }
@@ -56,7 +61,7 @@ pub(super) async fn hand_over(lease: &mut Lease, parcel: Parcel<'_>, recipients:
         hand_over_dotted(lease, parcel).await?
     };
     match refused {
-        Some(refused) => Ok(vec![refused]),
+        Some(refused) => Ok(vec![Some(refused)]),
         None => final_replies(lease, 1).await,
     }
 }
@@ -149,7 +154,7 @@ async fn send_encoded(lease: &mut Lease, encoder: &mut DataEncoder, octets: &[u8
 
 /// The last words, all within the time that one has. Where the backend is gone after the first of them, the others
 /// are lost, and nobody knows.
-async fn final_replies(lease: &mut Lease, count: usize) -> Result<Vec<Reply>, Failure> {
+async fn final_replies(lease: &mut Lease, count: usize) -> Result<Vec<Option<Reply>>, Failure> {
     let by = Instant::now() + lease.pool().settings().timeouts.end_of_data;
     let mut replies = Vec::with_capacity(count);
     while replies.len() < count {
@@ -159,12 +164,12 @@ async fn final_replies(lease: &mut Lease, count: usize) -> Result<Vec<Reply>, Fa
             _ => Err(BackendError::Unsolicited),
         });
         match reply {
-            Ok(reply) => replies.push(reply),
+            Ok(reply) => replies.push(Some(reply)),
             Err(why) if replies.is_empty() => return Err(Failure::Unknown(why)),
             Err(why) => {
                 let lost = count - replies.len();
                 tracing::error!(member = %lease.member(), error = %why, lost, "backend.replies_lost");
-                replies.resize(count, refusal::BACKEND_LOST);
+                replies.resize(count, None);
             }
         }
     }

@@ -271,12 +271,16 @@ async fn forward(shared: &Shared, transaction: &mut Transaction, parcel: Parcel<
     std::mem::forget(pending);
     match outcome {
         Ok(Told { reply, heard }) => {
-            for class in heard {
+            for class in &heard {
                 counted(match class {
-                    2 => "2xx",
-                    4 => "4xx",
-                    _ => "5xx",
+                    Some(2) => "2xx",
+                    Some(4) => "4xx",
+                    Some(_) => "5xx",
+                    None => "unknown",
                 });
+            }
+            if heard.contains(&None) {
+                shared.metrics.unknown.inc();
             }
             let end = match reply.class() {
                 2 => "forwarded",

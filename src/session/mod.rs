@@ -36,6 +36,7 @@ pub mod settings;
 pub mod shared;
 pub mod splits;
 pub mod spool;
+mod told;
 pub mod transaction;
 pub mod wire;
 

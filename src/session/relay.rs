@@ -241,11 +241,15 @@ impl Relay {
     }
 
     /// Hands the message over and waits for the backend's word on it, however long that takes: one reply, or where it
-    /// answers for each one for each recipient of `envelope`.
+    /// answers for each one for each recipient of `envelope`, `None` where it was lost with the connection.
     ///
     /// # Errors
     /// [`Failure`] says whether the backend may have it.
-    pub async fn deliver(&mut self, envelope: &Envelope<'_>, parcel: Parcel<'_>) -> Result<Vec<Reply>, Failure> {
+    pub async fn deliver(
+        &mut self,
+        envelope: &Envelope<'_>,
+        parcel: Parcel<'_>,
+    ) -> Result<Vec<Option<Reply>>, Failure> {
         let held = self.lease.take().and_then(|mut lease| lease.connection().is_quiet().then_some(lease));
         let mut lease = match held {
             Some(lease) => lease,
@@ -261,7 +265,7 @@ impl Relay {
         let replies = outcome?;
         lease.connection().transactions += 1;
         // Where DATA or a chunk was refused the transaction may still be open.
-        if replies.iter().all(Reply::is_positive) {
+        if replies.iter().all(|reply| reply.as_ref().is_some_and(Reply::is_positive)) {
             lease.give_back()
         } else {
             lease.reset()
