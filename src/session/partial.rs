@@ -9,11 +9,15 @@
 //! an envelope must be the same for somebody to be told by it; where the client declares none, recipients are taken apart
 //! as those are whose verdicts differ ([`Splits`](super::splits::Splits)), which takes more attempts and needs no guess.
 //!
-//! What is forgotten costs attempts, never a delivery too many or too few.
+//! A digest says nothing of when: a message without a Message-ID and a Date field may be another one that says the same,
+//! so it is known again for an hour only, and not at all once everybody has it. What names itself is the same message
+//! whenever it comes; it is known for another hour after the last reply, which the client may not have heard.
+//!
+//! What is forgotten costs attempts, and a copy for whoever has the message; nobody goes without one.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest;
 use tokio::time::timeout;
@@ -47,6 +51,8 @@ pub struct Told {
 
 /// Clients give up after four or five days (RFC 5321 4.5.4.1).
 const KEPT: Duration = Duration::from_secs(6 * 86_400);
+/// Another message that says the same may follow; and so long a client that did not hear the last reply comes again.
+const KEPT_SHORTLY: Duration = Duration::from_secs(3600);
 /// How long the reply waits for that to be on disk.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Octets of a spool file read at a time.
@@ -103,8 +109,9 @@ impl Partial {
             // The backend was told of all of them; it is told of the others again.
             relay.release();
         }
+        let names_itself = names_itself(parcel.message);
         if rest.is_empty() {
-            self.forget(keys).await;
+            self.settle(keys, names_itself, now).await;
             return Ok(Told { reply: refusal::DELIVERED_BEFORE, heard: Vec::new() });
         }
         let envelope = Envelope { reverse_path: &mail.reverse_path, params: &mail.params, accepted: &rest };
@@ -113,14 +120,15 @@ impl Partial {
         let all_new = rest.len() == accepted.len();
         if let Some(reply) = for_all(&replies).filter(|reply| all_new || reply.is_positive()) {
             if !all_new {
-                self.forget(keys).await;
+                self.settle(keys, names_itself, now).await;
             }
             return Ok(Told { reply: reply.clone(), heard });
         }
         let is_taken = |reply: &Option<Reply>| reply.as_ref().is_some_and(Reply::is_positive);
         let taken = rest_keys.iter().zip(&replies).filter(|(_, reply)| is_taken(reply)).map(|(key, _)| *key);
         // On disk before the client comes again, unless that takes too long; what a home cannot keep it has counted.
-        let _ = timeout(PATIENCE, self.deliveries.delivered_note(taken.collect(), KEPT, now)).await;
+        let kept = if names_itself { KEPT } else { KEPT_SHORTLY };
+        let _ = timeout(PATIENCE, self.deliveries.delivered_note(taken.collect(), kept, now)).await;
         for (one, reply) in rest.iter().zip(&replies).filter(|(_, reply)| !is_taken(reply)) {
             let reply = reply.as_ref().map_or_else(|| refusal::BACKEND_LOST.to_log(), Reply::to_log);
             tracing::info!(id = %transaction.id, forward_path = %one.path, reply, "recipient.not_delivered");
@@ -153,9 +161,13 @@ impl Partial {
         self.verdicts.keep(mail, said.filter(|(_, reply)| !reply.is_positive()));
     }
 
-    async fn forget(&self, keys: Vec<DeliveryKey>) {
+    /// Everybody has it.
+    async fn settle(&self, keys: Vec<DeliveryKey>, names_itself: bool, now: SystemTime) {
         // What a home cannot forget it forgets in time.
-        let _ = self.deliveries.delivered_drop(keys).await;
+        let _ = match names_itself {
+            true => timeout(PATIENCE, self.deliveries.delivered_note(keys, KEPT_SHORTLY, now)).await,
+            false => timeout(PATIENCE, self.deliveries.delivered_drop(keys)).await,
+        };
     }
 }
 
@@ -178,6 +190,12 @@ fn for_all(replies: &[Option<Reply>]) -> Option<&Reply> {
         class => (class, 0, None),
     };
     replies.iter().all(|reply| reply.as_ref().is_some_and(|reply| said(reply) == said(first))).then_some(first)
+}
+
+/// True if nothing but the same message can have this digest.
+fn names_itself(message: &Message) -> bool {
+    let says = |value: &[u8]| !value.trim_ascii().is_empty();
+    message.fields().any(|field| (field.is("Message-ID") || field.is("Date")) && says(field.value))
 }
 
 /// The message without Received fields, of which the next attempt may have others.
@@ -227,6 +245,20 @@ mod tests {
             assert_eq!(for_all(&heard), replies.first().filter(|_| alike), "{replies:?}");
             heard.push(None);
             assert_eq!(for_all(&heard), None, "{replies:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_names_itself_by_its_id_or_its_date() {
+        for (header, expected) in [
+            ("Message-ID: <1@sender.example>\r\n", true),
+            ("Subject: x\r\ndate: Mon, 21 Sep 2026 10:00:00 +0000\r\n", true),
+            ("Date:\r\nMessage-ID: \r\n", false),
+            ("Received: by a; Mon, 21 Sep 2026 10:00:00 +0000\r\nSubject: x\r\n", false),
+        ] {
+            let octets = format!("{header}\r\nDate: in the body\r\n").into_bytes();
+            let len = octets.len() as u64;
+            assert_eq!(names_itself(&Message::new(octets, len)), expected, "{header}");
         }
     }
 
