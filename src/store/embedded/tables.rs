@@ -160,14 +160,19 @@ impl<'t> ForWriting<'t> {
         Ok(())
     }
 
-    pub(super) fn change_blocks(&mut self, changes: &[BlockChange]) -> Result<(), Error> {
+    /// False if they change nothing: who was taken off was not there.
+    pub(super) fn change_blocks(&mut self, changes: &[BlockChange]) -> Result<bool, Error> {
+        let mut has_changed = false;
         for (whom, block) in changes {
-            match block {
-                Some(block) => drop(self.copies.blocks.insert(&**whom, &**block)?),
-                None => drop(self.copies.blocks.remove(&**whom)?),
-            }
+            has_changed |= match block {
+                Some(block) => {
+                    self.copies.blocks.insert(&**whom, &**block)?;
+                    true
+                }
+                None => self.copies.blocks.remove(&**whom)?.is_some(),
+            };
         }
-        Ok(())
+        Ok(has_changed)
     }
 
     pub(super) fn change_taught(&mut self, changes: &[TaughtChange]) -> Result<(), Error> {

@@ -68,6 +68,21 @@ async fn who_is_blocked_is_so_after_a_restart() {
 }
 
 #[tokio::test]
+async fn whoever_is_blocked_on_file_alone_can_be_let_go() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let path = directory.path().join("store.redb");
+    let alice = Blocked::user("alice");
+    let store = embedded(&path).expect("a new file");
+    store.block(alice.clone(), Block { since: day(0), until: None, why: String::new() }).await.expect("written");
+    // As after a removal that the disk did not take.
+    assert!(store.blocked.unblock(&alice));
+    assert_eq!(store.unblock(alice.clone()).await, Ok(true));
+    assert_eq!(store.unblock(alice).await, Ok(false));
+    drop(store);
+    assert_eq!(embedded(&path).expect("closed by its drop").blocks(day(0)), []);
+}
+
+#[tokio::test]
 async fn campaigns_and_what_they_are_found_by_are_there_after_a_restart() {
     let directory = TempDir::new().expect("a temporary directory");
     let path = directory.path().join("store.redb");
