@@ -34,6 +34,8 @@ use crate::telemetry::admin::reputation::Desk as ReputationDesk;
 use crate::telemetry::admin::{bulk, classifier};
 use crate::telemetry::log;
 
+/// How long backends are waited for that say what they offer.
+const WARM_UP: Duration = Duration::from_secs(2);
 /// How long the end waits for what is to be remembered.
 const LAST_WRITE: Duration = Duration::from_secs(3);
 
@@ -195,7 +197,8 @@ impl Proxy {
         let ruleset = rules::load(&loaded.config, &self.ports).map_err(|problems| plain(&problems))?;
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = reload::diff(&running.loaded, &loaded);
-        let pools = next_pools(&self.shared.pools.load(), &loaded.config).map_err(|why| why.to_string())?;
+        let former = self.shared.pools.load_full();
+        let pools = next_pools(&former, &loaded.config).map_err(|why| why.to_string())?;
         drop(running);
         let zones = self.zones.prepare(&loaded.config.zones);
         for key in &changed.restart {
@@ -203,6 +206,7 @@ impl Proxy {
         }
         let (proxy, path) = (Arc::clone(self), path.to_owned());
         let runtime = tokio::runtime::Handle::current();
+        runtime.block_on(get_to_know(&pools, &former));
         let plan = Self::plan(&loaded);
         let apply = move || {
             let ruleset = Arc::new(ruleset.with_metrics(&proxy.pipeline_metrics));
@@ -215,9 +219,7 @@ impl Proxy {
             proxy.shared.settings.store(Arc::new(loaded.config.session.clone()));
             let former = proxy.shared.pools.load_full();
             for (name, pool) in pools.iter() {
-                let known = former.get(name.map(|name| &**name)).unwrap_or(former.common());
-                if !Arc::ptr_eq(known, pool) {
-                    pool.inherit(known);
+                if !Arc::ptr_eq(known_as(&former, name), pool) {
                     running.watches.remove(&name.cloned()).iter().for_each(CancellationToken::cancel);
                 }
             }
@@ -247,8 +249,7 @@ impl Proxy {
     /// Waits a little until the backends have said what they offer, so that the first client is offered it.
     pub async fn warm_up(&self) {
         let pools = self.shared.pools.load_full();
-        let each = pools.iter().map(|(_, pool)| pool.warm_up(Duration::from_secs(2)));
-        futures_util::future::join_all(each).await;
+        ask(pools.iter().map(|(_, pool)| pool)).await;
     }
 
     /// What it remembers.
@@ -362,6 +363,24 @@ fn next_pools(running: &Pools, config: &config::Config) -> Result<Pools, TlsErro
         pools = pools.with(name.clone(), next(Some(name), settings)?);
     }
     Ok(pools.routed(config.routes.clone()))
+}
+
+/// The pool that was there before by this name, or else the one for all.
+fn known_as<'p>(former: &'p Pools, name: Option<&Arc<str>>) -> &'p Arc<Pool> {
+    former.get(name.map(|name| &**name)).unwrap_or(former.common())
+}
+
+/// Lets pools that are new know what was known of their members, and asks those: nobody is offered less, or more, because
+/// of a reload.
+async fn get_to_know(pools: &Pools, former: &Pools) {
+    let new: Vec<_> = pools.iter().filter(|(name, pool)| !Arc::ptr_eq(known_as(former, *name), pool)).collect();
+    new.iter().for_each(|(name, pool)| pool.inherit(known_as(former, *name)));
+    ask(new.into_iter().map(|(_, pool)| pool)).await;
+}
+
+/// Asks what their members offer, for as long as that is waited for.
+async fn ask(pools: impl Iterator<Item = &Arc<Pool>>) {
+    futures_util::future::join_all(pools.map(|pool| pool.warm_up(WARM_UP))).await;
 }
 
 /// Has everything recorded, if that is wanted. What cannot be recorded keeps no mail out.
