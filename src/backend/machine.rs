@@ -7,7 +7,7 @@ use super::settings::{IdentityMethod, Protocol};
 use crate::smtp::command::write_address;
 use crate::smtp::parameter::{self, Place};
 use crate::smtp::{
-    Extension, ExtensionSet, Extensions, ForwardPath, Forwarded, Params, ReversePath, XforwardAttribute,
+    Extension, ExtensionSet, Extensions, ForwardPath, Forwarded, Params, ReversePath, XforwardAttribute, xtext,
 };
 
 /// The client, as the backend shall see it.
@@ -202,18 +202,9 @@ fn attribute_lines(verb: &str, values: &[Attribute], taken: &[String]) -> Option
     Some(lines.into_iter().map(|line| format!("{line}\r\n").into_bytes()).collect())
 }
 
-/// xtext of RFC 3461 4: what could end the attribute or the line is `+XX`. At most 255 octets.
+/// A value as xtext, cut where servers cut it.
 fn xtext(text: &str) -> String {
-    use std::fmt::Write;
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes().take(255) {
-        if matches!(byte, b'!'..=b'~') && !matches!(byte, b'+' | b'=') {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "+{byte:02X}");
-        }
-    }
-    out
+    xtext::encode(text, 255)
 }
 
 /// The PROXY v2 header for `client`, or a LOCAL one for a connection of our own.

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::CommandError;
+use crate::smtp::xtext;
 
 /// One attribute of XCLIENT (Postfix XCLIENT_README), decoded from xtext.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<XclientAttribute>, CommandError> {
 fn parse_attribute(word: &str) -> Result<XclientAttribute, CommandError> {
     let (name, value) = word.split_once('=').ok_or(CommandError::Parameter)?;
     let name = name.to_ascii_uppercase();
-    let value = decode_xtext(value).ok_or(CommandError::Parameter)?;
+    let value = xtext::decode(value).ok_or(CommandError::Parameter)?;
     let value = Some(value).filter(|value| !is_unavailable(value));
     match name.as_str() {
         "ADDR" => match value {
@@ -70,21 +71,4 @@ pub(super) fn parse_address(text: &str) -> Option<IpAddr> {
         _ => text.parse().ok()?,
     };
     Some(address.to_canonical())
-}
-
-/// xtext (RFC 3461 4): `+` and two hexadecimal digits. Nothing that is empty, no UTF-8 or a control character.
-pub(super) fn decode_xtext(text: &str) -> Option<String> {
-    let mut octets = text.bytes();
-    let mut decoded = Vec::with_capacity(text.len());
-    while let Some(octet) = octets.next() {
-        decoded.push(match octet {
-            b'+' => hex(octets.next()?)? << 4 | hex(octets.next()?)?,
-            other => other,
-        });
-    }
-    String::from_utf8(decoded).ok().filter(|text| !text.is_empty() && !text.contains(char::is_control))
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }

@@ -4,8 +4,9 @@
 use std::fmt;
 
 use super::CommandError;
-use super::xclient::{decode_xtext, is_unavailable, parse_address, write_address};
+use super::xclient::{is_unavailable, parse_address, write_address};
 use crate::smtp::path::Domain;
+use crate::smtp::xtext;
 
 /// An attribute of XFORWARD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +120,7 @@ fn parse_attribute(word: &str) -> Result<(XforwardAttribute, Option<String>), Co
     let (name, value) = word.split_once('=').ok_or(CommandError::Parameter)?;
     let attribute = XforwardAttribute::ALL.into_iter().find(|known| known.keyword().eq_ignore_ascii_case(name));
     let attribute = attribute.ok_or(CommandError::Parameter)?;
-    let value = decode_xtext(value).ok_or(CommandError::Parameter)?;
+    let value = xtext::decode(value).ok_or(CommandError::Parameter)?;
     if is_unavailable(&value) {
         return Ok((attribute, None));
     }
