@@ -146,8 +146,7 @@ impl Pool {
                     last = self.cannot_carry(need);
                 }
                 Err(why) => {
-                    self.metrics.failures.with_label_values(&[why.label()]).inc();
-                    tracing::warn!(member = %member.label, error = %why, "backend.failure");
+                    self.note_failure(&member, &why);
                     last = why;
                 }
             }
@@ -188,13 +187,17 @@ impl Pool {
             match lease.await {
                 Ok(lease) => return Ok(lease),
                 Err(why) => {
-                    self.metrics.failures.with_label_values(&[why.label()]).inc();
-                    tracing::warn!(member = %member.label, error = %why, "backend.failure");
+                    self.note_failure(&member, &why);
                     last = why;
                 }
             }
         }
         Err(last)
+    }
+
+    fn note_failure(&self, member: &Member, why: &BackendError) {
+        self.metrics.failures.with_label_values(&[why.label()]).inc();
+        tracing::warn!(member = %member.label, error = %why, "backend.failure");
     }
 
     /// Members worth trying, in order: those that are up, those that are free, those that are not for emergencies; of

@@ -55,8 +55,6 @@ const KEPT: Duration = Duration::from_secs(6 * 86_400);
 const KEPT_SHORTLY: Duration = Duration::from_secs(3600);
 /// How long the reply waits for that to be on disk.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Octets of a spool file read at a time.
-const BLOCK: usize = 256 * 1024;
 
 impl Partial {
     /// Holds at most `capacity` verdicts, each for `lifetime`.
@@ -206,14 +204,9 @@ async fn digest_of(message: &Message, overflow: Option<&mut Overflow>) -> std::i
     }
     context.update(message.body());
     if let Some(overflow) = overflow {
-        overflow.rewind().await?;
-        let mut buffer = vec![0; BLOCK];
-        loop {
-            let count = overflow.read(&mut buffer).await?;
-            match buffer.get(..count) {
-                Some(block) if count > 0 => context.update(block),
-                _ => break,
-            }
+        let mut blocks = overflow.blocks().await?;
+        while let Some(block) = blocks.next().await? {
+            context.update(block);
         }
     }
     Ok(context.finish())

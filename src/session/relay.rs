@@ -179,22 +179,15 @@ impl Relay {
         new: &[(ForwardPath, Params)],
     ) -> Result<Vec<Reply>, BackendError> {
         let mut lease = self.lease(false).await?;
-        match begin(&mut lease, envelope, new).await {
-            Err(_) if lease.reused => {
-                drop(lease);
-                lease = self.lease(true).await?;
-                let (mail, replies) = begin(&mut lease, envelope, new).await?;
-                Ok(self.begun(lease, mail, replies))
-            }
-            Ok((mail, _)) if mail.code() == 421 && lease.reused => {
-                drop(lease);
-                lease = self.lease(true).await?;
-                let (mail, replies) = begin(&mut lease, envelope, new).await?;
-                Ok(self.begun(lease, mail, replies))
-            }
-            Ok((mail, replies)) => Ok(self.begun(lease, mail, replies)),
-            Err(why) => Err(why),
+        let mut begun = begin(&mut lease, envelope, new).await;
+        let has_ended = begun.as_ref().map_or(true, |(mail, _)| mail.code() == 421);
+        if has_ended && lease.reused {
+            drop(lease);
+            lease = self.lease(true).await?;
+            begun = begin(&mut lease, envelope, new).await;
         }
+        let (mail, replies) = begun?;
+        Ok(self.begun(lease, mail, replies))
     }
 
     fn begun(&mut self, lease: Lease, mail: Reply, replies: Vec<Reply>) -> Vec<Reply> {
@@ -217,20 +210,17 @@ impl Relay {
 
     /// Opens the transaction again, if an idle connection fails then on a new one. The answers must be what they were.
     async fn replay(&mut self, envelope: &Envelope<'_>) -> Result<Lease, Reply> {
-        let opened = match self.lease(false).await {
-            Ok(lease) => {
-                let reused = lease.reused;
-                match again(lease, envelope).await {
-                    Err(_) if reused => match self.lease(true).await {
-                        Ok(lease) => again(lease, envelope).await,
-                        Err(why) => Err(why),
-                    },
-                    other => other,
-                }
-            }
-            Err(why) => Err(why),
-        };
+        let opened = self.open_again(envelope).await;
         opened.unwrap_or_else(|why| Err(self.failed(&why)))
+    }
+
+    async fn open_again(&mut self, envelope: &Envelope<'_>) -> Result<Result<Lease, Reply>, BackendError> {
+        let lease = self.lease(false).await?;
+        let is_reused = lease.reused;
+        match again(lease, envelope).await {
+            Err(_) if is_reused => again(self.lease(true).await?, envelope).await,
+            other => other,
+        }
     }
 
     /// Gives the connection back: the transaction is over, or does not need it for now.
@@ -316,7 +306,7 @@ async fn begin(
     let connection = lease.connection();
     connection.mails += 1;
     connection.send(&commands, timeouts.write).await?;
-    let mail = verdict_of(connection.reply(timeouts.command).await?)?;
+    let mail = connection.verdict(timeouts.command).await?;
     if !pipelining {
         if !mail.is_positive() {
             return Ok((mail.clone(), vec![mail; new.len()]));
@@ -326,7 +316,7 @@ async fn begin(
     }
     let mut replies = Vec::with_capacity(new.len());
     for _ in new {
-        match connection.reply(timeouts.command).await.and_then(verdict_of) {
+        match connection.verdict(timeouts.command).await {
             Ok(reply) => replies.push(reply),
             Err(_) if !mail.is_positive() => replies.push(mail.clone()),
             Err(why) => return Err(why),
@@ -365,18 +355,10 @@ async fn name_recipients(
         }
         connection.send(&commands, timeouts.write).await?;
         for _ in group {
-            replies.push(verdict_of(connection.reply(timeouts.command).await?)?);
+            replies.push(connection.verdict(timeouts.command).await?);
         }
     }
     Ok(replies)
-}
-
-/// A reply to MAIL or RCPT is yes, later or no; a 3xx is none of these, and would set the client off sending.
-fn verdict_of(reply: Reply) -> Result<Reply, BackendError> {
-    match reply.class() {
-        2 | 4 | 5 => Ok(reply),
-        _ => Err(BackendError::Unsolicited),
-    }
 }
 
 fn borrowed(new: &[(ForwardPath, Params)]) -> Vec<(&ForwardPath, &Params)> {
