@@ -12,7 +12,7 @@ use std::time::Duration;
 use lru::LruCache;
 use tokio::time::Instant;
 
-use super::splits::{Origin, origins};
+use super::origins::{Origin, origins};
 use crate::facts::MailFacts;
 use crate::smtp::{ForwardPath, Reply};
 
