@@ -4,6 +4,7 @@
 //! about weights, composites, limits and clauses, and nothing about rules that look for something new: those want the
 //! mail itself (`--on`).
 
+mod judged;
 mod rescan;
 mod tally;
 
@@ -16,10 +17,11 @@ use std::sync::Arc;
 use super::Failed;
 use super::recorded::{Place, moment};
 use super::scan::{Basis, Judging};
-use crate::config::{Problems, Rules};
+use crate::config::{Problems, Rules, last_good};
 use crate::pipeline::{Replay, Ruleset};
 use crate::records::{Archive, Filter, Found, Record, Rulebook};
-use tally::{Action, Flip, Tally};
+use judged::Judged;
+use tally::{Mail, Tally};
 
 /// Arguments of `backtest`.
 #[derive(Debug, clap::Args)]
@@ -37,6 +39,8 @@ pub struct Arguments {
     #[arg(long, value_name = "NUMBER")]
     pub max_new_rejects: Option<u64>,
     /// Judge this mail by both rule sets instead of what was recorded: files, mboxes, Maildirs, directories of these.
+    /// The other rule set is the configured one; without --rules, the last that loaded, of which a copy lies beside
+    /// the store.
     #[arg(long, value_name = "FILE|DIR")]
     pub on: Vec<PathBuf>,
     /// Print so many sender domains at most.
@@ -66,7 +70,11 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
     let tally = if arguments.on.is_empty() {
         replayed(&mut arguments.place.open()?, arguments.last, &proposed)?
     } else {
-        runtime.block_on(rescan::rescanned(&arguments.on, &basis, proposed))?
+        let then = {
+            let _within = runtime.enter();
+            Arc::new(basis.ruleset(&in_force(arguments, &basis)?)?)
+        };
+        runtime.block_on(rescan::rescanned(&arguments.on, &basis, then, proposed))?
     };
     let text = if arguments.json { tally.to_json()? } else { tally.to_text(arguments.top) };
     writeln!(out, "{}", text.trim_end())?;
@@ -84,6 +92,18 @@ fn proposed(arguments: &Arguments, basis: &Basis) -> Result<Rules, Failed> {
     let rules = Rules::of_directory(directory, &mut problems);
     let guarded = problems.guard(rules);
     guarded.map(|(rules, _warnings)| rules).map_err(|problems| Failed(problems.render(super::wants_colour())))
+}
+
+/// Beside which mail itself is judged. The configured rules are what is proposed if nothing else is: then the copy of
+/// those that were loaded last.
+fn in_force(arguments: &Arguments, basis: &Basis) -> Result<Rules, Failed> {
+    if arguments.rules.is_some() {
+        return Ok(basis.rules.clone());
+    }
+    let kept = arguments.place.config.as_deref().and_then(last_good::rules);
+    let none = "there is nothing to compare the configured rules with: say --rules, or name a store, beside which the \
+                proxy keeps a copy of the rules that it loaded last";
+    kept.ok_or_else(|| Failed(none.to_owned()))
 }
 
 /// What the records since then come to by `ruleset`.
@@ -148,17 +168,19 @@ fn decide(
         let replay = rulings.outgoing.as_ref().filter(|_| outgoing).unwrap_or(&rulings.incoming);
         let prepared = replay.prepare(book).map_err(Failed)?;
         tally.strange(replay.unheard_of(book));
+        tally.changed(replay.looks_otherwise(book));
         let then = Replay::by_book(book).map_err(Failed)?;
         let then = then.prepare(book).map_err(Failed)?;
         for record in records {
-            let Some((was, _)) = Action::recorded(&record) else {
+            let Some(was) = Judged::recorded(&record) else {
                 tally.unjudged += 1;
                 continue;
             };
             let again = prepared.decide(&record);
-            let Some((now, is_certain)) = Action::of(&again) else { continue };
+            let Some(now) = Judged::again(&record, &again) else { continue };
             tally.decided += 1;
-            if was == now {
+            let changes = was.changes(&now);
+            if changes.is_empty() {
                 continue;
             }
             // A flip is the new rules' doing only if the old ones still say what they said.
@@ -167,8 +189,7 @@ fn decide(
                 continue;
             }
             let score = (record.judgement.score, again.score);
-            let (id, domain) = (record.id.to_string(), record.sender_domain());
-            tally.add(Flip { name: id, domain, was, now, is_certain, score });
+            tally.add(Mail { name: record.id.to_string(), domain: record.sender_domain(), changes, score });
         }
     }
     Ok(())

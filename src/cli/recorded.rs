@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 
 use super::{Failed, wants_colour};
 use crate::config;
@@ -44,24 +44,20 @@ impl Place {
 /// one with an offset.
 pub(super) fn moment(written: &str) -> Result<u64, String> {
     let now = Timestamp::now();
-    let at = match written.parse::<SignedDuration>().ok().or_else(|| days(written)) {
-        Some(ago) => now.checked_sub(ago.abs()).ok(),
-        None => written.parse::<Timestamp>().ok().or_else(|| local(written)),
+    let at = match duration(written) {
+        Ok(ago) => now.checked_sub(ago.abs()).ok(),
+        Err(_) => written.parse::<Timestamp>().ok().or_else(|| local(written)),
     };
     let wrong =
         || format!("`{written}` is no time: write 90m, 14d, 2026-11-20, 2026-11-20T14:30 or 2026-11-20T14:30:00Z");
     at.and_then(|at| u64::try_from(at.as_millisecond()).ok()).ok_or_else(wrong)
 }
 
-/// `14d` and `2w`, which a duration without a calendar is not.
-fn days(written: &str) -> Option<SignedDuration> {
-    let (number, unit) = written.split_at_checked(written.len().checked_sub(1)?)?;
-    let hours = match unit {
-        "d" => 24,
-        "w" => 7 * 24,
-        _ => return None,
-    };
-    Some(SignedDuration::from_hours(number.trim().parse::<i64>().ok()?.checked_mul(hours)?))
+/// How long, as people write it: `90m`, `2h`, `1h 30m`, `14d`, `3 days`, `2w`.
+pub(super) fn duration(written: &str) -> Result<SignedDuration, String> {
+    // Days have 24 hours here, wherever that is.
+    let span: Span = written.parse().map_err(|why: jiff::Error| why.to_string())?;
+    span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|why| why.to_string())
 }
 
 fn local(written: &str) -> Option<Timestamp> {
@@ -94,9 +90,13 @@ mod tests {
     #[test]
     fn a_moment_is_long_ago_or_a_date() {
         let now = u64::try_from(Timestamp::now().as_millisecond()).expect("after 1970");
-        for (written, ago) in
-            [("90m", 5_400_000), ("14d", 14 * 86_400_000), ("2w", 14 * 86_400_000), ("1h 30m", 5_400_000)]
-        {
+        for (written, ago) in [
+            ("90m", 5_400_000),
+            ("14d", 14 * 86_400_000),
+            ("2w", 14 * 86_400_000),
+            ("1h 30m", 5_400_000),
+            ("3 days", 3 * 86_400_000),
+        ] {
             let at = moment(written).expect(written);
             assert!(now.abs_diff(at + ago) < 60_000, "{written}: {at}");
         }

@@ -119,7 +119,7 @@ fn because(card: &Scorecard, lens: Lens, clause: Option<&Clause>) -> Vec<Finding
 }
 
 /// The symbols that a clause asks for, composites resolved into what they ask for.
-fn named_by<'a>(clause: &'a Clause, weights: &'a Weights) -> BTreeSet<&'a Symbol> {
+pub(super) fn named_by<'a>(clause: &'a Clause, weights: &'a Weights) -> BTreeSet<&'a Symbol> {
     let mut named: BTreeSet<&Symbol> = clause.when.asks_for().collect();
     // Composites stand after those that they read: backwards, each is resolved before its parts.
     for composite in weights.composites().iter().rev() {

@@ -27,6 +27,7 @@ pub use trace::Trace;
 use crate::checks::Registry;
 use crate::facts::{Role, Traps};
 use crate::policy::Policy;
+use crate::records::Looks;
 use crate::scoring::Weights;
 
 /// What judges: checks, weights and policy as one value, swapped atomically at reload and pinned by
@@ -34,6 +35,8 @@ use crate::scoring::Weights;
 pub struct Ruleset {
     /// Names this rule set in traces and metrics: a digest of the files that it was made of.
     pub version: Arc<str>,
+    /// One of each of these files that says what is looked for.
+    pub looks: Arc<Looks>,
     /// The checks.
     pub registry: Registry,
     /// What their symbols weigh.
@@ -59,6 +62,7 @@ impl Ruleset {
     pub fn new(version: impl Into<Arc<str>>, registry: Registry, weights: Arc<Weights>, policy: Policy) -> Self {
         Self {
             version: version.into(),
+            looks: Arc::default(),
             registry,
             weights,
             policy,
@@ -82,6 +86,12 @@ impl Ruleset {
         Self { traps, ..self }
     }
 
+    /// The same, made from files of these digests.
+    #[must_use]
+    pub fn with_looks(self, looks: Arc<Looks>) -> Self {
+        Self { looks, ..self }
+    }
+
     /// The same, with policies of their own for some recipients.
     #[must_use]
     pub fn with_policies(self, policies: Policies) -> Self {
@@ -94,7 +104,7 @@ impl Ruleset {
     pub fn with_outgoing(self, policy: Policy) -> Self {
         let registry = self.registry.for_outgoing();
         let outgoing = Self::new(self.version.clone(), registry, self.weights.clone(), policy);
-        let outgoing = Self { is_outgoing: true, ..outgoing };
+        let outgoing = Self { is_outgoing: true, looks: self.looks.clone(), ..outgoing };
         Self { outgoing: Some(Arc::new(outgoing)), ..self }
     }
 

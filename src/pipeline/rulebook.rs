@@ -124,7 +124,8 @@ impl Ruleset {
                 .collect(),
         };
         let judging = serde_json::to_value(judging).expect("plain values");
-        Rulebook { version: self.version.to_string(), roster: roster.collect(), judging }
+        let looks = (*self.looks).clone();
+        Rulebook { version: self.version.to_string(), looks, roster: roster.collect(), judging }
     }
 }
 

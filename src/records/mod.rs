@@ -36,7 +36,7 @@ pub use record::{
 };
 pub use recorder::{Recorder, Written};
 pub use redact::Redact;
-pub use rulebook::{OnRoster, Rulebook};
+pub use rulebook::{Looks, OnRoster, Rulebook};
 
 use crate::units::ByteSize;
 

@@ -46,7 +46,12 @@ fn book() -> Written {
         exclusive: false,
         observed: false,
     };
-    Written::new(Rulebook { version: "v".to_owned(), roster: vec![check], judging: serde_json::Value::Null })
+    Written::new(Rulebook {
+        version: "v".to_owned(),
+        looks: Looks::default(),
+        roster: vec![check],
+        judging: serde_json::Value::Null,
+    })
 }
 
 fn record(millis: u64, number: u32) -> Record {

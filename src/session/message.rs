@@ -242,13 +242,13 @@ fn agreed<'c>(conclusion: &'c Conclusion, transaction: &Transaction) -> Agreed<'
     }
     // Traps follow the real recipients.
     let is_real = |index: usize| transaction.accepted.iter().any(|known| known.index == index && !known.is_trap);
-    let real = conclusion.recipients.iter().filter(|(index, _)| transaction.traps() == 0 || is_real(*index));
-    let mut decisions = real.map(|(_, decision)| decision);
-    match decisions.next() {
-        None => Agreed::Forward,
-        Some(first) if decisions.any(|other| other.verdict != first.verdict) => Agreed::Split,
-        Some(first) if first.verdict == Verdict::Forward => Agreed::Forward,
-        Some(first) => Agreed::Refuse(first),
+    let real = || conclusion.recipients.iter().filter(|(index, _)| transaction.traps() == 0 || is_real(*index));
+    match Verdict::agreed(real().map(|(_, decision)| decision.verdict)) {
+        None => Agreed::Split,
+        Some(Verdict::Forward) => Agreed::Forward,
+        Some(Verdict::Defer | Verdict::Reject) => {
+            real().next().map_or(Agreed::Forward, |(_, decision)| Agreed::Refuse(decision))
+        }
     }
 }
 

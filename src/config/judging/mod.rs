@@ -118,7 +118,8 @@ pub(super) fn build(
         return Some(Ruleset { version: rules.version.clone(), ..Ruleset::empty() });
     }
     let ruleset = Ruleset::new(rules.version.clone(), registry, Arc::new(weights), policy);
-    Some(ruleset.with_traps(traps).with_policies(policies).with_outgoing(outgoing))
+    let ruleset = ruleset.with_traps(traps).with_policies(policies).with_looks(rules.looks.clone());
+    Some(ruleset.with_outgoing(outgoing))
 }
 
 fn registry(own_names: &[String], ports: &Ports, report: &mut Report<'_>) -> Registry {
