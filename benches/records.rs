@@ -90,6 +90,7 @@ fn record(judgement: &Judgement, verdict: Verdict, at: u64, number: usize) -> Re
         id: TransactionId::from_parts(at, (number % 8_000_000) as u32),
         client: Client {
             addr: [10, octets[1], octets[2], octets[3]].into(),
+            hop: None,
             name: Some(format!("mail{}.sender.example", number % 1000)),
             helo: Some("mail.sender.example".to_owned()),
             tls: Some("TLSv1.3".to_owned()),

@@ -579,8 +579,15 @@ async fn recorded(case: &Case, book: &mut Option<Rulebook>) -> Record {
     let conclusion = assessment.conclude(tokio::time::Instant::now()).await;
     let judgement = Judgement { refusals, ..assessment.judgement(Some(&conclusion)) };
     *book = Some(assessment.book().book().clone());
-    let client =
-        Client { addr: [192, 0, 2, 1].into(), name: None, helo: None, tls: None, user: None, listener: "edge".into() };
+    let client = Client {
+        addr: [192, 0, 2, 1].into(),
+        hop: None,
+        name: None,
+        helo: None,
+        tls: None,
+        user: None,
+        listener: "edge".into(),
+    };
     let fate = Fate {
         stage: Stage::Message,
         verdict: None,

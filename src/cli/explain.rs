@@ -108,7 +108,8 @@ fn header(record: &Record) -> String {
     let helo = client.helo.as_ref().map(|helo| format!(", HELO {helo}")).unwrap_or_default();
     let tls = client.tls.as_ref().map(|tls| format!(", {tls}")).unwrap_or_default();
     let user = client.user.as_ref().map(|user| format!(", user {user}")).unwrap_or_default();
-    say("client", format!("{}{name}{helo}{tls}{user}, listener {}", client.addr, client.listener));
+    let hop = client.hop.as_ref().map(|hop| format!(", through {hop}, a hop of ours")).unwrap_or_default();
+    say("client", format!("{}{name}{helo}{hop}{tls}{user}, listener {}", client.addr, client.listener));
     if let Some(envelope) = &record.envelope {
         say("from", format!("<{}>", envelope.reverse_path));
         for recipient in &envelope.recipients {

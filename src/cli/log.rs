@@ -151,6 +151,7 @@ pub(super) fn line(record: &Record) -> String {
         format!("{:>6}", points(record.judgement.score)),
         format!("{}{name}", client.addr),
     ];
+    words.extend(client.hop.map(|hop| format!("through={hop}")));
     if let Some(envelope) = &record.envelope {
         words.push(format!("from=<{}>", envelope.reverse_path));
     }

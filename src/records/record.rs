@@ -39,8 +39,11 @@ pub struct Record {
 /// The client of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Client {
-    /// Its effective address.
+    /// Its effective address; behind a hop of ours, that of whoever handed the mail to the hop.
     pub addr: IpAddr,
+    /// The hop of ours that the mail came through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hop: Option<IpAddr>,
     /// Its confirmed name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,

@@ -74,6 +74,7 @@ fn record(millis: u64, number: u32) -> Record {
         id: TransactionId::from_parts(millis, number),
         client: Client {
             addr: [192, 0, 2, (number % 200) as u8].into(),
+            hop: None,
             name: None,
             helo: Some("mail.example".to_owned()),
             tls: None,

@@ -98,8 +98,11 @@ pub(super) fn transaction(
         recipients: recipients.collect(),
         refused: transaction.refused,
     };
-    let client = client(&mail.helo.client, Some(&mail.helo), mail.user());
-    let mut authentication = of_mail(mail);
+    // Who was judged is who sent it: a hop of ours sends nothing of its own.
+    let judged = transaction.judged.as_ref().unwrap_or(mail);
+    let hop = transaction.judged.as_ref().map(|_| mail.helo.client.addr);
+    let client = Client { hop, ..client(&judged.helo.client, Some(&judged.helo), mail.user()) };
+    let mut authentication = of_mail(judged);
     let message = notes.message.map(|(message, results)| {
         authentication.extend(results);
         message
@@ -141,6 +144,7 @@ pub(super) fn session(
 fn client(facts: &ClientFacts, helo: Option<&HeloFacts>, user: Option<&str>) -> Client {
     Client {
         addr: facts.addr,
+        hop: None,
         name: facts.confirmed_name().map(str::to_owned),
         helo: helo.map(|helo| helo.name.as_str().to_owned()),
         tls: helo.and_then(|helo| helo.tls.as_ref()).map(|tls| tls.version.to_owned()),
