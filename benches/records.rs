@@ -132,6 +132,7 @@ fn write(
         max_size: ByteSize(64 << 30),
         max_age: Duration::from_secs(365 * 86_400),
         queue: 2 * AT_ONCE,
+        queue_memory: ByteSize(1 << 30),
         redact: Redact::default(),
         json: Json::Off,
     };

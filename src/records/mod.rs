@@ -16,6 +16,7 @@ mod metrics;
 mod output;
 mod record;
 mod recorder;
+mod recovery;
 mod redact;
 mod rulebook;
 mod segment;
@@ -51,6 +52,8 @@ pub struct Settings {
     pub max_age: Duration,
     /// Records that wait to be written; beyond that they are lost.
     pub queue: usize,
+    /// Octets of them, in memory; beyond that, too.
+    pub queue_memory: ByteSize,
     /// What nobody is to read.
     pub redact: Redact,
     /// Where records go as lines of JSON, too.

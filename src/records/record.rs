@@ -241,6 +241,19 @@ impl Record {
         accepted.map(|recipient| recipient.forward_path.as_str()).chain(refused)
     }
 
+    /// About how many octets of memory it takes.
+    pub fn octets(&self) -> u64 {
+        let lines = self.judgement.refusals.iter().map(|refusal| &refusal.lines).chain([&self.judgement.lines]);
+        let texts = self.judgement.refusals.iter().map(|refusal| size_of::<Refusal>() + refusal.reply.len());
+        let recipients = self.envelope.iter().flat_map(|envelope| &envelope.recipients);
+        let recipients = recipients.map(|known| size_of::<Addressee>() + known.forward_path.len());
+        let decisions = self.judgement.decisions.len() * size_of::<Decided>();
+        let symbols = self.judgement.symbols.iter().map(|known| size_of_val(known) + known.0.len());
+        let own = size_of::<Self>() + self.fate.reply.len() + decisions;
+        let octets = own + texts.chain(recipients).chain(symbols).chain(lines.map(Lines::octets)).sum::<usize>();
+        octets as u64
+    }
+
     /// Every symbol in it: those that count, and those that were found all the same.
     pub fn all_symbols(&self) -> impl Iterator<Item = &str> {
         let lines = std::iter::once(&self.judgement.lines);

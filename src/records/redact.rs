@@ -160,12 +160,12 @@ fn hide(text: &mut String) {
 fn local_part(text: &str) -> usize {
     if text.ends_with('"') {
         // A quoted string, back to the quote that begins it; a text without one is hidden whole.
-        let quotes = text.rmatch_indices('"').skip(1).map(|(at, _)| at);
+        let mut quotes = text.rmatch_indices('"').skip(1).map(|(at, _)| at);
         let is_escaped = |at: usize| {
             let before = text.get(..at).unwrap_or_default();
             (before.len() - before.trim_end_matches('\\').len()) % 2 == 1
         };
-        return quotes.filter(|at| !is_escaped(*at)).next().unwrap_or_default();
+        return quotes.find(|at| !is_escaped(*at)).unwrap_or_default();
     }
     // Of what is not ASCII anything may be part of it (RFC 6531), marks that belong to the letter before, too.
     let is_part = |c: char| c.is_ascii_alphanumeric() || !c.is_ascii() || "!#$%&'*+-/=?^_`{|}~.".contains(c);

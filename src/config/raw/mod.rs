@@ -353,6 +353,8 @@ section! {
         /// Records that wait to be written; beyond that they are lost, and counted. Mail never waits for them.
         #[schemars(range(min = 16, max = 1_000_000))]
         queue: u64 = 4096,
+        /// Memory of those that wait: a record of a transaction with many refused recipients is large.
+        queue_memory: Size = Size::new("64 MiB"),
         /// What is never written down.
         redact: Vec<Redact> = vec![Redact::Subjects],
         /// A file that each record is appended to as a line of JSON; `-` is standard output. It may be renamed at
