@@ -167,13 +167,28 @@ def explained():
 
 
 def explained_stage_by_stage():
-    """limits at RCPT are held against the score at RCPT"""
+    """limits at RCPT are held against the score at RCPT; findings that weigh nothing are named where they refuse together"""
     with Stage() as stage:
         stage.send(HAM.replace("Subject: lunch\r\n", "").replace("To: bob@gate.test\r\n", ""))
         [passed] = stage.eventually(1)
         distance = dict(reversed(found) for found in re.findall(
             r"limit 15\.00: (.*) for clause (score|score-rcpt) ", stage.ask("explain", passed["id"])))
         assert set(distance) == {"score", "score-rcpt"} and distance["score"] != distance["score-rcpt"], distance
+
+        trust = pathlib.Path(stage.rules["directory"]) / "trust.toml"
+        trust.write_text(trust.read_text() + '\n[[deny]]\nsenders = ["denied.test"]\n')
+        stage.gate.stop()
+        stage.gate.start()
+        stage.ask("block", "add", "sender:eve@denied.test")
+        with Client(stage.gate.address) as session:
+            session.expect(None, "220")
+            session.hello()
+            session.expect("MAIL FROM:<eve@denied.test>", "250")
+            session.expect("RCPT TO:<bob@gate.test>", "5")
+            session.quit()
+        stage.eventually(2)
+        flips = json.loads(stage.ask("explain", "--json", stage.log("--verdict", "reject")[0]["id"]))["flips"]
+        assert flips["without"] == [] and set(flips["together"]) == {"DENIED_SENDER", "BLOCKED"}, flips
 
 
 def through_a_hop():

@@ -89,8 +89,8 @@ fn contributions(prepared: &Prepared<'_>, record: &Record) -> HashMap<String, i3
     adds
 }
 
-/// What the clause that decided asks for, then the heaviest, one after another until the verdict is another; then those
-/// of them left out that are not needed.
+/// What the clause that decides asks for, then the heaviest, one after another until the verdict is another; then those
+/// of them left out that are not needed. With each that is taken away another clause may decide.
 fn together(
     prepared: &Prepared<'_>,
     record: &Record,
@@ -99,16 +99,23 @@ fn together(
     adds: &HashMap<String, i32>,
 ) -> (Vec<String>, Option<Verdict>) {
     let other = |taken: &[&str]| prepared.decide_without(record, taken).verdict().map(|(verdict, _)| verdict);
-    let strictest = record.decisions().filter(|decided| decided.verdict == verdict);
-    let asked: Vec<&str> = strictest.flat_map(|decided| prepared.asked_for(decided)).map(Symbol::as_str).collect();
     let adds = |symbol: &str| adds.get(symbol).copied().unwrap_or_default();
-    let mut tried: Vec<&str> =
-        found.iter().copied().filter(|symbol| adds(symbol) > 0 || asked.contains(symbol)).collect();
-    tried.sort_by_key(|symbol| (!asked.contains(symbol), -adds(symbol)));
-    tried.truncate(MOST_TOGETHER);
-    let enough = (1..=tried.len()).find(|count| other(tried.get(..*count).unwrap_or_default()) != Some(verdict));
-    let Some(count) = enough else { return (Vec::new(), None) };
-    tried.truncate(count);
+    let mut tried: Vec<&str> = Vec::new();
+    loop {
+        let again = prepared.decide_without(record, &tried);
+        if again.verdict().map(|(verdict, _)| verdict) != Some(verdict) {
+            break;
+        }
+        let strictest = again.decisions.iter().map(|again| &again.decided).filter(|known| known.verdict == verdict);
+        let asked: Vec<&str> = strictest.flat_map(|decided| prepared.asked_for(decided)).map(Symbol::as_str).collect();
+        let left = found.iter().copied().filter(|symbol| !tried.contains(symbol));
+        let left = left.filter(|symbol| adds(symbol) > 0 || asked.contains(symbol));
+        let next = left.max_by_key(|symbol| (asked.contains(symbol), adds(symbol)));
+        match next.filter(|_| tried.len() < MOST_TOGETHER) {
+            Some(symbol) => tried.push(symbol),
+            None => return (Vec::new(), None),
+        }
+    }
     let mut at = 0;
     while at < tried.len() {
         let mut fewer = tried.clone();
