@@ -558,7 +558,7 @@ fn a_composite_counts_each_symbol_once() {
     for (lists, expected) in [
         (
             "count = 2\nof = [\"DNSBL_ONE\", \"GTUBE\", \"DNSBL_ONE\"]",
-            "weights.toml:6:28: error: composite[0].of[2]: `DNSBL_ONE` stands in this list already",
+            "weights.toml:6:29: error: composite[0].of[2]: `DNSBL_ONE` stands in this list already",
         ),
         ("all_of = [\"GTUBE\", \"GTUBE\"]", "weights.toml:5:20: error: composite[0].all_of[1]: `GTUBE` stands"),
     ] {

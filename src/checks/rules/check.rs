@@ -19,7 +19,7 @@ use crate::scoring::{CheckName, Finding, Outcome, Spec, Symbol};
 /// Octets that are looked at without letting others have their turn; about a millisecond.
 const IN_PLACE: usize = 256 << 10;
 /// How long the rules may take for one message, without the time in which others have their turn.
-const TIME_MOST: Duration = Duration::from_millis(500);
+const TIME_MOST: Duration = Duration::from_secs(1);
 
 /// Rules that need the message.
 pub struct MessageRules {
@@ -35,9 +35,9 @@ pub struct EnvelopeRules {
 }
 
 /// Found where not every expression was run to its end, of a message.
-pub const UNFINISHED: &str = "RULES_UNFINISHED";
+const UNFINISHED: &str = "RULES_UNFINISHED";
 /// The same of an envelope.
-pub const ENVELOPE_UNFINISHED: &str = "ENVELOPE_RULES_UNFINISHED";
+const ENVELOPE_UNFINISHED: &str = "ENVELOPE_RULES_UNFINISHED";
 
 fn spec(name: &str, set: &Set, phase: Phase, unfinished: &'static str) -> Spec {
     let emits = set.symbols(phase).cloned().chain([Symbol::known(unfinished)]).collect();

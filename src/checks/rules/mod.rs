@@ -19,7 +19,7 @@ pub mod view;
 #[cfg(test)]
 mod tests;
 
-pub use check::{ENVELOPE_UNFINISHED, EnvelopeRules, MessageRules, UNFINISHED};
+pub use check::{EnvelopeRules, MessageRules};
 pub use condition::Rule;
 pub use map::Map;
 pub use sample::Sample;

@@ -76,9 +76,6 @@ pub(super) fn build(
     known.extend(lists.iter().flat_map(|list| list.settings.codes.iter().map(|(_, symbol)| symbol.clone())));
     known.extend(unused);
     known.extend(rules.content.symbols.iter().cloned());
-    // Whether there are rules that could be unfinished hangs on other files.
-    let unfinished = [checks::rules::UNFINISHED, checks::rules::ENVELOPE_UNFINISHED, checks::spamassassin::UNFINISHED];
-    known.extend(unfinished.into_iter().map(Symbol::known));
     let report = &mut Report { document: &rules.spamassassin.1, problems };
     let written = (&rules.imported, &rules.spamassassin.0.spamassassin, &rules.weights.0.weights);
     let imported = spamassassin::add(written, &shared, &known, &mut registry, report);
