@@ -132,9 +132,10 @@ fn what_happens_when_something_fails_is_documented() {
 
 /// Lines of code that call us, each up to where the shell takes over.
 fn shown_commands(document: &str) -> impl Iterator<Item = &str> {
-    let code = document.lines().filter_map(|line| line.strip_prefix("    "));
-    let calls = code.map(str::trim).filter(|line| line.starts_with("gatepost "));
-    calls.map(|line| line.split(['>', '<', '|', '#', ';']).next().unwrap_or_default().trim())
+    let indented = document.lines().filter_map(|line| line.strip_prefix("    "));
+    let fenced = blocks(document, "sh").into_iter().flat_map(|(_, text)| text.lines());
+    let calls = indented.chain(fenced).map(str::trim).filter(|line| line.starts_with("gatepost "));
+    calls.map(|line| line.split(['>', '<', '|', '#', ';', '&']).next().unwrap_or_default().trim())
 }
 
 #[test]
@@ -157,6 +158,27 @@ fn commands_in_the_documents_are_commands() {
 #[test]
 fn every_command_is_documented() {
     assert_generated("docs/cli.md", &gatepost::cli::reference::text());
+}
+
+#[test]
+fn what_init_prints_for_postfix_is_what_the_first_hour_types() {
+    use clap::Parser;
+    let document = text("docs/postfix.md");
+    let init = shown_commands(&document).find(|command| command.starts_with("gatepost init ")).expect("it is shown");
+    let words = init.split_whitespace().chain(["--config", "-"]);
+    let gatepost::cli::Command::Init(arguments) = gatepost::cli::Arguments::parse_from(words).command else {
+        panic!("{init}")
+    };
+    let mut printed = Vec::new();
+    gatepost::cli::init::run(&arguments, &mut printed).unwrap_or_else(|why| panic!("{why:?}"));
+    let printed = String::from_utf8(printed).expect("text");
+    let typed = blocks(&document, "sh").into_iter().flat_map(|(_, text)| text.lines());
+    let typed: Vec<&str> =
+        typed.filter(|line| line.starts_with("post") && !line.starts_with("postconf -M 'smtp/")).collect();
+    assert!(typed.len() > 7, "{typed:?}");
+    for line in typed {
+        assert!(printed.contains(line), "{line} is not in\n{printed}");
+    }
 }
 
 /// The code blocks of a document whose fence begins with `language`: what follows it, and the text.

@@ -13,6 +13,7 @@ if [ "${1:-}" = --remove ]; then
     for file in $files; do
         rm -f "/$file"
     done
+    find /usr/share/gatepost /usr/share/doc/gatepost -depth -type d -empty -delete
     systemctl daemon-reload || true
     echo "/etc/gatepost, /var/lib/gatepost and the user gatepost are left"
     exit 0

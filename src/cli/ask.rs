@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use super::{Failed, check_config};
+use super::{DEFAULT_CONFIG, Failed, check_config};
 
 /// How long the proxy may take to be reached, and how long to say the next thing.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -19,7 +19,7 @@ const LARGEST: u64 = 256 << 20;
 #[derive(Debug, clap::Args)]
 pub struct Common {
     /// The configuration file, which names the admin address of the running proxy.
-    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG")]
+    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG", default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     /// Print JSON.
     #[arg(long)]

@@ -58,7 +58,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (basis, proposed) = {
         let _within = runtime.enter();
-        let basis = Judging { config: arguments.place.config.clone(), ..Judging::default() }.basis()?;
+        let basis = Judging { config: arguments.place.configuration(), ..Judging::default() }.basis()?;
         let rules = proposed(arguments, &basis)?;
         let ruleset = basis.ruleset(&rules)?;
         (basis, Arc::new(ruleset))

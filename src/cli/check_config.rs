@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::{Failed, columns, wants_colour};
+use super::{DEFAULT_CONFIG, Failed, columns, wants_colour};
 use crate::config::why::{self, Why};
 use crate::config::{self, Loaded, Problem, Problems, Severity, failures, resolvers};
 use crate::dns::zones;
@@ -12,7 +12,7 @@ use crate::dns::zones;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The configuration file.
-    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG")]
+    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG", default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     /// Show what happens when something that we depend on fails.
     #[arg(long)]

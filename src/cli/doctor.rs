@@ -17,7 +17,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Failed, columns, wants_colour_on};
+use super::{DEFAULT_CONFIG, Failed, columns, wants_colour_on};
 use crate::config::{self, Loaded};
 use crate::smtp::ForwardPath;
 use finding::{Finding, Level};
@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[command(after_help = "Exit codes: 0 nothing is broken (there may be warnings), 1 something is, 2 wrong usage.")]
 pub struct Arguments {
     /// The configuration file.
-    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG")]
+    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG", default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     /// A mailbox of yours that may be written to: only then is it tried how strictly mail servers read the end of a
     /// message. A strict one delivers nothing; a loose one refuses the message or delivers it there.

@@ -101,6 +101,9 @@ pub enum Command {
     Man(man::Arguments),
 }
 
+/// Where the configuration of this machine is, unless a command line or the environment names another.
+const DEFAULT_CONFIG: &str = "/etc/gatepost/gatepost.toml";
+
 /// Why a command failed; its text goes to standard error.
 #[derive(Debug)]
 pub struct Failed(pub String);

@@ -6,15 +6,16 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Failed, wants_colour};
+use super::{DEFAULT_CONFIG, Failed, wants_colour};
 use crate::config;
 use crate::records::Archive;
 
 /// Where records are.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Place {
-    /// The configuration file, which names the directory of records.
-    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG", required_unless_present = "records")]
+    /// The configuration file, which names the directory of records. Default: /etc/gatepost/gatepost.toml, unless
+    /// --records is given.
+    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG")]
     pub config: Option<PathBuf>,
     /// The directory of records.
     #[arg(long, value_name = "DIR")]
@@ -22,17 +23,23 @@ pub struct Place {
 }
 
 impl Place {
+    /// The configuration that records belong to; none if they lie somewhere without one.
+    pub(super) fn configuration(&self) -> Option<PathBuf> {
+        let default = || self.records.is_none().then(|| PathBuf::from(DEFAULT_CONFIG));
+        self.config.clone().or_else(default)
+    }
+
     /// Opens it to read. A proxy may go on writing.
     ///
     /// # Errors
     /// There is no such directory, or none is configured.
     pub(super) fn open(&self) -> Result<Archive, Failed> {
-        let directory = match (&self.records, &self.config) {
+        let directory = match (&self.records, self.configuration()) {
             (Some(directory), _) => directory.clone(),
             (None, Some(config)) => {
                 let unset = || Failed("[records] directory is not set, so nothing is recorded".to_owned());
                 let wrong = |problems: config::Problems| Failed(problems.render(wants_colour()));
-                config::records_directory(config).map_err(wrong)?.ok_or_else(unset)?
+                config::records_directory(&config).map_err(wrong)?.ok_or_else(unset)?
             }
             (None, None) => return Err(Failed("say where records are: --config or --records".to_owned())),
         };

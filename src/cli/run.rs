@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Failed;
+use super::{DEFAULT_CONFIG, Failed};
 use crate::config::Loaded;
 use crate::config::raw::LogFormat;
 use crate::config::{last_good, resolvers};
@@ -16,7 +16,7 @@ use crate::telemetry::{log, metrics};
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The configuration file.
-    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG")]
+    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG", default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
 }
 
