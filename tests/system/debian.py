@@ -47,7 +47,7 @@ def base(include, fetched, setup=""):
     need("debootstrap", "systemd-nspawn")
     made_of = [suite(), MIRROR, *include, "|", *fetched, setup]
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).absolute()
-    place = target / "debian" / hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:12]
+    place = target / "machines" / hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:12]
     if place.exists():
         return place
     fresh = place.with_suffix(f".{os.getpid()}")

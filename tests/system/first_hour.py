@@ -62,6 +62,12 @@ postconf -MX 127.0.0.1:2526/inet
 postconf -M 'smtp/inet=smtp inet n - y - - smtpd'
 postfix reload
 """
+# A configuration that leaves port 25 to Postfix, and the service.
+START = """\
+gatepost init --domain example.org --backend 127.0.0.1:2525 --for postfix --hostname mx.example.org
+sed -i 's/0.0.0.0:25/127.0.0.1:42525/' /etc/gatepost/gatepost.toml
+systemctl enable --now gatepost
+"""
 
 
 def version():
@@ -116,7 +122,8 @@ class FirstHour:
         first = shutil.copy(self.given, self.packages) if self.given else self.pack("deb", "--binary", binary(), "--fast")
         self.pack("tarball", first)
         newer(first, self.packages)
-        self.machine = debian.Machine(place, self.directory / "console", {"/packages": self.packages}).__enter__()
+        self.machine = debian.Machine(place, self.directory / "console", {
+            "/packages": self.packages, "/clone/packaging": ROOT / "packaging", "/clone/target/release/gatepost": binary()}).__enter__()
         self.machine.run(WORLD.replace("@LISTS@", lists()) + "cp /packages/* /root/\n"
                          + "".join(f"ip address add {address}/32 dev lo\n" for address in (OURS, FRIEND, FORGER)))
         self.wait_for_postfix()
@@ -243,17 +250,26 @@ class FirstHour:
         """The tarball puts the same in place, for systemd to run, and takes it out again"""
         said = self.machine.run(self.install.take("As a tarball"))
         assert "gatepost init" in said, said
-        self.machine.run("gatepost init --domain example.org --backend 127.0.0.1:2525 --for postfix --hostname mx.example.org\n"
-                         "sed -i 's/0.0.0.0:25/127.0.0.1:42525/' /etc/gatepost/gatepost.toml\nsystemctl enable --now gatepost\n"
-                         "pid=$(systemctl show --property MainPID --value gatepost)\n"
-                         "*/install.sh && test $pid != $(systemctl show --property MainPID --value gatepost)")
+        self.machine.run(START)
+        before = self.service_pid()
+        self.machine.run("*/install.sh")
+        assert self.service_pid() != before, "an upgrade starts it anew"
         self.machine.run("*/install.sh --remove")
         left = [name for name in self.files() - self.before if "gatepost" in name]
         assert all(name.startswith(("/etc/gatepost", "/var/lib/gatepost")) for name in left), left
 
+    def by_hand(self):
+        """What is built in a clone runs when it is put in place by hand"""
+        self.machine.run("userdel gatepost && rm -r /etc/gatepost /var/lib/gatepost")
+        build, *commands = self.install.take("By hand").splitlines()
+        assert build.startswith("cargo build --release "), build
+        self.machine.run("cd /clone\n" + "\n".join(commands))
+        self.machine.run(START)
+        assert self.service_pid() != "0"
+
     def nothing_left(self):
         """Every command of the documents was typed"""
-        self.install.drop("From a clone", "By hand")
+        self.install.drop("From a clone")
         assert (self.install.left, self.postfix.left) == ([], [])
 
     def service_pid(self):
@@ -314,7 +330,7 @@ def main():
         try:
             verdicts.run("first hour: from the package to the first mail, and back", chain([
                 hour.boot, hour.installs, hour.exchange, hour.configures, hour.doctor, hour.unit, hour.first_mail, hour.first_refusal,
-                hour.upgrade, hour.back, hour.away, hour.tarball, hour.nothing_left]))
+                hour.upgrade, hour.back, hour.away, hour.tarball, hour.by_hand, hour.nothing_left]))
         finally:
             if hour.machine:
                 hour.machine.__exit__()
