@@ -145,8 +145,12 @@ fn commands_in_the_documents_are_commands() {
     for document in documents().iter().filter(|path| !path.ends_with("cli.md")) {
         let text = std::fs::read_to_string(document).expect("a readable file");
         for command in shown_commands(&text).filter(|command| !command.contains("...") && !command.contains('…')) {
-            // A shell knows the way home.
-            let words = command.split_whitespace().map(|word| word.replace('~', "/home/ann"));
+            // A shell keeps together what is quoted, and knows the way home.
+            let words = command.split('"').enumerate().flat_map(|(number, part)| match number % 2 {
+                0 => part.split_whitespace().map(str::to_owned).collect(),
+                _ => vec![part.to_owned()],
+            });
+            let words = words.map(|word| word.replace('~', "/home/ann"));
             let parsed = gatepost::cli::Arguments::try_parse_from(words);
             assert!(parsed.is_ok(), "{}: {command}: {}", document.display(), parsed.expect_err("just seen"));
             shown += 1;
