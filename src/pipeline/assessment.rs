@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::decision::{Conclusion, Decision, decide};
 use super::metrics::{Meter, Remembered};
 use super::runs::Runs;
+use super::summary::Summary;
 use super::{PolicyId, Ruleset, Trace};
 use crate::checks::{Deed, Doer, Facts, Fate, Others, Restraint};
 use crate::facts::Stage;
@@ -251,6 +252,21 @@ impl Assessment {
         }
     }
 
+    /// What counts so far, in short.
+    pub fn summary(&self) -> Summary {
+        let summary = self.runs.as_ref().map(|runs| Summary::new(&runs.card, &self.recipients));
+        summary.unwrap_or_else(|| Summary::new(&self.empty_card(), &self.recipients))
+    }
+
+    /// Checks that had not answered when the verdict was due.
+    pub fn unfinished(&self) -> Vec<String> {
+        let is_late = |line: &&Line| matches!(&line.state, LineState::Closed { outcome: Outcome::TimedOut, .. });
+        let lines = self.runs.iter().flat_map(|runs| runs.card.lines()).map(|(_, line)| line);
+        let mut late: Vec<&Line> = lines.filter(is_late).collect();
+        late.sort_by_key(|line| (line.stage, line.spec.name.as_str()));
+        late.into_iter().map(|line| line.spec.name.to_string()).collect()
+    }
+
     /// True if a check that ran wants to know what becomes of the transaction.
     pub fn remembers(&self) -> bool {
         self.runs.as_ref().is_some_and(|runs| runs.has_memories())
@@ -441,11 +457,11 @@ impl Assessment {
             (known.index, decide(&self.ruleset, known.policy, card, question))
         });
         let view = card.view(Lens::new(Scope::Transaction).closed_only());
-        let score = view.score().high;
+        let summary = Summary::of(&view, card, &self.recipients);
         let tagged = self.tags(&view) == Tri::Yes;
         let mut recipients: Vec<_> = decided.collect();
         recipients.sort_by_key(|(index, _)| *index);
-        Conclusion { recipients, tagged, score }
+        Conclusion { recipients, tagged, summary }
     }
 }
 

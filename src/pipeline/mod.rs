@@ -9,6 +9,7 @@ mod recording;
 pub mod replay;
 mod rulebook;
 mod runs;
+pub mod summary;
 pub mod trace;
 
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use metrics::{Meter, Metrics};
 pub use policies::{Policies, PolicyId};
 pub use replay::{Prepared, Replay, Replayed};
 pub use rulebook::Booked;
+pub use summary::Summary;
 pub use trace::Trace;
 
 use crate::checks::Registry;

@@ -285,7 +285,7 @@ impl Session {
         tracing::info!(
             %id, client = %self.peer.ip(), stage = "session", verdict = %decision.verdict,
             clause = decision.clause.as_deref().unwrap_or(""), score = %decision.score,
-            symbols = %self.assessment.trace().symbols_text(), reply = %reply.to_log(), "session.refused"
+            symbols = %self.assessment.summary(), reply = %reply.to_log(), "session.refused"
         );
         let (client, helo) = (&self.client, self.helo.as_deref());
         recording::session(&self.shared, &self.assessment, id, client, helo, decision, reply.to_log());

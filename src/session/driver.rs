@@ -349,7 +349,7 @@ impl Session {
             tracing::info!(
                 id = %transaction.id, client = %self.peer.ip(), helo = %transaction.mail.helo.name,
                 reverse_path = %transaction.mail.reverse_path, recipients = transaction.accepted.len(), traps = transaction.traps(),
-                refused_recipients = transaction.refused, symbols = %self.assessment.trace().symbols_text(),
+                refused_recipients = transaction.refused, symbols = %self.assessment.summary(),
                 verdict = %fate.verdict, end, reply_code = fate.reply_code,
                 total_ms = transaction.age().as_millis() as u64, "transaction.end"
             );

@@ -331,13 +331,12 @@ fn prefix(
     // What we think of mail is told to our own backend, never to others.
     let leaves = helo.client.role.is_outgoing();
     if settings.add_spam_fields && judged && !leaves {
-        let trace = assessment.trace();
-        let tests = trace.findings_summary();
+        let tests = &conclusion.summary.symbols;
         fields::SpamFields {
             flagged: conclusion.tagged,
-            score: conclusion.score.to_string(),
+            score: conclusion.summary.score.to_string(),
             tests: tests.iter().map(|(symbol, score)| (symbol.to_string(), score.to_string())).collect(),
-            unfinished: trace.unfinished(),
+            unfinished: assessment.unfinished(),
             id: id.clone(),
         }
         .write(&mut out);
@@ -392,6 +391,7 @@ fn account(
     let helo = &transaction.mail.helo;
     let decision = conclusion.and_then(|conclusion| conclusion.recipients.first()).map(|(_, decision)| decision);
     let shadow = decision.and_then(|decision| decision.shadow.as_ref());
+    let summary = conclusion.map_or_else(|| assessment.summary(), |conclusion| conclusion.summary.clone());
     tracing::info!(
         id = %transaction.id,
         client = %helo.client.addr,
@@ -412,8 +412,8 @@ fn account(
         clause = decision.and_then(|decision| decision.clause.as_deref()).unwrap_or(""),
         shadow_verdict = shadow.map_or("", |(verdict, _)| verdict.as_str()),
         shadow_clause = shadow.map_or("", |(_, clause)| clause),
-        score = %conclusion.map(|conclusion| conclusion.score).unwrap_or_default(),
-        symbols = %assessment.trace().symbols_text(),
+        score = %conclusion.map(|conclusion| conclusion.summary.score).unwrap_or_default(),
+        symbols = %summary,
         rules = %assessment.ruleset().version,
         reply = %outcome.reply.to_log(),
         after_data_ms = arrived.elapsed().as_millis() as u64,

@@ -226,7 +226,7 @@ impl Transaction {
             reverse_path = %self.mail.reverse_path, forward_path = %path, stage = "rcpt",
             verdict = %decision.verdict, policy = decision.policy.as_deref().unwrap_or(Policies::SITE),
             clause = decision.clause.as_deref().unwrap_or(""),
-            score = %decision.score, symbols = %assessment.trace().symbols_text(),
+            score = %decision.score, symbols = %assessment.summary(),
             reply = %reply.to_log(), "recipient.refused"
         );
         (if decision.verdict == Verdict::Reject { "rejected" } else { "deferred" }, reply)

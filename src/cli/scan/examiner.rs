@@ -175,7 +175,7 @@ fn signer(value: &[u8]) -> String {
 impl Examination {
     fn new(name: String, envelope: Envelope, conclusion: &Conclusion, assessment: Assessment) -> Self {
         let scores = conclusion.recipients.iter().map(|(index, _)| (assessment.score(Some(*index)), Some(*index)));
-        let (score, recipient) = scores.max().unwrap_or((conclusion.score, None));
+        let (score, recipient) = scores.max().unwrap_or((conclusion.summary.score, None));
         let strictest = conclusion.recipients.iter().map(|(_, decision)| decision).max_by_key(|one| one.verdict);
         let of = |pick: fn(&Decision) -> Option<Arc<str>>| strictest.and_then(pick);
         Self {
