@@ -6,10 +6,16 @@
 mod backend;
 mod certificates;
 mod clock;
+mod dane;
+mod exchangers;
 mod finding;
+mod https;
+mod listeners;
 mod lists;
 mod machine;
+mod mta_sts;
 mod names;
+mod room;
 mod store;
 mod strictness;
 
@@ -84,12 +90,14 @@ async fn examine(loaded: &Loaded, arguments: &Arguments) -> Vec<Finding> {
     let mut findings = configuration(loaded, &arguments.config);
     let running = machine::running(loaded);
     findings.extend(machine::examine(loaded, running.as_ref()).await);
+    findings.extend(room::examine(&loaded.config));
     findings.extend(certificates::examine(&loaded.config));
     let (clock, names, backends) = tokio::join!(
         clock::examine(&arguments.config, arguments.ntp.as_deref()),
         async {
             let mut findings = names::examine(loaded).await;
             findings.extend(lists::examine(loaded).await);
+            findings.extend(published(loaded).await);
             findings
         },
         backend::examine(loaded, arguments.probe_recipient.as_ref()),
@@ -98,6 +106,21 @@ async fn examine(loaded: &Loaded, arguments: &Arguments) -> Vec<Finding> {
     findings.extend(names);
     findings.extend(store::examine(&loaded.config, running.is_some()).await);
     findings.extend(backends);
+    findings
+}
+
+/// What others were promised of our TLS, by DANE and by MTA-STS.
+async fn published(loaded: &Loaded) -> Vec<Finding> {
+    let hostname = &*loaded.config.session.hostname;
+    let Ok(dns) = names::lookup(loaded) else { return Vec::new() };
+    if let Err(why) = dns.a(hostname).await {
+        return vec![Finding::skipped("dane", &hostname, why, "Mend the name servers first.")];
+    }
+    let domains = exchangers::domains(loaded, dns.as_ref()).await;
+    let ours = exchangers::ours(hostname, &domains, dns.as_ref()).await;
+    let listeners = listeners::of(&loaded.config);
+    let mut findings = dane::examine(&loaded.config.dns, &ours, &listeners).await;
+    findings.extend(mta_sts::examine(&domains, &ours, &listeners, dns.as_ref()).await);
     findings
 }
 
