@@ -27,6 +27,7 @@ pub mod schema;
 pub mod similarity;
 pub mod store;
 pub mod symbols;
+pub mod top;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -73,6 +74,8 @@ pub enum Command {
     Similarity(similarity::Arguments),
     /// Judge messages offline and show how the verdict comes about: files, directories, Maildirs, mboxes.
     Scan(scan::Arguments),
+    /// Watch the running proxy: sessions, verdicts, symbols, latencies, and how everything is that it depends on.
+    Top(top::Arguments),
     /// Print what became of mail, from the records that the proxy keeps.
     Log(log::Arguments),
     /// Explain a decision: what every check said, what it weighed, what would have changed it.
@@ -119,6 +122,10 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => {
             drop(out);
             run::run(arguments)
+        }
+        Command::Top(arguments) => {
+            drop(out);
+            top::run(arguments)
         }
         Command::Demo(arguments) => {
             let colour = wants_colour_on(&out);
