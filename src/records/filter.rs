@@ -133,6 +133,7 @@ impl Filter {
 
 impl Sieve<'_> {
     /// False if the record of `entry` is certainly not wanted.
+    #[inline]
     pub(super) fn lets_through(&self, entry: &Entry) -> bool {
         let filter = self.filter;
         entry.kind == index::Kind::Record

@@ -183,6 +183,7 @@ impl Entry {
         octets
     }
 
+    #[inline]
     pub(super) fn of_octets(octets: &[u8; LENGTH]) -> Option<Self> {
         let mut rest = &octets[..];
         let mut octets = Taker(&mut rest);

@@ -19,6 +19,7 @@ mod recorder;
 mod redact;
 mod rulebook;
 mod segment;
+mod sift;
 
 #[cfg(test)]
 mod tests;

@@ -205,7 +205,7 @@ fn checksum(kind: u8, contents: &[u8]) -> u64 {
 }
 
 /// Adds the entries of all frames from `from` on; returns where the last sound one ends.
-fn scan(file: &File, from: u64, entries: &mut Vec<Entry>) -> io::Result<u64> {
+pub(super) fn scan(file: &File, from: u64, entries: &mut Vec<Entry>) -> io::Result<u64> {
     let mut magic = [0; MAGIC.len()];
     let whole = file.read_exact_at(&mut magic, 0);
     if whole.is_err() || magic != MAGIC {
