@@ -33,7 +33,9 @@ pub(super) struct Quantiles {
 impl<'s> Growth<'s> {
     /// By how much all samples of `name` have grown that `wanted` lets through.
     pub(super) fn of(self, name: &str, wanted: impl Fn(&Sample) -> bool) -> f64 {
-        self.each(name).filter(|(sample, _)| wanted(sample)).map(|(_, grown)| grown).sum()
+        let grown = self.each(name).filter(|(sample, _)| wanted(sample));
+        // Not sum(): that of nothing is -0.
+        grown.fold(0.0, |sum, (_, grown)| sum + grown)
     }
 
     /// By how much a family has grown as a whole.
@@ -108,6 +110,7 @@ mod tests {
             assert_eq!(growth.all("a"), expected.iter().sum::<f64>());
             assert_eq!(growth.of("a", |sample| sample.label("x") == "2"), expected[1]);
         }
+        assert!(since_the_start(&newer).all("b").is_sign_positive(), "nothing is 0, not -0");
         assert_eq!(since_the_start(&newer).per_second(20.0), 2.0);
         assert_eq!(Growth { seconds: 0.0, ..since_the_start(&newer) }.per_second(20.0), 0.0);
     }

@@ -347,7 +347,7 @@ impl Backends {
         let members = newer.of("gatepost_backend_up").iter().map(|sample| {
             let name = sample.label("member");
             let idle = newer.of("gatepost_backend_idle_connections").iter().filter(|idle| is("member", name)(idle));
-            Member { name: name.to_owned(), up: sample.value > 0.0, idle: idle.map(|idle| idle.value).sum() }
+            Member { name: name.to_owned(), up: sample.value > 0.0, idle: idle.fold(0.0, |sum, idle| sum + idle.value) }
         });
         Self { members: members.collect(), busy: now(newer, "gatepost_backend_busy_connections") }
     }
