@@ -515,3 +515,21 @@ async fn what_was_taught_is_there_after_a_restart() {
     assert_eq!((store.classifier_weigh(&cells).await, store.classifier_count().await), (weighed, count));
     assert_eq!(store.classifier_learn(lesson(6, true), day(1)).await, Ok(Taught::Again));
 }
+
+#[tokio::test]
+async fn what_an_earlier_release_was_taught_is_forgotten() {
+    const OUTDATED: redb::TableDefinition<'_, u32, (i32, u32)> = redb::TableDefinition::new("classifier_cells.v2");
+    let directory = TempDir::new().expect("a temporary directory");
+    let path = directory.path().join("store.redb");
+    let database = Builder::new().create(&path).expect("a new file");
+    let transaction = database.begin_write().expect("open");
+    transaction.open_table(OUTDATED).expect("a new table").insert(7, (1, 1)).expect("written");
+    transaction.commit().expect("written");
+    drop(database);
+    let store = embedded(&path).expect("closed");
+    assert_eq!(store.classifier_count().await.expect("readable").cells, 0);
+    drop(store);
+    let database = Builder::new().open(&path).expect("closed by its drop");
+    let tables = redb::ReadableDatabase::begin_read(&database).expect("open");
+    assert!(tables.open_table(OUTDATED).is_err());
+}
