@@ -11,6 +11,7 @@ use std::sync::Arc;
 use gatepost::config;
 use gatepost::net::listener::Inherited;
 use gatepost::server::proxy::Proxy;
+use gatepost::server::reload::Refused;
 use gatepost::server::{Loader, Server};
 use gatepost::session::refusal;
 use gatepost::smtp::{DataError, Reply};
@@ -59,7 +60,7 @@ async fn registry() -> (Registry, Arc<Proxy>) {
     let plan = Proxy::plan(&loaded);
     let proxy = Proxy::new(loaded, None, &registry).expect("a proxy");
     let ready = proxy.backends_ready();
-    let loader: Loader = Arc::new(|| Err("nothing to read".to_owned()));
+    let loader: Loader = Arc::new(|_| Err(Refused::because("nothing to read")));
     Server::bind(plan, Inherited::default(), registry.clone(), proxy.clone(), loader, ready).expect("free ports");
     (registry, proxy)
 }

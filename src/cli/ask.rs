@@ -2,18 +2,21 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use super::{Failed, check_config};
+use super::{Failed, check_config, wants_colour};
+use crate::config;
 
 /// How long the proxy may take to be reached, and how long to say the next thing.
 const CONNECT: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// No answer is larger.
 const LARGEST: u64 = 256 << 20;
+
+const UNSET: &str = "[admin] address is not set, so the running proxy cannot be asked";
 
 /// How to ask the running proxy, and how to print what it says.
 #[derive(Debug, clap::Args)]
@@ -30,11 +33,16 @@ impl Common {
     /// What the proxy of that configuration answers.
     pub(super) fn ask<T: DeserializeOwned>(&self, request: &Request) -> Result<T, Failed> {
         let address = check_config::load(&self.config)?.config.admin;
-        let unset = || Failed("[admin] address is not set, so the running proxy cannot be asked".to_owned());
-        ask(address.ok_or_else(unset)?, request).map_err(|refused| match refused {
+        ask(address.ok_or_else(|| Failed(UNSET.to_owned()))?, request).map_err(|refused| match refused {
             Refused::Nobody(why) | Refused::Answer(why) => Failed(why),
         })
     }
+}
+
+/// Where the proxy of that configuration is asked, whatever else is written there.
+pub(super) fn address(config: &Path) -> Result<SocketAddr, Failed> {
+    let address = config::admin_address(config).map_err(|problems| Failed(problems.render(wants_colour())))?;
+    address.ok_or_else(|| Failed(UNSET.to_owned()))
 }
 
 /// What is asked.

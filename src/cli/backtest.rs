@@ -16,10 +16,11 @@ use std::sync::Arc;
 use super::Failed;
 use super::recorded::{Place, moment};
 use super::scan::{Basis, Judging};
-use crate::config::{Problems, Rules};
+use crate::config::{Config, Problems, Rules};
 use crate::pipeline::{Replay, Ruleset};
 use crate::records::{Archive, Filter, Found, Record, Rulebook};
-use tally::{Action, Flip, Tally};
+pub(super) use tally::Tally;
+use tally::{Action, Flip};
 
 /// Arguments of `backtest`.
 #[derive(Debug, clap::Args)]
@@ -36,6 +37,9 @@ pub struct Arguments {
     /// Fail if more than so many mails would be rejected that were not.
     #[arg(long, value_name = "NUMBER")]
     pub max_new_rejects: Option<u64>,
+    /// Fail if more than so many mails would be deferred that were accepted.
+    #[arg(long, value_name = "NUMBER")]
+    pub max_new_defers: Option<u64>,
     /// Judge this mail by both rule sets instead of what was recorded: files, mboxes, Maildirs, directories of these.
     #[arg(long, value_name = "FILE|DIR")]
     pub on: Vec<PathBuf>,
@@ -70,12 +74,19 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
     };
     let text = if arguments.json { tally.to_json()? } else { tally.to_text(arguments.top) };
     writeln!(out, "{}", text.trim_end())?;
-    match arguments.max_new_rejects {
-        Some(most) if tally.new_rejects() > most => {
-            Err(Failed(format!("{} mails would be rejected that were not: more than {most}", tally.new_rejects())))
-        }
-        _ => Ok(()),
-    }
+    tally.within(arguments.max_new_rejects, arguments.max_new_defers).map_err(Failed)
+}
+
+/// What the mail that was recorded since then comes to by the rules of `config`.
+///
+/// # Errors
+/// There are no records, or they cannot be read.
+pub(super) fn of_configuration(config: &Config, place: &Place, since: u64) -> Result<Tally, Failed> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let _within = runtime.enter();
+    let basis = Basis::of(config.clone());
+    let ruleset = Arc::new(basis.ruleset(&basis.rules)?);
+    replayed(&mut place.open()?, since, &ruleset)
 }
 
 fn proposed(arguments: &Arguments, basis: &Basis) -> Result<Rules, Failed> {

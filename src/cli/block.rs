@@ -69,7 +69,7 @@ fn whom(text: &str) -> Result<String, NotBlockable> {
 }
 
 /// In seconds.
-fn duration(text: &str) -> Result<u64, String> {
+pub(super) fn duration(text: &str) -> Result<u64, String> {
     // Days have 24 hours here, wherever that is.
     let span: jiff::Span = text.parse().map_err(|why: jiff::Error| why.to_string())?;
     let lasts: SignedDuration =

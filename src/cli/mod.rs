@@ -19,6 +19,7 @@ pub mod log;
 pub mod man;
 mod recorded;
 pub mod reference;
+pub mod reload;
 pub mod reputation;
 pub mod rules;
 pub mod run;
@@ -79,6 +80,9 @@ pub enum Command {
     Explain(explain::Arguments),
     /// Decide recorded mail again by other rules, and print what would be decided otherwise.
     Backtest(backtest::Arguments),
+    /// Have the running proxy load its configuration again; test new rules on recorded mail first, or try them on some
+    /// clients.
+    Reload(reload::Arguments),
     /// Fit the weights of rules to labelled mail; show what would change, and what that is worth.
     Fit(fit::Arguments),
     /// Look at greylisting in the running proxy; let senders pass, or forget them.
@@ -136,6 +140,7 @@ pub fn main() -> ExitCode {
         Command::Log(arguments) => log::run(arguments, &mut out),
         Command::Explain(arguments) => explain::run(arguments, &mut out),
         Command::Backtest(arguments) => backtest::run(arguments, &mut out),
+        Command::Reload(arguments) => reload::run(arguments, &mut out),
         Command::Fit(arguments) => fit::run(arguments, &mut out),
         Command::Greylist(arguments) => greylist::run(arguments, &mut out),
         Command::Reputation(arguments) => reputation::run(arguments, &mut out),

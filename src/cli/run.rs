@@ -56,7 +56,7 @@ async fn serve(loaded: Loaded, path: &Path, log: log::Handle, inherited: Inherit
     let server = Server::bind(plan, inherited, registry, proxy.clone(), loader, ready)?;
     let server = server.remembering(proxy.store()).greylisting(proxy.greylist());
     let server = server.reputing(proxy.reputation()).learning(proxy.bulk()).classifying(proxy.classifier());
-    let server = server.judging_from_snapshot(proxy.judges_from_snapshot());
+    let server = server.judging_from_snapshot(proxy.judges_from_snapshot()).trying(proxy.trials(path.to_owned()));
     proxy.keep_rules(path);
     proxy.warm_up().await;
     let ended = server.run(orders).await;

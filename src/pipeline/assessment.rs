@@ -10,6 +10,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -24,7 +25,7 @@ use super::{PolicyId, Ruleset, Trace};
 use crate::checks::{Deed, Doer, Facts, Fate, Others, Restraint};
 use crate::facts::Stage;
 use crate::policy::{Question, Tri};
-use crate::scoring::{Finding, Lens, Line, LineState, Outcome, Scope, Score, Scorecard, Skip, View};
+use crate::scoring::{Finding, Lens, Line, LineState, Outcome, Scope, Score, Scorecard, Skip, Symbol, View};
 use crate::smtp::ForwardPath;
 use crate::verdict::Verdict;
 
@@ -349,10 +350,15 @@ impl Assessment {
             };
             self.recipients.iter().map(verdict).max().unwrap_or(Verdict::Forward)
         };
+        let speaks_against = |symbol: &Symbol| {
+            let weighed = weights.of(symbol);
+            !weighed.shadow && weighed.weight > Score::ZERO
+        };
+        let is_alone = !view.found().any(|(symbol, _)| speaks_against(symbol));
         let mut verdict = None;
         for (symbol, _) in view.found().filter(|(symbol, _)| weights.of(symbol).shadow) {
             let verdict = *verdict.get_or_insert_with(|| strictest(None));
-            meter.count_shadow_finding(symbol, verdict, strictest(Some(symbol.index())));
+            meter.count_shadow_finding(symbol, verdict, strictest(Some(symbol.index())), is_alone);
         }
     }
 
@@ -405,6 +411,9 @@ impl Assessment {
     /// True if nothing that is still open can change what `conclude` will say.
     fn is_certain(&self) -> bool {
         let Some(runs) = &self.runs else { return true };
+        if self.ruleset.hears_all.load(Ordering::Relaxed) {
+            return false;
+        }
         let asked = |known: &Recipient| (known.policy, known.question());
         let mut questions: Vec<(PolicyId, Question)> = self.recipients.iter().map(asked).collect();
         if questions.is_empty() {

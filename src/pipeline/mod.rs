@@ -1,6 +1,7 @@
 //! Runs whatever the registry holds, and names no check.
 
 pub mod assessment;
+pub mod canary;
 pub mod decision;
 mod examine;
 pub mod metrics;
@@ -14,13 +15,14 @@ pub mod trace;
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 pub use assessment::Assessment;
 pub use decision::{Conclusion, Decision};
 pub use metrics::{Meter, Metrics};
 pub use policies::{Policies, PolicyId};
-pub use replay::{Prepared, Replay, Replayed};
+pub use replay::{Prepared, Ready, Replay, Replayed};
 pub use rulebook::Booked;
 pub use trace::Trace;
 
@@ -50,6 +52,8 @@ pub struct Ruleset {
     pub outgoing: Option<Arc<Ruleset>>,
     /// What it looks like in records; written down when the first is made.
     pub book: OnceLock<Booked>,
+    /// It is compared with another one: messages are heard to the end, though the verdict be certain before.
+    pub hears_all: AtomicBool,
     /// Where its assessments are counted; [`Ruleset::with_metrics`] sets it.
     pub meter: Option<Meter>,
 }
@@ -67,6 +71,7 @@ impl Ruleset {
             is_outgoing: false,
             outgoing: None,
             book: OnceLock::new(),
+            hears_all: AtomicBool::new(false),
             meter: None,
         }
     }
@@ -106,14 +111,34 @@ impl Ruleset {
         }
     }
 
+    /// The same, counted in `metrics` as the rules in force.
+    pub fn with_metrics(self, metrics: &Metrics) -> Self {
+        let counted = self.counted_in(metrics);
+        counted.put_in_force(metrics);
+        counted
+    }
+
+    /// Has `metrics` tell of these rules as those in force.
+    pub fn put_in_force(&self, metrics: &Metrics) {
+        metrics.put_in_force(&self.version, &self.weights);
+    }
+
     /// The same, counted in `metrics`.
-    pub fn with_metrics(mut self, metrics: &Metrics) -> Self {
+    #[must_use]
+    pub fn counted_in(mut self, metrics: &Metrics) -> Self {
         if let Some(outgoing) = self.outgoing.as_mut().and_then(Arc::get_mut) {
             outgoing.meter = Some(metrics.meter(&outgoing.registry, &outgoing.weights, &outgoing.policy));
         }
         self.meter = Some(metrics.meter(&self.registry, &self.weights, &self.policy).with_policies(&self.policies));
-        metrics.put_in_force(&self.version, &self.weights);
         self
+    }
+
+    /// Has messages heard to the end, or no longer than it takes until the verdict is certain.
+    pub fn hear_all(&self, whether: bool) {
+        self.hears_all.store(whether, Ordering::Relaxed);
+        if let Some(outgoing) = &self.outgoing {
+            outgoing.hear_all(whether);
+        }
     }
 
     /// True if any of it counts in shadow only.

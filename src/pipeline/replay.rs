@@ -3,6 +3,7 @@
 //! By the same rules every decision comes out as it was, bit for bit. By others the answer may be unsure: a check that
 //! was not heard because the verdict was certain could have said something that matters now.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,12 @@ pub struct Replay {
 pub struct Prepared<'r> {
     replay: &'r Replay,
     /// By number on that book's roster.
+    seats: Cow<'r, [Seat]>,
+}
+
+/// A [`Replay`] made ready for the records of one rulebook once and for all.
+pub struct Ready {
+    replay: Replay,
     seats: Vec<Seat>,
 }
 
@@ -91,7 +98,16 @@ impl Replay {
                 seat.spec.exclusive = known.spec.exclusive;
             }
         }
-        Ok(Prepared { replay: self, seats })
+        Ok(Prepared { replay: self, seats: Cow::Owned(seats) })
+    }
+
+    /// The same, to be kept.
+    ///
+    /// # Errors
+    /// As [`Replay::prepare`].
+    pub fn ready(self, book: &Rulebook) -> Result<Ready, String> {
+        let seats = self.prepare(book)?.seats.into_owned();
+        Ok(Ready { replay: self, seats })
     }
 
     /// Symbols of checks that the checks of `book` could not emit: no record of it can tell whether they would be found.
@@ -108,6 +124,13 @@ impl Replay {
             return self.ruleset.policy_of(&path);
         }
         decided.policy.as_ref().map_or_else(PolicyId::default, |name| self.ruleset.policy_named(name))
+    }
+}
+
+impl Ready {
+    /// Decides a record again.
+    pub fn decide(&self, record: &Record) -> Replayed {
+        Prepared { replay: &self.replay, seats: Cow::Borrowed(&self.seats) }.decide(record)
     }
 }
 

@@ -102,7 +102,7 @@ impl Ruleset {
         })
     }
 
-    fn to_book(&self) -> Rulebook {
+    pub(super) fn to_book(&self) -> Rulebook {
         let running = self.registry.checks().count();
         let roster = self.registry.specs().enumerate().map(|(at, (stage, spec))| OnRoster {
             name: spec.name.to_string(),

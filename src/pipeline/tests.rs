@@ -395,6 +395,9 @@ async fn a_symbol_in_shadow_is_counted_by_what_it_alone_would_do() {
         for line in lines {
             assert!(text.contains(&format!("gatepost_shadow_findings_total{{{line}")), "{line} is missing in\n{text}");
         }
+        for line in [r#"beside="enforced",symbol="HEAVY"} 1"#, r#"beside="nothing",symbol="HEAVY"} 0"#] {
+            assert!(text.contains(&format!("gatepost_shadow_overlap_total{{{line}")), "{line} is missing in\n{text}");
+        }
     }
 }
 

@@ -361,7 +361,7 @@ impl Session {
                 after_data_ms: None,
                 total_ms: transaction.age().as_millis() as u64,
             };
-            recording::transaction(self.shared.recorder(), &self.assessment, &mut transaction, None, recorded);
+            recording::transaction(&self.shared, &self.assessment, &mut transaction, None, recorded);
             transaction.remember(&mut self.assessment, fate, 0);
         }
         self.assessment.rewind(Stage::Helo);
@@ -503,5 +503,5 @@ const MAX_BATCH: usize = 16 * 1024;
 /// The rules that `client` is judged by.
 pub(super) fn rules_for(shared: &Shared, settings: &Settings, role: Role, client: IpAddr) -> Arc<Ruleset> {
     let is_unjudged = settings.trusted.contains(client) || settings.hops.contains(client);
-    if is_unjudged { shared.unjudged.clone() } else { shared.ruleset.load().for_role(role) }
+    if is_unjudged { shared.unjudged.clone() } else { shared.rules_of(client).for_role(role) }
 }

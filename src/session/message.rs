@@ -150,7 +150,7 @@ pub async fn decide(
         after_data_ms: Some(arrived.elapsed().as_millis() as u64),
         total_ms: transaction.age().as_millis() as u64,
     };
-    recording::transaction(shared.recorder(), assessment, transaction, conclusion.as_ref(), fate);
+    recording::transaction(shared, assessment, transaction, conclusion.as_ref(), fate);
     transaction.remember(assessment, Fate::new(outcome.verdict, outcome.reply.code(), false), size);
     (outcome.reply, outcome.close)
 }
@@ -206,7 +206,7 @@ async fn judge(
     assessment.learn(&facts);
     let conclusion = assessment.conclude(arrived + settings.budgets.message).await;
     shared.metrics.verdict_seconds.observe(arrived.elapsed().as_secs_f64());
-    transaction.notes.judged(shared.recorder(), &facts, len);
+    transaction.notes.judged(shared, &facts, len);
     if !assessment.ruleset().registry.is_empty() {
         authentication::count(&shared.metrics, &facts);
     }

@@ -171,7 +171,7 @@ impl Transaction {
         }
         if let Some(decision) = settled {
             let (label, reply) = self.refused_by(&decision, &path, assessment);
-            self.notes.refused(shared.recorder(), assessment, index, &path, &decision, reply.to_log());
+            self.notes.refused(shared, assessment, index, &path, &decision, reply.to_log());
             assessment.drop_recipient(index);
             return self.refuse(shared, label, reply);
         }

@@ -22,7 +22,7 @@ const SHOWN_IDS: usize = 2;
 /// What becomes of mail, strictest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Action {
+pub(in crate::cli) enum Action {
     Forward,
     /// Forwarded with a mark.
     Tag,
@@ -32,7 +32,7 @@ pub(super) enum Action {
 
 /// One mail that would be decided otherwise.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Flip {
+pub(in crate::cli) struct Flip {
     /// Its id, or its file.
     pub(super) name: String,
     pub(super) domain: String,
@@ -46,10 +46,10 @@ pub(super) struct Flip {
 
 /// All of it.
 #[derive(Debug, Serialize)]
-pub(super) struct Tally {
+pub(in crate::cli) struct Tally {
     rules: String,
     /// Decided again.
-    pub(super) decided: u64,
+    pub(in crate::cli) decided: u64,
     /// Never decided: the client went away, or nobody looks at its mail.
     pub(super) unjudged: u64,
     /// Could not be read, or their rules could not.
@@ -64,6 +64,7 @@ pub(super) struct Tally {
     #[serde(skip)]
     domains: BTreeMap<String, BTreeMap<(Action, Action), Vec<String>>>,
     new_rejects: u64,
+    new_defers: u64,
 }
 
 impl Action {
@@ -103,6 +104,16 @@ impl Action {
     }
 }
 
+impl Flip {
+    fn is_new_reject(&self) -> bool {
+        self.now == Action::Reject
+    }
+
+    fn is_new_defer(&self) -> bool {
+        self.now == Action::Defer && self.was < Action::Defer
+    }
+}
+
 impl Tally {
     pub(super) fn new(rules: &str) -> Self {
         Self {
@@ -116,6 +127,7 @@ impl Tally {
             flips: Vec::new(),
             domains: BTreeMap::new(),
             new_rejects: 0,
+            new_defers: 0,
         }
     }
 
@@ -131,7 +143,8 @@ impl Tally {
         } else {
             kind.1 += 1
         }
-        self.new_rejects += u64::from(flip.now == Action::Reject);
+        self.new_rejects += u64::from(flip.is_new_reject());
+        self.new_defers += u64::from(flip.is_new_defer());
         let of_domain = self.domains.entry(flip.domain.clone()).or_default();
         of_domain.entry((flip.was, flip.now)).or_default().push(flip.name.clone());
         if self.flips.len() < MOST_FLIPS {
@@ -139,16 +152,43 @@ impl Tally {
         }
     }
 
-    /// Mails that would be rejected and were not.
-    pub(super) fn new_rejects(&self) -> u64 {
-        self.new_rejects
+    /// Whether not more mails would be rejected that were not, and deferred that were accepted.
+    ///
+    /// # Errors
+    /// How many more.
+    pub(in crate::cli) fn within(&self, rejects: Option<u64>, defers: Option<u64>) -> Result<(), String> {
+        let more = [
+            (self.new_rejects, rejects, "rejected that were not"),
+            (self.new_defers, defers, "deferred that were accepted"),
+        ];
+        let more = more.into_iter().filter(|(count, most, _)| most.is_some_and(|most| *count > most));
+        let told: Vec<String> = more
+            .map(|(count, most, what)| format!("{count} mails would be {what}: more than {}", most.unwrap_or_default()))
+            .collect();
+        if told.is_empty() { Ok(()) } else { Err(told.join("\n")) }
+    }
+
+    /// Mails that would be rejected or deferred and were not, one by one.
+    pub(in crate::cli) fn stricter(&self, most: usize) -> String {
+        let mut rows = vec![["mail", "sender domain", "from", "to", "score", "now"].map(str::to_owned).to_vec()];
+        let strict = self.flips.iter().filter(|flip| flip.is_new_reject() || flip.is_new_defer());
+        let count = strict.clone().count();
+        for flip in strict.take(most) {
+            let (was, now) = (flip.was.as_str().to_owned(), flip.now.as_str().to_owned());
+            let score = [points(flip.score.0), flip.score.1.map(points).unwrap_or_default()];
+            let [before, after] = score;
+            rows.push(vec![plain(&flip.name), plain(&flip.domain), was, now, before, after]);
+        }
+        let more = count.saturating_sub(most);
+        let more = if more > 0 { format!("and {more} more\n") } else { String::new() };
+        if count == 0 { String::new() } else { columns(&rows) + &more }
     }
 
     pub(super) fn to_json(&self) -> Result<String, Failed> {
         Ok(serde_json::to_string_pretty(self)?)
     }
 
-    pub(super) fn to_text(&self, top: usize) -> String {
+    pub(in crate::cli) fn to_text(&self, top: usize) -> String {
         let flips: u64 = self.kinds.values().map(|(certain, unsure)| certain + unsure).sum();
         let mut text = format!("rules {}: {} mails decided again, {flips} otherwise\n", self.rules, self.decided);
         for (kind, (certain, unsure)) in &self.kinds {

@@ -6,6 +6,7 @@
 
 mod backends;
 mod macros;
+mod reload;
 pub mod rules;
 mod sessions;
 
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use backends::{Backend, BackendProtocol, BackendTimeouts, Identity, Member, Reuse, Route, TlsMode};
 use macros::section;
 pub use macros::{Real, Size};
+pub use reload::{Canary, Reload};
 pub use sessions::{BareNewlines, Checks, Limits, Protocol, RefuseAt, Response, Timeouts};
 
 section! {
@@ -59,6 +61,8 @@ section! {
         admin: Admin = Admin::default(),
         /// The log, on standard error.
         log: Log = Log::default(),
+        /// How new rules take the place of old ones.
+        reload: Reload = Reload::default(),
         /// How we stop.
         shutdown: Shutdown = Shutdown::default(),
     }
@@ -409,7 +413,7 @@ section! {
 section! {
     /// Metrics and health over HTTP, for the administrator's network only.
     pub struct Admin {
-        /// Address and port of /metrics, /healthz, /readyz, /forwarders, /greylist and /reputation. Default: off.
+        /// Address and port of /metrics, /healthz, /readyz, and of what `gatepost reload` and other commands ask. Default: off.
         address: Option<String> = None,
     }
 }
