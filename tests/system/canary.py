@@ -99,11 +99,16 @@ class Stage:
     def status(self):
         return self.reload("--status")
 
-    def post(self, path, body):
-        request = urllib.request.Request(f"http://127.0.0.1:{self.admin}{path}", json.dumps(body).encode(),
-                                         {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.loads(answer.read())
+    def load_again(self, said):
+        """What the proxy itself answers, as soon as there is an outcome."""
+        page = f"http://127.0.0.1:{self.admin}/reload"
+        request = urllib.request.Request(page, json.dumps(said).encode(), {"Content-Type": "application/json"})
+        while True:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                told = json.loads(answer.read())
+            if "outcome" in told:
+                return told
+            request = f"{page}/attempt?number={told['number']}"
 
     def metric(self, name):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=5) as answer:
@@ -256,7 +261,7 @@ def gated():
         few = stage.reload("--require-backtest", "max-new-rejects=10,min-decisions=21", code=1)
         assert "20 recorded mails" in few["reason"] and stage.status()["rules"] == old, few
         # What was tested is not what would be loaded.
-        changed = stage.post("/reload", {"wanted": {"expected": "0123456789abcdef"}})
+        changed = stage.load_again({"wanted": {"expected": "0123456789abcdef"}})
         assert changed["outcome"] == "refused" and "has changed since" in changed["reason"], changed
         assert stage.status()["rules"] == old
         loaded = stage.reload("--require-backtest", "max-new-rejects=10,max-new-defers=0,last=1h")
@@ -342,7 +347,7 @@ def reloads_without_end(reloads):
             for number in range(reloads):
                 stage.weigh(symbol, 0.01 * (number % 7))
                 stage.gate.write(stage.config(domains=["gate.test", f"new{number % 5}.test"]))
-                told = stage.post("/reload", {})
+                told = stage.load_again({})
                 assert told["outcome"] == "applied", told
                 versions.add(told["rules"])
                 if number % 20 == 0:
