@@ -90,6 +90,7 @@ fn record(judgement: &Judgement, verdict: Verdict, at: u64, number: usize) -> Re
         id: TransactionId::from_parts(at, (number % 8_000_000) as u32),
         client: Client {
             addr: [10, octets[1], octets[2], octets[3]].into(),
+            hop: None,
             name: Some(format!("mail{}.sender.example", number % 1000)),
             helo: Some("mail.sender.example".to_owned()),
             tls: Some("TLSv1.3".to_owned()),
@@ -131,6 +132,7 @@ fn write(
         max_size: ByteSize(64 << 30),
         max_age: Duration::from_secs(365 * 86_400),
         queue: 2 * AT_ONCE,
+        queue_memory: ByteSize(1 << 30),
         redact: Redact::default(),
         json: Json::Off,
     };

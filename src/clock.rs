@@ -1,5 +1,7 @@
 //! Wall-clock time as a port. Monotonic time is `tokio::time`'s, which tests can pause.
 
+pub mod doubt;
+
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -12,6 +12,7 @@ mod listeners;
 mod manager;
 mod metrics;
 pub mod proxy;
+pub mod reload;
 pub mod signals;
 mod watch;
 mod zones;
@@ -24,7 +25,7 @@ use std::time::Duration;
 
 use prometheus::Registry;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch as watching};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -44,6 +45,7 @@ use crate::telemetry::admin::{blocks, bulk, classifier};
 use intake::Intake;
 use listeners::{Change, Listener};
 use metrics::Metrics;
+use reload::{Asked, Outcome, Refused, Trials, Wanted};
 use watch::Watch;
 
 /// Between two looks at the certificate files.
@@ -72,12 +74,14 @@ pub struct Plan {
 pub struct Candidate {
     /// The server's part of it.
     pub plan: Plan,
+    /// What is told of it.
+    pub about: reload::Loaded,
     /// Puts the other parts in force. Cannot fail.
     pub apply: Box<dyn FnOnce() + Send>,
 }
 
-/// Reads the configuration again; blocks. The error is all that is wrong with it, for the log.
-pub type Loader = Arc<dyn Fn() -> Result<Candidate, String> + Send + Sync>;
+/// Reads the configuration again; blocks. The error is all that is wrong with it.
+pub type Loader = Arc<dyn Fn(&Wanted) -> Result<Candidate, Refused> + Send + Sync>;
 
 /// How many backends take mail now.
 pub type BackendsReady = Arc<dyn Fn() -> usize + Send + Sync>;
@@ -109,6 +113,7 @@ pub struct Server<D> {
     admin: Option<TcpListener>,
     registry: Registry,
     loader: Loader,
+    trials: Option<Arc<dyn Trials>>,
     state: Arc<State>,
     store: Option<Arc<dyn Store>>,
     greylist: Option<Arc<Desk>>,
@@ -167,6 +172,7 @@ impl<D: Dialogue> Server<D> {
             admin,
             registry,
             loader,
+            trials: None,
             state: Arc::new(state),
             store: None,
             greylist: None,
@@ -214,6 +220,12 @@ impl<D: Dialogue> Server<D> {
         Self { classifier, ..self }
     }
 
+    /// Tries rules on some clients, when the admin pages are asked to.
+    #[must_use]
+    pub fn trying(self, trials: Arc<dyn Trials>) -> Self {
+        Self { trials: Some(trials), ..self }
+    }
+
     /// Where it listens, in the order of the plan.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.listeners.iter().map(|(listener, _)| listener.bound).collect()
@@ -227,6 +239,8 @@ impl<D: Dialogue> Server<D> {
     /// Serves until it is told to stop, or until nobody is left who could tell it.
     pub async fn run(mut self, mut orders: mpsc::Receiver<Order>) -> Ended {
         let admin_stop = CancellationToken::new();
+        let (asking, mut asked) = mpsc::channel(reload::WAITING);
+        let desk = reload::Desk::new(asking, self.trials.clone());
         let admin_task = self.admin.take().map(|socket| {
             let health: Arc<dyn Health> = self.state.clone();
             let store = self.store.take();
@@ -237,13 +251,15 @@ impl<D: Dialogue> Server<D> {
                 .with_blocks(store.clone().map(|store| Arc::new(blocks::Desk { store, clock: clock::system() })))
                 .with_bulk(self.bulk.take())
                 .with_classifier(self.classifier.take())
+                .with_reloads(desk.clone())
                 .with_upkeep(store.map(|store| store as Arc<dyn Upkeep>));
             tokio::spawn(admin::run(socket, pages, admin_stop.clone()))
         });
         let (acceptors, listeners) = self.start_accepting();
         self.state.listening.store(true, Ordering::Relaxed);
         manager::ready();
-        self.obey(&listeners, &mut orders).await;
+        self.obey(&listeners, &mut orders, &mut asked).await;
+        drop(asked);
         self.state.draining.store(true, Ordering::Relaxed);
         let ended = self.drain(&acceptors, &mut orders).await;
         admin_stop.cancel();
@@ -270,10 +286,16 @@ impl<D: Dialogue> Server<D> {
     }
 
     /// Carries out orders until one says stop; renews certificates and lives visibly meanwhile.
-    async fn obey(&mut self, listeners: &[Arc<Listener>], orders: &mut mpsc::Receiver<Order>) {
+    async fn obey(
+        &mut self,
+        listeners: &[Arc<Listener>],
+        orders: &mut mpsc::Receiver<Order>,
+        asked: &mut mpsc::Receiver<Asked>,
+    ) {
         // A watch that sees a change sends its order here; kept open so that it never reads as closed.
         let (watch_in, mut watched) = mpsc::channel(1);
         let mut watch = start_watch(&self.plan, &watch_in);
+        let mut files = self.trials.as_ref().map(|trials| trials.watched());
         let mut certificates = interval(CERTIFICATE_INTERVAL);
         certificates.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let heartbeat = manager::heartbeat();
@@ -282,6 +304,19 @@ impl<D: Dialogue> Server<D> {
             let order = tokio::select! {
                 order = orders.recv() => order.unwrap_or(Order::Stop),
                 Some(order) = watched.recv() => order,
+                Some(Asked { wanted, answer }) = asked.recv() => {
+                    let outcome = self.told_to_reload(listeners, &wanted, &mut watch, &watch_in).await;
+                    // Who asked may have gone.
+                    let _ = answer.send(outcome);
+                    continue;
+                }
+                () = changed(&mut files) => {
+                    if let Some(files) = &mut files {
+                        self.plan.watch = files.borrow_and_update().clone();
+                        watch = start_watch(&self.plan, &watch_in);
+                    }
+                    continue;
+                }
                 _ = certificates.tick() => {
                     self.renew_certificates(listeners).await;
                     continue;
@@ -294,27 +329,43 @@ impl<D: Dialogue> Server<D> {
             match order {
                 Order::Stop => return,
                 Order::Reload => {
-                    manager::reloading();
-                    let watched_before = self.plan.watch.clone();
-                    if self.reload(listeners).await && self.plan.watch != watched_before {
-                        watch = start_watch(&self.plan, &watch_in).or(watch);
-                    }
-                    manager::ready();
+                    self.told_to_reload(listeners, &Wanted::default(), &mut watch, &watch_in).await;
                 }
             }
         }
     }
 
-    /// True if there is a new configuration in force.
-    async fn reload(&mut self, listeners: &[Arc<Listener>]) -> bool {
-        let (loader, running) = (Arc::clone(&self.loader), listeners.to_vec());
+    /// Reloads, with everybody told who has to know, and watches what is to be watched then.
+    async fn told_to_reload(
+        &mut self,
+        listeners: &[Arc<Listener>],
+        wanted: &Wanted,
+        watch: &mut Option<Watch>,
+        watch_in: &mpsc::Sender<Order>,
+    ) -> Outcome {
+        manager::reloading();
+        let watched_before = self.plan.watch.clone();
+        let outcome = self.reload(listeners, wanted).await;
+        if self.plan.watch != watched_before {
+            let next = start_watch(&self.plan, watch_in);
+            // An old watch is better than none, unless none is wanted.
+            *watch = if self.plan.watch.is_empty() { None } else { next.or(watch.take()) };
+        }
+        manager::ready();
+        outcome
+    }
+
+    /// Puts a new configuration in force, if it is as it should be.
+    async fn reload(&mut self, listeners: &[Arc<Listener>], wanted: &Wanted) -> Outcome {
+        let (loader, running, wanted) = (Arc::clone(&self.loader), listeners.to_vec(), wanted.clone());
         let prepared = tokio::task::spawn_blocking(move || {
-            let mut candidate = loader()?;
+            let mut candidate = loader(&wanted)?;
             let wanted = std::mem::take(&mut candidate.plan.listeners);
-            let change = Change::prepare(&running, wanted).map_err(|error| error.to_string())?;
+            let change = Change::prepare(&running, wanted).map_err(|error| Refused::because(error.to_string()))?;
             Ok((candidate, change))
         });
-        let prepared = prepared.await.unwrap_or_else(|panic| Err(format!("a mistake in this program: {panic}")));
+        let mistake = |panic| Err(Refused::because(format!("a mistake in this program: {panic}")));
+        let prepared = prepared.await.unwrap_or_else(mistake);
         let metrics = &self.intake.metrics;
         match prepared {
             Ok((candidate, change)) => {
@@ -331,12 +382,12 @@ impl<D: Dialogue> Server<D> {
                 // Of files that are named no more nothing is said any more.
                 metrics.certificate_expiry.reset();
                 self.renew_certificates(listeners).await;
-                true
+                Outcome::Applied(candidate.about)
             }
-            Err(problems) => {
+            Err(refused) => {
                 metrics.reloads_refused.inc();
-                error!(%problems, "configuration refused: the old one stays in force");
-                false
+                error!(problems = %refused, "configuration refused: the old one stays in force");
+                refused.into()
             }
         }
     }
@@ -408,6 +459,14 @@ fn open_admin(address: SocketAddr, inherited: &mut Inherited) -> Result<TcpListe
         Err(error) => Err(error),
     };
     socket.map_err(|source| StartError::Admin { address, source })
+}
+
+/// Waits until there are other files to be watched.
+async fn changed(files: &mut Option<watching::Receiver<Vec<PathBuf>>>) {
+    let Some(files) = files else { return std::future::pending().await };
+    if files.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// `None` if there is nothing to watch, or the system cannot: SIGHUP works all the same.

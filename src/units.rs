@@ -137,6 +137,14 @@ pub fn canonical(addr: IpAddr) -> IpAddr {
     addr.to_canonical()
 }
 
+/// The network of a client: so many bits of its address, of the IPv4 one if it is mapped into IPv6. No more than an
+/// address has.
+pub fn network_of(addr: IpAddr, v4_bits: u8, v6_bits: u8) -> IpNet {
+    let addr = canonical(addr);
+    let bits = if addr.is_ipv4() { v4_bits.min(32) } else { v6_bits.min(128) };
+    IpNet::new(addr, bits).expect("no more bits than an address has").trunc()
+}
+
 /// True for addresses that mean something only on this machine or network (loopback, private, shared,
 /// link-local, unique local) or are no host's at all (unspecified, multicast, reserved): public lists
 /// and public reverse DNS say nothing about them. Documentation networks count as public.
@@ -197,6 +205,18 @@ fn outermost<T: Ord + Copy>(mut ranges: Vec<(T, T)>) -> Vec<(T, T)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_network_has_so_many_bits_of_an_address() {
+        for (addr, v4, v6, network) in [
+            ("192.0.2.77", 24, 64, "192.0.2.0/24"),
+            ("::ffff:192.0.2.77", 24, 64, "192.0.2.0/24"),
+            ("2001:db8:1:2:3::4", 24, 64, "2001:db8:1:2::/64"),
+            ("192.0.2.77", 99, 64, "192.0.2.77/32"),
+        ] {
+            assert_eq!(network_of(addr.parse().expect(addr), v4, v6).to_string(), network);
+        }
+    }
 
     #[test]
     fn sizes_are_read_and_printed_with_their_unit() {

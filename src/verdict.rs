@@ -16,11 +16,55 @@ pub enum Verdict {
     Reject,
 }
 
+/// A verdict, and whether what is forwarded bears a mark. The strictest last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Forwarded.
+    Forward,
+    /// Forwarded with a mark.
+    Tag,
+    /// Refused for now.
+    Defer,
+    /// Refused for good.
+    Reject,
+}
+
 impl Verdict {
+    /// What one reply can say of these verdicts, each on one recipient (DECISIONS 2): `None` if they differ. Of nobody
+    /// nothing is refused.
+    pub fn agreed(verdicts: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let mut verdicts = verdicts.into_iter();
+        let first = verdicts.next().unwrap_or(Self::Forward);
+        verdicts.all(|other| other == first).then_some(first)
+    }
+
     /// The word for logs, metrics and configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Forward => "forward",
+            Self::Defer => "defer",
+            Self::Reject => "reject",
+        }
+    }
+}
+
+impl Action {
+    /// Mail with that verdict, which is marked if it is forwarded and `tagged`.
+    pub fn new(verdict: Verdict, tagged: bool) -> Self {
+        match verdict {
+            Verdict::Forward if tagged => Self::Tag,
+            Verdict::Forward => Self::Forward,
+            Verdict::Defer => Self::Defer,
+            Verdict::Reject => Self::Reject,
+        }
+    }
+
+    /// The word for people and programs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::Tag => "tag",
             Self::Defer => "defer",
             Self::Reject => "reject",
         }

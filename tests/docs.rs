@@ -11,6 +11,7 @@ use std::sync::Arc;
 use gatepost::config;
 use gatepost::net::listener::Inherited;
 use gatepost::server::proxy::Proxy;
+use gatepost::server::reload::Refused;
 use gatepost::server::{Loader, Server};
 use gatepost::session::refusal;
 use gatepost::smtp::{DataError, Reply};
@@ -59,7 +60,7 @@ async fn registry() -> (Registry, Arc<Proxy>) {
     let plan = Proxy::plan(&loaded);
     let proxy = Proxy::new(loaded, None, &registry).expect("a proxy");
     let ready = proxy.backends_ready();
-    let loader: Loader = Arc::new(|| Err("nothing to read".to_owned()));
+    let loader: Loader = Arc::new(|_| Err(Refused::because("nothing to read")));
     Server::bind(plan, Inherited::default(), registry.clone(), proxy.clone(), loader, ready).expect("free ports");
     (registry, proxy)
 }
@@ -132,9 +133,10 @@ fn what_happens_when_something_fails_is_documented() {
 
 /// Lines of code that call us, each up to where the shell takes over.
 fn shown_commands(document: &str) -> impl Iterator<Item = &str> {
-    let code = document.lines().filter_map(|line| line.strip_prefix("    "));
-    let calls = code.map(str::trim).filter(|line| line.starts_with("gatepost "));
-    calls.map(|line| line.split(['>', '<', '|', '#', ';']).next().unwrap_or_default().trim())
+    let indented = document.lines().filter_map(|line| line.strip_prefix("    "));
+    let fenced = blocks(document, "sh").into_iter().flat_map(|(_, text)| text.lines());
+    let calls = indented.chain(fenced).map(str::trim).filter(|line| line.starts_with("gatepost "));
+    calls.map(|line| line.split(['>', '<', '|', '#', ';', '&']).next().unwrap_or_default().trim())
 }
 
 #[test]
@@ -144,8 +146,12 @@ fn commands_in_the_documents_are_commands() {
     for document in documents().iter().filter(|path| !path.ends_with("cli.md")) {
         let text = std::fs::read_to_string(document).expect("a readable file");
         for command in shown_commands(&text).filter(|command| !command.contains("...") && !command.contains('…')) {
-            // A shell knows the way home.
-            let words = command.split_whitespace().map(|word| word.replace('~', "/home/ann"));
+            // A shell keeps together what is quoted, and knows the way home.
+            let words = command.split('"').enumerate().flat_map(|(number, part)| match number % 2 {
+                0 => part.split_whitespace().map(str::to_owned).collect(),
+                _ => vec![part.to_owned()],
+            });
+            let words = words.map(|word| word.replace('~', "/home/ann"));
             let parsed = gatepost::cli::Arguments::try_parse_from(words);
             assert!(parsed.is_ok(), "{}: {command}: {}", document.display(), parsed.expect_err("just seen"));
             shown += 1;
@@ -157,6 +163,27 @@ fn commands_in_the_documents_are_commands() {
 #[test]
 fn every_command_is_documented() {
     assert_generated("docs/cli.md", &gatepost::cli::reference::text());
+}
+
+#[test]
+fn what_init_prints_for_postfix_is_what_the_first_hour_types() {
+    use clap::Parser;
+    let document = text("docs/postfix.md");
+    let init = shown_commands(&document).find(|command| command.starts_with("gatepost init ")).expect("it is shown");
+    let words = init.split_whitespace().chain(["--config", "-"]);
+    let gatepost::cli::Command::Init(arguments) = gatepost::cli::Arguments::parse_from(words).command else {
+        panic!("{init}")
+    };
+    let mut printed = Vec::new();
+    gatepost::cli::init::run(&arguments, &mut printed).unwrap_or_else(|why| panic!("{why:?}"));
+    let printed = String::from_utf8(printed).expect("text");
+    let typed = blocks(&document, "sh").into_iter().flat_map(|(_, text)| text.lines());
+    let typed: Vec<&str> =
+        typed.filter(|line| line.starts_with("post") && !line.starts_with("postconf -M 'smtp/")).collect();
+    assert!(typed.len() > 7, "{typed:?}");
+    for line in typed {
+        assert!(printed.contains(line), "{line} is not in\n{printed}");
+    }
 }
 
 /// The code blocks of a document whose fence begins with `language`: what follows it, and the text.

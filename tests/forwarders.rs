@@ -10,6 +10,7 @@ use gatepost::config;
 use gatepost::dns::FixedDns;
 use gatepost::net::listener::Inherited;
 use gatepost::server::proxy::Proxy;
+use gatepost::server::reload::Refused;
 use gatepost::server::{Loader, Order, Server};
 use gatepost::telemetry::metrics;
 use mail_auth::common::crypto::Ed25519Key;
@@ -190,7 +191,7 @@ async fn mail_through_a_forwarder_builds_evidence_that_the_command_shows() {
     let registry = metrics::registry().expect("constant names");
     let plan = Proxy::plan(&loaded);
     let proxy = Proxy::new(loaded, Some(Arc::new(dns)), &registry).expect("a proxy");
-    let loader: Loader = Arc::new(|| Err("nothing to read".to_owned()));
+    let loader: Loader = Arc::new(|_| Err(Refused::because("nothing to read")));
     let ready = proxy.backends_ready();
     let server = Server::bind(plan, Inherited::default(), registry, proxy.clone(), loader, ready).expect("free ports");
     let server = server.remembering(proxy.store());

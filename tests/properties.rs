@@ -541,9 +541,10 @@ proptest! {
             prop_assert_eq!(parts, account.score);
             prop_assert_eq!(assessment.score(account.recipient), account.score);
         }
-        prop_assert_eq!(conclusion.score, trace.score());
+        let whole = trace.accounts[0].score;
+        prop_assert_eq!(conclusion.summary.score, whole);
         let last = trace.lines.last().and_then(|line| line.running_score);
-        prop_assert_eq!(last, Some(trace.score()));
+        prop_assert_eq!(last, Some(whole));
         prop_assert!(trace.lines.iter().all(|line| line.outcome != "open"));
     }
 }
@@ -579,8 +580,15 @@ async fn recorded(case: &Case, book: &mut Option<Rulebook>) -> Record {
     let conclusion = assessment.conclude(tokio::time::Instant::now()).await;
     let judgement = Judgement { refusals, ..assessment.judgement(Some(&conclusion)) };
     *book = Some(assessment.book().book().clone());
-    let client =
-        Client { addr: [192, 0, 2, 1].into(), name: None, helo: None, tls: None, user: None, listener: "edge".into() };
+    let client = Client {
+        addr: [192, 0, 2, 1].into(),
+        hop: None,
+        name: None,
+        helo: None,
+        tls: None,
+        user: None,
+        listener: "edge".into(),
+    };
     let fate = Fate {
         stage: Stage::Message,
         verdict: None,

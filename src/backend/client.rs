@@ -134,6 +134,16 @@ impl Connection {
         }
     }
 
+    /// The next reply to what can be taken, deferred or refused: 2xx, 4xx or 5xx. Another leaves the dialogue where nobody knows
+    /// it, and a 3xx would set a client off sending.
+    pub async fn verdict(&mut self, limit: Duration) -> Result<Reply, BackendError> {
+        let reply = self.reply(limit).await?;
+        match reply.class() {
+            2 | 4 | 5 => Ok(reply),
+            _ => Err(self.fail(BackendError::Unsolicited)),
+        }
+    }
+
     async fn fill(&mut self) -> Result<(), BackendError> {
         let Self { io, input, .. } = self;
         let count = poll_fn(|cx| read_some(io, cx, input)).await.map_err(|_| BackendError::Closed)?;

@@ -4,9 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::settings::{IdentityMethod, Protocol};
+use crate::smtp::command::write_address;
 use crate::smtp::parameter::{self, Place};
 use crate::smtp::{
-    Extension, ExtensionSet, Extensions, ForwardPath, Forwarded, Params, ReversePath, XforwardAttribute,
+    Extension, ExtensionSet, Extensions, ForwardPath, Forwarded, Params, ReversePath, XforwardAttribute, xtext,
 };
 
 /// The client, as the backend shall see it.
@@ -57,6 +58,15 @@ impl Need {
             others: params.iter().filter_map(|(name, value)| needed(name, value)).collect(),
             size,
         }
+    }
+
+    /// The same with what these parameters of RCPT ask for. Those of keywords that we do not know ask a member for nothing
+    /// that it could lack: what is offered is what all have.
+    #[must_use]
+    pub fn with_recipients<'p>(self, params: impl IntoIterator<Item = &'p Params>) -> Self {
+        let asks = |(name, value)| parameter::known(Place::Rcpt, name, value).map(|known| known.extension);
+        let mut asked = params.into_iter().flat_map(Params::iter).filter_map(asks);
+        Self { dsn: self.dsn || asked.any(|extension| extension == Extension::Dsn), ..self }
     }
 
     /// The same of a message that is small.
@@ -140,7 +150,7 @@ fn xclient(client: &Identity, taken: &[String]) -> Option<Vec<Vec<u8>>> {
         name,
         helo,
         proto,
-        ("DESTADDR", Some(xclient_addr(client.local.ip()))),
+        ("DESTADDR", Some(write_address(client.local.ip()))),
         ("DESTPORT", Some(client.local.port().to_string())),
     ];
     attribute_lines("XCLIENT", &values, taken)
@@ -166,7 +176,7 @@ type Attribute = (&'static str, Option<String>);
 /// What XCLIENT and XFORWARD say alike.
 fn attributes(client: &Identity) -> [Attribute; 5] {
     [
-        ("ADDR", Some(xclient_addr(client.addr.ip()))),
+        ("ADDR", Some(write_address(client.addr.ip()))),
         ("PORT", (client.addr.port() != 0).then(|| client.addr.port().to_string())),
         ("NAME", Some(client.name.as_deref().map_or_else(|| "[UNAVAILABLE]".to_owned(), xtext))),
         ("HELO", (!client.helo.is_empty()).then(|| xtext(&client.helo))),
@@ -192,25 +202,9 @@ fn attribute_lines(verb: &str, values: &[Attribute], taken: &[String]) -> Option
     Some(lines.into_iter().map(|line| format!("{line}\r\n").into_bytes()).collect())
 }
 
-fn xclient_addr(addr: IpAddr) -> String {
-    match addr {
-        IpAddr::V4(v4) => v4.to_string(),
-        IpAddr::V6(v6) => format!("IPV6:{v6}"),
-    }
-}
-
-/// xtext of RFC 3461 4: what could end the attribute or the line is `+XX`. At most 255 octets.
+/// A value as xtext, cut where servers cut it.
 fn xtext(text: &str) -> String {
-    use std::fmt::Write;
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes().take(255) {
-        if matches!(byte, b'!'..=b'~') && !matches!(byte, b'+' | b'=') {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "+{byte:02X}");
-        }
-    }
-    out
+    xtext::encode(text, 255)
 }
 
 /// The PROXY v2 header for `client`, or a LOCAL one for a connection of our own.
@@ -327,6 +321,20 @@ mod tests {
             assert!(!need(words).met_by(&offered(not_by)), "{words:?}");
         }
         assert!(need(&[("SIZE", Some("1")), ("AUTH", Some("<>")), ("RRVS", None)]).met_by(&Extensions::default()));
+    }
+
+    #[test]
+    fn of_the_parameters_of_recipients_those_of_delivery_reports_alone_need_a_member() {
+        let params = |words: &[(&str, Option<&str>)]| words.iter().copied().collect::<Params>();
+        for (words, is_dsn) in [
+            (&[("NOTIFY", Some("NEVER"))][..], true),
+            (&[("RRVS", Some("2026-01-01T00:00:00Z")), ("orcpt", Some("rfc822;a@b"))], true),
+            (&[("RRVS", Some("2026-01-01T00:00:00Z"))], false),
+            (&[], false),
+        ] {
+            assert_eq!(Need::default().with_recipients([&params(&[]), &params(words)]).dsn, is_dsn, "{words:?}");
+        }
+        assert!(Need { dsn: true, ..Need::default() }.with_recipients([]).dsn, "what was asked for stays");
     }
 
     #[test]

@@ -309,10 +309,10 @@ impl Member {
             connection.send(&command, limit).await?;
             let reply = connection.reply(limit).await?;
             if reply.code() != accepted {
-                return Err(if reply.code() == 421 {
-                    BackendError::NotReady(reply)
-                } else {
-                    BackendError::Identity(method)
+                return Err(match reply.class() {
+                    _ if reply.code() == 421 => BackendError::NotReady(reply),
+                    5 => BackendError::IdentityRefused(reply),
+                    _ => BackendError::Identity(method),
                 });
             }
         }

@@ -53,9 +53,12 @@ pub enum BackendError {
     /// The greeting or the reply to EHLO is not 2xx.
     #[error("not ready: {}", .0.to_log())]
     NotReady(Reply),
-    /// It does not offer the identity method that is configured, or refuses it.
+    /// It does not offer the identity method that is configured, or cannot take it now.
     #[error("does not take the client's identity by {0}")]
     Identity(&'static str),
+    /// It takes identities, and refuses this one for good.
+    #[error("refuses this client's identity: {}", .0.to_log())]
+    IdentityRefused(Reply),
     /// TLS is required and not offered, or failed.
     #[error("TLS: {0}")]
     Tls(String),
@@ -79,8 +82,14 @@ pub enum BackendError {
 }
 
 impl BackendError {
+    /// True if the server is well, and turns one client away: that says nothing about the next one, and no other
+    /// connection to the same server changes it.
+    pub fn is_about_client(&self) -> bool {
+        matches!(self, Self::NotReady(_) | Self::IdentityRefused(_))
+    }
+
     /// Every value of [`BackendError::label`].
-    pub const LABELS: [&'static str; 12] = [
+    pub const LABELS: [&'static str; 13] = [
         "connect",
         "timed_out",
         "closed",
@@ -88,6 +97,7 @@ impl BackendError {
         "unsolicited",
         "not_ready",
         "identity",
+        "identity_refused",
         "tls",
         "in_clear",
         "busy",
@@ -105,6 +115,7 @@ impl BackendError {
             Self::Unsolicited => "unsolicited",
             Self::NotReady(_) => "not_ready",
             Self::Identity(_) => "identity",
+            Self::IdentityRefused(_) => "identity_refused",
             Self::Tls(_) => "tls",
             Self::InClear => "in_clear",
             Self::Busy => "busy",

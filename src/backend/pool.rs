@@ -102,10 +102,14 @@ impl Pool {
         self.members.iter().any(|member| member.offered().is_some()).then(|| self.offer())
     }
 
-    /// Takes over what a former pool knew of members that stay as they were.
+    /// Takes over what a former pool knew of members that are the same servers, however much mail they get now.
     pub fn inherit(&self, former: &Pool) {
+        if self.settings.protocol != former.settings.protocol {
+            // What a server offers to EHLO it may not offer to LHLO.
+            return;
+        }
         for member in &self.members {
-            if let Some(known) = former.members.iter().find(|known| known.settings == member.settings) {
+            if let Some(known) = former.members.iter().find(|known| known.settings.is_same_server(&member.settings)) {
                 member.inherit(known);
             }
         }
@@ -142,8 +146,7 @@ impl Pool {
                     last = self.cannot_carry(need);
                 }
                 Err(why) => {
-                    self.metrics.failures.with_label_values(&[why.label()]).inc();
-                    tracing::warn!(member = %member.label, error = %why, "backend.failure");
+                    self.note_failure(&member, &why);
                     last = why;
                 }
             }
@@ -184,13 +187,17 @@ impl Pool {
             match lease.await {
                 Ok(lease) => return Ok(lease),
                 Err(why) => {
-                    self.metrics.failures.with_label_values(&[why.label()]).inc();
-                    tracing::warn!(member = %member.label, error = %why, "backend.failure");
+                    self.note_failure(&member, &why);
                     last = why;
                 }
             }
         }
         Err(last)
+    }
+
+    fn note_failure(&self, member: &Member, why: &BackendError) {
+        self.metrics.failures.with_label_values(&[why.label()]).inc();
+        tracing::warn!(member = %member.label, error = %why, "backend.failure");
     }
 
     /// Members worth trying, in order: those that are up, those that are free, those that are not for emergencies; of
@@ -241,8 +248,7 @@ impl Pool {
                     self.metrics.reused.inc();
                     return Ok(self.lease_of(connection, member, slot, true));
                 }
-                // It answers, and does not want this client: no connection will change that.
-                Err(why @ BackendError::NotReady(_)) => return Err(why),
+                Err(why) if why.is_about_client() => return Err(why),
                 Err(_stale) => {}
             }
         }
@@ -268,8 +274,7 @@ impl Pool {
     ) -> Result<Lease, BackendError> {
         let mut connection = self.open(member, Some(client)).await?;
         member.introduce(&mut connection, &self.settings, client).await.inspect_err(|why| {
-            // A refusal of this client says nothing about the next one.
-            if !matches!(why, BackendError::NotReady(_)) {
+            if !why.is_about_client() {
                 member.mark_down();
             }
         })?;
@@ -413,5 +418,82 @@ impl Lease {
                 lease.give_back();
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::BoxFuture;
+    use prometheus::Registry;
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, duplex};
+
+    use super::*;
+    use crate::backend::settings::{Address, MemberSettings, Protocol, Reuse, Timeouts};
+    use crate::net::BoxIo;
+    use crate::smtp::Extension;
+
+    /// Servers that have DSN, and whatever else is said say yes.
+    struct Servers;
+
+    impl Dial for Servers {
+        fn dial<'a>(&'a self, _: &'a Address) -> BoxFuture<'a, std::io::Result<BoxIo>> {
+            let (near, far) = duplex(4096);
+            tokio::spawn(async move {
+                let mut stream = BufReader::new(far);
+                let mut reply = "220 backend\r\n";
+                let mut line = String::new();
+                while stream.write_all(reply.as_bytes()).await.is_ok()
+                    && stream.read_line(&mut line).await.is_ok_and(|count| count > 0)
+                {
+                    reply = "250-backend\r\n250 DSN\r\n";
+                    line.clear();
+                }
+            });
+            Box::pin(std::future::ready(Ok(Box::new(near) as BoxIo)))
+        }
+    }
+
+    fn pool(members: Vec<MemberSettings>, protocol: Protocol) -> Arc<Pool> {
+        let short = Duration::from_secs(5);
+        let settings = Settings {
+            members,
+            protocol,
+            identity: IdentityMethod::None,
+            helo: "mx.receiver.example".into(),
+            timeouts: Timeouts { connect: short, command: short, write: short, end_of_data: short, queue: short },
+            reuse: Reuse { idle: 1, idle_time: short, transactions: 9, refusals: 9, age: short },
+            probe_interval: short,
+        };
+        let metrics = Metrics::register(&Registry::new()).expect("constant names");
+        Pool::with_dial(settings, metrics, Box::new(Servers)).expect("a pool")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_server_offers_is_known_of_it_whatever_share_of_the_mail_it_gets() {
+        let member = MemberSettings {
+            address: Address::Host("backend.example".to_owned(), 25),
+            connections: 2,
+            weight: 1,
+            backup: false,
+            tls: TlsMode::Off,
+            implicit_tls: false,
+            tls_name: None,
+            tls_ca: None,
+        };
+        let former = pool(vec![member.clone()], Protocol::Smtp);
+        former.warm_up(Duration::from_secs(1)).await;
+        assert!(former.offer().has(Extension::Dsn));
+        let elsewhere = Address::Host("other.example".to_owned(), 25);
+        for (changed, protocol, is_known) in [
+            (MemberSettings { weight: 3, backup: true, connections: 9, ..member.clone() }, Protocol::Smtp, true),
+            (MemberSettings { address: elsewhere, ..member.clone() }, Protocol::Smtp, false),
+            (MemberSettings { tls: TlsMode::Opportunistic, ..member.clone() }, Protocol::Smtp, false),
+            (member, Protocol::Lmtp, false),
+        ] {
+            let next = pool(vec![changed.clone()], protocol);
+            next.inherit(&former);
+            let known = (next.known_offer().is_some(), next.is_ready());
+            assert_eq!(known, (is_known, is_known), "{changed:?} {protocol:?}");
+        }
     }
 }

@@ -56,6 +56,13 @@ impl MemberSettings {
         }
     }
 
+    /// True if it is reached as `other` is: what one offers the other offers.
+    pub fn is_same_server(&self, other: &Self) -> bool {
+        let way =
+            |one: &Self| (one.address.clone(), one.tls, one.implicit_tls, one.tls_name.clone(), one.tls_ca.clone());
+        way(self) == way(other)
+    }
+
     /// The name that its certificate must be for.
     pub fn server_name(&self) -> String {
         match (&self.tls_name, &self.address) {

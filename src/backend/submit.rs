@@ -62,7 +62,7 @@ async fn transact(
     connection.mails += 1;
     for command in [mail, rcpt] {
         connection.send(&command, timeouts.write).await?;
-        let reply = verdict_of(connection.reply(timeouts.command).await?)?;
+        let reply = connection.verdict(timeouts.command).await?;
         if !reply.is_positive() {
             return Ok(reply);
         }
@@ -74,15 +74,7 @@ async fn transact(
     }
     data::encode(message, &mut body);
     connection.send_more(&body, timeouts.write).await?;
-    verdict_of(connection.reply(timeouts.end_of_data).await?)
-}
-
-/// Yes, later or no; anything else leaves the dialogue where nobody knows it.
-fn verdict_of(reply: Reply) -> Result<Reply, BackendError> {
-    match reply.class() {
-        2 | 4 | 5 => Ok(reply),
-        _ => Err(BackendError::Unsolicited),
-    }
+    connection.verdict(timeouts.end_of_data).await
 }
 
 #[cfg(test)]

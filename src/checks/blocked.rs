@@ -8,6 +8,8 @@ use crate::scoring::{CheckName, Finding, Outcome, Skip, Spec, Symbol};
 use crate::smtp::ReversePath;
 use crate::store::{Blocked, Blocks};
 
+/// The name of the check.
+pub const NAME: &str = "blocked";
 const SYMBOL: &str = "BLOCKED";
 
 /// Says of a transaction that its sender is blocked.
@@ -20,7 +22,7 @@ impl ByHand {
     /// Who is blocked, these know; without them nobody is.
     pub fn new(blocks: Option<Arc<dyn Blocks>>) -> Self {
         let emits = [Symbol::known(SYMBOL)].into();
-        Self { spec: Spec { name: CheckName::new("blocked"), emits, exclusive: true }, blocks }
+        Self { spec: Spec { name: CheckName::new(NAME), emits, exclusive: true }, blocks }
     }
 }
 

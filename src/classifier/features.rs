@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::aspects::Aspect;
 use super::tokens::Tokens;
 use crate::message::Model;
 use crate::message::model::{Field, Origin};
@@ -19,6 +20,10 @@ pub const SIZE: usize = 1 << 20;
 const WORDS: usize = 600;
 /// Of those, as many have pairs.
 const PAIRED: usize = 300;
+/// Of those, as many are also learned as what a text begins with,
+const BEGINNING: usize = 30;
+/// and of these as many in pairs.
+const BEGINNING_PAIRED: usize = 12;
 /// Words of a field.
 const FIELD_WORDS: usize = 40;
 /// Words of what is hidden.
@@ -111,6 +116,8 @@ pub enum Place {
     Attachment,
     /// What it is made of.
     Structure,
+    /// What a person sees first.
+    Beginning,
 }
 
 /// One feature.
@@ -131,7 +138,7 @@ pub struct Features {
 }
 
 impl Place {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Text,
         Self::Hidden,
         Self::Subject,
@@ -141,6 +148,7 @@ impl Place {
         Self::Link,
         Self::Attachment,
         Self::Structure,
+        Self::Beginning,
     ];
 
     /// As people read it.
@@ -155,6 +163,19 @@ impl Place {
             Self::Link => "link",
             Self::Attachment => "attachment",
             Self::Structure => "structure",
+            Self::Beginning => "beginning",
+        }
+    }
+
+    /// What it says something of.
+    fn aspect(self) -> Aspect {
+        match self {
+            Self::Text => Aspect::Words,
+            Self::From | Self::ReplyTo | Self::Header => Aspect::Header,
+            Self::Subject => Aspect::Subject,
+            Self::Beginning => Aspect::Beginning,
+            Self::Link => Aspect::Links,
+            Self::Hidden | Self::Attachment | Self::Structure => Aspect::Structure,
         }
     }
 
@@ -217,7 +238,7 @@ impl Features {
 
     fn add(&mut self, place: Place, first: usize) {
         if let Some(token) = self.tokens.get(first) {
-            let hash = mixed(token.hash ^ place.seed());
+            let hash = place.aspect().place(mixed(token.hash ^ place.seed()));
             self.features.push(Feature { hash, place, first: first as u32, second: None });
         }
     }
@@ -226,7 +247,8 @@ impl Features {
         if let (Some(one), Some(other)) = (self.tokens.get(first), self.tokens.get(second)) {
             let gap = (second - first - 1).min(255) as u8;
             let hash = one.hash.rotate_left(21).wrapping_add(other.hash) ^ place.seed();
-            let hash = mixed(hash.wrapping_add(u64::from(gap) + 1));
+            let aspect = if place == Place::Text { Aspect::Pairs } else { place.aspect() };
+            let hash = aspect.place(mixed(hash.wrapping_add(u64::from(gap) + 1)));
             self.features.push(Feature { hash, place, first: first as u32, second: Some((second as u32, gap)) });
         }
     }
@@ -359,7 +381,14 @@ impl Features {
     }
 
     fn text(&mut self, model: &Model) {
+        let first = self.tokens.len();
         self.words(Place::Text, &model.shown, WORDS, PAIRED);
+        for index in first..self.tokens.len().min(first + BEGINNING) {
+            self.add(Place::Beginning, index);
+            if index - first < BEGINNING_PAIRED && index + 1 < self.tokens.len() {
+                self.add_pair(Place::Beginning, index, index + 1);
+            }
+        }
         self.words(Place::Hidden, &model.hidden, HIDDEN_WORDS, 0);
         for text in model.texts.iter().filter(|text| text.is_html && text.is_shown) {
             self.tags(&text.source);

@@ -1,16 +1,22 @@
 //! The sums and steps of the learner, in whole numbers: a lesson is exact, and so is taking it back.
 
+use super::aspects::Aspect;
+use super::features::SIZE;
+
 /// What one point is in the sum of a cell.
 pub const UNIT: f64 = (1u64 << 22) as f64;
 /// And in its mass, which has finer ones: `1 << MASS_SHIFT` units of a squared step make one of mass.
 const MASS_UNIT: f64 = (1u64 << 26) as f64;
 const MASS_SHIFT: u32 = 18;
 /// Mass that each cell is taken to have from the beginning: what a single small lesson says is not yet certain.
-const DOUBT: f64 = 0.0004;
+const DOUBT: f64 = 0.00004;
 /// No cell says more than this.
 pub const LOUDEST: f32 = 2.0;
 /// The greatest strength of a lesson.
 pub const MOST: f64 = 1.0;
+/// What each aspect of a message counts: as they agree with each other, all of them together say about as much as if
+/// they were one.
+pub const SHARE: f64 = 0.5;
 
 /// What a feature has met with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -55,10 +61,17 @@ fn mass(step: i32) -> u32 {
     }
 }
 
-/// What a message with cells of these weights comes to: positive is unwanted. Finite.
-pub fn margin(weights: impl ExactSizeIterator<Item = f32>) -> f64 {
-    let number = weights.len().max(1) as f64;
-    weights.map(f64::from).sum::<f64>() / number.sqrt()
+/// What a message with these cells comes to, whose `weights` stand in the same order: positive is unwanted. Finite.
+/// Each aspect of it counts [`SHARE`] of the sum of its weights over the root of their number.
+pub fn margin(cells: &[u32], weights: impl IntoIterator<Item = f32>) -> f64 {
+    let mut aspects = [(0.0, 0u32); Aspect::NUMBER];
+    for (cell, weight) in cells.iter().zip(weights) {
+        if let Some((sum, number)) = aspects.get_mut(Aspect::of(*cell, SIZE.ilog2()) as usize) {
+            *sum += f64::from(weight);
+            *number += 1;
+        }
+    }
+    aspects.iter().map(|(sum, number)| SHARE * sum / f64::from(*number).max(1.0).sqrt()).sum()
 }
 
 /// What a lesson adds to each cell of a message with so many features, given the `margin` that it has without that

@@ -24,7 +24,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { minimum: 50, half: 50, familiar: (0.2, 0.5), log_odds: (0.5, 14.0), caution: 7.0 }
+        Self { minimum: 50, half: 50, familiar: (0.2, 0.5), log_odds: (0.5, 18.0), caution: 7.0 }
     }
 }
 
@@ -68,7 +68,7 @@ pub fn opinion(
     let grown = (beyond as f64 + f64::from(settings.half)) / (beyond as f64 + 2.0 * f64::from(settings.half).max(0.5));
     let confidence = grown.min(1.0) * ramp(known, settings.familiar);
     let weights: Vec<f32> = held.iter().map(|cell| cell.weight()).collect();
-    let log_odds = Calibration::of(taught).log_odds(margin(weights.iter().copied()));
+    let log_odds = Calibration::of(taught).log_odds(margin(cells, weights.iter().copied()));
     let leans = (log_odds - settings.caution.max(1.0).ln()) * confidence;
     let percent = (100.0 * ramp(leans.abs(), settings.log_odds)) as u8;
     if percent == 0 {

@@ -6,17 +6,33 @@ use proptest::prelude::*;
 use super::*;
 use crate::message::{Message, Model};
 
+/// Cells of a table in miniature, which stand for as many all over the table.
+const CELLS: u32 = 64;
+
+/// Where one of them is.
+fn spread(cell: &u32) -> u32 {
+    cell * (SIZE as u32 / CELLS)
+}
+
+/// The part of the root of its number that each cell of a message is, by its aspect.
+fn parts(cells: &[u32]) -> Vec<f64> {
+    let aspect = |cell: &u32| aspects::Aspect::of(spread(cell), SIZE.ilog2());
+    let number = |one: &u32| cells.iter().filter(|other| aspect(other) == aspect(one)).count() as f64;
+    cells.iter().map(|cell| 1.0 / number(cell).sqrt()).collect()
+}
+
 /// A table in miniature.
 #[derive(Clone, PartialEq, Debug)]
 struct Table(Vec<Cell>);
 
 impl Table {
     fn new() -> Self {
-        Self(vec![Cell::default(); 64])
+        Self(vec![Cell::default(); CELLS as usize])
     }
 
     fn margin(&self, cells: &[u32]) -> f64 {
-        margin(cells.iter().map(|cell| self.0[*cell as usize].weight()))
+        let places: Vec<u32> = cells.iter().map(spread).collect();
+        margin(&places, cells.iter().map(|cell| self.0[*cell as usize].weight()))
     }
 
     fn learn(&mut self, cells: &[u32], is_spam: bool, taught: Option<i32>) -> i32 {
@@ -33,7 +49,7 @@ impl Table {
 }
 
 fn message() -> impl Strategy<Value = (Vec<u32>, bool)> {
-    (btree_set(0u32..64, 1..40).prop_map(|cells| cells.into_iter().collect()), any::<bool>())
+    (btree_set(0..CELLS, 1..40).prop_map(|cells| cells.into_iter().collect()), any::<bool>())
 }
 
 fn features(text: &str) -> Features {
@@ -52,8 +68,8 @@ proptest! {
             table.learn(cells, *is_spam, None);
         }
         let before = table.margin(&other.0);
-        let shared = other.0.iter().filter(|cell| cells.contains(cell)).count() as f64;
-        let bound = 2.0 * f64::from(LOUDEST) * shared / (other.0.len() as f64).sqrt();
+        let shared = other.0.iter().zip(parts(&other.0)).filter(|(cell, _)| cells.contains(cell));
+        let bound = 2.0 * f64::from(LOUDEST) * SHARE * shared.map(|(_, part)| part).sum::<f64>();
         let mut taught = None;
         for _ in 0..5 {
             taught = Some(table.learn(&cells, is_spam, taught));
@@ -104,11 +120,11 @@ proptest! {
     fn margins_and_opinions_are_numbers(held in vec(any::<(i32, u32)>(), 0..50), counts in vec(any::<[u32; 2]>(), BINS)) {
         let taught: [[u32; 2]; BINS] = counts.try_into().expect("as many");
         let held: Vec<Cell> = held.into_iter().map(|(sum, mass)| Cell { sum, mass }).collect();
-        let margin = margin(held.iter().map(|cell| cell.weight()));
+        let cells: Vec<u32> = (0..held.len() as u32).map(|cell| cell * 20_000).collect();
+        let margin = margin(&cells, held.iter().map(|cell| cell.weight()));
         prop_assert!(margin.is_finite());
         prop_assert!(bin(margin) < BINS);
         prop_assert!(Calibration::of(&taught).log_odds(margin).is_finite());
-        let cells: Vec<u32> = (0..held.len() as u32).collect();
         let said = opinion(&Settings::default(), &Features::default(), &cells, &held, &taught);
         if let Some(said) = said {
             prop_assert!((0.0..=1.0).contains(&said.probability) && (1..=100).contains(&said.percent), "{said:?}");
@@ -173,6 +189,8 @@ fn features_are_what_a_receiving_site_keeps() {
         r#"text "pills""#,
         r#"text "buy pills""#,
         r#"text "buy … now""#,
+        r#"beginning "buy""#,
+        r#"beginning "buy pills""#,
         r#"subject "cheap""#,
         r#"subject "000""#,
         r#"from "@shop.example""#,
@@ -181,6 +199,18 @@ fn features_are_what_a_receiving_site_keeps() {
     ] {
         assert!(read.iter().any(|one| one == expected), "{expected} in {read:?}");
     }
+}
+
+#[test]
+fn a_long_text_does_not_drown_the_subject() {
+    let message = |words: usize| features(&format!("Subject: win\n\n{}", "lorem ipsum dolor sit amet ".repeat(words)));
+    let subject = |features: &Features| {
+        let cells = features.cells();
+        let weight = |cell: &u32| if features.read(*cell) == r#"subject "win""# { 1.0 } else { 0.0 };
+        margin(&cells, cells.iter().map(weight))
+    };
+    assert!(subject(&message(1)) > 0.0);
+    assert_eq!(subject(&message(1)), subject(&message(100)));
 }
 
 #[test]
@@ -208,7 +238,7 @@ fn words_are_read_as_people_write_them() {
 
 #[test]
 fn nothing_is_said_before_enough_was_learned() {
-    let settings = Settings { minimum: 10, log_odds: (0.5, 7.0), ..Settings::default() };
+    let settings = Settings { minimum: 10, log_odds: (0.5, 30.0), ..Settings::default() };
     let features = features("Subject: win\n\nwin money\n");
     let cells = features.cells();
     let spam = Cell::default().with((UNIT * 0.01) as i32);

@@ -2,12 +2,13 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use super::{Failed, check_config};
+use super::{DEFAULT_CONFIG, Failed, check_config, wants_colour};
+use crate::config;
 
 /// How long the proxy may take to be reached, and how long to say the next thing.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -15,11 +16,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// No answer is larger.
 const LARGEST: u64 = 256 << 20;
 
+const UNSET: &str = "[admin] address is not set, so the running proxy cannot be asked";
+
 /// How to ask the running proxy, and how to print what it says.
 #[derive(Debug, clap::Args)]
 pub struct Common {
     /// The configuration file, which names the admin address of the running proxy.
-    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG")]
+    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG", default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     /// Print JSON.
     #[arg(long)]
@@ -30,11 +33,16 @@ impl Common {
     /// What the proxy of that configuration answers.
     pub(super) fn ask<T: DeserializeOwned>(&self, request: &Request) -> Result<T, Failed> {
         let address = check_config::load(&self.config)?.config.admin;
-        let unset = || Failed("[admin] address is not set, so the running proxy cannot be asked".to_owned());
-        ask(address.ok_or_else(unset)?, request).map_err(|refused| match refused {
+        ask(address.ok_or_else(|| Failed(UNSET.to_owned()))?, request).map_err(|refused| match refused {
             Refused::Nobody(why) | Refused::Answer(why) => Failed(why),
         })
     }
+}
+
+/// Where the proxy of that configuration is asked, whatever else is written there.
+pub(super) fn address(config: &Path) -> Result<SocketAddr, Failed> {
+    let address = config::admin_address(config).map_err(|problems| Failed(problems.render(wants_colour())))?;
+    address.ok_or_else(|| Failed(UNSET.to_owned()))
 }
 
 /// What is asked.
@@ -91,17 +99,31 @@ pub(super) fn text(address: SocketAddr, target: &str) -> Result<String, Refused>
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
+/// Status and text of a page, whatever the status is.
+pub(super) fn whatever(address: SocketAddr, target: &str) -> Result<(u16, String), Refused> {
+    let address = reachable(address);
+    let answer = asked(address, &Request::get(target.to_owned()))?;
+    let (status, body) = parts(&answer).map_err(|why| strange(address, why))?;
+    let code = status.split(' ').nth(1).and_then(|code| code.parse().ok());
+    Ok((code.ok_or_else(|| strange(address, status))?, String::from_utf8_lossy(body).into_owned()))
+}
+
 fn strange(address: SocketAddr, why: String) -> Refused {
     Refused::Answer(format!("{address} does not answer as a proxy of ours: {why}"))
 }
 
 fn page(address: SocketAddr, request: &Request) -> Result<Vec<u8>, Refused> {
     let address = reachable(address);
-    let nobody = |why: io::Error| Refused::Nobody(format!("no proxy answers at {address} ({why})"));
-    let stream = TcpStream::connect_timeout(&address, CONNECT).map_err(nobody)?;
-    let answer = exchange(stream, address, request).map_err(|why| strange(address, why.to_string()))?;
+    let answer = asked(address, request)?;
     let body = body(&answer).map_err(|why| strange(address, why))?;
     Ok(body.to_vec())
+}
+
+/// Head and body of what is answered.
+fn asked(address: SocketAddr, request: &Request) -> Result<Vec<u8>, Refused> {
+    let nobody = |why: io::Error| Refused::Nobody(format!("no proxy answers at {address} ({why})"));
+    let stream = TcpStream::connect_timeout(&address, CONNECT).map_err(nobody)?;
+    exchange(stream, address, request).map_err(|why| strange(address, why.to_string()))
 }
 
 /// A proxy that listens everywhere listens here too.
@@ -123,13 +145,17 @@ fn exchange(mut stream: TcpStream, address: SocketAddr, request: &Request) -> io
     Ok(answer)
 }
 
-/// The body of an answer that says 200; otherwise what it says.
-fn body(answer: &[u8]) -> Result<&[u8], String> {
+/// The first line of an answer, and its body.
+fn parts(answer: &[u8]) -> Result<(String, &[u8]), String> {
     let end = memchr::memmem::find(answer, b"\r\n\r\n").ok_or("no HTTP")?;
     let (head, rest) = answer.split_at(end);
-    let body = rest.get(4..).unwrap_or_default();
     let status = head.split(|octet| *octet == b'\r').next().unwrap_or_default();
-    let status = String::from_utf8_lossy(status);
+    Ok((String::from_utf8_lossy(status).into_owned(), rest.get(4..).unwrap_or_default()))
+}
+
+/// The body of an answer that says 200; otherwise what it says.
+fn body(answer: &[u8]) -> Result<&[u8], String> {
+    let (status, body) = parts(answer)?;
     match status.split(' ').nth(1) {
         Some("200") => Ok(body),
         _ => Err(format!("{status}; {}", String::from_utf8_lossy(body.get(..200).unwrap_or(body))).trim().to_owned()),

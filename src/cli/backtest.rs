@@ -4,6 +4,7 @@
 //! about weights, composites, limits and clauses, and nothing about rules that look for something new: those want the
 //! mail itself (`--on`).
 
+mod judged;
 mod rescan;
 mod tally;
 
@@ -16,10 +17,13 @@ use std::sync::Arc;
 use super::Failed;
 use super::recorded::{Place, moment};
 use super::scan::{Basis, Judging};
-use crate::config::{Problems, Rules};
+use crate::checks::blocked;
+use crate::config::{Config, Problems, Rules, last_good};
 use crate::pipeline::{Replay, Ruleset};
 use crate::records::{Archive, Filter, Found, Record, Rulebook};
-use tally::{Action, Flip, Tally};
+use judged::Judged;
+use tally::Mail;
+pub(super) use tally::Tally;
 
 /// Arguments of `backtest`.
 #[derive(Debug, clap::Args)]
@@ -36,7 +40,12 @@ pub struct Arguments {
     /// Fail if more than so many mails would be rejected that were not.
     #[arg(long, value_name = "NUMBER")]
     pub max_new_rejects: Option<u64>,
+    /// Fail if more than so many mails would be deferred that were accepted.
+    #[arg(long, value_name = "NUMBER")]
+    pub max_new_defers: Option<u64>,
     /// Judge this mail by both rule sets instead of what was recorded: files, mboxes, Maildirs, directories of these.
+    /// The other rule set is the configured one; without --rules, the last that loaded, of which a copy lies beside
+    /// the store.
     #[arg(long, value_name = "FILE|DIR")]
     pub on: Vec<PathBuf>,
     /// Print so many sender domains at most.
@@ -58,7 +67,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (basis, proposed) = {
         let _within = runtime.enter();
-        let basis = Judging { config: arguments.place.config.clone(), ..Judging::default() }.basis()?;
+        let basis = Judging { config: arguments.place.configuration(), ..Judging::default() }.basis()?;
         let rules = proposed(arguments, &basis)?;
         let ruleset = basis.ruleset(&rules)?;
         (basis, Arc::new(ruleset))
@@ -66,16 +75,27 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
     let tally = if arguments.on.is_empty() {
         replayed(&mut arguments.place.open()?, arguments.last, &proposed)?
     } else {
-        runtime.block_on(rescan::rescanned(&arguments.on, &basis, proposed))?
+        let then = {
+            let _within = runtime.enter();
+            Arc::new(basis.ruleset(&in_force(arguments, &basis)?)?)
+        };
+        runtime.block_on(rescan::rescanned(&arguments.on, &basis, then, proposed))?
     };
     let text = if arguments.json { tally.to_json()? } else { tally.to_text(arguments.top) };
     writeln!(out, "{}", text.trim_end())?;
-    match arguments.max_new_rejects {
-        Some(most) if tally.new_rejects() > most => {
-            Err(Failed(format!("{} mails would be rejected that were not: more than {most}", tally.new_rejects())))
-        }
-        _ => Ok(()),
-    }
+    tally.within(arguments.max_new_rejects, arguments.max_new_defers).map_err(Failed)
+}
+
+/// What the mail that was recorded since then comes to by the rules of `config`.
+///
+/// # Errors
+/// There are no records, or they cannot be read.
+pub(super) fn of_configuration(config: &Config, place: &Place, since: u64) -> Result<Tally, Failed> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let _within = runtime.enter();
+    let basis = Basis::of(config.clone());
+    let ruleset = Arc::new(basis.ruleset(&basis.rules)?);
+    replayed(&mut place.open()?, since, &ruleset)
 }
 
 fn proposed(arguments: &Arguments, basis: &Basis) -> Result<Rules, Failed> {
@@ -84,6 +104,18 @@ fn proposed(arguments: &Arguments, basis: &Basis) -> Result<Rules, Failed> {
     let rules = Rules::of_directory(directory, &mut problems);
     let guarded = problems.guard(rules);
     guarded.map(|(rules, _warnings)| rules).map_err(|problems| Failed(problems.render(super::wants_colour())))
+}
+
+/// Beside which mail itself is judged. The configured rules are what is proposed if nothing else is: then the copy of
+/// those that were loaded last.
+fn in_force(arguments: &Arguments, basis: &Basis) -> Result<Rules, Failed> {
+    if arguments.rules.is_some() {
+        return Ok(basis.rules.clone());
+    }
+    let kept = arguments.place.config.as_deref().and_then(last_good::rules);
+    let none = "there is nothing to compare the configured rules with: say --rules, or name a store, beside which the \
+                proxy keeps a copy of the rules that it loaded last";
+    kept.ok_or_else(|| Failed(none.to_owned()))
 }
 
 /// What the records since then come to by `ruleset`.
@@ -140,7 +172,7 @@ fn decide(
             tally.unreadable += records.len() as u64;
             continue;
         };
-        if book.roster.is_empty() {
+        if book.roster.iter().all(|check| check.name == blocked::NAME) {
             // Of clients that nothing is asked about.
             tally.unjudged += records.len() as u64;
             continue;
@@ -148,17 +180,19 @@ fn decide(
         let replay = rulings.outgoing.as_ref().filter(|_| outgoing).unwrap_or(&rulings.incoming);
         let prepared = replay.prepare(book).map_err(Failed)?;
         tally.strange(replay.unheard_of(book));
+        tally.changed(replay.looks_otherwise(book));
         let then = Replay::by_book(book).map_err(Failed)?;
         let then = then.prepare(book).map_err(Failed)?;
         for record in records {
-            let Some((was, _)) = Action::recorded(&record) else {
+            let Some(was) = Judged::recorded(&record) else {
                 tally.unjudged += 1;
                 continue;
             };
             let again = prepared.decide(&record);
-            let Some((now, is_certain)) = Action::of(&again) else { continue };
+            let Some(now) = Judged::again(&record, &again) else { continue };
             tally.decided += 1;
-            if was == now {
+            let changes = was.changes(&now);
+            if changes.is_empty() {
                 continue;
             }
             // A flip is the new rules' doing only if the old ones still say what they said.
@@ -167,8 +201,7 @@ fn decide(
                 continue;
             }
             let score = (record.judgement.score, again.score);
-            let (id, domain) = (record.id.to_string(), record.sender_domain());
-            tally.add(Flip { name: id, domain, was, now, is_certain, score });
+            tally.add(Mail { name: record.id.to_string(), domain: record.sender_domain(), changes, score });
         }
     }
     Ok(())

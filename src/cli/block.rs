@@ -2,10 +2,8 @@
 
 use std::io::Write;
 
-use jiff::SignedDuration;
-
 use super::ask::{Common, Request};
-use super::{Failed, columns, minute};
+use super::{Failed, columns, minute, recorded};
 use crate::store::{Blocked, NotBlockable};
 use crate::telemetry::admin::blocks::{Entry, Said};
 
@@ -69,11 +67,8 @@ fn whom(text: &str) -> Result<String, NotBlockable> {
 }
 
 /// In seconds.
-fn duration(text: &str) -> Result<u64, String> {
-    // Days have 24 hours here, wherever that is.
-    let span: jiff::Span = text.parse().map_err(|why: jiff::Error| why.to_string())?;
-    let lasts: SignedDuration =
-        span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|why| why.to_string())?;
+pub(super) fn duration(text: &str) -> Result<u64, String> {
+    let lasts = recorded::duration(text)?;
     u64::try_from(lasts.as_secs()).ok().filter(|seconds| *seconds > 0).ok_or_else(|| "less than a second".to_owned())
 }
 

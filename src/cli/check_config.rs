@@ -3,16 +3,16 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::{Failed, columns, wants_colour};
+use super::{DEFAULT_CONFIG, Failed, columns, wants_colour};
 use crate::config::why::{self, Why};
-use crate::config::{self, Loaded, Problem, Problems, Severity, failures, resolvers};
+use crate::config::{self, Loaded, failures, resolvers};
 use crate::dns::zones;
 
 /// Arguments of `check-config`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The configuration file.
-    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG")]
+    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG", default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     /// Show what happens when something that we depend on fails.
     #[arg(long)]
@@ -52,7 +52,6 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
 
 /// For programs: mistakes are no words for people here, and so are told even where there are some.
 fn print_json(path: &Path, out: &mut dyn Write) -> Result<(), Failed> {
-    let told = |problems: &Problems| -> Vec<serde_json::Value> { problems.iter().map(problem_json).collect() };
     let (value, failed) = match config::load(path) {
         Ok(loaded) => {
             let named = |rows: Vec<Vec<String>>| -> Vec<serde_json::Value> {
@@ -63,28 +62,18 @@ fn print_json(path: &Path, out: &mut dyn Write) -> Result<(), Failed> {
                 .map(|row| serde_json::json!({ "dependency": row.dependency, "fails_by": row.failure, "then": row.answer }))
                 .collect();
             let value = serde_json::json!({
-                "loads": true, "problems": told(&loaded.warnings), "resolvers": resolvers::warnings(&loaded.config),
+                "loads": true, "problems": loaded.warnings.told(), "resolvers": resolvers::warnings(&loaded.config),
                 "runs": named(summary_rows(&loaded)), "failures": failures,
             });
             (value, None)
         }
         Err(problems) => {
-            let value = serde_json::json!({ "loads": false, "problems": told(&problems) });
+            let value = serde_json::json!({ "loads": false, "problems": problems.told() });
             (value, Some(Failed(format!("{}: does not load", path.display()))))
         }
     };
     writeln!(out, "{}", serde_json::to_string_pretty(&value)?)?;
     failed.map_or(Ok(()), Err)
-}
-
-fn problem_json(problem: &Problem) -> serde_json::Value {
-    let place = problem.line_column();
-    let severity = if problem.severity == Severity::Error { "error" } else { "warning" };
-    serde_json::json!({
-        "severity": severity, "file": problem.path(), "line": place.map(|(line, _)| line),
-        "column": place.map(|(_, column)| column), "key": problem.key, "reason": problem.reason,
-        "nearest": problem.nearest,
-    })
 }
 
 /// `file:line:column: what is written there`, or the default.

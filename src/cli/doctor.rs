@@ -6,10 +6,16 @@
 mod backend;
 mod certificates;
 mod clock;
+mod dane;
+mod exchangers;
 mod finding;
+mod https;
+mod listeners;
 mod lists;
 mod machine;
+mod mta_sts;
 mod names;
+mod room;
 mod store;
 mod strictness;
 
@@ -17,7 +23,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Failed, columns, wants_colour_on};
+use super::{DEFAULT_CONFIG, Failed, columns, wants_colour_on};
 use crate::config::{self, Loaded};
 use crate::smtp::ForwardPath;
 use finding::{Finding, Level};
@@ -30,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[command(after_help = "Exit codes: 0 nothing is broken (there may be warnings), 1 something is, 2 wrong usage.")]
 pub struct Arguments {
     /// The configuration file.
-    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG")]
+    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG", default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     /// A mailbox of yours that may be written to: only then is it tried how strictly mail servers read the end of a
     /// message. A strict one delivers nothing; a loose one refuses the message or delivers it there.
@@ -84,12 +90,14 @@ async fn examine(loaded: &Loaded, arguments: &Arguments) -> Vec<Finding> {
     let mut findings = configuration(loaded, &arguments.config);
     let running = machine::running(loaded);
     findings.extend(machine::examine(loaded, running.as_ref()).await);
+    findings.extend(room::examine(&loaded.config));
     findings.extend(certificates::examine(&loaded.config));
     let (clock, names, backends) = tokio::join!(
         clock::examine(&arguments.config, arguments.ntp.as_deref()),
         async {
             let mut findings = names::examine(loaded).await;
             findings.extend(lists::examine(loaded).await);
+            findings.extend(published(loaded).await);
             findings
         },
         backend::examine(loaded, arguments.probe_recipient.as_ref()),
@@ -98,6 +106,21 @@ async fn examine(loaded: &Loaded, arguments: &Arguments) -> Vec<Finding> {
     findings.extend(names);
     findings.extend(store::examine(&loaded.config, machine::runs(&loaded.config, running.as_ref())).await);
     findings.extend(backends);
+    findings
+}
+
+/// What others were promised of our TLS, by DANE and by MTA-STS.
+async fn published(loaded: &Loaded) -> Vec<Finding> {
+    let hostname = &*loaded.config.session.hostname;
+    let Ok(dns) = names::lookup(loaded) else { return Vec::new() };
+    if let Err(why) = dns.a(hostname).await {
+        return vec![Finding::skipped("dane", &hostname, why, "Mend the name servers first.")];
+    }
+    let domains = exchangers::domains(loaded, dns.as_ref()).await;
+    let ours = exchangers::ours(hostname, &domains, dns.as_ref()).await;
+    let listeners = listeners::of(&loaded.config);
+    let mut findings = dane::examine(&loaded.config.dns, &ours, &listeners).await;
+    findings.extend(mta_sts::examine(&domains, &ours, &listeners, dns.as_ref()).await);
     findings
 }
 

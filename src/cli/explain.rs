@@ -73,7 +73,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
     let mut text = header(&record);
     text.push_str(&stages(&prepared, &record, arguments.verbose));
     text.push_str(&sums(&prepared, &record));
-    text.push_str(&decisions(&replay, &record));
+    text.push_str(&decisions(&replay, &prepared, &record));
     text.push_str(&flips.to_text());
     if let Some(exception) = &exception {
         text.push_str(&exception.to_text(arguments.days));
@@ -108,7 +108,8 @@ fn header(record: &Record) -> String {
     let helo = client.helo.as_ref().map(|helo| format!(", HELO {helo}")).unwrap_or_default();
     let tls = client.tls.as_ref().map(|tls| format!(", {tls}")).unwrap_or_default();
     let user = client.user.as_ref().map(|user| format!(", user {user}")).unwrap_or_default();
-    say("client", format!("{}{name}{helo}{tls}{user}, listener {}", client.addr, client.listener));
+    let hop = client.hop.as_ref().map(|hop| format!(", through {hop}, a hop of ours")).unwrap_or_default();
+    say("client", format!("{}{name}{helo}{hop}{tls}{user}, listener {}", client.addr, client.listener));
     if let Some(envelope) = &record.envelope {
         say("from", format!("<{}>", envelope.reverse_path));
         for recipient in &envelope.recipients {
@@ -222,11 +223,8 @@ fn write_line(prepared: &Prepared<'_>, name: &str, line: &Line, score: Score, te
 /// What the score is made of. It adds up.
 fn sums(prepared: &Prepared<'_>, record: &Record) -> String {
     let mut text = String::new();
-    let judgement = &record.judgement;
-    let early = judgement.refusals.iter().map(|refusal| (&refusal.lines, &refusal.decision));
-    let late = judgement.decisions.iter().map(|decided| (&judgement.lines, decided));
     let mut told: Vec<(Score, Vec<Part>)> = Vec::new();
-    for (lines, decided) in early.chain(late) {
+    for (lines, decided) in decided_from(record) {
         let account = prepared.parts(lines, decided.recipient);
         // Most recipients have the same.
         if told.contains(&account) {
@@ -250,7 +248,7 @@ fn sums(prepared: &Prepared<'_>, record: &Record) -> String {
 }
 
 /// Which clause decided for whom, and how far the limits of score were.
-fn decisions(replay: &Replay, record: &Record) -> String {
+fn decisions(replay: &Replay, prepared: &Prepared<'_>, record: &Record) -> String {
     let mut text = String::from("\n");
     for decided in record.decisions() {
         let whom = decided.recipient.map_or("session".to_owned(), |index| format!("recipient {index}"));
@@ -266,23 +264,42 @@ fn decisions(replay: &Replay, record: &Record) -> String {
     if record.judgement.tagged {
         text.push_str("marked as spam\n");
     }
-    if let Some(decided) = record.decisions().next() {
-        text.push_str(&limits(replay.ruleset().policy_for(decided.policy.as_deref()), decided));
+    let mut told = Vec::new();
+    for (lines, decided) in decided_from(record) {
+        let policy = replay.ruleset().policy_for(decided.policy.as_deref());
+        let limits = limits(prepared, policy, lines, decided);
+        // Most recipients have the same.
+        if !told.contains(&limits) {
+            text.push_str(&limits);
+            told.push(limits);
+        }
     }
     text
 }
 
-fn limits(policy: &Policy, decided: &Decided) -> String {
+/// Every decision, with what was known when it was made.
+fn decided_from(record: &Record) -> impl Iterator<Item = (&Lines, &Decided)> {
+    let judgement = &record.judgement;
+    let early = judgement.refusals.iter().map(|refusal| (&refusal.lines, &refusal.decision));
+    early.chain(judgement.decisions.iter().map(|decided| (&judgement.lines, decided)))
+}
+
+/// How far each limit was from the score that is held against it: a clause that is bound to a stage sees no later one,
+/// and a mark is about the message as a whole.
+fn limits(prepared: &Prepared<'_>, policy: &Policy, lines: &Lines, decided: &Decided) -> String {
+    let score_at = |stage, shadow| prepared.score_at(lines, decided.recipient, stage, shadow);
     let mut text = String::new();
     if let Some(tag) = policy.tag {
-        let _ = writeln!(text, "  {} to be marked", distance(tag, decided.score));
+        let score = prepared.score_at(lines, None, None, false);
+        let _ = writeln!(text, "  {} to be marked", distance(tag, score.get()));
     }
     for clause in &policy.clauses {
         let Some(limit) = clause.when.at_least else { continue };
         let beside = beside(clause);
         let shadow = if clause.shadow { ", in shadow" } else { "" };
         let (verdict, name) = (clause.verdict, &clause.name);
-        let _ = writeln!(text, "  {} for clause {name} ({verdict}{shadow}{beside})", distance(limit, decided.score));
+        let distance = distance(limit, score_at(clause.stage, clause.shadow).get());
+        let _ = writeln!(text, "  {distance} for clause {name} ({verdict}{shadow}{beside})");
     }
     text
 }

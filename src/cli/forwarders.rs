@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::ask;
-use super::{Failed, check_config, columns};
+use super::{DEFAULT_CONFIG, Failed, check_config, columns};
 use crate::config::Config;
 use crate::store::{AUTHOR_DOMAINS, WantedHops, embedded};
 use crate::telemetry::admin::hop::Hop;
@@ -24,7 +24,7 @@ use crate::telemetry::admin::hop::Hop;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The configuration file.
-    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG")]
+    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG", default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     /// Print JSON.
     #[arg(long)]

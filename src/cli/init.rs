@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::path::{Path, PathBuf};
 
-use super::Failed;
+use super::{DEFAULT_CONFIG, Failed};
 use crate::backend::settings::{Address, MemberSettings, TlsMode};
 use crate::config;
 
@@ -26,11 +26,14 @@ pub struct Arguments {
     #[arg(long = "for", value_name = "SERVER", value_enum)]
     pub server: Server,
     /// Where the configuration is written; `-` is standard output.
-    #[arg(long, short, value_name = "FILE", default_value = "/etc/gatepost/gatepost.toml")]
+    #[arg(long, short, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     /// The name of this machine as others find it in DNS. Default: mx, and the first domain.
     #[arg(long, value_name = "NAME")]
     pub hostname: Option<String>,
+    /// A DNS resolver of your own, for the lists; may be given several times. Default: those of the system.
+    #[arg(long = "resolver", value_name = "ADDRESS[:PORT]")]
+    pub resolvers: Vec<String>,
     /// A certificate, for STARTTLS.
     #[arg(long, value_name = "FILE", requires = "key")]
     pub certificate: Option<PathBuf>,
@@ -65,10 +68,11 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
     }
     write_new(&arguments.config, &text, arguments.force)?;
     let path = arguments.config.display();
+    let named = if arguments.config == Path::new(DEFAULT_CONFIG) { String::new() } else { format!(" --config {path}") };
     Ok(write!(
         out,
-        "{path} is written.\n\n{server_side}\nThen:\n\n    gatepost check-config --config {path}\n    \
-         gatepost doctor --config {path}\n    gatepost run --config {path}\n"
+        "{path} is written.\n\n{server_side}\nTo see whether all is well before mail comes:\n\n    \
+         gatepost check-config{named}\n    gatepost doctor{named}\n"
     )?)
 }
 
@@ -92,10 +96,17 @@ fn configuration(arguments: &Arguments) -> Result<String, Failed> {
         let host = host.trim_matches(['[', ']']);
         host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     });
-    let domains = arguments.domains.iter().map(|domain| quoted(domain)).collect::<Result<Vec<_>, _>>()?;
+    let listed = |values: &[String]| -> Result<String, Failed> {
+        Ok(values.iter().map(|value| quoted(value)).collect::<Result<Vec<_>, _>>()?.join(", "))
+    };
+    let resolvers = match &*arguments.resolvers {
+        [] => "# servers = [\"127.0.0.1\"]".to_owned(),
+        given => format!("servers = [{}]", listed(given)?),
+    };
     Ok(TEMPLATE
         .replace("@HOSTNAME@", &quoted(&hostname)?)
-        .replace("@DOMAINS@", &domains.join(", "))
+        .replace("@DOMAINS@", &listed(&arguments.domains)?)
+        .replace("@RESOLVERS@", &resolvers)
         .replace("@TLS@", &tls)
         .replace("@IDENTITY@", &quoted(identity)?)
         .replace("@BACKEND@", &quoted(&arguments.backend)?)
@@ -217,7 +228,11 @@ mod tests {
             assert!(said.contains(&format!("gatepost doctor --config {path}")), "{said}");
             let loaded = config::load(&file).unwrap_or_else(|problems| panic!("{problems}"));
             // A machine that never had a Gatepost has no place for the store yet.
-            assert!(loaded.warnings.iter().all(|warning| warning.key == "store.path"), "{}", loaded.warnings);
+            let place = ["store.path", "records.directory"];
+            assert!(loaded.warnings.iter().all(|warning| place.contains(&&*warning.key)), "{}", loaded.warnings);
+            // So that `log` and `explain` have something to tell from the first mail on.
+            let records = loaded.config.records.directory.as_deref();
+            assert_eq!(records, Some(Path::new("/var/lib/gatepost/records")));
             assert_eq!(&*loaded.config.session.hostname, "mx.example.org");
             assert!(
                 ["example.org", "example.net"].iter().all(|name| loaded.config.session.relay.domains.contains(name))
@@ -250,6 +265,16 @@ mod tests {
             let left = text.split('@').filter(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_uppercase()));
             assert_eq!(left.collect::<Vec<_>>(), Vec::<&str>::new(), "left to fill in");
         }
+    }
+
+    #[test]
+    fn resolvers_are_asked_in_their_order() {
+        let words = "init --domain example.org --backend 127.0.0.1:2525 --for postfix --config -";
+        let text = init(&format!("{words} --resolver 127.0.0.1 --resolver [::1]:5353"));
+        let text = text.unwrap_or_else(|Failed(why)| panic!("{why}"));
+        let loaded = config::parse_text(&text).unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(loaded.raw.dns.servers, ["127.0.0.1", "[::1]:5353"]);
+        assert!(init(&format!("{words} --resolver here")).is_err(), "no address");
     }
 
     #[test]

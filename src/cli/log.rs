@@ -1,6 +1,8 @@
 //! `gatepost log`: what became of mail, from the records; those that fit, the latest last.
 
+use std::collections::VecDeque;
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -13,6 +15,8 @@ use crate::verdict::Verdict;
 
 /// How often somebody who follows looks for more.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+/// Records that may have come while others were printed.
+const MOST_PRINTED: usize = 10_000;
 /// Symbols that a line shows.
 const SHOWN_SYMBOLS: usize = 6;
 
@@ -103,13 +107,26 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
     let filter = arguments.wanted.filter()?;
     let mut archive = arguments.place.open()?;
     let mut mark = archive.end()?;
-    let most = if arguments.limit == 0 { usize::MAX } else { arguments.limit };
-    let latest = archive.latest(&filter, most)?;
-    for found in &latest {
-        print(arguments, found, out)?;
+    let mut printed = Printed::default();
+    if arguments.limit == 0 {
+        let mut failed = None;
+        archive.each(&filter, |found| match print(arguments, &found, out) {
+            Ok(()) => {
+                printed.push(found.record.id);
+                ControlFlow::Continue(())
+            }
+            Err(why) => {
+                failed = Some(why);
+                ControlFlow::Break(())
+            }
+        })?;
+        failed.map_or(Ok(()), Err)?;
+    } else {
+        for found in &archive.latest(&filter, arguments.limit)? {
+            print(arguments, found, out)?;
+            printed.push(found.record.id);
+        }
     }
-    // What came after the mark was set, and before the latest were read.
-    let printed: Vec<TransactionId> = latest.iter().map(|found| found.record.id).collect();
     out.flush()?;
     if archive.unreadable > 0 {
         writeln!(std::io::stderr(), "{} records could not be read", archive.unreadable)?;
@@ -119,14 +136,28 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
     }
     loop {
         let news = archive.news(&mut mark, &filter)?;
-        for found in news.iter().filter(|found| !printed.contains(&found.record.id)) {
+        for found in news.iter().filter(|found| !printed.0.contains(&found.record.id)) {
             print(arguments, found, out)?;
         }
+        printed.0.clear();
         if news.is_empty() {
             std::thread::sleep(LOOK_INTERVAL);
         } else {
             out.flush()?;
         }
+    }
+}
+
+/// The last ids that were printed: among them is what came after the mark was set, and before it was read.
+#[derive(Default)]
+struct Printed(VecDeque<TransactionId>);
+
+impl Printed {
+    fn push(&mut self, id: TransactionId) {
+        if self.0.len() >= MOST_PRINTED {
+            self.0.pop_front();
+        }
+        self.0.push_back(id);
     }
 }
 
@@ -151,6 +182,7 @@ pub(super) fn line(record: &Record) -> String {
         format!("{:>6}", points(record.judgement.score)),
         format!("{}{name}", client.addr),
     ];
+    words.extend(client.hop.map(|hop| format!("through={hop}")));
     if let Some(envelope) = &record.envelope {
         words.push(format!("from=<{}>", envelope.reverse_path));
     }

@@ -19,6 +19,7 @@ pub mod log;
 pub mod man;
 mod recorded;
 pub mod reference;
+pub mod reload;
 pub mod reputation;
 pub mod rules;
 pub mod run;
@@ -27,6 +28,7 @@ pub mod schema;
 pub mod similarity;
 pub mod store;
 pub mod symbols;
+pub mod top;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -73,12 +75,17 @@ pub enum Command {
     Similarity(similarity::Arguments),
     /// Judge messages offline and show how the verdict comes about: files, directories, Maildirs, mboxes.
     Scan(scan::Arguments),
+    /// Watch the running proxy: sessions, verdicts, symbols, latencies, and how everything is that it depends on.
+    Top(top::Arguments),
     /// Print what became of mail, from the records that the proxy keeps.
     Log(log::Arguments),
     /// Explain a decision: what every check said, what it weighed, what would have changed it.
     Explain(explain::Arguments),
     /// Decide recorded mail again by other rules, and print what would be decided otherwise.
     Backtest(backtest::Arguments),
+    /// Have the running proxy load its configuration again; test new rules on recorded mail first, or try them on some
+    /// clients.
+    Reload(reload::Arguments),
     /// Fit the weights of rules to labelled mail; show what would change, and what that is worth.
     Fit(fit::Arguments),
     /// Look at greylisting in the running proxy; let senders pass, or forget them.
@@ -101,6 +108,9 @@ pub enum Command {
     Man(man::Arguments),
 }
 
+/// Where the configuration of this machine is, unless a command line or the environment names another.
+const DEFAULT_CONFIG: &str = "/etc/gatepost/gatepost.toml";
+
 /// Why a command failed; its text goes to standard error.
 #[derive(Debug)]
 pub struct Failed(pub String);
@@ -120,6 +130,10 @@ pub fn main() -> ExitCode {
             drop(out);
             run::run(arguments)
         }
+        Command::Top(arguments) => {
+            drop(out);
+            top::run(arguments)
+        }
         Command::Demo(arguments) => {
             let colour = wants_colour_on(&out);
             demo::run(arguments, &mut out, colour)
@@ -136,6 +150,7 @@ pub fn main() -> ExitCode {
         Command::Log(arguments) => log::run(arguments, &mut out),
         Command::Explain(arguments) => explain::run(arguments, &mut out),
         Command::Backtest(arguments) => backtest::run(arguments, &mut out),
+        Command::Reload(arguments) => reload::run(arguments, &mut out),
         Command::Fit(arguments) => fit::run(arguments, &mut out),
         Command::Greylist(arguments) => greylist::run(arguments, &mut out),
         Command::Reputation(arguments) => reputation::run(arguments, &mut out),

@@ -4,17 +4,18 @@ use std::path::PathBuf;
 
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 
-use super::{Failed, wants_colour};
+use super::{DEFAULT_CONFIG, Failed, wants_colour};
 use crate::config;
 use crate::records::Archive;
 
 /// Where records are.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Place {
-    /// The configuration file, which names the directory of records.
-    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG", required_unless_present = "records")]
+    /// The configuration file, which names the directory of records. Default: /etc/gatepost/gatepost.toml, unless
+    /// --records is given.
+    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG")]
     pub config: Option<PathBuf>,
     /// The directory of records.
     #[arg(long, value_name = "DIR")]
@@ -22,17 +23,23 @@ pub struct Place {
 }
 
 impl Place {
+    /// The configuration that records belong to; none if they lie somewhere without one.
+    pub(super) fn configuration(&self) -> Option<PathBuf> {
+        let default = || self.records.is_none().then(|| PathBuf::from(DEFAULT_CONFIG));
+        self.config.clone().or_else(default)
+    }
+
     /// Opens it to read. A proxy may go on writing.
     ///
     /// # Errors
     /// There is no such directory, or none is configured.
     pub(super) fn open(&self) -> Result<Archive, Failed> {
-        let directory = match (&self.records, &self.config) {
+        let directory = match (&self.records, self.configuration()) {
             (Some(directory), _) => directory.clone(),
             (None, Some(config)) => {
                 let unset = || Failed("[records] directory is not set, so nothing is recorded".to_owned());
                 let wrong = |problems: config::Problems| Failed(problems.render(wants_colour()));
-                config::records_directory(config).map_err(wrong)?.ok_or_else(unset)?
+                config::records_directory(&config).map_err(wrong)?.ok_or_else(unset)?
             }
             (None, None) => return Err(Failed("say where records are: --config or --records".to_owned())),
         };
@@ -44,24 +51,20 @@ impl Place {
 /// one with an offset.
 pub(super) fn moment(written: &str) -> Result<u64, String> {
     let now = Timestamp::now();
-    let at = match written.parse::<SignedDuration>().ok().or_else(|| days(written)) {
-        Some(ago) => now.checked_sub(ago.abs()).ok(),
-        None => written.parse::<Timestamp>().ok().or_else(|| local(written)),
+    let at = match duration(written) {
+        Ok(ago) => now.checked_sub(ago.abs()).ok(),
+        Err(_) => written.parse::<Timestamp>().ok().or_else(|| local(written)),
     };
     let wrong =
         || format!("`{written}` is no time: write 90m, 14d, 2026-11-20, 2026-11-20T14:30 or 2026-11-20T14:30:00Z");
     at.and_then(|at| u64::try_from(at.as_millisecond()).ok()).ok_or_else(wrong)
 }
 
-/// `14d` and `2w`, which a duration without a calendar is not.
-fn days(written: &str) -> Option<SignedDuration> {
-    let (number, unit) = written.split_at_checked(written.len().checked_sub(1)?)?;
-    let hours = match unit {
-        "d" => 24,
-        "w" => 7 * 24,
-        _ => return None,
-    };
-    Some(SignedDuration::from_hours(number.trim().parse::<i64>().ok()?.checked_mul(hours)?))
+/// How long, as people write it: `90m`, `2h`, `1h 30m`, `14d`, `3 days`, `2w`.
+pub(super) fn duration(written: &str) -> Result<SignedDuration, String> {
+    // Days have 24 hours here, wherever that is.
+    let span: Span = written.parse().map_err(|why: jiff::Error| why.to_string())?;
+    span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|why| why.to_string())
 }
 
 fn local(written: &str) -> Option<Timestamp> {
@@ -94,9 +97,13 @@ mod tests {
     #[test]
     fn a_moment_is_long_ago_or_a_date() {
         let now = u64::try_from(Timestamp::now().as_millisecond()).expect("after 1970");
-        for (written, ago) in
-            [("90m", 5_400_000), ("14d", 14 * 86_400_000), ("2w", 14 * 86_400_000), ("1h 30m", 5_400_000)]
-        {
+        for (written, ago) in [
+            ("90m", 5_400_000),
+            ("14d", 14 * 86_400_000),
+            ("2w", 14 * 86_400_000),
+            ("1h 30m", 5_400_000),
+            ("3 days", 3 * 86_400_000),
+        ] {
             let at = moment(written).expect(written);
             assert!(now.abs_diff(at + ago) < 60_000, "{written}: {at}");
         }

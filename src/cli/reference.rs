@@ -96,8 +96,9 @@ mod tests {
         for expected in [
             "### gatepost run\n",
             "### gatepost greylist pass\n",
-            "    gatepost run --config <FILE>\n",
-            "| `-c, --config <FILE>` | The configuration file. Or `GATEPOST_CONFIG` in the environment. |",
+            "    gatepost run [OPTIONS]\n",
+            "| `-c, --config <FILE>` | The configuration file. Default: `/etc/gatepost/gatepost.toml`. Or `GATEPOST_CONFIG` in \
+                the environment. |",
         ] {
             assert!(text.contains(expected), "{expected}\n{text}");
         }

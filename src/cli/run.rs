@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Failed;
+use super::{DEFAULT_CONFIG, Failed};
 use crate::config::Loaded;
 use crate::config::raw::LogFormat;
 use crate::config::{last_good, resolvers};
@@ -16,7 +16,7 @@ use crate::telemetry::{log, metrics};
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The configuration file.
-    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG")]
+    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG", default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
 }
 
@@ -56,7 +56,7 @@ async fn serve(loaded: Loaded, path: &Path, log: log::Handle, inherited: Inherit
     let server = Server::bind(plan, inherited, registry, proxy.clone(), loader, ready)?;
     let server = server.remembering(proxy.store()).greylisting(proxy.greylist());
     let server = server.reputing(proxy.reputation()).learning(proxy.bulk()).classifying(proxy.classifier());
-    let server = server.judging_from_snapshot(proxy.judges_from_snapshot());
+    let server = server.judging_from_snapshot(proxy.judges_from_snapshot()).trying(proxy.trials(path.to_owned()));
     proxy.keep_rules(path);
     proxy.warm_up().await;
     let ended = server.run(orders).await;

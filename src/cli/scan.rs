@@ -237,6 +237,11 @@ impl Judging {
 }
 
 impl Basis {
+    /// What a configuration judges by, where nothing is asked of the network.
+    pub fn of(config: Config) -> Self {
+        Self { rules: config.rules.clone(), config: Some(config), ports: Ports::with_dns(Arc::new(dns::Offline)) }
+    }
+
     /// The rule set of `rules`, which may differ from our own.
     ///
     /// # Errors

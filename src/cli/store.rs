@@ -8,7 +8,7 @@ use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::ask::{self, Refused, Request};
-use super::{Failed, check_config, columns};
+use super::{DEFAULT_CONFIG, Failed, check_config, columns};
 use crate::config::Config;
 use crate::store::{Compacted, Info, TableInfo, embedded};
 
@@ -73,7 +73,7 @@ pub struct Import {
 #[derive(Debug, clap::Args)]
 pub struct Common {
     /// The configuration file.
-    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG")]
+    #[arg(long, short, value_name = "FILE", env = "GATEPOST_CONFIG", default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
 }
 

@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
+use xxhash_rust::xxh3::Xxh3;
+
 /// A configuration or rule file larger than this is a mistake.
 const LARGEST: u64 = 64 << 20;
 
@@ -16,6 +18,8 @@ pub(super) struct Files {
     rules: Option<PathBuf>,
     /// What rules name that lies outside of their directory.
     outside: Vec<PathBuf>,
+    /// Of everything that was read, in order.
+    digest: Xxh3,
 }
 
 /// Within a copy of the rules, what lies outside of their directory, each by its whole path.
@@ -25,7 +29,7 @@ impl Files {
     /// Relative paths start at the directory of `config`.
     pub(super) fn beside(config: &Path) -> Self {
         let base = config.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Self { base: Some(base.to_owned()), paths: Vec::new(), copy: None, rules: None, outside: Vec::new() }
+        Self { base: Some(base.to_owned()), ..Self::none() }
     }
 
     /// The same, with the rules of another directory.
@@ -75,7 +79,8 @@ impl Files {
 
     /// No file exists, and none is missed.
     pub(super) fn none() -> Self {
-        Self { base: None, paths: Vec::new(), copy: None, rules: None, outside: Vec::new() }
+        let (paths, outside) = (Vec::new(), Vec::new());
+        Self { base: None, paths, copy: None, rules: None, outside, digest: Xxh3::new() }
     }
 
     /// True if files are read at all.
@@ -104,12 +109,19 @@ impl Files {
         if text.len() as u64 > LARGEST {
             return Err(cannot("it is larger than 64 MiB".to_owned()));
         }
+        self.digest.update(&(text.len() as u64).to_le_bytes());
+        self.digest.update(&text);
         Ok(text)
     }
 
     /// Remembers a file that is not there and need not be: it may come.
     pub(super) fn miss(&mut self, path: &Path) {
         self.paths.push(path.to_owned());
+    }
+
+    /// Names the contents of everything that was read: sixteen hexadecimal digits.
+    pub(super) fn digest(&self) -> String {
+        format!("{:016x}", self.digest.digest())
     }
 
     /// Every file that was read or looked for.

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use super::files::{Files, place_elsewhere};
 use super::problem::Problems;
-use super::{Loaded, Source, raw, read, shape};
+use super::{Loaded, Rules, Source, raw, read, shape};
 
 /// The name of the copy, beside the store's file.
 const NAME: &str = "rules.last-good";
@@ -35,12 +35,20 @@ pub fn load(path: &Path) -> Result<Loaded, Problems> {
         Ok(loaded) => return Ok(loaded),
         Err(problems) => problems,
     };
-    for copy in copies(path) {
-        if let Ok(loaded) = read(path, Files::beside(path).with_rules_of(&copy)) {
-            return Ok(Loaded { rules_refused: Some(refused), ..loaded });
-        }
+    match kept(path) {
+        Some(loaded) => Ok(Loaded { rules_refused: Some(refused), ..loaded }),
+        None => Err(refused),
     }
-    Err(refused)
+}
+
+/// The rules that a configuration was last loaded with, whatever stands now where it looks for rules. `None`: no copy
+/// of them loads.
+pub fn rules(path: &Path) -> Option<Rules> {
+    kept(path).map(|loaded| loaded.config.rules)
+}
+
+fn kept(path: &Path) -> Option<Loaded> {
+    copies(path).into_iter().find_map(|copy| read(path, Files::beside(path).with_rules_of(&copy)).ok())
 }
 
 /// Keeps the rules of a configuration that was loaded from `path`. Blocks. `false`: there is nothing to keep, or it

@@ -31,11 +31,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use content::Content;
-pub use problem::{Problem, Problems, Severity};
+pub use problem::{Mistake, Problem, Problems, Severity};
 pub use rules::Rules;
 pub use source::{Document, Source};
 
 use crate::net::listener;
+use crate::pipeline::canary;
 use crate::session::RecipientMatcher;
 use crate::units::CidrSet;
 use crate::{backend, dns, records, reports, session, store};
@@ -76,6 +77,8 @@ pub struct Config {
     pub log: Log,
     /// How long running transactions may go on when we stop.
     pub drain: Duration,
+    /// How new rules take the place of old ones.
+    pub reload: Reload,
     /// What judges, as written; [`rules::load`] makes a rule set of it.
     pub rules: Rules,
     /// Names that are ours: our own, and the relay domains. A client that claims one lies.
@@ -102,6 +105,15 @@ pub struct Log {
     pub level: raw::LogLevel,
 }
 
+/// How new rules take the place of old ones.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reload {
+    /// A file that changes is reason enough.
+    pub watch: bool,
+    /// How rules are tried, unless whoever asks says otherwise.
+    pub canary: canary::Terms,
+}
+
 /// A configuration with where it came from.
 #[derive(Clone, Debug)]
 pub struct Loaded {
@@ -113,6 +125,8 @@ pub struct Loaded {
     pub document: Document,
     /// Every file that was read, for a watch.
     pub files: Vec<PathBuf>,
+    /// Names the contents of all of them: two that have the same were read from the same text.
+    pub digest: String,
     /// What runs, but probably not as meant.
     pub warnings: Problems,
     /// Why the rules are not those that the configuration names but the last good ones.
@@ -142,6 +156,22 @@ fn read(path: &Path, mut files: Files) -> Result<Loaded, Problems> {
 /// # Errors
 /// It cannot be read, or is not written as it should be.
 pub fn records_directory(path: &Path) -> Result<Option<PathBuf>, Problems> {
+    let (raw, files) = alone(path)?;
+    Ok(raw.records.directory.map(|directory| files.resolve(&directory)))
+}
+
+/// Where the admin pages of a proxy are that runs by this configuration. Nothing else of it is looked at: a proxy can be
+/// asked, even if what is written would not load.
+///
+/// # Errors
+/// As [`records_directory`].
+pub fn admin_address(path: &Path) -> Result<Option<SocketAddr>, Problems> {
+    let (raw, _) = alone(path)?;
+    Ok(raw.admin.address.and_then(|address| address.parse().ok()))
+}
+
+/// A configuration file without those that it names.
+fn alone(path: &Path) -> Result<(raw::File, Files), Problems> {
     let mut files = Files::beside(path);
     let mut problems = Problems::default();
     let shown = path.display().to_string();
@@ -153,7 +183,7 @@ pub fn records_directory(path: &Path) -> Result<Option<PathBuf>, Problems> {
         }
     };
     let Some((raw, _)) = shape::read::<raw::File>(&source, &mut problems) else { return Err(problems) };
-    Ok(raw.records.directory.map(|directory| files.resolve(&directory)))
+    Ok((raw, files))
 }
 
 /// Reads a configuration from a text alone: no file that it names is looked at.
@@ -178,5 +208,6 @@ fn parse(source: std::sync::Arc<Source>, mut files: Files) -> Result<Loaded, Pro
     }
     problems.sort();
     let (config, warnings) = problems.guard(config)?;
-    Ok(Loaded { config, raw, document, files: files.into_paths(), warnings, rules_refused: None })
+    let digest = files.digest();
+    Ok(Loaded { config, raw, document, files: files.into_paths(), digest, warnings, rules_refused: None })
 }

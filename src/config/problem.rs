@@ -5,11 +5,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use serde::{Deserialize, Serialize};
 
 use super::source::{Document, Source};
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// It runs, but probably not as meant.
     Warning,
@@ -30,6 +32,25 @@ pub struct Problem {
     pub nearest: Option<String>,
     source: Arc<Source>,
     span: Option<Range<usize>>,
+}
+
+/// A problem for programs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mistake {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The file.
+    pub file: String,
+    /// The line, from 1; absent for what concerns the file as a whole.
+    pub line: Option<usize>,
+    /// The column, from 1, in characters.
+    pub column: Option<usize>,
+    /// The key that it concerns; empty for the file as a whole.
+    pub key: String,
+    /// What is wrong with it.
+    pub reason: String,
+    /// The valid choice that is nearest to what was written.
+    pub nearest: Option<String>,
 }
 
 /// Everything that is wrong, in the order of the files.
@@ -75,6 +96,20 @@ impl Problem {
         self
     }
 
+    /// The same for programs.
+    pub fn told(&self) -> Mistake {
+        let place = self.line_column();
+        Mistake {
+            severity: self.severity,
+            file: self.path().to_owned(),
+            line: place.map(|(line, _)| line),
+            column: place.map(|(_, column)| column),
+            key: self.key.clone(),
+            reason: self.reason.clone(),
+            nearest: self.nearest.clone(),
+        }
+    }
+
     /// The file.
     pub fn path(&self) -> &str {
         &self.source.path
@@ -85,42 +120,49 @@ impl Problem {
         self.span.as_ref().map(|span| self.source.line_column(span.start))
     }
 
-    fn title(&self) -> String {
-        if self.key.is_empty() { self.reason.clone() } else { format!("{}: {}", self.key, self.reason) }
-    }
-
-    fn suggestion(&self) -> Option<String> {
-        self.nearest.as_ref().map(|nearest| format!("did you mean `{nearest}`?"))
-    }
-
     fn render(&self, renderer: &Renderer) -> String {
         let level = match self.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let title = level.primary_title(self.title());
+        let title = level.primary_title(title(&self.key, &self.reason));
         let Some(span) = &self.span else {
             return renderer.render(&[title.element(annotate_snippets::Origin::path(self.path()))]);
         };
         let mut annotation = AnnotationKind::Primary.span(on_characters(&self.source.text, span));
-        if let Some(suggestion) = self.suggestion() {
-            annotation = annotation.label(suggestion);
+        if let Some(nearest) = &self.nearest {
+            annotation = annotation.label(suggestion(nearest));
         }
         renderer.render(&[title.element(Snippet::source(&self.source.text).path(self.path()).annotation(annotation))])
     }
 }
 
-/// `file:line:column: error: key: reason; did you mean ...?`: what editors jump to.
+/// As that of the [`Mistake`].
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.path())?;
-        if let Some((line, column)) = self.line_column() {
+        self.told().fmt(f)
+    }
+}
+
+/// `file:line:column: error: key: reason; did you mean ...?`: what editors jump to.
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let (Some(line), Some(column)) = (self.line, self.column) {
             write!(f, ":{line}:{column}")?;
         }
         let severity = if self.severity == Severity::Error { "error" } else { "warning" };
-        write!(f, ": {severity}: {}", self.title())?;
-        self.suggestion().map_or(Ok(()), |suggestion| write!(f, "; {suggestion}"))
+        write!(f, ": {severity}: {}", title(&self.key, &self.reason))?;
+        self.nearest.as_ref().map_or(Ok(()), |nearest| write!(f, "; {}", suggestion(nearest)))
     }
+}
+
+fn title(key: &str, reason: &str) -> String {
+    if key.is_empty() { reason.to_owned() } else { format!("{key}: {reason}") }
+}
+
+fn suggestion(nearest: &str) -> String {
+    format!("did you mean `{nearest}`?")
 }
 
 impl Problems {
@@ -155,6 +197,11 @@ impl Problems {
             Some(value) if !self.has_errors() => Ok((value, self)),
             _ => Err(self),
         }
+    }
+
+    /// All of them for programs.
+    pub fn told(&self) -> Vec<Mistake> {
+        self.list.iter().map(Problem::told).collect()
     }
 
     /// In the order in which an editor shows them: by file as it was read, then by place.

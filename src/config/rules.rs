@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::files::Files;
 use super::problem::Report;
 use super::spamassassin::Imported;
@@ -13,6 +15,7 @@ use crate::checks::{greylist, reputation};
 use crate::clock::{self, Clock};
 use crate::dns::{Lookup, fixed::FixedDns};
 use crate::pipeline::Ruleset;
+use crate::records::Looks;
 use crate::store::Store;
 
 /// What checks reach beyond the message: the world, and our memory.
@@ -71,6 +74,8 @@ pub struct Rules {
     pub outside: Vec<PathBuf>,
     /// A digest of all.
     pub version: Arc<str>,
+    /// One of each file that says what is looked for, not what it weighs and what comes of it.
+    pub looks: Arc<Looks>,
 }
 
 const COMPILED_IN: [(&str, &str); 14] = [
@@ -115,6 +120,9 @@ const OPTIONAL: [&str; 11] = [
     "deception.toml",
     "outgoing.toml",
 ];
+
+/// These say what is made of what was found. Whatever they say, records can be decided again.
+const WEIGHING: [&str; 3] = ["weights.toml", "policy.toml", "outgoing.toml"];
 
 /// Makes a rule set: checks that use `ports`, weights, policy. With `checks.enabled = false` no check
 /// is in it. What loaded as a [`Config`] loads here too.
@@ -223,13 +231,20 @@ impl Rules {
         let content = Content::read(&directory, &FIXED, files, report);
         let mut rules = Self::parse(&sources.try_into().ok()?, content, report.problems)?;
         rules.imported = Imported::read(&directory, &rules.spamassassin, files, report.problems);
-        rules.version = rules.imported.version(rules.version);
+        let version = rules.imported.version(rules.version.clone());
+        if version != rules.version {
+            let imported = ("what spamassassin.toml names".to_owned(), xxh3_64(version.as_bytes()));
+            rules.looks =
+                Arc::new(rules.looks.iter().map(|(name, digest)| (name.clone(), *digest)).chain([imported]).collect());
+        }
+        rules.version = version;
         rules.outside = files.take_outside();
         Some(rules)
     }
 
     fn parse(files: &[Arc<Source>; COMPILED_IN.len()], content: Content, problems: &mut Problems) -> Option<Self> {
         let version = digest(files.iter().chain(content.sources()));
+        let looks = Arc::new(looks(files.iter().chain(content.sources())));
         let [
             weights,
             lists,
@@ -279,8 +294,15 @@ impl Rules {
             content,
             outside: Vec::new(),
             version,
+            looks,
         })
     }
+}
+
+fn looks<'f>(files: impl Iterator<Item = &'f Arc<Source>>) -> Looks {
+    let named = files.map(|file| (Path::new(&file.path).file_name().unwrap_or_default().to_string_lossy(), file));
+    let looking = named.filter(|(name, file)| !WEIGHING.contains(&&**name) && !file.text.is_empty());
+    looking.map(|(name, file)| (name.into_owned(), xxh3_64(file.text.as_bytes()))).collect()
 }
 
 /// Names a rule set: sixteen hexadecimal digits.

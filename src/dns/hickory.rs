@@ -126,7 +126,7 @@ fn options(timeout: Duration) -> ResolverOpts {
 }
 
 /// Label by label, so that no character of a hostile name has a meaning.
-fn absolute(name: &str) -> Result<Name, LookupError> {
+pub(super) fn absolute(name: &str) -> Result<Name, LookupError> {
     let mut name = Name::from_labels(name.split('.').map(str::as_bytes)).map_err(|_| LookupError::NotAName)?;
     name.set_fqdn(true);
     Ok(name)

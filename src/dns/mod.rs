@@ -13,6 +13,7 @@ pub mod offline;
 pub mod public;
 pub mod question;
 pub mod servers;
+pub mod signed;
 pub mod zones;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

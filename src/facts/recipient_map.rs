@@ -79,7 +79,7 @@ impl RecipientMap {
 
 fn address(path: &ForwardPath) -> Option<String> {
     let mailbox = path.mailbox().filter(|mailbox| matches!(mailbox.domain(), Domain::Name(_)))?;
-    Some(format!("{}@{}", mailbox.unquoted_local().to_lowercase(), mailbox.domain().to_ascii_lower()))
+    Some(mailbox.folded())
 }
 
 #[cfg(test)]

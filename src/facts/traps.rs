@@ -29,7 +29,7 @@ impl Traps {
         }
         match ForwardPath::parse(pattern.trim()).map_err(|_| wrong())? {
             ForwardPath::Mailbox(mailbox) if matches!(mailbox.domain(), Domain::Name(_)) => {
-                self.addresses.insert(key(&mailbox.unquoted_local(), &mailbox.domain().to_ascii_lower()));
+                self.addresses.insert(mailbox.folded().into());
                 Ok(())
             }
             _ => Err(wrong()),
@@ -40,18 +40,13 @@ impl Traps {
     pub fn contains(&self, path: &ForwardPath) -> bool {
         let Some(mailbox) = path.mailbox().filter(|_| !self.is_empty()) else { return false };
         let Domain::Name(_) = mailbox.domain() else { return false };
-        let domain = mailbox.domain().to_ascii_lower();
-        self.domains.contains(&domain) || self.addresses.contains(&key(&mailbox.unquoted_local(), &domain))
+        self.domains.contains(&mailbox.domain().to_ascii_lower()) || self.addresses.contains(&*mailbox.folded())
     }
 
     /// True if there is none.
     pub fn is_empty(&self) -> bool {
         self.addresses.is_empty() && self.domains.is_empty()
     }
-}
-
-fn key(local: &str, domain: &str) -> Box<str> {
-    format!("{}@{domain}", local.to_lowercase()).into()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-use super::fold;
+use super::fold::{fold, is_invisible, is_mark};
 use super::model::Script;
 use super::model::scripts;
 
@@ -32,7 +32,7 @@ struct Kind(u8);
 
 impl Kind {
     const LATIN: Self = Self(1);
-    /// Greek or Cyrillic, many of whose letters pass for Latin.
+    /// Greek or Cyrillic, many of whose letters pass for Latin, and letters of other alphabets that do.
     const LIKE: Self = Self(2);
     /// Letters of other alphabets, and figures.
     const OTHER: Self = Self(4);
@@ -62,7 +62,10 @@ impl Kind {
 
 /// Reads a text.
 pub fn read(text: &str) -> Spelling {
-    if text.is_ascii() || !text.chars().filter_map(kind).any(Kind::is_of_interest) {
+    // Not stopped at the first: so many octets are looked at at once.
+    if text.bytes().fold(true, |all, octet| all & is_plain(octet))
+        || !text.chars().filter_map(kind).any(Kind::is_of_interest)
+    {
         return Spelling::default();
     }
     let mut reader = Reader { text, plain: String::new(), copied: 0, found: Spelling::default(), is_latin: None };
@@ -107,10 +110,10 @@ impl Reader<'_> {
         let bare = bare.as_deref().unwrap_or(word);
         let meant = match alphabets(bare) {
             (true, true) => {
-                self.found.mixed = self.found.mixed.saturating_add(1);
+                self.found.mixed = self.found.mixed.saturating_add(u32::from(is_disguised(bare)));
                 bare.chars().map(latin).collect()
             }
-            (false, true) if bare.chars().all(is_twin) && self.is_latin() => bare.chars().map(latin).collect(),
+            (false, true) if bare.chars().all(is_double) && self.is_latin() => bare.chars().map(latin).collect(),
             _ => bare.to_owned(),
         };
         if meant != word {
@@ -137,13 +140,18 @@ impl Reader<'_> {
     }
 }
 
+/// True for what is printed in ASCII, and its white space.
+fn is_plain(octet: u8) -> bool {
+    (octet.is_ascii() & !octet.is_ascii_control()) | octet.is_ascii_whitespace() | (octet == 0x0b)
+}
+
 /// What a character is, if words consist of such.
 fn kind(character: char) -> Option<Kind> {
     if character.is_ascii() {
         return match character {
             'a'..='z' | 'A'..='Z' => Some(Kind::LATIN),
             '0'..='9' => Some(Kind::OTHER),
-            _ => None,
+            _ => is_invisible(character).then_some(Kind::INVISIBLE),
         };
     }
     match character {
@@ -154,22 +162,11 @@ fn kind(character: char) -> Option<Kind> {
         _ => Some(match scripts::of(character) {
             Some(Script::Latin) => Kind::LATIN,
             Some(Script::Greek | Script::Cyrillic) => Kind::LIKE,
+            // Armenian, Cherokee, Coptic, Lisu, ...
+            Some(Script::Other) if folds(character) => Kind::LIKE,
             _ => Kind::OTHER,
         }),
     }
-}
-
-/// Characters without width, that join, part, turn round or vary others.
-fn is_invisible(character: char) -> bool {
-    matches!(character, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e0fff}')
-}
-
-fn is_mark(character: char) -> bool {
-    matches!(character, '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' | '\u{1ab0}'..='\u{1aff}'
-        | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}')
 }
 
 fn is_dressed(character: char) -> bool {
@@ -250,7 +247,32 @@ fn alphabets(word: &str) -> (bool, bool) {
     (kinds.has(Kind::LATIN), kinds.has(Kind::LIKE))
 }
 
-/// The Latin letter that a Greek or Cyrillic one passes for.
+/// Whether letters of both stand in a word because one is to pass for the other: one that does stands between Latin
+/// letters, or before several. Honest words have such letters at their end (`PDFка`, `TNFα`), and units (`kΩ`).
+fn is_disguised(word: &str) -> bool {
+    let (mut begins, mut latin, mut is_between) = (None, 0, false);
+    for character in word.chars() {
+        match kind(character) {
+            Some(Kind::LATIN) => {
+                latin += 1;
+                if is_between || (begins == Some(true) && latin > 1) {
+                    return true;
+                }
+            }
+            Some(Kind::LIKE) if latin > 0 => is_between |= folds(character),
+            Some(Kind::LIKE) => begins = Some(begins != Some(false) && is_double(character)),
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Whether a character stands for a Latin letter.
+fn folds(character: char) -> bool {
+    fold(character).is_some_and(|letter| letter.is_ascii_alphabetic())
+}
+
+/// The Latin letter that one of another alphabet passes for.
 fn latin(character: char) -> char {
     if kind(character) != Some(Kind::LIKE) {
         return character;
@@ -260,6 +282,13 @@ fn latin(character: char) -> char {
         Some(letter) => letter,
         None => character,
     }
+}
+
+/// A twin, or a letter of alphabets that hardly anybody writes and that look like capitals.
+fn is_double(character: char) -> bool {
+    let is_far = matches!(character, '\u{13a0}'..='\u{13fd}' | '\u{2c80}'..='\u{2cff}' | '\u{a4d0}'..='\u{a4ff}'
+        | '\u{ab70}'..='\u{abbf}');
+    is_twin(character) || (is_far && folds(character))
 }
 
 /// Letters that look exactly like Latin ones, and what is of no alphabet: words of nothing else can be read either way.
@@ -339,11 +368,16 @@ mod tests {
             ("ᴠɪᴀɢʀᴀ ᶠʳᵉᵉ ﬁne", "viagra free fine"),
             // Marks that are no accents; accents that stand alone.
             ("v\u{336}i\u{336}a\u{336}g\u{336}r\u{336}a\u{336}", "viagra"),
+            ("v\u{64e}i\u{5b0}a\u{650}gra", "viagra"),
+            // Neither seen nor listed as white space: marks of music and of shorthand, controls.
+            ("v\u{1d173}i\u{1bca0}a\u{80}gra, fr\u{1}ee \u{7f}", "viagra, free \u{7f}"),
             ("e\u{301}te\u{301}", "été"),
             // Other alphabets.
             ("Yоur РayPаl асcount", "Your PayPal account"),
             ("\u{3bd}iagra", "viagra"),
             ("would you please сору this text", "would you please copy this text"),
+            ("get v\u{13a5}agra, get \u{a4e6}iagra, g\u{585}\u{585}d", "get vIagra, get viagra, good"),
+            ("would you please \u{a4da}\u{a4f3}\u{a4d1}\u{a4ec} this text", "would you please copy this text"),
         ] {
             assert_eq!(read(written).plain.as_deref(), Some(expected), "{written}");
         }
@@ -375,6 +409,11 @@ mod tests {
             ("v\u{ad}i\u{ad}a\u{ad}gra", 3, 0),
             ("Yоur РayPаl account", 0, 2),
             ("привет мир", 0, 0),
+            ("vi\u{1}a\u{1}gra", 2, 0),
+            // A letter between others, or at the beginning, was meant to pass for one.
+            ("Рayment сlick рaypаl \u{13a2}his g\u{585}\u{585}d", 0, 5),
+            // Units, names of genes, endings of other languages.
+            ("5 kΩ, 10 μm, TNFα, αTNF, PDFка, iPhoneը, вWord, νe, USBшный", 0, 0),
         ] {
             let found = read(text);
             assert_eq!((found.invisible, found.mixed), (invisible, mixed), "{text}");

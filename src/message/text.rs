@@ -17,6 +17,7 @@ mod sheet;
 
 use super::parts::{Choice, Place};
 use super::{Message, Model};
+pub(super) use element::is_pixel;
 pub(super) use html::{Page, Seen};
 
 /// Octets of text that are kept.

@@ -16,6 +16,7 @@ use regex_automata::util::pool::Pool;
 use regex_automata::{Input, MatchError, MatchKind};
 use regex_syntax::hir::Hir;
 
+use super::candidates::Candidates;
 use super::engine::states;
 use super::texts::Texts;
 
@@ -74,12 +75,16 @@ impl Batches {
         Self { batches: RwLock::new(batches) }
     }
 
-    /// Tells each pattern that might match with the number of the text in which it might: some of them twice.
-    pub(super) fn read(&self, texts: &Texts, mark: &mut dyn FnMut(u32, u32)) {
+    /// Notes which patterns might match in which texts. Those that nobody looked at, as it was late, might in all.
+    pub(super) fn read(&self, texts: &Texts, is_late: &mut dyn FnMut() -> bool, candidates: &mut Candidates) {
         let batches = self.batches.read().unwrap_or_else(PoisonError::into_inner).clone();
         for batch in &batches {
-            if batch.read(texts, mark).is_err() {
-                batch.all(texts, mark);
+            if is_late() {
+                batch.all(candidates);
+                continue;
+            }
+            if batch.read(texts, candidates).is_err() {
+                batch.all(candidates);
                 if batch.given_up.fetch_add(1, Ordering::Relaxed) + 1 == PATIENCE && batch.patterns.len() > 1 {
                     self.part(batch);
                 }
@@ -134,15 +139,13 @@ impl Batch {
         [one, other].map(|half| Self::of(half.to_vec()))
     }
 
-    fn all(&self, texts: &Texts, mark: &mut dyn FnMut(u32, u32)) {
-        for (id, _) in &self.patterns {
-            (0..texts.len() as u32).for_each(|text| mark(*id, text));
-        }
+    fn all(&self, candidates: &mut Candidates) {
+        self.patterns.iter().for_each(|(id, _)| candidates.mark_all(*id));
     }
 
-    fn read(&self, texts: &Texts, mark: &mut dyn FnMut(u32, u32)) -> Result<(), GaveUp> {
+    fn read(&self, texts: &Texts, candidates: &mut Candidates) -> Result<(), GaveUp> {
         let Some((automaton, caches)) = &self.automaton else {
-            self.all(texts, mark);
+            self.all(candidates);
             return Ok(());
         };
         let mut cache = caches.get();
@@ -163,7 +166,7 @@ impl Batch {
                         last = seen;
                         for number in 0..automaton.match_len(cache, state) {
                             let pattern = automaton.match_pattern(cache, state, number).as_usize();
-                            self.patterns.get(pattern).into_iter().for_each(|(id, _)| mark(*id, text));
+                            self.patterns.get(pattern).into_iter().for_each(|(id, _)| candidates.mark(*id, text));
                         }
                     }
                 } else if state.is_quit() {

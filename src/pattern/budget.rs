@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// Steps that the backtracking engine may take in one run.
-pub(super) const STEPS_PER_RUN: usize = 50_000;
+/// Steps that the backtracking engine may take where it tries for the first, the second and the last time. It does not
+/// say how many it took, so each try costs what it may take: most need no more than the first.
+pub(super) const STEPS_PER_TRY: [usize; 3] = [100, 2_000, 50_000];
 /// Steps that it may take for one message, unless told otherwise: about 50 ms.
 const STEPS_PER_MESSAGE: u64 = 2_000_000;
 
@@ -16,13 +17,15 @@ const STEPS_PER_MESSAGE: u64 = 2_000_000;
 pub struct Budget {
     steps: u64,
     is_late: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+    /// Who was late once stays so.
+    was_late: bool,
     stopped: u32,
 }
 
 impl Budget {
     /// `steps` for one message.
     pub fn of_steps(steps: u64) -> Self {
-        Self { steps, is_late: None, stopped: 0 }
+        Self { steps, is_late: None, was_late: false, stopped: 0 }
     }
 
     /// The same, and nothing is begun once `is_late` says so.
@@ -42,28 +45,29 @@ impl Budget {
         self.stopped
     }
 
+    /// True once it is too late to begin anything.
+    pub fn is_late(&mut self) -> bool {
+        self.was_late = self.was_late || self.is_late.as_ref().is_some_and(|is_late| is_late());
+        self.was_late
+    }
+
+    /// Something that was not begun or not ended: it is late, or cannot be done.
+    pub fn stop(&mut self) {
+        self.stopped = self.stopped.saturating_add(1);
+    }
+
     /// Whether a run may begin; one that may not is counted.
     pub(super) fn admits(&mut self, backtracks: bool) -> bool {
-        let is_over = (backtracks && self.steps == 0) || self.is_late.as_ref().is_some_and(|is_late| is_late());
-        self.stopped += u32::from(is_over);
+        let is_over = (backtracks && self.steps == 0) || self.is_late();
+        if is_over {
+            self.stop();
+        }
         !is_over
     }
 
-    /// A run that went to its end over so many octets.
-    pub(super) fn spend(&mut self, octets: usize) {
-        // The engine does not say how many steps it took; it looks at each octet about once where nothing goes wrong.
-        self.steps = self.steps.saturating_sub(octets as u64 / 8 + 1);
-    }
-
-    /// A run that cannot be: the expression cannot be compiled.
-    pub(super) fn miss(&mut self) {
-        self.stopped += 1;
-    }
-
-    /// A run that took all the steps that one may take.
-    pub(super) fn give_up(&mut self) {
-        self.steps = self.steps.saturating_sub(STEPS_PER_RUN as u64);
-        self.stopped += 1;
+    /// A try that may have taken so many steps.
+    pub(super) fn spend(&mut self, steps: usize) {
+        self.steps = self.steps.saturating_sub(steps as u64);
     }
 }
 

@@ -8,7 +8,7 @@ use regex_automata::util::iter::Searcher;
 use regex_automata::{Anchored, Input, Match, meta};
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-use super::budget::STEPS_PER_RUN;
+use super::budget::STEPS_PER_TRY;
 use super::loose::{is_beyond_ascii, is_counted, loose, uncounted};
 use super::loosened::loosened;
 use super::relaxed::relaxed;
@@ -26,7 +26,7 @@ const CACHE: usize = 2 << 20;
 const BACKTRACKING_SIZE: usize = 200;
 
 /// Places where an expression could begin that are looked at one by one.
-const TRIES: usize = 64;
+const PLACES: usize = 64;
 
 /// One expression.
 #[derive(Debug)]
@@ -62,8 +62,15 @@ pub(super) struct Haystack<'t> {
 #[derive(Debug)]
 enum Compiled {
     Linear(Box<meta::Regex>),
-    Backtracking(Box<fancy_regex::Regex>),
+    Backtracking(Box<Tries>),
 }
+
+/// What backtracks, once for each number of steps that a try may take; compiled when a try needs it.
+#[derive(Debug)]
+struct Tries([OnceLock<Option<fancy_regex::Regex>>; STEPS_PER_TRY.len()]);
+
+/// It took more steps than any try may, or cannot be compiled.
+struct TookTooMany;
 
 /// Octets of which each match contains one; `None` if there are none that every match needs.
 type Literals = Option<Vec<Vec<u8>>>;
@@ -119,7 +126,7 @@ impl Engine {
         if is_lazy && hir.is_some() {
             Expr::parse_tree(&engine.text).map_err(refused)?;
         } else {
-            engine.compiled = OnceLock::from(Some(engine.backtracking().map_err(refused)?));
+            engine.compiled = OnceLock::from(Some(engine.tries().map_err(refused)?));
         }
         Ok((engine, hir.as_ref().and_then(literals::required)))
     }
@@ -135,12 +142,15 @@ impl Engine {
 
     /// Tells `found` of the matches, as many as the expression asks for.
     pub(super) fn run(&self, text: Haystack<'_>, budget: &mut Budget, found: &mut dyn FnMut(Range<usize>)) {
-        if !budget.admits(self.backtracks) || (self.is_beyond_ascii && text.is_ascii) {
+        if (self.is_beyond_ascii && text.is_ascii) || !budget.admits(false) {
             return;
         }
         let Some(first) = self.first_place(text.octets) else { return };
+        if self.backtracks && !budget.admits(true) {
+            return;
+        }
         match self.compiled.get_or_init(|| self.compile()) {
-            None => budget.miss(),
+            None => budget.stop(),
             Some(Compiled::Linear(regex)) => {
                 let sieve = match self.has_edges && !text.is_ascii {
                     true => self.sieve(),
@@ -154,7 +164,7 @@ impl Engine {
                 };
                 (0..self.most).map_while(|_| next()).for_each(|one| found(one.range()));
             }
-            Some(Compiled::Backtracking(regex)) => self.backtrack(regex, text.octets, first, budget, found),
+            Some(Compiled::Backtracking(tries)) => self.backtrack(tries, text.octets, first, budget, found),
         }
     }
 
@@ -216,7 +226,7 @@ impl Engine {
     /// From the first place at which it may match.
     fn backtrack(
         &self,
-        regex: &fancy_regex::Regex,
+        tries: &Tries,
         text: &[u8],
         first: usize,
         budget: &mut Budget,
@@ -225,26 +235,22 @@ impl Engine {
         // Where it may match is known, so that only there it is tried; after many of those it looks for itself. `\G`
         // means where it is tried.
         let sieve = self.sieve().filter(|_| !self.text.contains(r"\G"));
-        let (mut at, mut left, mut tries) = (if sieve.is_some() { first } else { 0 }, self.most, 0);
+        let (mut at, mut left, mut places) = (if sieve.is_some() { first } else { 0 }, self.most, 0);
         while left > 0 && at <= text.len() {
-            if tries > 0 && !budget.admits(true) {
+            if places > 0 && !budget.admits(true) {
                 return;
             }
-            let sieve = sieve.filter(|_| tries < TRIES);
-            tries += 1;
-            let next = match regex.find_input(RegexInput::new(text).from_pos(at).anchored(sieve.is_some())) {
+            let sieve = sieve.filter(|_| places < PLACES);
+            places += 1;
+            let next = match self.attempt(tries, text, at, sieve.is_some(), budget) {
                 Ok(Some(one)) => {
-                    budget.spend(one.end().saturating_sub(at));
-                    found(one.start()..one.end());
+                    found(one.clone());
                     left -= 1;
-                    one.end() + usize::from(one.start() == one.end())
+                    one.end + usize::from(one.is_empty())
                 }
-                Ok(None) if sieve.is_some() => {
-                    budget.spend(1);
-                    at + 1
-                }
-                Ok(None) => return budget.spend(text.len().saturating_sub(at)),
-                Err(_) => return budget.give_up(),
+                Ok(None) if sieve.is_some() => at + 1,
+                Ok(None) => return,
+                Err(TookTooMany) => return budget.stop(),
             };
             at = match sieve {
                 Some(_) if next > text.len() => return,
@@ -257,20 +263,43 @@ impl Engine {
         }
     }
 
+    /// Looks for a match at a place, or from there on, with as few steps as suffice. Each try costs all that it may
+    /// take.
+    fn attempt(
+        &self,
+        tries: &Tries,
+        text: &[u8],
+        at: usize,
+        is_anchored: bool,
+        budget: &mut Budget,
+    ) -> Result<Option<Range<usize>>, TookTooMany> {
+        for (regex, steps) in tries.0.iter().zip(STEPS_PER_TRY) {
+            let regex = regex.get_or_init(|| self.backtracking(steps).ok()).as_ref().ok_or(TookTooMany)?;
+            budget.spend(steps);
+            if let Ok(one) = regex.find_input(RegexInput::new(text).from_pos(at).anchored(is_anchored)) {
+                return Ok(one.map(|one| one.start()..one.end()));
+            }
+        }
+        Err(TookTooMany)
+    }
+
     /// Why it cannot run, which only compiling it tells.
     pub(super) fn refusal(&self) -> Option<String> {
         let is_compiled = self.compiled.get().is_some_and(Option::is_some);
         if !self.backtracks || is_compiled {
             return None;
         }
-        self.backtracking().err().map(|error| last_line(&error.to_string()))
+        self.backtracking(STEPS_PER_TRY[0]).err().map(|error| last_line(&error.to_string()))
     }
 
     /// Octets that it takes, about.
     pub(super) fn octets(&self) -> usize {
         let compiled = match self.compiled.get() {
             Some(Some(Compiled::Linear(regex))) => regex.memory_usage(),
-            Some(Some(Compiled::Backtracking(_))) => self.text.len() * BACKTRACKING_SIZE,
+            Some(Some(Compiled::Backtracking(tries))) => {
+                let compiled = tries.0.iter().filter(|regex| regex.get().is_some());
+                self.text.len() * BACKTRACKING_SIZE * compiled.count()
+            }
             _ => 0,
         };
         let sieve = |kept: &OnceLock<Option<Box<meta::Regex>>>| {
@@ -291,23 +320,30 @@ impl Engine {
 
     fn compile(&self) -> Option<Compiled> {
         if self.backtracks {
-            return self.backtracking().ok();
+            return self.tries().ok();
         }
         let hir = self.parsed(&self.text).ok()?;
         Some(Compiled::Linear(Box::new(linear(&hir)?)))
     }
 
-    fn backtracking(&self) -> Result<Compiled, fancy_regex::Error> {
+    fn tries(&self) -> Result<Compiled, fancy_regex::Error> {
+        let first = self.backtracking(STEPS_PER_TRY[0])?;
+        let tries = Tries(Default::default());
+        tries.0[0].get_or_init(|| Some(first));
+        Ok(Compiled::Backtracking(Box::new(tries)))
+    }
+
+    /// What backtracks, and gives up after so many steps.
+    fn backtracking(&self, steps: usize) -> Result<fancy_regex::Regex, fancy_regex::Error> {
         let mode = if self.is_octets { BytesMode::Ascii } else { BytesMode::UnicodeBytes };
-        let regex = fancy_regex::RegexBuilder::new(&self.text)
+        fancy_regex::RegexBuilder::new(&self.text)
             .case_insensitive(self.ignores_case)
             .unicode_mode(!self.is_octets)
             .bytes_mode(mode)
-            .backtrack_limit(STEPS_PER_RUN)
+            .backtrack_limit(steps)
             .delegate_size_limit(SIZE_LIMIT)
             .max_prog_size(STATES_MOST)
-            .build()?;
-        Ok(Compiled::Backtracking(Box::new(regex)))
+            .build()
     }
 }
 
@@ -330,7 +366,7 @@ fn linear(hir: &Hir) -> Option<meta::Regex> {
 /// and most often little of it.
 fn find(regex: &meta::Regex, sieve: &meta::Regex, input: &Input<'_>) -> Option<Match> {
     let mut from = input.start();
-    for _ in 0..TRIES {
+    for _ in 0..PLACES {
         let at = sieve.search(&input.clone().range(from..input.end()))?.start();
         let found = regex.search(&input.clone().range(at..input.end()).anchored(Anchored::Yes));
         if found.is_some() {

@@ -10,6 +10,7 @@
 
 mod batches;
 mod budget;
+mod candidates;
 mod engine;
 mod expression;
 mod literals;

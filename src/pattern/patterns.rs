@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use super::batches::Batches;
+use super::candidates::Candidates;
 use super::engine::{Engine, Haystack};
 use super::phrase::{Phrase, Place};
 use super::scan::Scanner;
@@ -150,16 +151,18 @@ impl Patterns {
         self.matches_where(text, budget, &|_| true, found);
     }
 
-    /// The same, for those patterns that are still wanted: the others are not run.
+    /// The same, for those patterns that are still wanted: the others are not run. Those are given back of which a match
+    /// may be missing, as the budget did not suffice.
     pub fn matches_where(
         &self,
         text: &[u8],
         budget: &mut Budget,
         is_wanted: &dyn Fn(PatternId) -> bool,
         found: &mut dyn FnMut(PatternId, Range<usize>),
-    ) {
+    ) -> Vec<PatternId> {
+        let mut stopped = Vec::new();
         if self.engines.is_empty() {
-            return;
+            return stopped;
         }
         let mut candidates = Marks::none_of(self.engines.len());
         let phrases = if self.is_few {
@@ -174,12 +177,17 @@ impl Patterns {
             if !is_wanted(PatternId(id)) {
                 return;
             }
+            let before = budget.stopped();
             match phrases.iter().find(|(phrase, _)| *phrase == id) {
                 Some((_, range)) if budget.admits(false) => found(PatternId(id), range.clone()),
                 Some(_) => {}
                 None => self.engines[id as usize].run(text, budget, &mut |range| found(PatternId(id), range)),
             }
+            if budget.stopped() > before {
+                stopped.push(PatternId(id));
+            }
         });
+        stopped
     }
 
     /// Tells `found` of each pattern that matches one of many texts: which, in the text of which number, and how often,
@@ -197,53 +205,56 @@ impl Patterns {
             return stopped;
         }
         let haystacks: Vec<Haystack<'_>> = texts.iter().map(Haystack::of).collect();
-        let mut done = None;
-        for (id, text) in self.candidates(texts) {
-            let Some((engine, haystack)) = self.engines.get(id as usize).zip(haystacks.get(text as usize)) else {
-                continue;
-            };
-            if done == Some(id) {
-                continue;
+        let candidates = self.candidates(texts, budget);
+        for (number, engine) in (0..).zip(&self.engines) {
+            let (id, before) = (PatternId(number), budget.stopped());
+            for text in candidates.texts_of(id.index()) {
+                // What is late stays so: of a pattern this is said once, and not of each text.
+                if budget.is_late() {
+                    budget.stop();
+                    break;
+                }
+                let Some(haystack) = haystacks.get(text) else { break };
+                let count = engine.count(*haystack, budget);
+                if count > 0 && !found(id, text, count) {
+                    break;
+                }
             }
-            let before = budget.stopped();
-            let count = engine.count(*haystack, budget);
-            if budget.stopped() > before && stopped.last() != Some(&PatternId(id)) {
-                stopped.push(PatternId(id));
-            }
-            if count > 0 && !found(PatternId(id), text as usize, count) {
-                done = Some(id);
+            if budget.stopped() > before {
+                stopped.push(id);
             }
         }
         stopped
     }
 
-    /// Which pattern might match in which text, in their order.
-    fn candidates(&self, texts: &Texts) -> Vec<(u32, u32)> {
-        let mut candidates = Vec::new();
-        // The last text, from 1, for which each was marked: texts come in their order.
-        let mut last = vec![0; self.engines.len()];
-        let mut mark = |id: u32, text: u32| {
-            if let Some(last) = last.get_mut(id as usize).filter(|last| **last <= text) {
-                *last = text + 1;
-                candidates.push((id, text));
-            }
-        };
+    /// Which pattern might match in which text.
+    fn candidates(&self, texts: &Texts, budget: &mut Budget) -> Candidates {
+        let mut candidates = Candidates::none_of(self.engines.len(), texts.len());
         if let Some(literals) = self.literals.as_ref().filter(|_| !self.meanings.is_empty()) {
             let mut places = texts.places();
+            // The text, from 1, in which each literal was seen last: what it means there is noted once.
+            let mut last = vec![0; self.meanings.len()];
             literals.read(texts.octets(), &mut |literal, start, end| {
                 let text = places.number_of(end);
-                let Some(meaning) = self.meanings.get(literal as usize).filter(|_| start >= places.start()) else {
+                let Some((meaning, last)) = self
+                    .meanings
+                    .get(literal as usize)
+                    .zip(last.get_mut(literal as usize))
+                    .filter(|_| start >= places.start())
+                else {
                     return;
                 };
-                meaning.engines.iter().for_each(|id| mark(*id, text));
+                if std::mem::replace(last, text + 1) > text {
+                    return;
+                }
+                meaning.engines.iter().for_each(|id| candidates.mark(*id, text));
                 let phrases = meaning.phrases.iter().filter_map(|(phrase, _)| self.phrases.get(*phrase as usize));
-                phrases.for_each(|(id, _)| mark(*id, text));
+                phrases.for_each(|(id, _)| candidates.mark(*id, text));
             });
         }
         let loosened = |id: &u32| (*id, self.engines.get(*id as usize).and_then(Engine::loosened));
         let batches = self.batches.get_or_init(|| Batches::of(self.always.iter().map(loosened).collect()));
-        batches.read(texts, &mut mark);
-        candidates.sort_unstable();
+        batches.read(texts, &mut || budget.is_late(), &mut candidates);
         candidates
     }
 

@@ -94,12 +94,14 @@ fn escape(rest: &[char], out: &mut String) -> Option<usize> {
             out.push_str("(?:)");
             Some(2)
         }
-        'h' => {
-            out.push_str(r"[\t\x20]");
+        // To the other engine this is a digit of base 16, and not white space as in Perl.
+        'h' | 'H' => {
+            out.push_str(if next == 'h' { "[0-9A-Fa-f]" } else { "[^0-9A-Fa-f]" });
             Some(2)
         }
+        // Ends of lines, of Unicode too: whatever is nothing that is printed in ASCII.
         'R' => {
-            out.push_str(r"(?:\r\n|[\n\r\x0b\x0c])");
+            out.push_str(r"(?:\r\n|[^\x20-\x7E])");
             Some(2)
         }
         _ => {

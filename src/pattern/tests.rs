@@ -127,6 +127,7 @@ fn what_the_linear_engine_refuses_is_left_out_for_the_literals() {
         (r"a+?b", Some(r"a+?b")),
         (r"\x{41}+b}+(?=x)", Some(r"\x{41}+b}+(?:)")),
         (r"(?>a|b)", Some(r"(?:a|b)")),
+        (r"\h\H\R(?=x)", Some(r"[0-9A-Fa-f][^0-9A-Fa-f](?:\r\n|[^\x20-\x7E])(?:)")),
         (r"[^]a(]\Kb", Some(r"[^]a(](?:)b")),
         (r"(a)?(?(1)b|c)", None),
         ("(?x) a # )\n(?=b)", None),
@@ -134,6 +135,20 @@ fn what_the_linear_engine_refuses_is_left_out_for_the_literals() {
     ];
     for (text, expected) in table {
         assert_eq!(relaxed(text).as_deref(), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_is_left_matches_where_the_whole_does() {
+    for (text, haystack) in [
+        (r"x\h\h(?!y)", "xa9"),
+        (r"x\H(?!y)", "x-"),
+        (r"a\R(?=b)", "a\nb"),
+        (r"a\R(?=b)", "a\r\nb"),
+        (r"a\R(?=b)", "a\u{85}b"),
+        (r"a\R(?=b)", "a\u{2028}b"),
+    ] {
+        assert_eq!(found_in(&[Expression::regex(text)], haystack.as_bytes()).len(), 1, "{text} {haystack:?}");
     }
 }
 
@@ -170,6 +185,42 @@ fn a_runaway_stops_and_is_counted() {
         patterns.is_match(id, text.as_bytes(), &mut budget);
     }
     assert!(budget.stopped() > 3, "{budget:?}");
+}
+
+#[test]
+fn a_try_that_fails_costs_what_it_may_have_taken() {
+    let mut builder = Builder::new();
+    // Each word can be parted in thousands of ways, and none of them is the one.
+    let id = builder.add(&Expression::regex(r"(?:a|b|ab)+(?!.)")).expect("good");
+    let patterns = builder.build();
+    let text = format!("{} ", "ab".repeat(10)).repeat(2);
+    let mut budget = Budget::of_steps(400_000);
+    assert!(!patterns.is_match(id, text.as_bytes(), &mut budget));
+    assert!(budget.ran_out(), "{budget:?}");
+    // Where each fails at once there is enough for many.
+    let text = "a ".repeat(60);
+    let mut budget = Budget::default();
+    for _ in 0..100 {
+        assert!(!patterns.is_match(id, text.as_bytes(), &mut budget));
+    }
+    assert!(!budget.ran_out(), "{budget:?}");
+}
+
+#[test]
+fn what_is_late_is_said_once_of_each_pattern() {
+    let calls = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&calls);
+    let mut budget = Budget::default().until(move || counter.fetch_add(1, Ordering::Relaxed) > 2);
+    let mut builder = Builder::lazy();
+    for text in ["a", "b", r"\d", "z"] {
+        builder.add(&Expression::octets(text)).expect("good");
+    }
+    let texts: Texts = std::iter::repeat_n(&b"ab1"[..], 1_000).collect();
+    let stopped = builder.build().matches_in(&texts, &mut budget, &mut |_, _, _| true);
+    // Of what stands nowhere nothing is missed.
+    assert_eq!(stopped.iter().map(|id| id.index()).collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(budget.stopped(), 3);
+    assert!(calls.load(Ordering::Relaxed) < 5, "{calls:?}");
 }
 
 #[test]

@@ -10,6 +10,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -20,11 +21,12 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::decision::{Conclusion, Decision, decide};
 use super::metrics::{Meter, Remembered};
 use super::runs::Runs;
+use super::summary::Summary;
 use super::{PolicyId, Ruleset, Trace};
 use crate::checks::{Deed, Doer, Facts, Fate, Others, Restraint};
 use crate::facts::Stage;
 use crate::policy::{Question, Tri};
-use crate::scoring::{Finding, Lens, Line, LineState, Outcome, Scope, Score, Scorecard, Skip, View};
+use crate::scoring::{Finding, Lens, Line, LineState, Outcome, Scope, Score, Scorecard, Skip, Symbol, View};
 use crate::smtp::ForwardPath;
 use crate::verdict::Verdict;
 
@@ -251,6 +253,21 @@ impl Assessment {
         }
     }
 
+    /// What counts so far, in short.
+    pub fn summary(&self) -> Summary {
+        let summary = self.runs.as_ref().map(|runs| Summary::new(&runs.card, &self.recipients));
+        summary.unwrap_or_else(|| Summary::new(&self.empty_card(), &self.recipients))
+    }
+
+    /// Checks that had not answered when the verdict was due.
+    pub fn unfinished(&self) -> Vec<String> {
+        let is_late = |line: &&Line| matches!(&line.state, LineState::Closed { outcome: Outcome::TimedOut, .. });
+        let lines = self.runs.iter().flat_map(|runs| runs.card.lines()).map(|(_, line)| line);
+        let mut late: Vec<&Line> = lines.filter(is_late).collect();
+        late.sort_by_key(|line| (line.stage, line.spec.name.as_str()));
+        late.into_iter().map(|line| line.spec.name.to_string()).collect()
+    }
+
     /// True if a check that ran wants to know what becomes of the transaction.
     pub fn remembers(&self) -> bool {
         self.runs.as_ref().is_some_and(|runs| runs.has_memories())
@@ -349,10 +366,15 @@ impl Assessment {
             };
             self.recipients.iter().map(verdict).max().unwrap_or(Verdict::Forward)
         };
+        let speaks_against = |symbol: &Symbol| {
+            let weighed = weights.of(symbol);
+            !weighed.shadow && weighed.weight > Score::ZERO
+        };
+        let is_alone = !view.found().any(|(symbol, _)| speaks_against(symbol));
         let mut verdict = None;
         for (symbol, _) in view.found().filter(|(symbol, _)| weights.of(symbol).shadow) {
             let verdict = *verdict.get_or_insert_with(|| strictest(None));
-            meter.count_shadow_finding(symbol, verdict, strictest(Some(symbol.index())));
+            meter.count_shadow_finding(symbol, verdict, strictest(Some(symbol.index())), is_alone);
         }
     }
 
@@ -405,6 +427,9 @@ impl Assessment {
     /// True if nothing that is still open can change what `conclude` will say.
     fn is_certain(&self) -> bool {
         let Some(runs) = &self.runs else { return true };
+        if self.ruleset.hears_all.load(Ordering::Relaxed) {
+            return false;
+        }
         let asked = |known: &Recipient| (known.policy, known.question());
         let mut questions: Vec<(PolicyId, Question)> = self.recipients.iter().map(asked).collect();
         if questions.is_empty() {
@@ -441,11 +466,11 @@ impl Assessment {
             (known.index, decide(&self.ruleset, known.policy, card, question))
         });
         let view = card.view(Lens::new(Scope::Transaction).closed_only());
-        let score = view.score().high;
+        let summary = Summary::of(&view, card, &self.recipients);
         let tagged = self.tags(&view) == Tri::Yes;
         let mut recipients: Vec<_> = decided.collect();
         recipients.sort_by_key(|(index, _)| *index);
-        Conclusion { recipients, tagged, score }
+        Conclusion { recipients, tagged, summary }
     }
 }
 

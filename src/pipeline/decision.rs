@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::assessment::Recipient;
+use super::summary::Summary;
 use super::{PolicyId, Ruleset};
 use crate::policy::{Clause, Policy, Question};
 use crate::scoring::{Finding, Lens, Score, Scorecard, Symbol, Weights};
@@ -38,8 +39,8 @@ pub struct Conclusion {
     pub recipients: Vec<(usize, Decision)>,
     /// True if the score reaches the tag threshold: the lowest of those of the recipients.
     pub tagged: bool,
-    /// The transaction's score (findings of single recipients aside).
-    pub score: Score,
+    /// The transaction's score (findings of single recipients aside), and what it is made of.
+    pub summary: Summary,
 }
 
 impl Decision {
@@ -65,7 +66,7 @@ impl Conclusion {
         let forward = |known: &Recipient| Decision::forward(ruleset.policy_name(known.policy).cloned());
         let mut recipients: Vec<_> = recipients.iter().map(|known| (known.index, forward(known))).collect();
         recipients.sort_by_key(|(index, _)| *index);
-        Self { recipients, tagged: false, score: Score::ZERO }
+        Self { recipients, tagged: false, summary: Summary::default() }
     }
 }
 
@@ -119,7 +120,7 @@ fn because(card: &Scorecard, lens: Lens, clause: Option<&Clause>) -> Vec<Finding
 }
 
 /// The symbols that a clause asks for, composites resolved into what they ask for.
-fn named_by<'a>(clause: &'a Clause, weights: &'a Weights) -> BTreeSet<&'a Symbol> {
+pub(super) fn named_by<'a>(clause: &'a Clause, weights: &'a Weights) -> BTreeSet<&'a Symbol> {
     let mut named: BTreeSet<&Symbol> = clause.when.asks_for().collect();
     // Composites stand after those that they read: backwards, each is resolved before its parts.
     for composite in weights.composites().iter().rev() {

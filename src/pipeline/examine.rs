@@ -19,7 +19,7 @@ use super::{Assessment, Conclusion, Trace};
 use crate::checks::{Facts, Runnable};
 use crate::dns::offline;
 use crate::facts::Stage;
-use crate::scoring::{CheckError, CheckName, Lens, Line, LineState, Outcome, Scope, Score, Scorecard, Skip, Symbol};
+use crate::scoring::{CheckError, CheckName, Lens, LineState, Outcome, Scope, Score, Scorecard, Skip, Symbol, Weights};
 use crate::units::Percent;
 
 type Report = (CheckName, Outcome, Duration);
@@ -86,25 +86,33 @@ impl Assessment {
 
 /// The score of the transaction after each line, in the order of a trace.
 fn running_scores(card: &Scorecard) -> Vec<Score> {
-    let lines = in_order(card);
-    let mut growing = Scorecard::new(card.shared_weights().clone());
-    let grow = |(scope, line): &(Scope, &Line)| {
-        match &line.state {
-            LineState::Open => growing.open(line.stage, line.spec.clone(), *scope),
-            LineState::Closed { outcome, took } => {
-                growing.open(line.stage, line.spec.clone(), *scope);
-                growing.close(&line.spec.name, *scope, outcome.clone(), *took);
-            }
-            LineState::Observed(findings) => {
-                growing.open_observed(line.stage, line.spec.clone());
-                for (stage, finding) in findings {
-                    growing.observe(*stage, finding.clone());
-                }
+    running(card.shared_weights(), in_order(card), |growing, (scope, line)| match &line.state {
+        LineState::Open => growing.open(line.stage, line.spec.clone(), scope),
+        LineState::Closed { outcome, took } => {
+            growing.open(line.stage, line.spec.clone(), scope);
+            growing.close(&line.spec.name, scope, outcome.clone(), *took);
+        }
+        LineState::Observed(findings) => {
+            growing.open_observed(line.stage, line.spec.clone());
+            for (stage, finding) in findings {
+                growing.observe(*stage, finding.clone());
             }
         }
+    })
+}
+
+/// The score of the transaction each time that `put` has put one of `lines` on a card.
+pub(super) fn running<L>(
+    weights: &Arc<Weights>,
+    lines: impl IntoIterator<Item = L>,
+    mut put: impl FnMut(&mut Scorecard, L),
+) -> Vec<Score> {
+    let mut growing = Scorecard::new(weights.clone());
+    let grow = |line| {
+        put(&mut growing, line);
         growing.view(Lens::new(Scope::Transaction).closed_only()).score().high
     };
-    lines.iter().map(grow).collect()
+    lines.into_iter().map(grow).collect()
 }
 
 async fn to_the_end<F: Facts>(checks: &[Arc<dyn Runnable<F>>], facts: &Arc<F>) -> Vec<Report> {

@@ -17,11 +17,15 @@ use crate::verdict::Verdict;
 const BUCKETS: &[f64] = &[0.000_1, 0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// Points: finest where the shipped thresholds are.
-const SCORES: &[f64] = &[-10.0, -5.0, -2.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 30.0];
+pub(super) const SCORES: &[f64] =
+    &[-10.0, -5.0, -2.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 30.0];
 
 const MEMORIES: [&str; 4] = ["done", "too_many", "timed_out", "panicked"];
 
-const VERDICTS: [Verdict; 3] = [Verdict::Forward, Verdict::Defer, Verdict::Reject];
+pub(super) const VERDICTS: [Verdict; 3] = [Verdict::Forward, Verdict::Defer, Verdict::Reject];
+
+/// What else speaks against a message in which something in shadow was found.
+const BESIDE: [&str; 2] = ["enforced", "nothing"];
 
 const OUTCOMES: [&str; 5] = ["found", "clear", "skipped", "failed", "timed_out"];
 
@@ -34,6 +38,7 @@ pub struct Metrics {
     decisions: IntCounterVec,
     shadow: IntCounterVec,
     shadow_findings: IntCounterVec,
+    shadow_overlap: IntCounterVec,
     memories: IntCounterVec,
     policies: IntCounterVec,
     scores: HistogramVec,
@@ -122,6 +127,12 @@ impl Metrics {
                  that symbol alone in force.",
                 &["symbol", "verdict", "would"],
             )?,
+            shadow_overlap: counter(
+                "gatepost_shadow_overlap_total",
+                "Messages in which a symbol was found that is in shadow: beside a symbol in force that counts against mail \
+                 (`enforced`), or where nothing in force does (`nothing`).",
+                &["symbol", "beside"],
+            )?,
             memories: counter(
                 "gatepost_remember_total",
                 "Checks that were to remember a transaction, by what became of it.",
@@ -160,6 +171,9 @@ impl Metrics {
         for (symbol, _) in weights.symbols().filter(|(_, weighed)| weighed.shadow) {
             for verdict in VERDICTS {
                 self.shadow_findings.with_label_values(&[symbol.as_str(), verdict.as_str(), verdict.as_str()]);
+            }
+            for beside in BESIDE {
+                self.shadow_overlap.with_label_values(&[symbol.as_str(), beside]);
             }
         }
         let memories = MEMORIES.map(|result| self.memories.with_label_values(&[result]));
@@ -246,10 +260,14 @@ impl Meter {
         }
     }
 
-    /// Counts a symbol in shadow that a message had: the verdict, and what it would have been with it.
-    pub(super) fn count_shadow_finding(&self, symbol: &Symbol, verdict: Verdict, would: Verdict) {
+    /// Counts a symbol in shadow that a message had: the verdict, and what it would have been with it; and whether
+    /// anything in force spoke against the message.
+    pub(super) fn count_shadow_finding(&self, symbol: &Symbol, verdict: Verdict, would: Verdict, is_alone: bool) {
         let labels = [symbol.as_str(), verdict.as_str(), would.as_str()];
         self.families.shadow_findings.with_label_values(&labels).inc();
+        let [enforced, nothing] = BESIDE;
+        let beside = if is_alone { nothing } else { enforced };
+        self.families.shadow_overlap.with_label_values(&[symbol.as_str(), beside]).inc();
     }
 
     /// Counts a decision that fell at Rcpt or Message.

@@ -37,8 +37,14 @@ impl Assessment {
     /// The judgement as it stands; `conclusion` is that on the message.
     pub fn judgement(&self, conclusion: Option<&Conclusion>) -> Judgement {
         let decisions = conclusion.map_or(&[][..], |conclusion| &conclusion.recipients);
-        let trace = self.trace();
-        let symbols = trace.findings_summary().into_iter();
+        let made;
+        let summary = match conclusion {
+            Some(conclusion) => &conclusion.summary,
+            None => {
+                made = self.summary();
+                &made
+            }
+        };
         Judgement {
             rules: self.ruleset.version.to_string(),
             outgoing: self.ruleset.is_outgoing,
@@ -46,9 +52,9 @@ impl Assessment {
             lines: self.lines(),
             refusals: Vec::new(),
             decisions: decisions.iter().map(|(index, decision)| self.decided(Some(*index), decision)).collect(),
-            score: conclusion.map_or_else(|| trace.score(), |conclusion| conclusion.score).get(),
+            score: summary.score.get(),
             tagged: conclusion.is_some_and(|conclusion| conclusion.tagged),
-            symbols: symbols.map(|(symbol, score)| (symbol.to_string(), score.get())).collect(),
+            symbols: summary.symbols.iter().map(|(symbol, score)| (symbol.to_string(), score.get())).collect(),
         }
     }
 }

@@ -3,10 +3,12 @@
 //! By the same rules every decision comes out as it was, bit for bit. By others the answer may be unsure: a check that
 //! was not heard because the verdict was certain could have said something that matters now.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::decision::decide;
+use super::decision::{decide, named_by};
+use super::examine::running;
 use super::rulebook::{self, Seat};
 use super::{PolicyId, Ruleset};
 use crate::checks::Registry;
@@ -32,6 +34,12 @@ pub struct Replay {
 pub struct Prepared<'r> {
     replay: &'r Replay,
     /// By number on that book's roster.
+    seats: Cow<'r, [Seat]>,
+}
+
+/// A [`Replay`] made ready for the records of one rulebook once and for all.
+pub struct Ready {
+    replay: Replay,
     seats: Vec<Seat>,
 }
 
@@ -44,6 +52,8 @@ pub struct Replayed {
     pub score: Option<i32>,
     /// It would be marked.
     pub tagged: bool,
+    /// Nothing that was not heard can change that.
+    pub is_tag_certain: bool,
 }
 
 /// One decision, made again.
@@ -91,7 +101,16 @@ impl Replay {
                 seat.spec.exclusive = known.spec.exclusive;
             }
         }
-        Ok(Prepared { replay: self, seats })
+        Ok(Prepared { replay: self, seats: Cow::Owned(seats) })
+    }
+
+    /// The same, to be kept.
+    ///
+    /// # Errors
+    /// As [`Replay::prepare`].
+    pub fn ready(self, book: &Rulebook) -> Result<Ready, String> {
+        let seats = self.prepare(book)?.seats.into_owned();
+        Ok(Ready { replay: self, seats })
     }
 
     /// Symbols of checks that the checks of `book` could not emit: no record of it can tell whether they would be found.
@@ -102,12 +121,33 @@ impl Replay {
         symbols.filter(|symbol| !known.contains(symbol.as_str())).collect()
     }
 
+    /// Files that say otherwise what is to be looked for than those of `book` did: what they would have found now, no
+    /// record of it can tell. Empty if it is not known what they said then.
+    pub fn looks_otherwise(&self, book: &Rulebook) -> Vec<String> {
+        if book.looks.is_empty() {
+            return Vec::new();
+        }
+        let names = self.ruleset.looks.keys().chain(book.looks.keys());
+        let mut names: Vec<String> =
+            names.filter(|name| self.ruleset.looks.get(*name) != book.looks.get(*name)).cloned().collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     fn policy(&self, decided: &Decided, path: Option<&str>) -> PolicyId {
         let path = path.filter(|_| self.reassigns).filter(|path| !path.contains('*'));
         if let Some(path) = path.and_then(|path| ForwardPath::parse(path).ok()) {
             return self.ruleset.policy_of(&path);
         }
         decided.policy.as_ref().map_or_else(PolicyId::default, |name| self.ruleset.policy_named(name))
+    }
+}
+
+impl Ready {
+    /// Decides a record again.
+    pub fn decide(&self, record: &Record) -> Replayed {
+        Prepared { replay: &self.replay, seats: Cow::Borrowed(&self.seats) }.decide(record)
     }
 }
 
@@ -121,7 +161,7 @@ impl Prepared<'_> {
             .map(|refusal| self.refuse(&refusal.decision, refusal.forward_path.as_deref(), &refusal.lines));
         let mut decisions: Vec<Again> = refused.collect();
         if judgement.decisions.is_empty() {
-            return Replayed { decisions, score: None, tagged: false };
+            return Replayed { decisions, score: None, tagged: false, is_tag_certain: true };
         }
         let card = self.card(&judgement.lines);
         let unsure = judgement.lines.0.iter().any(|line| line.outcome == LineOutcome::Unheard);
@@ -132,9 +172,13 @@ impl Prepared<'_> {
             policies.push(policy);
             decisions.push(self.conclude(decided, policy, &card, open.as_ref()));
         }
-        let view = card.view(Lens::new(Scope::Transaction).closed_only());
-        let tagged = self.replay.ruleset.tags(policies, &view) == Tri::Yes;
-        Replayed { decisions, score: Some(view.score().high.get()), tagged }
+        let ruleset = &self.replay.ruleset;
+        let lens = Lens::new(Scope::Transaction);
+        let can_be = open.map(|open| ruleset.tags(policies.clone(), &open.view(lens)));
+        let view = card.view(lens.closed_only());
+        let tagged = ruleset.tags(policies, &view) == Tri::Yes;
+        let is_tag_certain = can_be != Some(Tri::Maybe);
+        Replayed { decisions, score: Some(view.score().high.get()), tagged, is_tag_certain }
     }
 
     /// The same, had none of these symbols been found.
@@ -166,13 +210,9 @@ impl Prepared<'_> {
 
     /// The score after each line of the transaction.
     pub fn running(&self, lines: &Lines) -> Vec<Score> {
-        let mut growing = Scorecard::new(self.replay.ruleset.weights.clone());
-        let mut grow = |line: &Line| {
-            let one = Lines(vec![line.clone()]);
-            self.fill(&mut growing, &one, true);
-            growing.view(Lens::new(Scope::Transaction).closed_only()).score().high
-        };
-        lines.0.iter().map(&mut grow).collect()
+        running(&self.replay.ruleset.weights, &lines.0, |growing, line| {
+            self.fill(growing, &Lines(vec![line.clone()]), true);
+        })
     }
 
     /// What a symbol adds at that strength, in percent, its group aside; and whether it counts in shadow only.
@@ -189,6 +229,22 @@ impl Prepared<'_> {
             Ruleset::new(ruleset.version.clone(), Registry::default(), Arc::new(weights), ruleset.policy.clone());
         let other = other.with_policies(ruleset.policies.clone());
         Some(Replay { ruleset: Arc::new(other), seats: seats.clone(), reassigns: *reassigns })
+    }
+
+    /// The score of a recipient, or of the whole transaction, that a clause of `stage` sees; with everything in force
+    /// that is only shadow, if `shadow`.
+    pub fn score_at(&self, lines: &Lines, recipient: Option<usize>, stage: Option<Stage>, shadow: bool) -> Score {
+        let scope = recipient.map_or(Scope::Transaction, Scope::Recipient);
+        let question = Question { shadow, closed_only: true, ..Question::about(scope) };
+        self.card(lines).view(question.lens(stage)).score().high
+    }
+
+    /// The symbols that the clause behind a decision asks for, composites resolved into what they ask for.
+    pub fn asked_for(&self, decided: &Decided) -> Vec<&Symbol> {
+        let ruleset = &self.replay.ruleset;
+        let clauses = &ruleset.policy_for(decided.policy.as_deref()).clauses;
+        let clause = clauses.iter().find(|clause| Some(&clause.name) == decided.clause.as_ref());
+        clause.into_iter().flat_map(|clause| named_by(clause, &ruleset.weights)).collect()
     }
 
     /// Checks by number: name and stage.
@@ -338,10 +394,13 @@ fn path_of<'r>(record: &'r Record, decided: &Decided) -> Option<&'r str> {
 }
 
 impl Replayed {
-    /// The strictest verdict, and whether it is certain.
+    /// The strictest verdict, and whether it is certain: nothing is stricter than one certain refusal for good; any
+    /// other may become stricter by whichever decision is not certain.
     pub fn verdict(&self) -> Option<(Verdict, bool)> {
-        let strictest = self.decisions.iter().max_by_key(|again| again.decided.verdict)?;
-        Some((strictest.decided.verdict, strictest.is_certain))
+        let strictest = self.decisions.iter().map(|again| again.decided.verdict).max()?;
+        let is_final = |again: &Again| again.is_certain && again.decided.verdict == Verdict::Reject;
+        let is_certain = self.decisions.iter().any(is_final) || self.decisions.iter().all(|again| again.is_certain);
+        Some((strictest, is_certain))
     }
 
     /// True if everything came out as `record` has it.
@@ -349,5 +408,39 @@ impl Replayed {
         let judgement = &record.judgement;
         let same = self.decisions.iter().map(|again| &again.decided).eq(record.decisions());
         same && self.score.is_none_or(|score| score == judgement.score && self.tagged == judgement.tagged)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_is_certain_by_one_certain_rejection_or_by_all() {
+        use Verdict::{Defer, Forward, Reject};
+        for (decisions, expected) in [
+            (vec![(Reject, true), (Reject, false)], Some((Reject, true))),
+            (vec![(Reject, false), (Forward, true)], Some((Reject, false))),
+            (vec![(Defer, true), (Defer, false)], Some((Defer, false))),
+            (vec![(Forward, false), (Forward, true)], Some((Forward, false))),
+            (vec![(Forward, true), (Defer, true)], Some((Defer, true))),
+            (vec![], None),
+        ] {
+            let again = |&(verdict, is_certain): &(Verdict, bool)| Again {
+                decided: Decided {
+                    recipient: None,
+                    exempt: false,
+                    policy: None,
+                    verdict,
+                    clause: None,
+                    score: 0,
+                    shadow: None,
+                },
+                is_certain,
+            };
+            let decisions = decisions.iter().map(again).collect();
+            let replayed = Replayed { decisions, score: None, tagged: false, is_tag_certain: true };
+            assert_eq!(replayed.verdict(), expected, "{replayed:?}");
+        }
     }
 }

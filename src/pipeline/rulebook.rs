@@ -102,7 +102,7 @@ impl Ruleset {
         })
     }
 
-    fn to_book(&self) -> Rulebook {
+    pub(super) fn to_book(&self) -> Rulebook {
         let running = self.registry.checks().count();
         let roster = self.registry.specs().enumerate().map(|(at, (stage, spec))| OnRoster {
             name: spec.name.to_string(),
@@ -124,7 +124,8 @@ impl Ruleset {
                 .collect(),
         };
         let judging = serde_json::to_value(judging).expect("plain values");
-        Rulebook { version: self.version.to_string(), roster: roster.collect(), judging }
+        let looks = (*self.looks).clone();
+        Rulebook { version: self.version.to_string(), looks, roster: roster.collect(), judging }
     }
 }
 

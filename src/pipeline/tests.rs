@@ -246,14 +246,14 @@ async fn rewind_keeps_what_earlier_stages_found() {
     assessment.observe(Stage::Mail, Finding::new(Symbol::known("BARE"), ""));
     let_tasks_run().await;
     assessment.peek();
-    assert_eq!(assessment.trace().score(), Score::hundredths(330));
+    assert_eq!(assessment.summary().score, Score::hundredths(330));
     assessment.rewind(Stage::Helo);
-    assert_eq!(assessment.trace().score(), Score::hundredths(110));
+    assert_eq!(assessment.summary().score, Score::hundredths(110));
     assert_eq!(outcome_of(&assessment.trace(), "later"), "open");
     assessment.learn(&mail());
     let_tasks_run().await;
     assessment.peek();
-    assert_eq!(assessment.trace().score(), Score::hundredths(310));
+    assert_eq!(assessment.summary().score, Score::hundredths(310));
 }
 
 #[tokio::test(start_paused = true)]
@@ -395,6 +395,9 @@ async fn a_symbol_in_shadow_is_counted_by_what_it_alone_would_do() {
         for line in lines {
             assert!(text.contains(&format!("gatepost_shadow_findings_total{{{line}")), "{line} is missing in\n{text}");
         }
+        for line in [r#"beside="enforced",symbol="HEAVY"} 1"#, r#"beside="nothing",symbol="HEAVY"} 0"#] {
+            assert!(text.contains(&format!("gatepost_shadow_overlap_total{{{line}")), "{line} is missing in\n{text}");
+        }
     }
 }
 
@@ -418,12 +421,14 @@ async fn a_group_counts_no_more_than_its_cap_and_the_trace_adds_up() {
     assessment.learn(&client());
     assessment.add_recipient(0, false);
     let conclusion = assessment.conclude(within(1000)).await;
-    assert_eq!((conclusion.score, conclusion.tagged), (Score::hundredths(500), true));
+    assert_eq!((conclusion.summary.score, conclusion.tagged), (Score::hundredths(500), true));
     let trace = assessment.trace();
     let parts: Vec<(&str, i32)> =
         trace.accounts[0].parts.iter().map(|part| (part.name.as_str(), part.score.get())).collect();
     assert_eq!(parts, [("A", 400), ("B", 300), ("lists", -200)]);
-    assert_eq!(trace.findings_summary(), [(a, Score::hundredths(400)), (b, Score::hundredths(300))]);
+    assert_eq!(conclusion.summary.symbols, [(a, Score::hundredths(400)), (b, Score::hundredths(300))]);
+    assert_eq!(conclusion.summary.to_string(), "A=4.00,B=3.00");
+    assert_eq!(assessment.summary(), conclusion.summary);
     assert!(trace.to_text().contains("score 5.00\n"), "{}", trace.to_text());
     let json = serde_json::to_value(&trace).expect("JSON");
     assert_eq!(json["accounts"][0]["score"], 5.0);
@@ -447,7 +452,7 @@ async fn a_symbol_marks_mail_whatever_the_score_is() {
         assessment.learn(&client());
         assessment.add_recipient(0, false);
         let conclusion = assessment.conclude(within(1000)).await;
-        assert_eq!((conclusion.score, conclusion.tagged), (Score::hundredths(-900), tagged), "{tag_on}");
+        assert_eq!((conclusion.summary.score, conclusion.tagged), (Score::hundredths(-900), tagged), "{tag_on}");
         assessment.remember(fate());
         let_tasks_run().await;
         assert_eq!(remembered.load(Ordering::SeqCst), if tagged { TAGGED } else { 1 }, "{tag_on}");

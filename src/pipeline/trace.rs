@@ -1,6 +1,5 @@
 //! The decision trace: which check, what evidence, what weight, how long.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::{Serialize, Serializer};
@@ -9,7 +8,7 @@ use super::Ruleset;
 use super::assessment::Recipient;
 use super::decision::decide;
 use crate::policy::Question;
-use crate::scoring::{Lens, Line, LineState, Outcome, Part, Scope, Score, Scorecard, Skip, Symbol};
+use crate::scoring::{Lens, Line, LineState, Outcome, Part, Scope, Score, Scorecard, Skip};
 
 /// A finished or running assessment, as people and programs read it. Scores are points.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -136,43 +135,6 @@ impl Trace {
             });
         }
         trace
-    }
-
-    /// The score of the transaction, findings of single recipients aside.
-    pub fn score(&self) -> Score {
-        self.accounts.first().map_or(Score::ZERO, |account| account.score)
-    }
-
-    /// The summary as one word for logs: `A=5.00,B=1.20`.
-    pub fn symbols_text(&self) -> String {
-        let mut text = String::new();
-        for (symbol, score) in self.findings_summary() {
-            let comma = if text.is_empty() { "" } else { "," };
-            let _ = write!(text, "{comma}{symbol}={score}");
-        }
-        text
-    }
-
-    /// Checks that had not answered when the verdict was due.
-    pub fn unfinished(&self) -> Vec<String> {
-        self.lines.iter().filter(|line| line.outcome == "timed_out").map(|line| line.check.clone()).collect()
-    }
-
-    /// Every symbol that counts, composites included, with what it adds; heaviest first. Of several
-    /// recipients, each symbol once.
-    pub fn findings_summary(&self) -> Vec<(Symbol, Score)> {
-        let mut sums: BTreeMap<&str, Score> = BTreeMap::new();
-        let parts = self.accounts.iter().flat_map(|account| &account.parts).filter(|part| part.kind != "cap");
-        for part in parts {
-            let known = sums.entry(&part.name).or_insert(part.score);
-            if part.score.get().abs() > known.get().abs() {
-                *known = part.score;
-            }
-        }
-        let named = sums.into_iter().filter_map(|(name, score)| Some((Symbol::new(name).ok()?, score)));
-        let mut summary: Vec<_> = named.collect();
-        summary.sort_by_key(|(_, score)| -*score);
-        summary
     }
 
     /// For people: one line per check, then the sums, then the verdicts.

@@ -57,12 +57,11 @@ impl Condition {
     /// Whether it holds, as far as `view` can tell. All parts that are given must hold.
     pub fn holds(&self, view: &View<'_>) -> Tri {
         let has = |symbol: &Symbol| view.has(symbol);
-        let all = Tri::all(self.all_of.iter().map(has));
-        let any = if self.any_of.is_empty() { Tri::Yes } else { Tri::any(self.any_of.iter().map(has)) };
-        let none = !Tri::any(self.none_of.iter().map(has));
+        let listed =
+            Tri::of_lists(self.all_of.iter().map(has), self.any_of.iter().map(has), self.none_of.iter().map(has));
         let reached = self.at_least.map_or(Tri::Yes, |limit| reaches(view, limit));
         let stays_below = self.below.map_or(Tri::Yes, |limit| !reaches(view, limit));
-        Tri::all([all, any, none, reached, stays_below])
+        listed.min(reached).min(stays_below)
     }
 }
 

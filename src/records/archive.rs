@@ -11,12 +11,13 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::filter::Filter;
+use super::filter::{Filter, Sieve};
 use super::id::TransactionId;
 use super::index::{Entry, Kind, LENGTH};
 use super::record::Record;
 use super::rulebook::Rulebook;
 use super::segment::{self, Place};
+use super::sift;
 
 /// A transaction's record is written when it ends: no transaction lasts longer than this.
 const LONGEST_TRANSACTION_MILLIS: u64 = 86_400_000;
@@ -94,8 +95,8 @@ impl Archive {
             if found.len() >= most {
                 break;
             }
-            let Some(open) = self.open_segment(place) else { continue };
-            for entry in open.entries.iter().rev().filter(|entry| sieve.lets_through(entry)) {
+            let Some(open) = self.sift(place, &sieve) else { continue };
+            for entry in open.entries.iter().rev().filter(|entry| entry.kind == Kind::Record) {
                 if found.len() >= most {
                     break;
                 }
@@ -113,8 +114,8 @@ impl Archive {
     pub fn each(&mut self, filter: &Filter, mut take: impl FnMut(Found) -> ControlFlow<()>) -> io::Result<()> {
         let sieve = filter.sieve();
         for place in self.in_time(filter)? {
-            let Some(open) = self.open_segment(&place) else { continue };
-            for entry in open.entries.iter().filter(|entry| sieve.lets_through(entry)) {
+            let Some(open) = self.sift(&place, &sieve) else { continue };
+            for entry in open.entries.iter().filter(|entry| entry.kind == Kind::Record) {
                 let found = self.read(&open, entry).filter(|found| filter.holds(&found.record));
                 if found.is_some_and(|found| take(found).is_break()) {
                     return Ok(());
@@ -141,7 +142,12 @@ impl Archive {
     pub fn news(&mut self, since: &mut Bookmark, filter: &Filter) -> io::Result<Vec<Found>> {
         let sieve = filter.sieve();
         let mut news = Vec::new();
-        for place in Place::all(&self.directory)? {
+        let places = Place::all(&self.directory)?;
+        if let Some(last) = places.last().filter(|last| last.created < since.created) {
+            // What was named by a clock that was ahead has got another name, and another segment was begun.
+            *since = Bookmark { created: last.created, entries: 0 };
+        }
+        for place in places {
             if place.created < since.created {
                 continue;
             }
@@ -183,8 +189,19 @@ impl Archive {
         Ok(places.filter(|(place, end)| late_enough(*end) && early_enough(place)).map(|(place, _)| place).collect())
     }
 
+    /// With those entries that may be wanted, and the rulebooks that they need.
+    fn sift(&mut self, place: &Place, sieve: &Sieve<'_>) -> Option<Open> {
+        let sifted = sift::sift(place, |entry| entry.kind == Kind::Rulebook || sieve.lets_through(entry));
+        self.opened(place, sifted)
+    }
+
     fn open_segment(&mut self, place: &Place) -> Option<Open> {
-        match place.contents().and_then(|contents| Ok((File::open(place.records())?, contents.entries))) {
+        let opened = place.contents().and_then(|contents| Ok((File::open(place.records())?, contents.entries)));
+        self.opened(place, opened)
+    }
+
+    fn opened(&mut self, place: &Place, opened: io::Result<(File, Vec<Entry>)>) -> Option<Open> {
+        match opened {
             Ok((file, entries)) => Some(Open { file, entries }),
             // Removed between our two looks: it was too old.
             Err(why) if why.kind() == io::ErrorKind::NotFound => None,

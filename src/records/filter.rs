@@ -52,6 +52,8 @@ pub(super) struct Sieve<'f> {
     filter: &'f Filter,
     network: Option<Ipv6Net>,
     from: Option<(bool, u32)>,
+    author: Option<u32>,
+    end: Option<u32>,
     to: u64,
     symbols: [u8; 32],
 }
@@ -123,12 +125,15 @@ impl Filter {
                 Ipv6Net::new(network.addr().to_ipv6_mapped(), 96 + network.prefix_len()).expect("96 and 32 are 128")
             }
         });
-        Sieve { filter: self, network, from, to, symbols }
+        let author = self.author.as_deref().map(index::digest);
+        let end = self.end.as_deref().map(index::digest);
+        Sieve { filter: self, network, from, author, end, to, symbols }
     }
 }
 
 impl Sieve<'_> {
     /// False if the record of `entry` is certainly not wanted.
+    #[inline]
     pub(super) fn lets_through(&self, entry: &Entry) -> bool {
         let filter = self.filter;
         entry.kind == index::Kind::Record
@@ -140,7 +145,9 @@ impl Sieve<'_> {
             && self
                 .from
                 .is_none_or(|(whole, digest)| digest == if whole { entry.reverse_path } else { entry.reverse_domain })
-            && filter.author.as_ref().is_none_or(|author| index::digest(author) == entry.author)
+            && self.author.is_none_or(|author| author == entry.author)
+            // Segments of an earlier version do not know.
+            && self.end.is_none_or(|end| end == entry.end || entry.end == 0)
             && entry.recipients & self.to == self.to
             && self.symbols.iter().zip(entry.symbols).all(|(wanted, has)| has & wanted == *wanted)
     }

@@ -41,6 +41,8 @@ pub(super) struct Entry {
     pub(super) reverse_domain: u32,
     /// Of the one author domain; of more than one nothing is known here.
     pub(super) author: u32,
+    /// Of the word for what became of it; 0: not known here.
+    pub(super) end: u32,
     pub(super) recipients: u64,
     pub(super) symbols: [u8; 32],
 }
@@ -132,6 +134,7 @@ impl Entry {
                 [one] => digest(one),
                 _ => 0,
             }),
+            end: digest(&record.fate.end),
             recipients,
             symbols,
         }
@@ -150,6 +153,7 @@ impl Entry {
             reverse_path: 0,
             reverse_domain: 0,
             author: 0,
+            end: 0,
             recipients: 0,
             symbols: [0; 32],
         }
@@ -173,12 +177,13 @@ impl Entry {
         put(&self.reverse_path.to_le_bytes());
         put(&self.reverse_domain.to_le_bytes());
         put(&self.author.to_le_bytes());
-        put(&[0; 4]);
+        put(&self.end.to_le_bytes());
         put(&self.recipients.to_le_bytes());
         put(&self.symbols);
         octets
     }
 
+    #[inline]
     pub(super) fn of_octets(octets: &[u8; LENGTH]) -> Option<Self> {
         let mut rest = &octets[..];
         let mut octets = Taker(&mut rest);
@@ -195,7 +200,8 @@ impl Entry {
             client: u128::from_le_bytes(octets.take()?),
             reverse_path: u32::from_le_bytes(octets.take()?),
             reverse_domain: u32::from_le_bytes(octets.take()?),
-            author: octets.take().map(u32::from_le_bytes).filter(|_| octets.take::<4>().is_some())?,
+            author: u32::from_le_bytes(octets.take()?),
+            end: u32::from_le_bytes(octets.take()?),
             recipients: u64::from_le_bytes(octets.take()?),
             symbols: octets.take()?,
         })

@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::index::{Entry, Kind};
-use super::segment::{self, MAGIC, Place};
+use super::recovery::recover;
+use super::segment::{self, Contents, MAGIC, Place};
 use super::{Metrics, Record, Settings};
+use crate::clock::doubt::{DOUBT, Doubt};
 
 /// Who holds this is the one who writes.
 const LOCK: &str = "lock";
@@ -28,6 +30,8 @@ pub(super) struct Keeper {
     max_size: u64,
     max_age: Duration,
     metrics: Metrics,
+    /// Nothing is too old by a clock that has just leapt.
+    doubt: Doubt,
     /// Held while we live.
     _lock: File,
     sealed: Vec<(Place, u64)>,
@@ -43,62 +47,87 @@ struct Active {
     at: u64,
     frames: Vec<u8>,
     entries: Vec<u8>,
+    /// Records among those frames.
+    waiting: u64,
     books: HashSet<u64>,
 }
 
+/// Why a record is not kept.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotKept {
+    /// It alone: the next one may be.
+    #[error("{0}")]
+    Unfit(io::Error),
+    /// No segment takes any.
+    #[error("{0}")]
+    Disk(#[from] io::Error),
+}
+
 impl Keeper {
-    /// Takes a directory, which is made if it is not there, and mends what a crash left.
+    /// Takes a directory, which is made if what it is to lie in is there, and mends what a crash left.
     ///
     /// # Errors
     /// The disk; another process that writes there.
     pub(super) fn open(directory: &Path, settings: &Settings, metrics: Metrics, now: u64) -> io::Result<Self> {
-        DirBuilder::new().recursive(true).mode(PRIVATE_DIRECTORY).create(directory)?;
+        match DirBuilder::new().mode(PRIVATE_DIRECTORY).create(directory) {
+            Err(_there) if directory.is_dir() => {}
+            made => made?,
+        }
         let lock = Place::append(&directory.join(LOCK))?;
         lock.try_lock().map_err(|why| io::Error::other(format!("{}: {why}", directory.display())))?;
+        let places = Place::all(directory)?.into_iter();
         let mut keeper = Self {
             directory: directory.to_owned(),
             max_size: settings.max_size.0,
             max_age: settings.max_age,
             metrics,
+            doubt: Doubt::new(now / 1000),
             _lock: lock,
-            sealed: Vec::new(),
+            sealed: places.map(|place| (place.clone(), place.size())).collect(),
             active: None,
         };
-        let mut places = Place::all(directory)?;
+        // First, because what is mended may need room.
+        keeper.tidy(now);
         // Earlier ones were whole when the last one was begun.
-        let last = places.pop();
-        keeper.sealed = places.into_iter().map(|place| (place.clone(), place.size())).collect();
-        if let Some(place) = last
-            && let Some(contents) = place.recover()?
-        {
-            let records = Place::append(&place.records())?;
-            let index = Place::append(&place.index())?;
-            let books = contents.entries.iter().filter(|entry| entry.kind == Kind::Rulebook);
-            let books = books.filter_map(|entry| u64::try_from(entry.client).ok()).collect();
-            let (frames, entries) = Default::default();
-            keeper.active = Some(Active { place, records, index, at: contents.sound, frames, entries, books });
+        if let Some((last, size)) = keeper.sealed.pop() {
+            keeper.resume(last, size);
         }
         keeper.tidy(now);
         Ok(keeper)
     }
 
-    /// Takes a record; [`Keeper::flush`] writes it. `book` is the text of its rulebook.
+    /// Goes on with the last segment. One that cannot be mended is left as it is, and another begun.
+    fn resume(&mut self, place: Place, size: u64) {
+        match recover(&place).and_then(|contents| contents.map(|known| Active::resumed(&place, known)).transpose()) {
+            Ok(active) => self.active = active,
+            Err(why) => {
+                tracing::warn!(segment = %place.records().display(), %why, "records.not_mended");
+                self.sealed.push((place, size));
+            }
+        }
+    }
+
+    /// Takes a record; [`Keeper::flush`] writes it. `book` is the text of its rulebook. Until then it is neither written
+    /// nor lost; then it is counted as the one or the other.
     ///
     /// # Errors
-    /// The disk; nothing of it is then in the segment.
-    pub(super) fn append(&mut self, record: &Record, book: &[u8], now: u64) -> io::Result<()> {
+    /// Nothing of it is then in the segment, and it is not counted.
+    pub(super) fn append(&mut self, record: &Record, book: &[u8], now: u64) -> Result<(), NotKept> {
+        let contents = serde_json::to_vec(record).map_err(|why| NotKept::Unfit(why.into()))?;
+        let frame = segment::frame(Kind::Record, &contents).map_err(NotKept::Unfit)?;
+        let book_frame = segment::frame(Kind::Rulebook, book).map_err(NotKept::Unfit)?;
+        self.doubt.mind(now / 1000);
         if self.active.as_ref().is_none_or(|active| self.is_full(active, now)) {
             self.begin(now)?;
         }
         let active = self.active.as_mut().ok_or_else(|| io::Error::other("no segment"))?;
-        let contents = serde_json::to_vec(record)?;
-        let frame = segment::frame(Kind::Record, &contents)?;
         if active.books.insert(record.judgement.book) {
             let entry = Entry::of_rulebook(record.judgement.book, active.end(), book.len() as u32);
-            active.push(&segment::frame(Kind::Rulebook, book)?, entry);
+            active.push(&book_frame, entry);
         }
         let entry = Entry::of_record(record, active.end(), contents.len() as u32);
         active.push(&frame, entry);
+        active.waiting += 1;
         Ok(())
     }
 
@@ -109,6 +138,9 @@ impl Keeper {
     pub(super) fn flush(&mut self) -> io::Result<()> {
         let Some(active) = &mut self.active else { return Ok(()) };
         let flushed = active.flush();
+        let waiting = std::mem::take(&mut active.waiting);
+        let counted = if flushed.is_ok() { &self.metrics.written } else { &self.metrics.failed };
+        counted.inc_by(waiting);
         if flushed.is_err()
             && let Some(broken) = self.active.take()
         {
@@ -122,29 +154,42 @@ impl Keeper {
 
     /// Removes what is too old, and the oldest of what is too much; measures the rest. Call it when all is written.
     pub(super) fn tidy(&mut self, now: u64) {
+        self.doubt.mind(now / 1000);
         let age = u64::try_from(self.max_age.as_millis()).unwrap_or(u64::MAX);
         let longest = LONGEST_SEGMENT.as_millis() as u64;
         if let Some(ended) = self.active.take_if(|active| active.place.created.saturating_add(longest) < now) {
             let size = ended.end() + ended.indexed();
             self.sealed.push((ended.place, size));
         }
+        let is_doubted = self.doubt.is_doubted(now / 1000);
+        // Those that cannot be removed stay, and are tried again the next time.
+        let mut stuck = 0;
         loop {
             let active = self.active.as_ref().map_or(0, |active| active.end() + active.indexed());
             let total = self.sealed.iter().map(|(_, size)| size).sum::<u64>() + active;
-            let next = self.sealed.get(1).map(|(place, _)| place.created);
+            let next = self.sealed.get(stuck + 1).map(|(place, _)| place.created);
             let next = next.or(self.active.as_ref().map(|active| active.place.created));
-            let ended = |place: &Place| next.unwrap_or(place.created.saturating_add(longest));
-            let too_old = self.sealed.first().is_some_and(|(place, _)| ended(place).saturating_add(age) < now);
-            let oldest = self.sealed.first().map(|(place, _)| place).filter(|_| too_old || total > self.max_size);
-            let Some(oldest) = oldest else {
+            let is_old = |place: &Place| {
+                let ended = next.unwrap_or(place.created.saturating_add(longest));
+                !is_doubted && ended.saturating_add(age) < now
+            };
+            let oldest = self.sealed.get(stuck).map(|(place, _)| place);
+            let Some(oldest) = oldest.filter(|place| is_old(place) || total > self.max_size) else {
                 self.measure(total);
                 return;
             };
-            if let Err(why) = oldest.remove() {
-                tracing::warn!(segment = %oldest.records().display(), %why, "records.not_removed");
+            match oldest.remove() {
+                Ok(()) => {
+                    self.metrics.removed.inc();
+                    self.sealed.remove(stuck);
+                }
+                Err(why) => {
+                    if stuck == 0 {
+                        tracing::warn!(segment = %oldest.records().display(), %why, "records.not_removed");
+                    }
+                    stuck += 1;
+                }
             }
-            self.metrics.removed.inc();
-            self.sealed.remove(0);
         }
     }
 
@@ -160,32 +205,68 @@ impl Keeper {
     fn is_full(&self, active: &Active, now: u64) -> bool {
         let most = (self.max_size / PARTS).clamp(SMALLEST_SEGMENT, LARGEST_SEGMENT);
         let longest = LONGEST_SEGMENT.min(self.max_age).as_millis() as u64;
-        active.end() >= most || now.saturating_sub(active.place.created) >= longest
+        let lasted = now.saturating_sub(active.place.created);
+        active.end() >= most || lasted >= longest || self.is_to_come(&active.place, now)
+    }
+
+    /// Named by a clock that was wrong, as far as we know by one that is right again.
+    fn is_to_come(&self, place: &Place, now: u64) -> bool {
+        place.created > now.saturating_add(DOUBT * 1000) && !self.doubt.is_doubted(now / 1000)
+    }
+
+    /// Gives sealed segments that were begun in the future names of now, in their order: otherwise they, and all that
+    /// are begun after them, would not grow old before that time has come.
+    fn bring_back(&mut self, now: u64) {
+        let first = self.sealed.partition_point(|(place, _)| !self.is_to_come(place, now));
+        let floor =
+            first.checked_sub(1).and_then(|last| self.sealed.get(last)).map_or(0, |(place, _)| place.created + 1);
+        let count = self.sealed.len().saturating_sub(first) as u64;
+        let names = now.saturating_sub(count).max(floor)..;
+        for ((place, _), created) in self.sealed.iter_mut().skip(first).zip(names) {
+            match place.rename(created) {
+                Ok(renamed) => *place = renamed,
+                Err(why) => {
+                    tracing::warn!(segment = %place.records().display(), %why, "records.not_renamed");
+                    // Those behind it must stay behind it.
+                    return;
+                }
+            }
+        }
     }
 
     fn begin(&mut self, now: u64) -> io::Result<()> {
         self.flush()?;
-        // A clock that was set back must not bring the segments out of order.
-        let last = self.active.as_ref().map(|active| &active.place).or(self.sealed.last().map(|(place, _)| place));
-        let after_last = last.map_or(0, |last| last.created + 1);
         if let Some(full) = self.active.take() {
             let size = full.end() + full.indexed();
             // Who loses power loses the last segment at most.
-            full.records.sync_data()?;
+            let synced = full.records.sync_data();
             self.sealed.push((full.place, size));
+            synced?;
         }
+        self.bring_back(now);
+        // A clock that was set back must not bring the segments out of order.
+        let after_last = self.sealed.last().map_or(0, |(last, _)| last.created + 1);
         let place = Place::new(&self.directory, after_last.max(now));
         let mut records = Place::append(&place.records())?;
         records.write_all(&MAGIC)?;
         let index = Place::append(&place.index())?;
-        let (frames, entries, books) = Default::default();
-        self.active = Some(Active { place, records, index, at: MAGIC.len() as u64, frames, entries, books });
+        let (frames, entries, waiting, books) = Default::default();
+        self.active = Some(Active { place, records, index, at: MAGIC.len() as u64, frames, entries, waiting, books });
         self.tidy(now);
         Ok(())
     }
 }
 
 impl Active {
+    /// Goes on behind what is there.
+    fn resumed(place: &Place, known: Contents) -> io::Result<Self> {
+        let (records, index) = (Place::append(&place.records())?, Place::append(&place.index())?);
+        let books = known.entries.iter().filter(|entry| entry.kind == Kind::Rulebook);
+        let books = books.filter_map(|entry| u64::try_from(entry.client).ok()).collect();
+        let (frames, entries, waiting) = Default::default();
+        Ok(Self { place: place.clone(), records, index, at: known.sound, frames, entries, waiting, books })
+    }
+
     /// Where the next frame begins.
     fn end(&self) -> u64 {
         self.at + self.frames.len() as u64

@@ -104,6 +104,18 @@ impl LineOutcome {
     }
 }
 
+impl Lines {
+    /// About how many octets of memory they take.
+    pub(super) fn octets(&self) -> usize {
+        let finding = |finding: &Finding| size_of::<Finding>() + finding.symbol.len() + finding.evidence.len();
+        let line = |line: &Line| {
+            let reason = line.reason.as_ref().map_or(0, String::len);
+            size_of::<Line>() + reason + line.findings.iter().map(finding).sum::<usize>()
+        };
+        self.0.iter().map(line).sum()
+    }
+}
+
 impl From<Lines> for Packed {
     fn from(lines: Lines) -> Self {
         let mut packed = Self::default();

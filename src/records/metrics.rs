@@ -12,6 +12,7 @@ pub struct Metrics {
     pub(super) dropped: IntCounter,
     pub(super) failed: IntCounter,
     pub(super) waiting: IntGauge,
+    pub(super) waiting_bytes: IntGauge,
     pub(super) bytes: IntGauge,
     pub(super) segments: IntGauge,
     pub(super) oldest: IntGauge,
@@ -28,7 +29,7 @@ impl Metrics {
         let outcomes = IntCounterVec::new(
             Opts::new(
                 "gatepost_records_total",
-                "Decision records by what became of them: written, dropped because too many waited, failed to be written.",
+                "Decision records by what became of them: written, dropped because too many waited, failed to be written to the directory, or as a line of JSON.",
             ),
             &["result"],
         )?;
@@ -49,6 +50,10 @@ impl Metrics {
             dropped: outcomes.with_label_values(&["dropped"]),
             failed: outcomes.with_label_values(&["failed"]),
             waiting: gauge("gatepost_records_waiting", "Decision records that wait to be written.")?,
+            waiting_bytes: gauge(
+                "gatepost_records_waiting_bytes",
+                "About so many octets of memory have decision records that wait to be written.",
+            )?,
             bytes: gauge("gatepost_records_bytes", "Octets of all segments of decision records.")?,
             segments: gauge("gatepost_records_segments", "Segments of decision records.")?,
             oldest: gauge(

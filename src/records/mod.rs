@@ -16,9 +16,11 @@ mod metrics;
 mod output;
 mod record;
 mod recorder;
+mod recovery;
 mod redact;
 mod rulebook;
 mod segment;
+mod sift;
 
 #[cfg(test)]
 mod tests;
@@ -36,7 +38,7 @@ pub use record::{
 };
 pub use recorder::{Recorder, Written};
 pub use redact::Redact;
-pub use rulebook::{OnRoster, Rulebook};
+pub use rulebook::{Looks, OnRoster, Rulebook};
 
 use crate::units::ByteSize;
 
@@ -51,6 +53,8 @@ pub struct Settings {
     pub max_age: Duration,
     /// Records that wait to be written; beyond that they are lost.
     pub queue: usize,
+    /// Octets of them, in memory; beyond that, too.
+    pub queue_memory: ByteSize,
     /// What nobody is to read.
     pub redact: Redact,
     /// Where records go as lines of JSON, too.

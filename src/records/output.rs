@@ -33,7 +33,10 @@ impl Output {
         }
     }
 
-    /// Writes what has been taken. What cannot be written is lost.
+    /// Writes what has been taken.
+    ///
+    /// # Errors
+    /// All of it is lost.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         if self.lines.is_empty() {
             return Ok(());
@@ -47,7 +50,7 @@ impl Output {
             }
             Json::File(path) => {
                 let path = path.clone();
-                let written = self.opened(&path).and_then(|file| file.write_all(&lines));
+                let written = self.opened(&path).and_then(|file| append(file, &lines));
                 if written.is_err() {
                     self.file = None;
                 }
@@ -68,4 +71,14 @@ impl Output {
         };
         Ok(&mut self.file.insert(known).0)
     }
+}
+
+/// All of it or nothing: half a line at the end would spoil the one behind it.
+fn append(file: &mut File, lines: &[u8]) -> io::Result<()> {
+    let before = file.metadata()?;
+    let written = file.write_all(lines);
+    if written.is_err() && before.is_file() {
+        let _ = file.set_len(before.len());
+    }
+    written
 }

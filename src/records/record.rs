@@ -39,8 +39,11 @@ pub struct Record {
 /// The client of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Client {
-    /// Its effective address.
+    /// Its effective address; behind a hop of ours, that of whoever handed the mail to the hop.
     pub addr: IpAddr,
+    /// The hop of ours that the mail came through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hop: Option<IpAddr>,
     /// Its confirmed name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -236,6 +239,19 @@ impl Record {
         let accepted = self.envelope.iter().flat_map(|envelope| &envelope.recipients);
         let refused = self.judgement.refusals.iter().filter_map(|refusal| refusal.forward_path.as_deref());
         accepted.map(|recipient| recipient.forward_path.as_str()).chain(refused)
+    }
+
+    /// About how many octets of memory it takes.
+    pub fn octets(&self) -> u64 {
+        let lines = self.judgement.refusals.iter().map(|refusal| &refusal.lines).chain([&self.judgement.lines]);
+        let texts = self.judgement.refusals.iter().map(|refusal| size_of::<Refusal>() + refusal.reply.len());
+        let recipients = self.envelope.iter().flat_map(|envelope| &envelope.recipients);
+        let recipients = recipients.map(|known| size_of::<Addressee>() + known.forward_path.len());
+        let decisions = self.judgement.decisions.len() * size_of::<Decided>();
+        let symbols = self.judgement.symbols.iter().map(|known| size_of_val(known) + known.0.len());
+        let own = size_of::<Self>() + self.fate.reply.len() + decisions;
+        let octets = own + texts.chain(recipients).chain(symbols).chain(lines.map(Lines::octets)).sum::<usize>();
+        octets as u64
     }
 
     /// Every symbol in it: those that count, and those that were found all the same.

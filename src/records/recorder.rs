@@ -2,13 +2,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::keeper::Keeper;
+use super::keeper::{Keeper, NotKept};
 use super::output::Output;
 use super::{Metrics, Record, Rulebook, Settings};
 use crate::clock::Clock;
@@ -24,14 +25,25 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct Recorder {
     queue: SyncSender<Work>,
+    /// Octets that may wait in it.
+    most: u64,
+    waiting: Arc<AtomicU64>,
     metrics: Metrics,
     wants_subjects: bool,
 }
 
 pub(super) enum Work {
-    Write(Box<Record>, Arc<Written>),
+    Write(Box<Record>, Arc<Written>, Waiting),
     /// Everything before it, now.
     Flush(oneshot::Sender<()>),
+}
+
+/// Octets of a record that waits; given back when it waits no more.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    octets: u64,
+    of: Arc<AtomicU64>,
+    metrics: Metrics,
 }
 
 /// A rulebook with its text and the digest of that.
@@ -75,6 +87,23 @@ impl Written {
     }
 }
 
+impl Waiting {
+    fn new(octets: u64, of: Arc<AtomicU64>, metrics: Metrics) -> Self {
+        of.fetch_add(octets, Ordering::Relaxed);
+        metrics.waiting.inc();
+        metrics.waiting_bytes.add(i64::try_from(octets).unwrap_or(i64::MAX));
+        Self { octets, of, metrics }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.of.fetch_sub(self.octets, Ordering::Relaxed);
+        self.metrics.waiting.dec();
+        self.metrics.waiting_bytes.sub(i64::try_from(self.octets).unwrap_or(i64::MAX));
+    }
+}
+
 impl Recorder {
     /// Starts the thread that writes.
     ///
@@ -83,7 +112,8 @@ impl Recorder {
     pub fn start(settings: Settings, clock: Arc<dyn Clock>, metrics: Metrics) -> std::io::Result<Self> {
         let (queue, work) = sync_channel(settings.queue.max(1));
         let wants_subjects = !settings.redact.subjects;
-        let recorder = Self { queue, metrics: metrics.clone(), wants_subjects };
+        let (most, waiting) = (settings.queue_memory.0, Arc::default());
+        let recorder = Self { queue, most, waiting, metrics: metrics.clone(), wants_subjects };
         let output = Output::new(settings.json.clone());
         let writer = Writer {
             settings,
@@ -102,8 +132,8 @@ impl Recorder {
 
     /// Puts what it takes into that queue.
     #[cfg(test)]
-    pub(super) fn into_queue(queue: SyncSender<Work>, metrics: Metrics) -> Self {
-        Self { queue, metrics, wants_subjects: false }
+    pub(super) fn into_queue(queue: SyncSender<Work>, most: u64, metrics: Metrics) -> Self {
+        Self { queue, most, waiting: Arc::default(), metrics, wants_subjects: false }
     }
 
     /// True if records are to have subjects.
@@ -113,13 +143,12 @@ impl Recorder {
 
     /// Takes a record, never waits. Where too many wait, it is lost and counted.
     pub fn record(&self, record: Record, book: &Arc<Written>) {
-        self.metrics.waiting.inc();
-        match self.queue.try_send(Work::Write(Box::new(record), book.clone())) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.metrics.waiting.dec();
-                self.metrics.dropped.inc();
-            }
+        let waiting = Waiting::new(record.octets(), self.waiting.clone(), self.metrics.clone());
+        let is_too_much = self.waiting.load(Ordering::Relaxed) > self.most;
+        let work = Work::Write(Box::new(record), book.clone(), waiting);
+        // What is not taken is dropped here, and waits no more.
+        if is_too_much || self.queue.try_send(work).is_err() {
+            self.metrics.dropped.inc();
         }
     }
 
@@ -160,7 +189,11 @@ impl Writer {
         let mut next = Ok(first);
         while let Ok(work) = next {
             match work {
-                Work::Write(record, book) => taken += self.take(*record, &book),
+                Work::Write(record, book, waiting) => {
+                    drop(waiting);
+                    self.take(*record, &book);
+                    taken += 1;
+                }
                 Work::Flush(done) => waiting.push(done),
             }
             next = if taken < TOGETHER { rest.try_recv() } else { Err(TryRecvError::Empty) };
@@ -178,43 +211,40 @@ impl Writer {
         }
     }
 
-    /// Takes one record in; returns how many are to be written now.
-    fn take(&mut self, mut record: Record, book: &Written) -> usize {
-        self.metrics.waiting.dec();
+    /// Takes one record in.
+    fn take(&mut self, mut record: Record, book: &Written) {
         self.settings.redact.apply(&mut record);
         self.output.take(&record, &book.book);
         if self.settings.directory.is_none() {
-            return 1;
+            return;
         }
         self.open();
         let now = self.now();
-        let appended = match &mut self.keeper {
-            Some(keeper) => keeper.append(&record, &book.json, now),
-            None => {
+        let Some(keeper) = &mut self.keeper else { return self.metrics.failed.inc() };
+        match keeper.append(&record, &book.json, now) {
+            Ok(()) => {}
+            Err(NotKept::Unfit(why)) => {
                 self.metrics.failed.inc();
-                return 0;
+                self.complain(&format!("{}: {why}", record.id));
             }
-        };
-        if let Err(why) = appended {
-            self.metrics.failed.inc();
-            self.give_up(&why);
-            return 0;
-        }
-        1
-    }
-
-    fn write(&mut self, taken: usize) {
-        let kept = self.keeper.as_mut().map_or(Ok(()), Keeper::flush);
-        let count = taken as u64;
-        match kept {
-            Ok(()) => self.metrics.written.inc_by(count),
-            Err(why) => {
-                self.metrics.failed.inc_by(count);
+            Err(NotKept::Disk(why)) => {
+                self.metrics.failed.inc();
                 self.give_up(&why);
             }
         }
+    }
+
+    /// Writes what was `taken`: the keeper counts what becomes of it in the directory, and so lines of JSON count as
+    /// written where they are all there is.
+    fn write(&mut self, taken: usize) {
+        if let Some(Err(why)) = self.keeper.as_mut().map(Keeper::flush) {
+            self.give_up(&why);
+        }
         if let Err(why) = self.output.flush() {
+            self.metrics.failed.inc_by(taken as u64);
             self.complain(&format!("lines of JSON: {why}"));
+        } else if self.settings.directory.is_none() {
+            self.metrics.written.inc_by(taken as u64);
         }
     }
 

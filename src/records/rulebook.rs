@@ -1,5 +1,7 @@
 //! What a rule set looked like when it judged: without it a record of last month could not be explained.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -7,11 +9,17 @@ use super::lines::Lines;
 use super::record::Record;
 use crate::facts::Stage;
 
+/// Digests of files by their names.
+pub type Looks = BTreeMap<String, u64>;
+
 /// A rule set as far as it weighs and decides, as data. It stands in every segment whose records name it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rulebook {
     /// The version of the rules.
     pub version: String,
+    /// The files that say what is looked for, each with a digest of its text; none where that is not known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub looks: Looks,
     /// The checks; their place is their number in [`Line::check`](super::Line::check).
     pub roster: Vec<OnRoster>,
     /// Weights and policies, which are not for this layer to know.

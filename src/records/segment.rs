@@ -5,7 +5,7 @@
 //! cut off.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -67,7 +67,7 @@ impl Place {
         self.with(INDEX)
     }
 
-    fn with(&self, end: &str) -> PathBuf {
+    pub(super) fn with(&self, end: &str) -> PathBuf {
         self.directory.join(format!("{:014}.{end}", self.created))
     }
 
@@ -87,6 +87,28 @@ impl Place {
         gone(self.records()).and_then(|()| gone(self.index()))
     }
 
+    /// The entries of its index, whether the frames are what they say or not. One that is lost has none.
+    pub(super) fn indexed(&self) -> io::Result<Vec<Entry>> {
+        match fs::read(self.index()) {
+            Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            octets => Ok(entries(&octets?).collect()),
+        }
+    }
+
+    /// The same by another name. The index first: without one a segment is read all the same.
+    ///
+    /// # Errors
+    /// The disk. It may then have lost its index, which its frames make up for.
+    pub(super) fn rename(&self, created: u64) -> io::Result<Self> {
+        let renamed = Self { directory: self.directory.clone(), created };
+        match fs::rename(self.index(), renamed.index()) {
+            Err(why) if why.kind() == io::ErrorKind::NotFound => {}
+            other => other?,
+        }
+        fs::rename(self.records(), renamed.records())?;
+        Ok(renamed)
+    }
+
     /// Opens a file of it to append to.
     pub(super) fn append(path: &Path) -> io::Result<File> {
         OpenOptions::new().create(true).append(true).mode(PRIVATE_FILE).open(path)
@@ -99,11 +121,10 @@ impl Place {
     pub(super) fn contents(&self) -> io::Result<Contents> {
         let file = File::open(self.records())?;
         let length = file.metadata()?.len();
-        let octets = match fs::read(self.index()) {
-            Err(why) if why.kind() == io::ErrorKind::NotFound => Vec::new(),
-            other => other?,
-        };
-        let mut entries: Vec<Entry> = entries(&octets).collect();
+        if !matches!(Form::of(&file)?, Form::Ours) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "no segment of records, or of another version"));
+        }
+        let mut entries = self.indexed()?;
         // An index that got to the disk before the frames that it tells of, when the power failed.
         while entries.last().is_some_and(|last| last.end() > length || read_frame(&file, last).is_err()) {
             entries.pop();
@@ -111,29 +132,6 @@ impl Place {
         let indexed = entries.last().map_or(MAGIC.len() as u64, Entry::end);
         let sound = scan(&file, indexed, &mut entries)?;
         Ok(Contents { entries, sound })
-    }
-
-    /// Makes it whole after a crash: every frame is looked at, what follows the last sound one is cut off, and the
-    /// index is what the frames say. `None`: nothing is left of it, and it is taken away.
-    pub(super) fn recover(&self) -> io::Result<Option<Contents>> {
-        let file = OpenOptions::new().read(true).write(true).open(self.records())?;
-        let mut entries = Vec::new();
-        let Ok(sound) = scan(&file, MAGIC.len() as u64, &mut entries) else {
-            self.remove()?;
-            return Ok(None);
-        };
-        if sound < file.metadata()?.len() {
-            file.set_len(sound)?;
-        }
-        let octets: Vec<u8> = entries.iter().flat_map(|entry| entry.to_octets()).collect();
-        if fs::read(self.index()).ok().as_deref() != Some(&octets) {
-            let fresh = self.with("new");
-            let mut file =
-                OpenOptions::new().create(true).write(true).truncate(true).mode(PRIVATE_FILE).open(&fresh)?;
-            file.write_all(&octets)?;
-            fs::rename(&fresh, self.index())?;
-        }
-        Ok(Some(Contents { entries, sound }))
     }
 }
 
@@ -204,16 +202,42 @@ fn checksum(kind: u8, contents: &[u8]) -> u64 {
     sum.digest()
 }
 
-/// Adds the entries of all frames from `from` on; returns where the last sound one ends.
-fn scan(file: &File, from: u64, entries: &mut Vec<Entry>) -> io::Result<u64> {
-    let mut magic = [0; MAGIC.len()];
-    let whole = file.read_exact_at(&mut magic, 0);
-    if whole.is_err() || magic != MAGIC {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "no segment of records, or of another version"));
+/// What a file is by the first of its octets.
+pub(super) enum Form {
+    /// A segment.
+    Ours,
+    /// Too short to be anything: it was begun, and nothing more.
+    Unborn,
+    /// Another version's, or nothing that we know.
+    Foreign,
+}
+
+impl Form {
+    /// # Errors
+    /// The disk.
+    pub(super) fn of(file: &File) -> io::Result<Self> {
+        let mut magic = [0; MAGIC.len()];
+        match file.read_exact_at(&mut magic, 0) {
+            Ok(()) if magic == MAGIC => Ok(Self::Ours),
+            Ok(()) => Ok(Self::Foreign),
+            Err(why) if why.kind() == io::ErrorKind::UnexpectedEof => Ok(Self::Unborn),
+            Err(why) => Err(why),
+        }
     }
+}
+
+/// Adds the entries of the frames from `from` on, up to one that is not sound; returns where the last sound one ends.
+///
+/// # Errors
+/// The disk.
+pub(super) fn scan(file: &File, from: u64, entries: &mut Vec<Entry>) -> io::Result<u64> {
     let mut reader = BufReader::with_capacity(1 << 18, From { file, at: from });
     let (mut at, mut head, mut contents) = (from, [0; HEAD], Vec::new());
-    while reader.read_exact(&mut head).is_ok() {
+    loop {
+        match reader.read_exact(&mut head) {
+            Err(why) if why.kind() == io::ErrorKind::UnexpectedEof => break,
+            other => other?,
+        }
         let Some(known) = Head::of(&head) else { break };
         contents.clear();
         let length = u64::from(known.length);

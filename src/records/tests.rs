@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::index::Entry;
-use super::keeper::Keeper;
+use super::keeper::{Keeper, NotKept};
 use super::segment::Place;
 use super::*;
 use crate::clock;
@@ -33,6 +33,7 @@ fn settings(directory: &Path) -> Settings {
         max_size: ByteSize(64 << 20),
         max_age: Duration::from_secs(30 * 86_400),
         queue: 64,
+        queue_memory: ByteSize(1 << 20),
         redact: Redact::default(),
         json: Json::Off,
     }
@@ -46,7 +47,12 @@ fn book() -> Written {
         exclusive: false,
         observed: false,
     };
-    Written::new(Rulebook { version: "v".to_owned(), roster: vec![check], judging: serde_json::Value::Null })
+    Written::new(Rulebook {
+        version: "v".to_owned(),
+        looks: Looks::default(),
+        roster: vec![check],
+        judging: serde_json::Value::Null,
+    })
 }
 
 fn record(millis: u64, number: u32) -> Record {
@@ -69,6 +75,7 @@ fn record(millis: u64, number: u32) -> Record {
         id: TransactionId::from_parts(millis, number),
         client: Client {
             addr: [192, 0, 2, (number % 200) as u8].into(),
+            hop: None,
             name: None,
             helo: Some("mail.example".to_owned()),
             tls: None,
@@ -201,6 +208,64 @@ fn damage_costs_what_is_damaged() {
     assert_eq!(archive.unreadable, 1);
 }
 
+/// Opens the directory as the next process does, and writes record `number`.
+fn continued(place: &Path, number: u32) -> Keeper {
+    let mut keeper = Keeper::open(place, &settings(place), metrics(), START).expect("mended");
+    keeper.append(&record(START + 9000, number), &book().book().to_json(), START + 9000).expect("room");
+    keeper.flush().expect("room");
+    keeper
+}
+
+fn numbers(place: &Path) -> Vec<u32> {
+    all(place).iter().map(|record| record.id.random()).collect()
+}
+
+#[test]
+fn damage_does_not_spread_when_a_process_goes_on_behind_it() {
+    let place = TempDir::new().expect("a directory");
+    drop(kept(&settings(place.path()), 5));
+    let segment = Place::all(place.path()).expect("readable").remove(0);
+    let entry = segment.contents().expect("readable").entries[2];
+    let file = OpenOptions::new().write(true).open(segment.records()).expect("it");
+    file.write_all_at(b"?", entry.offset + 40).expect("room");
+    // Torn as well.
+    file.set_len(segment.contents().expect("readable").entries[5].end() - 1).expect("it");
+    for (next, expected) in [(7, vec![0, 2, 3, 7]), (8, vec![0, 2, 3, 7, 8])] {
+        drop(continued(place.path(), next));
+        assert_eq!(numbers(place.path()), expected);
+    }
+}
+
+#[test]
+fn a_segment_that_cannot_be_mended_is_left_and_one_of_another_version_put_aside() {
+    let place = TempDir::new().expect("a directory");
+    drop(kept(&settings(place.path()), 3));
+    let segment = Place::all(place.path()).expect("readable").remove(0);
+    let whole = fs::read(segment.records()).expect("it");
+    // The index cannot be written again: a directory is in the way.
+    fs::remove_file(segment.index()).expect("it");
+    fs::create_dir(segment.with("new")).expect("room");
+    let keeper = continued(place.path(), 7);
+    assert_eq!(numbers(place.path()), [0, 1, 2, 7], "in a segment of its own");
+    drop(keeper);
+
+    let place = TempDir::new().expect("a directory");
+    let [ours, aside] = ["00000000000077.rec", "00000000000077.rec.other"].map(|name| place.path().join(name));
+    let foreign = [b"GPREC\0\0\x02", &whole[8..]].concat();
+    fs::write(&ours, &foreign).expect("room");
+    drop(continued(place.path(), 7));
+    assert_eq!(numbers(place.path()), [7]);
+    assert_eq!((ours.exists(), fs::read(aside).expect("it")), (false, foreign));
+}
+
+#[test]
+fn a_directory_is_made_only_where_something_is() {
+    let place = TempDir::new().expect("a directory");
+    let open = |directory: &Path| Keeper::open(directory, &settings(directory), metrics(), START).is_ok();
+    assert!(!open(&place.path().join("not/mounted")) && !place.path().join("not").exists());
+    assert!(open(&place.path().join("records")) && open(&place.path().join("records")));
+}
+
 #[test]
 fn what_is_too_old_or_too_much_goes() {
     let place = TempDir::new().expect("a directory");
@@ -212,11 +277,44 @@ fn what_is_too_old_or_too_much_goes() {
     assert_eq!(all(place.path()).last().expect("the latest").id.random(), 5999);
 
     let later = START + 31 * DAY + 6_000_000;
+    keeper.tidy(START + 6_000_000);
+    let before = all(place.path()).len();
+    keeper.tidy(later);
+    assert_eq!(all(place.path()).len(), before, "a clock that leaps is not believed at once");
+    let later = later + 3_601_000;
     keeper.tidy(later);
     assert_eq!(all(place.path()).len(), 0, "a month and a day later");
     keeper.append(&record(later, 1), &book().book().to_json(), later).expect("room");
     keeper.flush().expect("room");
     assert_eq!(all(place.path()).len(), 1);
+}
+
+#[test]
+fn a_clock_that_was_ahead_keeps_nothing_for_ever() {
+    let place = TempDir::new().expect("a directory");
+    let mut keeper = kept(&settings(place.path()), 3);
+    let mut archive = Archive::open(place.path()).expect("a directory");
+    let mut mark = archive.end().expect("readable");
+    let mut write = |number, at| {
+        keeper.append(&record(at, number), &book().book().to_json(), at).expect("room");
+        keeper.flush().expect("room");
+        keeper.tidy(at);
+        let begun = Place::all(place.path()).expect("readable").iter().map(|place| place.created).collect::<Vec<_>>();
+        let news = archive.news(&mut mark, &Filter::default()).expect("readable");
+        (begun, news.iter().map(|found| found.record.id.random()).collect::<Vec<_>>())
+    };
+    let year = START + 365 * DAY;
+    let back = START + 7_200_000;
+    assert_eq!(write(3, year), (vec![START, year], vec![3]), "a leap");
+    assert_eq!(write(4, back), (vec![START, year], vec![4]), "set back, and not believed yet");
+    let believed = back + 3_601_000;
+    assert_eq!(write(5, believed), (vec![START, believed - 1, believed], vec![5]));
+    assert_eq!(numbers(place.path()), [0, 1, 2, 3, 4, 5], "in their order");
+
+    for quarters in 0..=32 * 4 {
+        keeper.tidy(believed + quarters * DAY / 4);
+    }
+    assert_eq!(all(place.path()).len(), 0, "all of it grows old");
 }
 
 #[test]
@@ -257,12 +355,31 @@ async fn a_recorder_writes_what_it_takes_and_hides_what_nobody_is_to_read() {
 async fn too_many_records_are_lost_and_counted_and_nobody_waits() {
     let metrics = metrics();
     let (queue, nobody_reads) = sync_channel(3);
-    let recorder = Recorder::into_queue(queue, metrics.clone());
+    let recorder = Recorder::into_queue(queue, u64::MAX, metrics.clone());
     let book = Arc::new(book());
     for number in 0..10 {
         recorder.record(record(START, number), &book);
     }
     assert_eq!((metrics.dropped.get(), metrics.waiting.get()), (7, 3));
+    drop(nobody_reads);
+}
+
+#[tokio::test]
+async fn what_waits_is_bounded_by_its_octets_too() {
+    let metrics = metrics();
+    let (queue, nobody_reads) = sync_channel(100);
+    let one = record(START, 1);
+    let recorder = Recorder::into_queue(queue, 3 * one.octets(), metrics.clone());
+    let book = Arc::new(book());
+    let mut large = one.clone();
+    large.fate.reply = "x".repeat(3 * one.octets() as usize);
+    recorder.record(large, &book);
+    assert_eq!((metrics.dropped.get(), metrics.waiting_bytes.get()), (1, 0));
+    for _ in 0..10 {
+        recorder.record(one.clone(), &book);
+    }
+    assert_eq!((metrics.dropped.get(), metrics.waiting.get()), (8, 3));
+    assert_eq!(metrics.waiting_bytes.get(), 3 * one.octets() as i64);
     drop(nobody_reads);
 }
 
@@ -276,6 +393,40 @@ async fn a_directory_that_cannot_be_is_told_and_costs_records_only() {
     recorder.record(record(START, 1), &Arc::new(book()));
     recorder.flush().await;
     assert_eq!((metrics.written.get(), metrics.failed.get()), (0, 1));
+}
+
+#[test]
+fn every_record_is_counted_once_as_written_or_as_failed() {
+    let place = TempDir::new().expect("a directory");
+    let counted = metrics();
+    let settings = settings(place.path());
+    let mut keeper = Keeper::open(place.path(), &settings, counted.clone(), START).expect("an empty directory");
+    let book = book().book().to_json();
+    for number in 0..3 {
+        keeper.append(&record(START, number), &book, START).expect("room");
+    }
+    // One that no frame holds is refused alone, and costs nobody else.
+    let mut endless = record(START, 3);
+    endless.fate.reply = "x".repeat((64 << 20) + 1);
+    assert!(matches!(keeper.append(&endless, &book, START), Err(NotKept::Unfit(_))));
+    keeper.append(&record(START, 4), &book, START).expect("room");
+    keeper.flush().expect("room");
+    assert_eq!((counted.written.get(), counted.failed.get()), (4, 0));
+    assert_eq!(numbers(place.path()), [0, 1, 2, 4]);
+}
+
+#[tokio::test]
+async fn lines_of_json_that_cannot_be_written_are_lost_records_where_they_are_all_there_is() {
+    let place = TempDir::new().expect("a directory");
+    let nowhere = Json::File(place.path().join("not/there.json"));
+    let settings = Settings { directory: None, json: nowhere, ..settings(place.path()) };
+    let metrics = metrics();
+    let recorder = Recorder::start(settings, clock::system(), metrics.clone()).expect("a thread");
+    for number in 0..3 {
+        recorder.record(record(START, number), &Arc::new(book()));
+    }
+    recorder.flush().await;
+    assert_eq!((metrics.written.get(), metrics.failed.get()), (0, 3));
 }
 
 #[test]

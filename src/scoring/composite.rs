@@ -39,14 +39,13 @@ impl Composite {
 
     /// Whether it holds, given whether each symbol was found.
     pub fn holds(&self, found: impl Fn(&Symbol) -> Tri) -> Tri {
-        let all = Tri::all(self.all_of.iter().map(&found));
-        let any = if self.any_of.is_empty() { Tri::Yes } else { Tri::any(self.any_of.iter().map(&found)) };
-        let none = !Tri::any(self.none_of.iter().map(&found));
-        let counted = match &self.at_least {
-            Some((wanted, symbols)) => Tri::at_least(*wanted, symbols.iter().map(&found)),
-            None => Tri::Yes,
-        };
-        Tri::all([all, any, none, counted])
+        let listed = Tri::of_lists(
+            self.all_of.iter().map(&found),
+            self.any_of.iter().map(&found),
+            self.none_of.iter().map(&found),
+        );
+        let counted = |(wanted, symbols): &(usize, Vec<Symbol>)| Tri::at_least(*wanted, symbols.iter().map(&found));
+        listed.min(self.at_least.as_ref().map_or(Tri::Yes, counted))
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -23,6 +23,16 @@ impl Tri {
         parts.into_iter().max().unwrap_or(Tri::No)
     }
 
+    /// The condition of composites, clauses and rules: each of `all`, one of `any` (if there are any), none of `none`.
+    pub fn of_lists(
+        all: impl IntoIterator<Item = Tri>,
+        any: impl IntoIterator<Item = Tri>,
+        none: impl IntoIterator<Item = Tri>,
+    ) -> Tri {
+        let any = any.into_iter().max().unwrap_or(Tri::Yes);
+        Tri::all(all).min(any).min(!Tri::any(none))
+    }
+
     /// At least `wanted` of `parts`.
     pub fn at_least(wanted: usize, parts: impl IntoIterator<Item = Tri>) -> Tri {
         let (mut sure, mut possible) = (0, 0);
@@ -52,6 +62,23 @@ impl std::ops::Not for Tri {
 #[cfg(test)]
 mod tests {
     use super::Tri::{self, Maybe, No, Yes};
+
+    #[test]
+    fn lists_hold_together() {
+        let table: &[(&[Tri], &[Tri], &[Tri], Tri)] = &[
+            (&[], &[], &[], Yes),
+            (&[Yes], &[No, Yes], &[No], Yes),
+            (&[Yes, Maybe], &[], &[], Maybe),
+            (&[Yes], &[No], &[], No),
+            (&[], &[No, Maybe], &[], Maybe),
+            (&[Yes], &[], &[No, Maybe], Maybe),
+            (&[Maybe], &[Yes], &[Yes], No),
+        ];
+        for (all, any, none, expected) in table {
+            let of = |list: &[Tri]| list.to_vec();
+            assert_eq!(Tri::of_lists(of(all), of(any), of(none)), *expected, "{all:?} {any:?} {none:?}");
+        }
+    }
 
     #[test]
     fn counting_knows_what_is_sure_and_what_is_possible() {

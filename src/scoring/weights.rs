@@ -103,6 +103,14 @@ pub enum WeightsProblem {
     /// A composite wants more symbols than it lists.
     #[error("the composite `{0}` asks for more symbols than it lists")]
     TooMany(Symbol),
+    /// A composite counts a symbol twice.
+    #[error("the composite `{composite}` counts `{symbol}` twice")]
+    Twice {
+        /// The composite.
+        composite: Symbol,
+        /// The symbol.
+        symbol: Symbol,
+    },
     /// Composites that depend on themselves.
     #[error("these composites depend on themselves: {}", .0.iter().map(Symbol::as_str).collect::<Vec<_>>().join(", "))]
     Cycle(Vec<Symbol>),
@@ -252,6 +260,12 @@ fn check_composites(composites: &[Composite], known: &BTreeMap<Symbol, Weighed>,
         if composite.at_least.as_ref().is_some_and(|(wanted, symbols)| *wanted > symbols.len()) {
             problems.push(WeightsProblem::TooMany(name.clone()));
         }
+        if let Some((_, symbols)) = &composite.at_least {
+            let mut seen = BTreeSet::new();
+            let again = symbols.iter().filter(|symbol| !seen.insert(*symbol));
+            problems
+                .extend(again.map(|symbol| WeightsProblem::Twice { composite: name.clone(), symbol: symbol.clone() }));
+        }
         let strangers = composite.reads().filter(|symbol| !known.contains_key(*symbol));
         problems.extend(strangers.map(|symbol| unknown(symbol, Place::Composite(name.clone()))));
     }
@@ -325,6 +339,13 @@ mod tests {
             (
                 new().weight(symbol("A"), Score::ZERO).weight(symbol("A"), Score::ZERO),
                 WeightsProblem::TwoWeights(symbol("A")),
+            ),
+            (
+                new().composite(Composite {
+                    at_least: Some((2, vec![symbol("A"), symbol("B"), symbol("A")])),
+                    ..Composite::named(symbol("C"))
+                }),
+                WeightsProblem::Twice { composite: symbol("C"), symbol: symbol("A") },
             ),
             (new().group(group("g", &["A"])).group(group("g", &["B"])), WeightsProblem::TwoGroups("g".into())),
             (

@@ -1,5 +1,7 @@
 //! The parts of one running proxy, put together from a configuration and exchanged at a reload.
 
+mod trial;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{error, info, warn};
 
+use super::reload::{self as reloading, Refused as NotTaken, Wanted};
 use super::{BackendsReady, Candidate, Dialogue, FromSnapshot, Loader, Plan, zones};
 use crate::backend::{self, Pool, Pools};
 use crate::checks::dnsbl::{self, Lists, tester};
@@ -22,7 +25,7 @@ use crate::dns::zones::LocalZones;
 use crate::dns::{self, Lookup};
 use crate::net::tls::TlsError;
 use crate::net::{BoxIo, Refused};
-use crate::pipeline;
+use crate::pipeline::{self, canary};
 use crate::records::{self, Recorder};
 use crate::reports::delivery::{ToBackend, ToFolder};
 use crate::reports::{self, Delivery, Schedule, Via};
@@ -34,6 +37,8 @@ use crate::telemetry::admin::reputation::Desk as ReputationDesk;
 use crate::telemetry::admin::{bulk, classifier};
 use crate::telemetry::log;
 
+/// How long backends are waited for that say what they offer.
+const WARM_UP: Duration = Duration::from_secs(2);
 /// How long the end waits for what is to be remembered.
 const LAST_WRITE: Duration = Duration::from_secs(3);
 
@@ -43,6 +48,7 @@ pub struct Proxy {
     ports: Ports,
     zones: Arc<LocalZones>,
     pipeline_metrics: pipeline::Metrics,
+    canary_metrics: canary::Metrics,
     running: Mutex<Running>,
     /// 1 while the last good rules judge in place of those that are written.
     from_snapshot: IntGauge,
@@ -59,6 +65,8 @@ struct Running {
     watches: Watches,
     /// Ends the watch over the files of local zones.
     follow: CancellationToken,
+    /// Rules on trial, and what became of those before.
+    trials: trial::Book,
 }
 
 /// What ends the watch over a pool; the pool without a name is the one for all.
@@ -108,6 +116,7 @@ impl Proxy {
             clock: clock::system(),
         };
         let pipeline_metrics = pipeline::Metrics::register(registry)?;
+        let canary_metrics = canary::Metrics::register(registry)?;
         let ruleset = rules::load(config, &ports).map_err(|problems| ProxyError::Rules(plain(&problems)))?;
         tokio::spawn(tester::run(Arc::downgrade(&ports.lists), Arc::clone(&ports.dns)));
         let metrics = backend::Metrics::register(registry)?;
@@ -147,10 +156,20 @@ impl Proxy {
             error!(%problems, "the rules do not load: the last good ones judge until they are mended");
             from_snapshot.set(1);
         }
-        let running = Mutex::new(Running { loaded, watches, follow });
+        let running = Mutex::new(Running { loaded, watches, follow, trials: trial::Book::default() });
         let keeping = Mutex::default();
         let _reports = stop.drop_guard();
-        Ok(Arc::new(Self { shared, ports, zones, pipeline_metrics, running, from_snapshot, keeping, _reports }))
+        Ok(Arc::new(Self {
+            shared,
+            ports,
+            zones,
+            pipeline_metrics,
+            canary_metrics,
+            running,
+            from_snapshot,
+            keeping,
+            _reports,
+        }))
     }
 
     /// The server's part of a configuration.
@@ -160,14 +179,14 @@ impl Proxy {
             accept: loaded.config.accept.clone(),
             admin: loaded.config.admin,
             drain: loaded.config.drain,
-            watch: loaded.files.clone(),
+            watch: watched(loaded),
         }
     }
 
     /// Reads `path` again when asked to; `log` follows the configured level.
     pub fn loader(self: &Arc<Self>, path: PathBuf, log: log::Handle) -> Loader {
         let proxy = Arc::clone(self);
-        Arc::new(move || proxy.candidate(&path, log.clone()))
+        Arc::new(move |wanted| proxy.candidate(&path, wanted, log.clone()))
     }
 
     /// Keeps a copy of the rules in force, if they are those that are written; without waiting for the disk.
@@ -190,12 +209,16 @@ impl Proxy {
         Arc::new(move || proxy.upgrade().is_some_and(|proxy| proxy.from_snapshot.get() != 0))
     }
 
-    fn candidate(self: &Arc<Self>, path: &Path, log: log::Handle) -> Result<Candidate, String> {
-        let loaded = config::load(path).map_err(|problems| plain(&problems))?;
-        let ruleset = rules::load(&loaded.config, &self.ports).map_err(|problems| plain(&problems))?;
+    fn candidate(self: &Arc<Self>, path: &Path, wanted: &Wanted, log: log::Handle) -> Result<Candidate, NotTaken> {
+        let loaded = config::load(path)?;
+        wanted.holds(&loaded.digest)?;
+        let ruleset = rules::load(&loaded.config, &self.ports)?;
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.trials.admits(&loaded.config.rules.version, wanted)?;
         let changed = reload::diff(&running.loaded, &loaded);
-        let pools = next_pools(&self.shared.pools.load(), &loaded.config).map_err(|why| why.to_string())?;
+        let former = self.shared.pools.load_full();
+        let next = next_pools(&former, &loaded.config);
+        let pools = next.map_err(|why| NotTaken::because(why.to_string()))?;
         drop(running);
         let zones = self.zones.prepare(&loaded.config.zones);
         for key in &changed.restart {
@@ -203,7 +226,15 @@ impl Proxy {
         }
         let (proxy, path) = (Arc::clone(self), path.to_owned());
         let runtime = tokio::runtime::Handle::current();
+        runtime.block_on(get_to_know(&pools, &former));
         let plan = Self::plan(&loaded);
+        let about = reloading::Loaded {
+            rules: loaded.config.rules.version.to_string(),
+            digest: loaded.digest.clone(),
+            rules_changed: changed.rules,
+            changed: changed.live.clone(),
+            restart: changed.restart.clone(),
+        };
         let apply = move || {
             let ruleset = Arc::new(ruleset.with_metrics(&proxy.pipeline_metrics));
             let mut running = proxy.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -211,13 +242,12 @@ impl Proxy {
                 info!(rules = %ruleset.version, "rules.loaded");
             }
             log.set_level(loaded.config.log.level.as_str());
+            proxy.replace_trial(&mut running.trials, &loaded.config.rules.version);
             proxy.shared.ruleset.store(ruleset);
             proxy.shared.settings.store(Arc::new(loaded.config.session.clone()));
             let former = proxy.shared.pools.load_full();
             for (name, pool) in pools.iter() {
-                let known = former.get(name.map(|name| &**name)).unwrap_or(former.common());
-                if !Arc::ptr_eq(known, pool) {
-                    pool.inherit(known);
+                if !Arc::ptr_eq(known_as(&former, name), pool) {
                     running.watches.remove(&name.cloned()).iter().for_each(CancellationToken::cancel);
                 }
             }
@@ -241,14 +271,13 @@ impl Proxy {
             let _within = runtime.enter();
             proxy.keep_rules(&path);
         };
-        Ok(Candidate { plan, apply: Box::new(apply) })
+        Ok(Candidate { plan, about, apply: Box::new(apply) })
     }
 
     /// Waits a little until the backends have said what they offer, so that the first client is offered it.
     pub async fn warm_up(&self) {
         let pools = self.shared.pools.load_full();
-        let each = pools.iter().map(|(_, pool)| pool.warm_up(Duration::from_secs(2)));
-        futures_util::future::join_all(each).await;
+        ask(pools.iter().map(|(_, pool)| pool)).await;
     }
 
     /// What it remembers.
@@ -364,6 +393,24 @@ fn next_pools(running: &Pools, config: &config::Config) -> Result<Pools, TlsErro
     Ok(pools.routed(config.routes.clone()))
 }
 
+/// The pool that was there before by this name, or else the one for all.
+fn known_as<'p>(former: &'p Pools, name: Option<&Arc<str>>) -> &'p Arc<Pool> {
+    former.get(name.map(|name| &**name)).unwrap_or(former.common())
+}
+
+/// Lets pools that are new know what was known of their members, and asks those: nobody is offered less, or more, because
+/// of a reload.
+async fn get_to_know(pools: &Pools, former: &Pools) {
+    let new: Vec<_> = pools.iter().filter(|(name, pool)| !Arc::ptr_eq(known_as(former, *name), pool)).collect();
+    new.iter().for_each(|(name, pool)| pool.inherit(known_as(former, *name)));
+    ask(new.into_iter().map(|(_, pool)| pool)).await;
+}
+
+/// Asks what their members offer, for as long as that is waited for.
+async fn ask(pools: impl Iterator<Item = &Arc<Pool>>) {
+    futures_util::future::join_all(pools.map(|pool| pool.warm_up(WARM_UP))).await;
+}
+
 /// Has everything recorded, if that is wanted. What cannot be recorded keeps no mail out.
 fn record(settings: &records::Settings, shared: &Shared, registry: &Registry) -> prometheus::Result<()> {
     let metrics = records::Metrics::register(registry)?;
@@ -410,6 +457,11 @@ fn delivery(settings: &reports::Settings, shared: &Arc<Shared>) -> Box<dyn Deliv
             Box::new(ToBackend { pool: Box::new(move || shared.pools.load().common().clone()), hostname })
         }
     }
+}
+
+/// The files whose changes are reason enough to load them.
+fn watched(loaded: &Loaded) -> Vec<PathBuf> {
+    if loaded.config.reload.watch { loaded.files.clone() } else { Vec::new() }
 }
 
 fn plain(problems: &Problems) -> String {

@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
+use super::reload as reloading;
 use super::*;
 use crate::net::{BoxIo, Refused};
 use crate::session::Incoming;
@@ -118,7 +119,7 @@ fn start_with(plan: Plan, manner: Manner, loader: Loader) -> Running {
 }
 
 fn start(plan: Plan, manner: Manner) -> Running {
-    start_with(plan, manner, Arc::new(|| Err("nothing to load".to_owned())))
+    start_with(plan, manner, Arc::new(|_| Err(reloading::Refused::because("nothing to load"))))
 }
 
 impl Running {
@@ -294,10 +295,12 @@ struct Shelf {
 fn shelf() -> (Arc<Shelf>, Loader) {
     let shelf = Arc::new(Shelf { next: Mutex::new(None), applied: AtomicBool::new(false) });
     let taken = Arc::clone(&shelf);
-    let loader: Loader = Arc::new(move || {
-        let plan = taken.next.lock().expect("no panic").take().ok_or("gatepost.toml:1:1: what is this?")?;
+    let loader: Loader = Arc::new(move |_| {
+        let none = || reloading::Refused::because("gatepost.toml:1:1: what is this?");
+        let plan = taken.next.lock().expect("no panic").take().ok_or_else(none)?;
         let applied = Arc::clone(&taken);
-        Ok(Candidate { plan, apply: Box::new(move || applied.applied.store(true, Ordering::Relaxed)) })
+        let apply = Box::new(move || applied.applied.store(true, Ordering::Relaxed));
+        Ok(Candidate { plan, about: reloading::Loaded::default(), apply })
     });
     (shelf, loader)
 }
@@ -348,7 +351,7 @@ async fn an_address_in_use_ends_the_start_and_says_which() {
     let address = taken.local_addr().expect("bound");
     let plan = plan(listener::Settings { address, ..listener() });
     let dialogue = Arc::new(Script(Manner::Obedient));
-    let loader: Loader = Arc::new(|| Err(String::new()));
+    let loader: Loader = Arc::new(|_| Err(reloading::Refused::because("")));
     let server = Server::bind(plan, Inherited::default(), Registry::new(), dialogue, loader, Arc::new(|| 1));
     let error = server.err().expect("in use").to_string();
     assert!(error.contains("`edge`") && error.contains(&address.to_string()), "{error}");

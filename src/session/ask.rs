@@ -8,16 +8,20 @@ use super::driver::{End, Session};
 use super::machine::Question;
 use super::refusal;
 use super::transaction::is_unknown;
-use crate::backend::{BackendError, Identity, Need, Own, Pool};
+use crate::backend::{BackendError, Identity, Need, Own, Pool, Ways};
 use crate::checks::Deed;
-use crate::smtp::{Extension, Reply};
+use crate::smtp::{Extension, ForwardPath, Reply};
 
 impl Session {
     /// Passes one question on.
     pub(super) async fn ask(&mut self, question: &Question) -> Result<(), End> {
-        let Some(pool) = self.pool() else {
+        let Some(ways) = self.ways() else {
             self.lost_pool();
             self.say(&refusal::BACKEND_DOWN);
+            return Ok(());
+        };
+        let Some(pool) = who_knows(question, &ways) else {
+            self.say(&refusal::CANNOT_VERIFY);
             return Ok(());
         };
         let reply = match answer_of(self.own.clone(), &pool, &self.identity_between(), question).await {
@@ -42,6 +46,20 @@ impl Session {
         self.say(&reply);
         if reply.code() == 421 { Err(End::Refused) } else { Ok(()) }
     }
+}
+
+/// The pool to ask. Where recipients have pools of their own, `None` of what names no mailbox: it may lie in any of them.
+fn who_knows(question: &Question, ways: &Ways) -> Option<Arc<Pool>> {
+    if question.verb == Extension::Etrn || !ways.part() {
+        return Some(ways.home().pool.clone());
+    }
+    let argument = match question.argument.rsplit_once(' ') {
+        // RFC 6531 3.7.4.2.
+        Some((argument, word)) if word.eq_ignore_ascii_case("SMTPUTF8") => argument,
+        _ => &question.argument,
+    };
+    let bare = argument.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(argument);
+    ForwardPath::parse(bare).ok().map(|path| ways.to(&path).pool)
 }
 
 /// What the backend says, on the client's own connection if it has one.

@@ -116,7 +116,7 @@ impl Session {
     /// Where the mail of this client goes: over its own connection if it has one, otherwise where the listener's goes,
     /// at the edge by recipient. `None` if a reload has removed that pool; then it goes nowhere, and least of all to
     /// another one.
-    fn ways(&self) -> Option<Ways> {
+    pub(super) fn ways(&self) -> Option<Ways> {
         if self.is_edge() && self.own.is_none() {
             return Ways::by_recipient(self.shared.pools.load_full(), self.listener.pool.as_ref());
         }
@@ -285,7 +285,7 @@ impl Session {
         tracing::info!(
             %id, client = %self.peer.ip(), stage = "session", verdict = %decision.verdict,
             clause = decision.clause.as_deref().unwrap_or(""), score = %decision.score,
-            symbols = %self.assessment.trace().symbols_text(), reply = %reply.to_log(), "session.refused"
+            symbols = %self.assessment.summary(), reply = %reply.to_log(), "session.refused"
         );
         let (client, helo) = (&self.client, self.helo.as_deref());
         recording::session(&self.shared, &self.assessment, id, client, helo, decision, reply.to_log());

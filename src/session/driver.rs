@@ -349,7 +349,7 @@ impl Session {
             tracing::info!(
                 id = %transaction.id, client = %self.peer.ip(), helo = %transaction.mail.helo.name,
                 reverse_path = %transaction.mail.reverse_path, recipients = transaction.accepted.len(), traps = transaction.traps(),
-                refused_recipients = transaction.refused, symbols = %self.assessment.trace().symbols_text(),
+                refused_recipients = transaction.refused, symbols = %self.assessment.summary(),
                 verdict = %fate.verdict, end, reply_code = fate.reply_code,
                 total_ms = transaction.age().as_millis() as u64, "transaction.end"
             );
@@ -361,7 +361,7 @@ impl Session {
                 after_data_ms: None,
                 total_ms: transaction.age().as_millis() as u64,
             };
-            recording::transaction(self.shared.recorder(), &self.assessment, &mut transaction, None, recorded);
+            recording::transaction(&self.shared, &self.assessment, &mut transaction, None, recorded);
             transaction.remember(&mut self.assessment, fate, 0);
         }
         self.assessment.rewind(Stage::Helo);
@@ -503,5 +503,10 @@ const MAX_BATCH: usize = 16 * 1024;
 /// The rules that `client` is judged by.
 pub(super) fn rules_for(shared: &Shared, settings: &Settings, role: Role, client: IpAddr) -> Arc<Ruleset> {
     let is_unjudged = settings.trusted.contains(client) || settings.hops.contains(client);
-    if is_unjudged { shared.unjudged.clone() } else { shared.ruleset.load().for_role(role) }
+    let rules = shared.rules_of(client);
+    match &rules.unjudged {
+        _ if !is_unjudged => rules.for_role(role),
+        Some(unjudged) => unjudged.for_role(role),
+        None => shared.unjudged.clone(),
+    }
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use tokio::time::Instant;
 
 use super::refusal;
-use super::spool::Overflow;
+use super::spool::{BLOCK, Overflow};
 use crate::backend::settings::Protocol;
 use crate::backend::{BackendError, Lease};
 use crate::message::Message;
@@ -34,18 +34,21 @@ pub enum Failure {
 
 /// A message with more lines that begin with a dot is copied as it is stuffed; others are sent from where they lie.
 const MANY_DOTS: usize = 512;
-/// Octets of a spool file sent at a time.
-const BLOCK: usize = 256 * 1024;
 
 /// Hands it over: one BDAT where the backend has CHUNKING, else DATA, which is the only way where it answers for each
-/// recipient. As many replies as the backend owes, which is one, or one for each of `recipients` (RFC 2033 4.2).
+/// recipient. As many replies as the backend owes, which is one, or one for each of `recipients` (RFC 2033 4.2); `None`
+/// for each that was lost with the connection.
 ///
 /// # Errors
 /// [`Failure`] says whether the backend may have it.
-pub(super) async fn hand_over(lease: &mut Lease, parcel: Parcel<'_>, recipients: usize) -> Result<Vec<Reply>, Failure> {
+pub(super) async fn hand_over(
+    lease: &mut Lease,
+    parcel: Parcel<'_>,
+    recipients: usize,
+) -> Result<Vec<Option<Reply>>, Failure> {
     if lease.pool().settings().protocol == Protocol::Lmtp {
         return match hand_over_dotted(lease, parcel).await? {
-            Some(refused) => Ok(vec![refused; recipients]),
+            Some(refused) => Ok(vec![Some(refused); recipients]),
             None => final_replies(lease, recipients).await,
         };
     }
@@ -56,7 +59,7 @@ pub(super) async fn hand_over(lease: &mut Lease, parcel: Parcel<'_>, recipients:
         hand_over_dotted(lease, parcel).await?
     };
     match refused {
-        Some(refused) => Ok(vec![refused]),
+        Some(refused) => Ok(vec![Some(refused)]),
         None => final_replies(lease, 1).await,
     }
 }
@@ -72,11 +75,8 @@ async fn hand_over_counted(lease: &mut Lease, parcel: Parcel<'_>) -> Result<(), 
     let connection = lease.connection();
     connection.send_parts(&mut parts, timeouts.write).await.map_err(broke_off)?;
     if let Some(overflow) = parcel.overflow {
-        let mut buffer = vec![0; BLOCK];
-        overflow.rewind().await.map_err(disk)?;
-        loop {
-            let count = overflow.read(&mut buffer).await.map_err(disk)?;
-            let Some(block) = buffer.get(..count).filter(|block| !block.is_empty()) else { break };
+        let mut blocks = overflow.blocks().await.map_err(disk)?;
+        while let Some(block) = blocks.next().await.map_err(disk)? {
             connection.send_more(block, timeouts.write).await.map_err(broke_off)?;
         }
     }
@@ -122,11 +122,8 @@ async fn send_overflow_dotted(
 ) -> Result<(), Failure> {
     let limit = lease.pool().settings().timeouts.write;
     if let Some(overflow) = overflow {
-        overflow.rewind().await.map_err(disk)?;
-        let mut buffer = vec![0; BLOCK];
-        loop {
-            let count = overflow.read(&mut buffer).await.map_err(disk)?;
-            let Some(block) = buffer.get(..count).filter(|block| !block.is_empty()) else { break };
+        let mut blocks = overflow.blocks().await.map_err(disk)?;
+        while let Some(block) = blocks.next().await.map_err(disk)? {
             send_encoded(lease, &mut encoder, block).await?;
         }
     }
@@ -149,22 +146,18 @@ async fn send_encoded(lease: &mut Lease, encoder: &mut DataEncoder, octets: &[u8
 
 /// The last words, all within the time that one has. Where the backend is gone after the first of them, the others
 /// are lost, and nobody knows.
-async fn final_replies(lease: &mut Lease, count: usize) -> Result<Vec<Reply>, Failure> {
+async fn final_replies(lease: &mut Lease, count: usize) -> Result<Vec<Option<Reply>>, Failure> {
     let by = Instant::now() + lease.pool().settings().timeouts.end_of_data;
     let mut replies = Vec::with_capacity(count);
     while replies.len() < count {
         let left = by.saturating_duration_since(Instant::now());
-        let reply = lease.connection().reply(left).await.and_then(|reply| match reply.class() {
-            2 | 4 | 5 => Ok(reply),
-            _ => Err(BackendError::Unsolicited),
-        });
-        match reply {
-            Ok(reply) => replies.push(reply),
+        match lease.connection().verdict(left).await {
+            Ok(reply) => replies.push(Some(reply)),
             Err(why) if replies.is_empty() => return Err(Failure::Unknown(why)),
             Err(why) => {
                 let lost = count - replies.len();
                 tracing::error!(member = %lease.member(), error = %why, lost, "backend.replies_lost");
-                replies.resize(count, refusal::BACKEND_LOST);
+                replies.resize(count, None);
             }
         }
     }

@@ -150,7 +150,7 @@ pub async fn decide(
         after_data_ms: Some(arrived.elapsed().as_millis() as u64),
         total_ms: transaction.age().as_millis() as u64,
     };
-    recording::transaction(shared.recorder(), assessment, transaction, conclusion.as_ref(), fate);
+    recording::transaction(shared, assessment, transaction, conclusion.as_ref(), fate);
     transaction.remember(assessment, Fate::new(outcome.verdict, outcome.reply.code(), false), size);
     (outcome.reply, outcome.close)
 }
@@ -206,8 +206,8 @@ async fn judge(
     assessment.learn(&facts);
     let conclusion = assessment.conclude(arrived + settings.budgets.message).await;
     shared.metrics.verdict_seconds.observe(arrived.elapsed().as_secs_f64());
-    transaction.notes.judged(shared.recorder(), &facts, len);
-    if !assessment.ruleset().registry.is_empty() {
+    transaction.notes.judged(shared, &facts, len);
+    if assessment.ruleset().judges {
         authentication::count(&shared.metrics, &facts);
     }
     let outcome = match agreed(&conclusion, transaction) {
@@ -242,13 +242,13 @@ fn agreed<'c>(conclusion: &'c Conclusion, transaction: &Transaction) -> Agreed<'
     }
     // Traps follow the real recipients.
     let is_real = |index: usize| transaction.accepted.iter().any(|known| known.index == index && !known.is_trap);
-    let real = conclusion.recipients.iter().filter(|(index, _)| transaction.traps() == 0 || is_real(*index));
-    let mut decisions = real.map(|(_, decision)| decision);
-    match decisions.next() {
-        None => Agreed::Forward,
-        Some(first) if decisions.any(|other| other.verdict != first.verdict) => Agreed::Split,
-        Some(first) if first.verdict == Verdict::Forward => Agreed::Forward,
-        Some(first) => Agreed::Refuse(first),
+    let real = || conclusion.recipients.iter().filter(|(index, _)| transaction.traps() == 0 || is_real(*index));
+    match Verdict::agreed(real().map(|(_, decision)| decision.verdict)) {
+        None => Agreed::Split,
+        Some(Verdict::Forward) => Agreed::Forward,
+        Some(Verdict::Defer | Verdict::Reject) => {
+            real().next().map_or(Agreed::Forward, |(_, decision)| Agreed::Refuse(decision))
+        }
     }
 }
 
@@ -271,12 +271,16 @@ async fn forward(shared: &Shared, transaction: &mut Transaction, parcel: Parcel<
     std::mem::forget(pending);
     match outcome {
         Ok(Told { reply, heard }) => {
-            for class in heard {
+            for class in &heard {
                 counted(match class {
-                    2 => "2xx",
-                    4 => "4xx",
-                    _ => "5xx",
+                    Some(2) => "2xx",
+                    Some(4) => "4xx",
+                    Some(_) => "5xx",
+                    None => "unknown",
                 });
+            }
+            if heard.contains(&None) {
+                shared.metrics.unknown.inc();
             }
             let end = match reply.class() {
                 2 => "forwarded",
@@ -326,18 +330,17 @@ fn prefix(
     let mail = &transaction.mail;
     let helo = &mail.helo;
     let mut out = Vec::with_capacity(512);
-    let judged = !assessment.ruleset().registry.is_empty();
+    let judged = assessment.ruleset().judges;
     let id = transaction.id.to_string();
     // What we think of mail is told to our own backend, never to others.
     let leaves = helo.client.role.is_outgoing();
     if settings.add_spam_fields && judged && !leaves {
-        let trace = assessment.trace();
-        let tests = trace.findings_summary();
+        let tests = &conclusion.summary.symbols;
         fields::SpamFields {
             flagged: conclusion.tagged,
-            score: conclusion.score.to_string(),
+            score: conclusion.summary.score.to_string(),
             tests: tests.iter().map(|(symbol, score)| (symbol.to_string(), score.to_string())).collect(),
-            unfinished: trace.unfinished(),
+            unfinished: assessment.unfinished(),
             id: id.clone(),
         }
         .write(&mut out);
@@ -392,6 +395,7 @@ fn account(
     let helo = &transaction.mail.helo;
     let decision = conclusion.and_then(|conclusion| conclusion.recipients.first()).map(|(_, decision)| decision);
     let shadow = decision.and_then(|decision| decision.shadow.as_ref());
+    let summary = conclusion.map_or_else(|| assessment.summary(), |conclusion| conclusion.summary.clone());
     tracing::info!(
         id = %transaction.id,
         client = %helo.client.addr,
@@ -412,8 +416,8 @@ fn account(
         clause = decision.and_then(|decision| decision.clause.as_deref()).unwrap_or(""),
         shadow_verdict = shadow.map_or("", |(verdict, _)| verdict.as_str()),
         shadow_clause = shadow.map_or("", |(_, clause)| clause),
-        score = %conclusion.map(|conclusion| conclusion.score).unwrap_or_default(),
-        symbols = %assessment.trace().symbols_text(),
+        score = %conclusion.map(|conclusion| conclusion.summary.score).unwrap_or_default(),
+        symbols = %summary,
         rules = %assessment.ruleset().version,
         reply = %outcome.reply.to_log(),
         after_data_ms = arrived.elapsed().as_millis() as u64,

@@ -26,6 +26,7 @@ mod manners;
 pub mod message;
 pub mod metrics;
 pub mod offer;
+mod origins;
 mod partial;
 mod receive;
 pub mod recipients;
@@ -36,6 +37,8 @@ pub mod settings;
 pub mod shared;
 pub mod splits;
 pub mod spool;
+mod together;
+mod told;
 pub mod transaction;
 pub mod wire;
 

@@ -2,31 +2,32 @@
 //!
 //! A backend that speaks LMTP answers a message for each recipient, and the client hears one reply for all. Where
 //! the answers are alike that is the reply. Where they differ the client is asked to come again; who has the message
-//! does not get it twice, and everybody else hears at RCPT, in the backend's words, what became of it: so every
-//! verdict is told at the second attempt.
+//! does not get it twice, and everybody else hears at RCPT, in the backend's words, what became of it ([`Verdicts`]): so
+//! every verdict is told at the second attempt. What a lost connection left unsaid is nobody's verdict: it is tried again.
 //!
-//! Who has a message is remembered in the store, by a digest of the message and of the recipient. What is to be told
-//! at RCPT is held in memory, by the envelope: before a message has come nobody can know that it is the same. Its
-//! declared size must be the same; where the client declares none, recipients are taken apart as those are whose
-//! verdicts differ ([`Splits`](super::splits::Splits)), which takes more attempts and needs no guess.
+//! Who has a message is remembered in the store, by a digest of the message and of the recipient. The declared size of
+//! an envelope must be the same for somebody to be told by it; where the client declares none, recipients are taken apart
+//! as those are whose verdicts differ ([`Splits`](super::splits::Splits)), which takes more attempts and needs no guess.
 //!
-//! What is forgotten costs attempts, never a delivery too many or too few.
+//! A digest says nothing of when: a message without a Message-ID and a Date field may be another one that says the same,
+//! so it is known again for an hour only, and not at all once everybody has it. What names itself is the same message
+//! whenever it comes; it is known for another hour after the last reply, which the client may not have heard.
+//!
+//! What is forgotten costs attempts, and a copy for whoever has the message; nobody goes without one.
 
-use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest;
-use lru::LruCache;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::handover::{Failure, Parcel};
 use super::refusal;
 use super::relay::{Envelope, Recipient};
 use super::shared::Shared;
-use super::splits::{Origin, origins};
 use super::spool::Overflow;
+use super::told::Verdicts;
 use super::transaction::Transaction;
 use crate::facts::MailFacts;
 use crate::message::Message;
@@ -37,45 +38,34 @@ use crate::verdict::Verdict;
 /// What is remembered of messages that not all recipients have.
 pub struct Partial {
     deliveries: Arc<dyn Deliveries>,
-    /// What a recipient of an envelope is to be told, by a digest of both.
-    verdicts: Mutex<LruCache<u64, (Reply, Instant)>>,
-    lifetime: Duration,
-    digests: RandomState,
+    verdicts: Verdicts,
 }
 
 /// What the backend said of a message.
 pub struct Told {
     /// To the client.
     pub reply: Reply,
-    /// The classes of all that was heard.
-    pub heard: Vec<u8>,
+    /// The classes of all that was heard; `None` for what was lost with the connection.
+    pub heard: Vec<Option<u8>>,
 }
 
 /// Clients give up after four or five days (RFC 5321 4.5.4.1).
 const KEPT: Duration = Duration::from_secs(6 * 86_400);
+/// Another message that says the same may follow; and so long a client that did not hear the last reply comes again.
+const KEPT_SHORTLY: Duration = Duration::from_secs(3600);
 /// How long the reply waits for that to be on disk.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Octets of a spool file read at a time.
-const BLOCK: usize = 256 * 1024;
 
 impl Partial {
     /// Holds at most `capacity` verdicts, each for `lifetime`.
     pub fn new(capacity: NonZeroUsize, lifetime: Duration, deliveries: Arc<dyn Deliveries>) -> Self {
-        let verdicts = Mutex::new(LruCache::new(capacity));
-        Self { deliveries, verdicts, lifetime, digests: RandomState::new() }
+        Self { deliveries, verdicts: Verdicts::new(capacity, lifetime) }
     }
 
     /// What the backend has said of the last message in this envelope to `recipient`, who did not get it. Once: who
     /// comes again after that is a recipient like others.
     pub fn take_verdict(&self, mail: &MailFacts, recipient: &ForwardPath) -> Option<Reply> {
-        let mut verdicts = self.verdicts.lock().unwrap_or_else(PoisonError::into_inner);
-        if verdicts.is_empty() {
-            return None;
-        }
-        // Under every origin, or it would be told twice.
-        let found: Vec<_> =
-            origins(mail).filter_map(|origin| verdicts.pop(&self.key(&origin, mail, recipient))).collect();
-        found.into_iter().find(|(_, until)| *until > Instant::now()).map(|(reply, _)| reply)
+        self.verdicts.take(mail, recipient)
     }
 
     /// Hands a message over: to everybody, or where the backend answers for each to those who do not have it yet.
@@ -92,8 +82,9 @@ impl Partial {
         if !relay.answers_each() {
             let envelope = Envelope { reverse_path: &mail.reverse_path, params: &mail.params, accepted };
             let replies = relay.deliver(&envelope, parcel).await?;
-            let reply = replies.into_iter().next().unwrap_or(refusal::BACKEND_LOST);
-            return Ok(Told { heard: vec![reply.class()], reply });
+            let heard = classes(&replies);
+            let reply = replies.into_iter().flatten().next().unwrap_or(refusal::BACKEND_LOST);
+            return Ok(Told { reply, heard });
         }
         let now = shared.clock.now();
         let digest = digest_of(parcel.message, parcel.overflow.as_deref_mut()).await.map_err(|why| {
@@ -116,31 +107,35 @@ impl Partial {
             // The backend was told of all of them; it is told of the others again.
             relay.release();
         }
+        let names_itself = names_itself(parcel.message);
         if rest.is_empty() {
-            self.forget(keys).await;
+            self.settle(keys, names_itself, now).await;
             return Ok(Told { reply: refusal::DELIVERED_BEFORE, heard: Vec::new() });
         }
         let envelope = Envelope { reverse_path: &mail.reverse_path, params: &mail.params, accepted: &rest };
         let replies = relay.deliver(&envelope, parcel).await?;
-        let heard = replies.iter().map(Reply::class).collect();
+        let heard = classes(&replies);
         let all_new = rest.len() == accepted.len();
         if let Some(reply) = for_all(&replies).filter(|reply| all_new || reply.is_positive()) {
             if !all_new {
-                self.forget(keys).await;
+                self.settle(keys, names_itself, now).await;
             }
             return Ok(Told { reply: reply.clone(), heard });
         }
-        let taken = rest_keys.iter().zip(&replies).filter(|(_, reply)| reply.is_positive()).map(|(key, _)| *key);
+        let is_taken = |reply: &Option<Reply>| reply.as_ref().is_some_and(Reply::is_positive);
+        let taken = rest_keys.iter().zip(&replies).filter(|(_, reply)| is_taken(reply)).map(|(key, _)| *key);
         // On disk before the client comes again, unless that takes too long; what a home cannot keep it has counted.
-        let _ = timeout(PATIENCE, self.deliveries.delivered_note(taken.collect(), KEPT, now)).await;
-        for (one, reply) in rest.iter().zip(&replies).filter(|(_, reply)| !reply.is_positive()) {
-            tracing::info!(
-                id = %transaction.id, forward_path = %one.path, reply = %reply.to_log(), "recipient.not_delivered"
-            );
+        let kept = if names_itself { KEPT } else { KEPT_SHORTLY };
+        let _ = timeout(PATIENCE, self.deliveries.delivered_note(taken.collect(), kept, now)).await;
+        for (one, reply) in rest.iter().zip(&replies).filter(|(_, reply)| !is_taken(reply)) {
+            let reply = reply.as_ref().map_or_else(|| refusal::BACKEND_LOST.to_log(), Reply::to_log);
+            tracing::info!(id = %transaction.id, forward_path = %one.path, reply, "recipient.not_delivered");
         }
         let judged = rest.iter().map(|one| &one.path).zip(&replies);
         self.keep_apart(shared, &transaction.mail, judged, accepted_before(&transaction.accepted, &rest));
-        Ok(Told { reply: refusal::DELIVERED_TO_SOME, heard })
+        let nobody_has_it = all_new && !replies.iter().any(is_taken);
+        let is_lost = nobody_has_it && heard.contains(&None);
+        Ok(Told { reply: if is_lost { refusal::BACKEND_LOST } else { refusal::DELIVERED_TO_SOME }, heard })
     }
 
     /// Sees to it that everybody hears his own verdict when the envelope comes again.
@@ -148,37 +143,34 @@ impl Partial {
         &self,
         shared: &Shared,
         mail: &MailFacts,
-        judged: impl Iterator<Item = (&'r ForwardPath, &'r Reply)>,
+        judged: impl Iterator<Item = (&'r ForwardPath, &'r Option<Reply>)>,
         before: impl Iterator<Item = &'r ForwardPath>,
     ) {
         if mail.params.get("SIZE").is_none() {
-            let verdict = |reply: &Reply| match reply.class() {
-                2 => Verdict::Forward,
-                5 => Verdict::Reject,
+            let verdict = |reply: &Option<Reply>| match reply.as_ref().map(Reply::class) {
+                Some(2) => Verdict::Forward,
+                Some(5) => Verdict::Reject,
                 _ => Verdict::Defer,
             };
             let judged = judged.map(|(path, reply)| (path, verdict(reply)));
             return shared.splits.remember(mail, judged.chain(before.map(|path| (path, Verdict::Forward))));
         }
-        let until = Instant::now() + self.lifetime;
-        let mut verdicts = self.verdicts.lock().unwrap_or_else(PoisonError::into_inner);
-        // 421 ends a session, which is not what is meant; who heard it is tried again.
-        for (path, reply) in judged.filter(|(_, reply)| !reply.is_positive() && reply.code() != 421) {
-            for origin in origins(mail) {
-                verdicts.put(self.key(&origin, mail, path), (reply.clone(), until));
-            }
-        }
+        let said = judged.filter_map(|(path, reply)| Some((path, reply.as_ref()?)));
+        self.verdicts.keep(mail, said.filter(|(_, reply)| !reply.is_positive()));
     }
 
-    async fn forget(&self, keys: Vec<DeliveryKey>) {
+    /// Everybody has it.
+    async fn settle(&self, keys: Vec<DeliveryKey>, names_itself: bool, now: SystemTime) {
         // What a home cannot forget it forgets in time.
-        let _ = self.deliveries.delivered_drop(keys).await;
+        let _ = match names_itself {
+            true => timeout(PATIENCE, self.deliveries.delivered_note(keys, KEPT_SHORTLY, now)).await,
+            false => timeout(PATIENCE, self.deliveries.delivered_drop(keys)).await,
+        };
     }
+}
 
-    fn key(&self, origin: &Origin, mail: &MailFacts, recipient: &ForwardPath) -> u64 {
-        let envelope = (mail.reverse_path.to_string(), mail.params.to_string());
-        self.digests.hash_one((origin, envelope, recipient.to_string()))
-    }
+fn classes(replies: &[Option<Reply>]) -> Vec<Option<u8>> {
+    replies.iter().map(|reply| reply.as_ref().map(Reply::class)).collect()
 }
 
 /// Those who have it from an earlier attempt.
@@ -188,14 +180,20 @@ fn accepted_before<'r>(accepted: &'r [Recipient], rest: &'r [Recipient]) -> impl
 }
 
 /// The reply that says what all of them say: that it was taken, that it may come again, or that it was refused for one
-/// and the same reason.
-fn for_all(replies: &[Reply]) -> Option<&Reply> {
-    let first = replies.first()?;
+/// and the same reason. Where one is not known there is none.
+fn for_all(replies: &[Option<Reply>]) -> Option<&Reply> {
+    let first = replies.first()?.as_ref()?;
     let said = |reply: &Reply| match reply.class() {
         5 => (5, reply.code(), reply.status().or_else(|| reply.enhanced_in_text())),
         class => (class, 0, None),
     };
-    replies.iter().all(|reply| said(reply) == said(first)).then_some(first)
+    replies.iter().all(|reply| reply.as_ref().is_some_and(|reply| said(reply) == said(first))).then_some(first)
+}
+
+/// True if nothing but the same message can have this digest.
+fn names_itself(message: &Message) -> bool {
+    let says = |value: &[u8]| !value.trim_ascii().is_empty();
+    message.fields().any(|field| (field.is("Message-ID") || field.is("Date")) && says(field.value))
 }
 
 /// The message without Received fields, of which the next attempt may have others.
@@ -206,14 +204,9 @@ async fn digest_of(message: &Message, overflow: Option<&mut Overflow>) -> std::i
     }
     context.update(message.body());
     if let Some(overflow) = overflow {
-        overflow.rewind().await?;
-        let mut buffer = vec![0; BLOCK];
-        loop {
-            let count = overflow.read(&mut buffer).await?;
-            match buffer.get(..count) {
-                Some(block) if count > 0 => context.update(block),
-                _ => break,
-            }
+        let mut blocks = overflow.blocks().await?;
+        while let Some(block) = blocks.next().await? {
+            context.update(block);
         }
     }
     Ok(context.finish())
@@ -241,7 +234,24 @@ mod tests {
             (vec![reply(452, 2), reply(552, 2)], false),
             (Vec::new(), false),
         ] {
-            assert_eq!(for_all(&replies), replies.first().filter(|_| alike), "{replies:?}");
+            let mut heard: Vec<_> = replies.iter().cloned().map(Some).collect();
+            assert_eq!(for_all(&heard), replies.first().filter(|_| alike), "{replies:?}");
+            heard.push(None);
+            assert_eq!(for_all(&heard), None, "{replies:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_names_itself_by_its_id_or_its_date() {
+        for (header, expected) in [
+            ("Message-ID: <1@sender.example>\r\n", true),
+            ("Subject: x\r\ndate: Mon, 21 Sep 2026 10:00:00 +0000\r\n", true),
+            ("Date:\r\nMessage-ID: \r\n", false),
+            ("Received: by a; Mon, 21 Sep 2026 10:00:00 +0000\r\nSubject: x\r\n", false),
+        ] {
+            let octets = format!("{header}\r\nDate: in the body\r\n").into_bytes();
+            let len = octets.len() as u64;
+            assert_eq!(names_itself(&Message::new(octets, len)), expected, "{header}");
         }
     }
 

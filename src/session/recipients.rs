@@ -38,8 +38,7 @@ impl RecipientMatcher {
             ForwardPath::Mailbox(mailbox) => {
                 let local = mailbox.unquoted_local().to_lowercase();
                 self.locals.contains(local.as_str())
-                    || (!self.addresses.is_empty()
-                        && self.addresses.contains(format!("{local}@{}", mailbox.domain().to_ascii_lower()).as_str()))
+                    || (!self.addresses.is_empty() && self.addresses.contains(mailbox.folded().as_str()))
             }
         }
     }

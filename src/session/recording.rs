@@ -1,6 +1,6 @@
 //! What becomes of a transaction, as a record of it.
 //!
-//! Nothing is made where nobody records, and nobody waits for what is made.
+//! Nothing is made where nobody records and no rules are on trial, and nobody waits for what is made.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -8,10 +8,9 @@ use std::sync::Arc;
 use super::shared::Shared;
 use super::transaction::Transaction;
 use crate::facts::{AuthResult, ClientFacts, ClientName, HeloFacts, MailFacts, MessageFacts, Stage};
+use crate::pipeline::canary::{Arm, Canary};
 use crate::pipeline::{Assessment, Conclusion, Decision};
-use crate::records::{
-    Addressee, Authenticated, Client, Envelope, Fate, MessageSeen, Record, Recorder, Refusal, TransactionId,
-};
+use crate::records::{Addressee, Authenticated, Client, Envelope, Fate, MessageSeen, Record, Refusal, TransactionId};
 use crate::smtp::{ForwardPath, ReversePath};
 use crate::verdict::Verdict;
 
@@ -37,14 +36,14 @@ impl Notes {
     /// Recipient `index` was refused before there was a message.
     pub(super) fn refused(
         &mut self,
-        recorder: Option<&Recorder>,
+        shared: &Shared,
         assessment: &Assessment,
         index: usize,
         path: &ForwardPath,
         decision: &Decision,
         reply: String,
     ) {
-        if recorder.is_none() || self.refusals.len() >= MOST_REFUSALS {
+        if !shared.is_recorded() || self.refusals.len() >= MOST_REFUSALS {
             return;
         }
         let decision = assessment.decided(Some(index), decision);
@@ -57,8 +56,8 @@ impl Notes {
     }
 
     /// The message has been judged.
-    pub(super) fn judged(&mut self, recorder: Option<&Recorder>, facts: &MessageFacts, size: u64) {
-        if let Some(recorder) = recorder {
+    pub(super) fn judged(&mut self, shared: &Shared, facts: &MessageFacts, size: u64) {
+        if let Some(recorder) = shared.recorder() {
             self.message = Some((seen(facts, size, recorder.wants_subjects()), of_message(facts)));
         }
     }
@@ -66,13 +65,16 @@ impl Notes {
 
 /// Records the end of a transaction. `conclusion` is what was decided on its message, if there was one.
 pub(super) fn transaction(
-    recorder: Option<&Recorder>,
+    shared: &Shared,
     assessment: &Assessment,
     transaction: &mut Transaction,
     conclusion: Option<&Conclusion>,
     mut fate: Fate,
 ) {
-    let Some(recorder) = recorder else { return };
+    let on_trial = shared.on_trial(assessment.ruleset());
+    if shared.recorder().is_none() && on_trial.is_none() {
+        return;
+    }
     let notes = std::mem::take(&mut transaction.notes);
     let mail = &transaction.mail;
     let mut judgement = assessment.judgement(conclusion);
@@ -98,15 +100,18 @@ pub(super) fn transaction(
         recipients: recipients.collect(),
         refused: transaction.refused,
     };
-    let client = client(&mail.helo.client, Some(&mail.helo), mail.user());
-    let mut authentication = of_mail(mail);
+    // Who was judged is who sent it: a hop of ours sends nothing of its own.
+    let judged = transaction.judged.as_ref().unwrap_or(mail);
+    let hop = transaction.judged.as_ref().map(|_| mail.helo.client.addr);
+    let client = Client { hop, ..client(&judged.helo.client, Some(&judged.helo), mail.user()) };
+    let mut authentication = of_mail(judged);
     let message = notes.message.map(|(message, results)| {
         authentication.extend(results);
         message
     });
     let record =
         Record { id: transaction.id, client, envelope: Some(envelope), authentication, message, judgement, fate };
-    recorder.record(record, assessment.book());
+    tell(shared, on_trial, record, assessment);
 }
 
 /// Records a session that was refused as a whole.
@@ -119,7 +124,10 @@ pub(super) fn session(
     decision: &Decision,
     reply: String,
 ) {
-    let Some(recorder) = shared.recorder() else { return };
+    let on_trial = shared.on_trial(assessment.ruleset());
+    if shared.recorder().is_none() && on_trial.is_none() {
+        return;
+    }
     let mut judgement = assessment.judgement(None);
     let decided = assessment.decided(None, decision);
     judgement.refusals =
@@ -135,12 +143,23 @@ pub(super) fn session(
     };
     let client = client(client_facts, helo, None);
     let record = Record { id, client, envelope: None, authentication: Vec::new(), message: None, judgement, fate };
-    recorder.record(record, assessment.book());
+    tell(shared, on_trial, record, assessment);
+}
+
+/// Tells everybody who wants to know.
+fn tell(shared: &Shared, on_trial: Option<(Arc<Canary>, Arm)>, record: Record, assessment: &Assessment) {
+    if let Some((canary, arm)) = on_trial {
+        canary.count(arm, &record);
+    }
+    if let Some(recorder) = shared.recorder() {
+        recorder.record(record, assessment.book());
+    }
 }
 
 fn client(facts: &ClientFacts, helo: Option<&HeloFacts>, user: Option<&str>) -> Client {
     Client {
         addr: facts.addr,
+        hop: None,
         name: facts.confirmed_name().map(str::to_owned),
         helo: helo.map(|helo| helo.name.as_str().to_owned()),
         tls: helo.and_then(|helo| helo.tls.as_ref()).map(|tls| tls.version.to_owned()),

@@ -137,7 +137,16 @@ impl Relay {
 
     /// Hands `new` recipients on (and MAIL before the first); one reply each.
     pub async fn recipients(&mut self, envelope: &Envelope<'_>, new: &[(ForwardPath, Params)]) -> Vec<Reply> {
-        self.need.dsn |= new.iter().any(|(_, params)| !params.is_empty());
+        let before = self.need;
+        self.need = before.with_recipients(new.iter().map(|(_, params)| params));
+        let replies = self.hand_on(envelope, new).await;
+        // Whoever was refused asks for nothing any more.
+        let taken = new.iter().zip(&replies).filter(|(_, reply)| reply.is_positive());
+        self.need = before.with_recipients(taken.map(|((_, params), _)| params));
+        replies
+    }
+
+    async fn hand_on(&mut self, envelope: &Envelope<'_>, new: &[(ForwardPath, Params)]) -> Vec<Reply> {
         if self.lease.as_ref().is_some_and(|lease| !self.need.met_by(lease.extensions())) {
             // Another member may have what this one lacks.
             self.release();
@@ -170,22 +179,15 @@ impl Relay {
         new: &[(ForwardPath, Params)],
     ) -> Result<Vec<Reply>, BackendError> {
         let mut lease = self.lease(false).await?;
-        match begin(&mut lease, envelope, new).await {
-            Err(_) if lease.reused => {
-                drop(lease);
-                lease = self.lease(true).await?;
-                let (mail, replies) = begin(&mut lease, envelope, new).await?;
-                Ok(self.begun(lease, mail, replies))
-            }
-            Ok((mail, _)) if mail.code() == 421 && lease.reused => {
-                drop(lease);
-                lease = self.lease(true).await?;
-                let (mail, replies) = begin(&mut lease, envelope, new).await?;
-                Ok(self.begun(lease, mail, replies))
-            }
-            Ok((mail, replies)) => Ok(self.begun(lease, mail, replies)),
-            Err(why) => Err(why),
+        let mut begun = begin(&mut lease, envelope, new).await;
+        let has_ended = begun.as_ref().map_or(true, |(mail, _)| mail.code() == 421);
+        if has_ended && lease.reused {
+            drop(lease);
+            lease = self.lease(true).await?;
+            begun = begin(&mut lease, envelope, new).await;
         }
+        let (mail, replies) = begun?;
+        Ok(self.begun(lease, mail, replies))
     }
 
     fn begun(&mut self, lease: Lease, mail: Reply, replies: Vec<Reply>) -> Vec<Reply> {
@@ -208,20 +210,17 @@ impl Relay {
 
     /// Opens the transaction again, if an idle connection fails then on a new one. The answers must be what they were.
     async fn replay(&mut self, envelope: &Envelope<'_>) -> Result<Lease, Reply> {
-        let opened = match self.lease(false).await {
-            Ok(lease) => {
-                let reused = lease.reused;
-                match again(lease, envelope).await {
-                    Err(_) if reused => match self.lease(true).await {
-                        Ok(lease) => again(lease, envelope).await,
-                        Err(why) => Err(why),
-                    },
-                    other => other,
-                }
-            }
-            Err(why) => Err(why),
-        };
+        let opened = self.open_again(envelope).await;
         opened.unwrap_or_else(|why| Err(self.failed(&why)))
+    }
+
+    async fn open_again(&mut self, envelope: &Envelope<'_>) -> Result<Result<Lease, Reply>, BackendError> {
+        let lease = self.lease(false).await?;
+        let is_reused = lease.reused;
+        match again(lease, envelope).await {
+            Err(_) if is_reused => again(self.lease(true).await?, envelope).await,
+            other => other,
+        }
     }
 
     /// Gives the connection back: the transaction is over, or does not need it for now.
@@ -232,11 +231,15 @@ impl Relay {
     }
 
     /// Hands the message over and waits for the backend's word on it, however long that takes: one reply, or where it
-    /// answers for each one for each recipient of `envelope`.
+    /// answers for each one for each recipient of `envelope`, `None` where it was lost with the connection.
     ///
     /// # Errors
     /// [`Failure`] says whether the backend may have it.
-    pub async fn deliver(&mut self, envelope: &Envelope<'_>, parcel: Parcel<'_>) -> Result<Vec<Reply>, Failure> {
+    pub async fn deliver(
+        &mut self,
+        envelope: &Envelope<'_>,
+        parcel: Parcel<'_>,
+    ) -> Result<Vec<Option<Reply>>, Failure> {
         let held = self.lease.take().and_then(|mut lease| lease.connection().is_quiet().then_some(lease));
         let mut lease = match held {
             Some(lease) => lease,
@@ -252,7 +255,7 @@ impl Relay {
         let replies = outcome?;
         lease.connection().transactions += 1;
         // Where DATA or a chunk was refused the transaction may still be open.
-        if replies.iter().all(Reply::is_positive) {
+        if replies.iter().all(|reply| reply.as_ref().is_some_and(Reply::is_positive)) {
             lease.give_back()
         } else {
             lease.reset()
@@ -303,7 +306,7 @@ async fn begin(
     let connection = lease.connection();
     connection.mails += 1;
     connection.send(&commands, timeouts.write).await?;
-    let mail = verdict_of(connection.reply(timeouts.command).await?)?;
+    let mail = connection.verdict(timeouts.command).await?;
     if !pipelining {
         if !mail.is_positive() {
             return Ok((mail.clone(), vec![mail; new.len()]));
@@ -313,7 +316,7 @@ async fn begin(
     }
     let mut replies = Vec::with_capacity(new.len());
     for _ in new {
-        match connection.reply(timeouts.command).await.and_then(verdict_of) {
+        match connection.verdict(timeouts.command).await {
             Ok(reply) => replies.push(reply),
             Err(_) if !mail.is_positive() => replies.push(mail.clone()),
             Err(why) => return Err(why),
@@ -352,18 +355,10 @@ async fn name_recipients(
         }
         connection.send(&commands, timeouts.write).await?;
         for _ in group {
-            replies.push(verdict_of(connection.reply(timeouts.command).await?)?);
+            replies.push(connection.verdict(timeouts.command).await?);
         }
     }
     Ok(replies)
-}
-
-/// A reply to MAIL or RCPT is yes, later or no; a 3xx is none of these, and would set the client off sending.
-fn verdict_of(reply: Reply) -> Result<Reply, BackendError> {
-    match reply.class() {
-        2 | 4 | 5 => Ok(reply),
-        _ => Err(BackendError::Unsolicited),
-    }
 }
 
 fn borrowed(new: &[(ForwardPath, Params)]) -> Vec<(&ForwardPath, &Params)> {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use lru::LruCache;
 use tokio::time::Instant;
 
@@ -17,6 +17,7 @@ use super::{Metrics, Partial, Settings};
 use crate::backend::{Pool, Pools};
 use crate::clock::Clock;
 use crate::pipeline::Ruleset;
+use crate::pipeline::canary::{Arm, Canary};
 use crate::records::Recorder;
 use crate::store::Deliveries;
 
@@ -26,7 +27,9 @@ pub struct Shared {
     pub settings: ArcSwap<Settings>,
     /// What judges; swapped at reload, read at each MAIL.
     pub ruleset: ArcSwap<Ruleset>,
-    /// The rule set of clients that nothing is asked about.
+    /// New rules that judge some clients, if there are any on trial.
+    pub canary: ArcSwapOption<Canary>,
+    /// The rule set of clients that nothing is asked about, where nobody can be blocked.
     pub unjudged: Arc<Ruleset>,
     /// The backends; swapped at reload, read at each MAIL.
     pub pools: ArcSwap<Pools>,
@@ -123,6 +126,7 @@ impl Shared {
         Arc::new(Self {
             settings: ArcSwap::from_pointee(settings),
             ruleset: ArcSwap::new(ruleset),
+            canary: ArcSwapOption::empty(),
             unjudged: Arc::new(Ruleset::empty()),
             pools: ArcSwap::from_pointee(Pools::new(pool)),
             spool,
@@ -146,6 +150,25 @@ impl Shared {
     /// Where records go; `None`: nowhere.
     pub fn recorder(&self) -> Option<&Recorder> {
         self.recorder.get()
+    }
+
+    /// What judges a client that is judged.
+    pub fn rules_of(&self, client: IpAddr) -> Arc<Ruleset> {
+        let canary = self.canary.load();
+        let on_trial = canary.as_ref().and_then(|canary| canary.judges(client));
+        on_trial.cloned().unwrap_or_else(|| self.ruleset.load_full())
+    }
+
+    /// The trial that wants to know what `ruleset` decided, and on which side it stands.
+    pub(super) fn on_trial(&self, ruleset: &Arc<Ruleset>) -> Option<(Arc<Canary>, Arm)> {
+        let canary = self.canary.load();
+        let canary = canary.as_ref()?;
+        Some((canary.clone(), canary.arm(ruleset)?))
+    }
+
+    /// True if anybody wants to know what becomes of transactions.
+    pub(super) fn is_recorded(&self) -> bool {
+        self.recorder().is_some() || self.canary.load().is_some()
     }
 }
 

@@ -10,7 +10,6 @@
 //! Held in memory, as digests, bounded and for a few hours. What is forgotten costs one more time to come again.
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -18,9 +17,9 @@ use std::time::Duration;
 use lru::LruCache;
 use tokio::time::Instant;
 
-use crate::facts::{AuthResult, MailFacts};
+use super::origins::{Origin, origins};
+use crate::facts::MailFacts;
 use crate::smtp::ForwardPath;
-use crate::units::registered_domain;
 use crate::verdict::Verdict;
 
 /// Who agreed when they were judged last.
@@ -119,6 +118,15 @@ impl Splits {
         gives_way
     }
 
+    /// True if somebody of `group` was told to come again, or in another transaction, and that still counts.
+    pub fn has_standing(&self, mail: &MailFacts, group: Group) -> bool {
+        let now = Instant::now();
+        let stands = |standing: &Standing| standing.group == group && standing.until > now;
+        let envelopes = self.envelopes.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = origins(mail).filter_map(|origin| envelopes.peek(&self.envelope(&origin, mail)));
+        known.flatten().any(stands)
+    }
+
     /// Recipients of `group` were told to come in another transaction.
     pub fn waits(&self, mail: &MailFacts, group: Group) {
         self.change(mail, group, |standing| standing.waits = true);
@@ -162,38 +170,13 @@ impl Splits {
     }
 }
 
-/// By what a mail system is known when it comes again.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Origin {
-    /// The registered domain that SPF has authenticated, from whatever network.
-    Domain(String),
-    /// The client's network.
-    Network(u64),
-}
-
-/// The domain, if it is known already, and the network, because it may not be the next time.
-pub(super) fn origins(mail: &MailFacts) -> impl Iterator<Item = Origin> {
-    // A record that lets nearly everybody pass authenticates nobody.
-    let spf = mail.spf.get().filter(|spf| spf.result == AuthResult::Pass && !spf.permissive);
-    let domain = spf.map(|spf| Origin::Domain(registered_domain(&spf.domain).unwrap_or(&spf.domain).to_owned()));
-    domain.into_iter().chain([Origin::Network(network(mail.helo.client.addr))])
-}
-
-/// A mail system may come again from another of its machines: an IPv4 /24, an IPv6 /64.
-fn network(addr: IpAddr) -> u64 {
-    match addr.to_canonical() {
-        IpAddr::V4(v4) => u64::from(v4.to_bits() >> 8),
-        IpAddr::V6(v6) => u64::try_from(v6.to_bits() >> 64).unwrap_or_default(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
     use std::time::SystemTime;
 
     use super::*;
-    use crate::facts::{ClientFacts, HeloFacts, Spf};
+    use crate::facts::{AuthResult, ClientFacts, HeloFacts, Spf};
     use crate::smtp::{HeloName, Params, ReversePath};
 
     fn mail(client: &str, from: &str) -> MailFacts {

@@ -64,6 +64,13 @@ pub struct Overflow {
     _held: Share,
 }
 
+/// What is in the file, from its beginning, block by block.
+#[derive(Debug)]
+pub struct Blocks<'o> {
+    overflow: &'o mut Overflow,
+    buffer: Vec<u8>,
+}
+
 /// A second handle of an overflow file.
 #[derive(Debug)]
 struct Reader(std::fs::File);
@@ -86,6 +93,8 @@ pub enum SpoolError {
     Io(#[from] io::Error),
 }
 
+/// Octets of a file that are read at a time.
+pub(super) const BLOCK: usize = 256 * 1024;
 /// Kept in memory however full it is, so that a message always has room for its header section.
 const MINIMUM: u64 = 64 * 1024;
 
@@ -286,20 +295,24 @@ impl Overflow {
         Ok(Arc::new(Reader(self.file.try_clone().await?.into_std().await)))
     }
 
-    /// Back to the first octet.
+    /// All of it, from the first octet.
     ///
     /// # Errors
     /// If the disk fails.
-    pub async fn rewind(&mut self) -> io::Result<()> {
-        self.file.seek(SeekFrom::Start(0)).await.map(|_| ())
+    pub async fn blocks(&mut self) -> io::Result<Blocks<'_>> {
+        self.file.seek(SeekFrom::Start(0)).await?;
+        Ok(Blocks { overflow: self, buffer: vec![0; BLOCK] })
     }
+}
 
-    /// The next octets, at most `buffer.len()`; 0 at the end.
+impl Blocks<'_> {
+    /// The next octets; `None` at the end.
     ///
     /// # Errors
     /// If the disk fails.
-    pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.file.read(buffer).await
+    pub async fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        let count = self.overflow.file.read(&mut self.buffer).await?;
+        Ok(self.buffer.get(..count).filter(|block| !block.is_empty()))
     }
 }
 
@@ -362,15 +375,10 @@ mod tests {
             let mut all = spooled.memory.clone();
             let mut filed = 0;
             if let Some(overflow) = &mut spooled.overflow {
-                overflow.rewind().await.expect("disk");
-                let mut buffer = vec![0; 7000];
-                loop {
-                    let count = overflow.read(&mut buffer).await.expect("disk");
-                    if count == 0 {
-                        break;
-                    }
-                    filed += count;
-                    all.extend_from_slice(&buffer[..count]);
+                let mut blocks = overflow.blocks().await.expect("disk");
+                while let Some(block) = blocks.next().await.expect("disk") {
+                    filed += block.len();
+                    all.extend_from_slice(block);
                 }
             }
             assert_eq!(all.len(), octets);

@@ -15,7 +15,7 @@ use super::splits::Group;
 use super::{refusal, settings};
 use crate::checks::Fate;
 use crate::facts::{ClientFacts, MailFacts, RcptFacts};
-use crate::pipeline::{Assessment, Conclusion, Decision, Policies};
+use crate::pipeline::{Assessment, Decision, Policies};
 use crate::records::TransactionId;
 use crate::smtp::{Domain, EnhancedStatus, ForwardPath, Params, Reply};
 use crate::verdict::Verdict;
@@ -35,13 +35,13 @@ pub struct Transaction {
     /// Traps that it does not know: the client believes that they were accepted, the backend never hears of them again.
     pub kept_back: Vec<Recipient>,
     /// With whom they may be sent to, by index.
-    groups: Vec<Option<Group>>,
+    pub(super) groups: Vec<Option<Group>>,
     /// Those who come another time, so that others come through.
-    giving_way: Vec<Group>,
+    pub(super) giving_way: Vec<Group>,
     /// Somebody was told to come another time because his mail goes to another pool.
-    pools_part: bool,
+    pub(super) pools_part: bool,
     /// Recipients waiting to be handed on together, and refusals that must be spoken in their turn.
-    batch: Vec<Turn>,
+    pub(super) batch: Vec<Turn>,
     /// When RCPT stops waiting for checks.
     settle_by: Option<Instant>,
     /// The backend's side.
@@ -64,7 +64,7 @@ pub struct Transaction {
 }
 
 /// One RCPT whose reply has its turn.
-enum Turn {
+pub(super) enum Turn {
     Say(Reply),
     HandOn { path: ForwardPath, params: Params, index: usize, is_trap: bool },
 }
@@ -171,7 +171,7 @@ impl Transaction {
         }
         if let Some(decision) = settled {
             let (label, reply) = self.refused_by(&decision, &path, assessment);
-            self.notes.refused(shared.recorder(), assessment, index, &path, &decision, reply.to_log());
+            self.notes.refused(shared, assessment, index, &path, &decision, reply.to_log());
             assessment.drop_recipient(index);
             return self.refuse(shared, label, reply);
         }
@@ -226,30 +226,10 @@ impl Transaction {
             reverse_path = %self.mail.reverse_path, forward_path = %path, stage = "rcpt",
             verdict = %decision.verdict, policy = decision.policy.as_deref().unwrap_or(Policies::SITE),
             clause = decision.clause.as_deref().unwrap_or(""),
-            score = %decision.score, symbols = %assessment.trace().symbols_text(),
+            score = %decision.score, symbols = %assessment.summary(),
             reply = %reply.to_log(), "recipient.refused"
         );
         (if decision.verdict == Verdict::Reject { "rejected" } else { "deferred" }, reply)
-    }
-
-    /// True if a recipient of this pool may come with those who are accepted (DECISIONS 2). A pool that defers gives way,
-    /// so that those of another do not wait until the first are given up.
-    fn may_go(&mut self, shared: &Shared, path: &ForwardPath) -> bool {
-        let Some(way) = self.relay.way_of(path) else { return true };
-        let own = shared.splits.pool(way.name.as_deref());
-        if !self.accepted.is_empty() && !self.relay.goes_to(path) {
-            shared.splits.waits(&self.mail, own);
-            self.pools_part = true;
-            return false;
-        }
-        if !self.accepted.is_empty() || self.giving_way.contains(&own) {
-            return !self.accepted.is_empty();
-        }
-        let gives_way = shared.splits.gives_way(&self.mail, own);
-        if gives_way {
-            self.giving_way.push(own);
-        }
-        !gives_way
     }
 
     /// The refusal of a recipient whom the map of its domain does not know (DECISIONS 33).
@@ -325,75 +305,6 @@ impl Transaction {
         let envelope =
             Envelope { reverse_path: &self.mail.reverse_path, params: &self.mail.params, accepted: &self.accepted };
         self.relay.recipients(&envelope, new).await
-    }
-
-    /// Remembers how this envelope is to be split when it comes again (DECISIONS 2).
-    pub fn remember_split(&self, shared: &Shared, conclusion: &Conclusion) {
-        let of = |index| conclusion.recipients.iter().find(|(known, _)| *known == index);
-        let real = self.accepted.iter().filter(|recipient| !recipient.is_trap);
-        let judged = real.filter_map(|recipient| Some((&recipient.path, of(recipient.index)?.1.verdict)));
-        shared.splits.remember(&self.mail, judged);
-    }
-
-    /// Remembers whether those who had the message are done with.
-    pub fn remember_answer(&self, shared: &Shared, reply: &Reply) {
-        if self.pools_part || !self.giving_way.is_empty() {
-            let way = self.accepted.first().and_then(|recipient| self.relay.way_of(&recipient.path));
-            if let Some(way) = way {
-                let pool = shared.splits.pool(way.name.as_deref());
-                shared.splits.answered(&self.mail, pool, reply.class() != 4);
-            }
-        }
-        if let Some(group) = self.group()
-            && *reply != refusal::SPLIT
-        {
-            shared.splits.answered(&self.mail, group, reply.class() != 4);
-        }
-    }
-
-    /// True if a recipient of this group may come with those who are accepted.
-    fn may_come(&mut self, shared: &Shared, own: Group) -> bool {
-        match self.group() {
-            Some(theirs) if theirs == own => true,
-            Some(_) => {
-                shared.splits.waits(&self.mail, own);
-                false
-            }
-            None if self.giving_way.contains(&own) => false,
-            None if shared.splits.gives_way(&self.mail, own) => {
-                self.giving_way.push(own);
-                false
-            }
-            None => true,
-        }
-    }
-
-    /// True if it takes the backend's word on those who wait to know whether `path` may come with them.
-    pub fn depends_on_answers(&self, shared: &Shared, path: &ForwardPath) -> bool {
-        if self.batch.is_empty() {
-            return false;
-        }
-        let hands_on = self.batch.iter().any(|turn| matches!(turn, Turn::HandOn { .. }));
-        if hands_on && self.accepted.is_empty() && !self.relay.goes_to(path) {
-            return true;
-        }
-        if self.group().is_some() {
-            return false;
-        }
-        let Some(own) = shared.splits.group(&self.mail, path) else { return false };
-        self.batch.iter().any(|turn| match turn {
-            Turn::HandOn { index, .. } => self.group_of(*index).is_some_and(|group| group != own),
-            Turn::Say(_) => false,
-        })
-    }
-
-    /// With whom whoever comes now must agree. Recipients that were refused have no say.
-    fn group(&self) -> Option<Group> {
-        self.accepted.iter().chain(&self.kept_back).find_map(|recipient| self.group_of(recipient.index))
-    }
-
-    fn group_of(&self, index: usize) -> Option<Group> {
-        self.groups.get(index).copied().flatten()
     }
 
     /// Tells the checks what became of it; its message had so many octets.

@@ -10,7 +10,7 @@ mod xclient;
 mod xforward;
 
 pub use params::Params;
-pub use xclient::XclientAttribute;
+pub use xclient::{XclientAttribute, write_address};
 pub use xforward::{Forwarded, XforwardAttribute};
 
 /// The argument of HELO or EHLO: kept as it came, judged by checks, refused only if it is no word.

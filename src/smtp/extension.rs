@@ -209,14 +209,6 @@ impl Extensions {
         extensions
     }
 
-    /// With SIZE offered: `None` is "without a limit".
-    #[must_use]
-    pub fn with_size(mut self, limit: Option<u64>) -> Self {
-        self.insert(Extension::Size);
-        self.size = Some(limit.unwrap_or(0));
-        self
-    }
-
     /// True if offered.
     pub fn has(&self, extension: Extension) -> bool {
         self.bits & extension.bit() != 0

@@ -13,6 +13,7 @@ pub mod parameter;
 pub mod path;
 pub mod reply;
 pub mod sasl;
+pub mod xtext;
 
 pub use command::{Command, CommandError, Forwarded, HeloName, Params, XclientAttribute, XforwardAttribute};
 pub use data::{DataDecoder, DataEncoder, DataError, DataStep, Framing, NewlinePolicy, NewlineStats};

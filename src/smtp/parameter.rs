@@ -3,6 +3,7 @@
 //! What a parameter asks for is the backend's to grant; here is only what anybody can tell by looking at it.
 
 use super::extension::Extension;
+use super::xtext;
 
 /// The command that a parameter stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +48,8 @@ fn of_mail(name: &str, value: Option<&str>) -> Option<(Extension, bool)> {
         "BODY" => (Extension::EightBitMime, one_of(&["7BIT", "8BITMIME"])),
         "SMTPUTF8" => (Extension::SmtpUtf8, value.is_none()),
         "RET" => (Extension::Dsn, one_of(&["FULL", "HDRS"])),
-        "ENVID" => (Extension::Dsn, fits(|value| xtext_len(value).is_some_and(|len| (1..=MAX_ENVID).contains(&len)))),
-        "AUTH" => (Extension::Auth, fits(|value| xtext_len(value).is_some())),
+        "ENVID" => (Extension::Dsn, fits(|value| xtext::len(value).is_some_and(|len| (1..=MAX_ENVID).contains(&len)))),
+        "AUTH" => (Extension::Auth, fits(|value| xtext::len(value).is_some())),
         "BY" => (Extension::DeliverBy, fits(is_by)),
         "HOLDFOR" => (Extension::FutureRelease, fits(|value| is_digits(value, 9) && !value.starts_with('0'))),
         "HOLDUNTIL" => (Extension::FutureRelease, fits(is_date_time)),
@@ -103,7 +104,7 @@ fn is_original_recipient(value: &str) -> bool {
     let is_type = !kind.is_empty() && kind.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
     let is_address = match kind.eq_ignore_ascii_case("utf-8") {
         true => !address.is_empty(),
-        false => xtext_len(address).is_some_and(|len| len > 0),
+        false => xtext::len(address).is_some_and(|len| len > 0),
     };
     value.len() <= MAX_ORCPT && is_type && is_address
 }
@@ -115,25 +116,6 @@ pub(super) fn is_solicitation(value: &str) -> bool {
             && word.bytes().all(|octet| octet.is_ascii_alphanumeric() || b".-_:".contains(&octet))
     };
     value.len() <= MAX_SOLICIT && value.split(',').all(is_keyword)
-}
-
-/// The octets that an xtext stands for (RFC 3461 4), or `None` if it is none: `+` and two hexadecimal digits in upper
-/// case for one, or any other printable one but `=`.
-fn xtext_len(value: &str) -> Option<usize> {
-    let mut octets = value.bytes();
-    let is_hex = |octet: Option<u8>| octet.is_some_and(|octet| matches!(octet, b'0'..=b'9' | b'A'..=b'F'));
-    let mut len = 0;
-    while let Some(octet) = octets.next() {
-        let fits = match octet {
-            b'+' => is_hex(octets.next()) && is_hex(octets.next()),
-            other => (b'!'..=b'~').contains(&other) && other != b'=',
-        };
-        if !fits {
-            return None;
-        }
-        len += 1;
-    }
-    (len > 0).then_some(len)
 }
 
 /// A time as RFC 3339 5.6 writes it, such as `2026-11-21T23:00:00Z`; whether the calendar has it is not asked.

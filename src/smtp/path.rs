@@ -111,6 +111,11 @@ impl Mailbox {
         plain
     }
 
+    /// As mail servers compare it: unquoted, in lower case, the domain as [`Domain::to_ascii_lower`].
+    pub fn folded(&self) -> String {
+        format!("{}@{}", self.unquoted_local().to_lowercase(), self.domain.to_ascii_lower())
+    }
+
     /// True if it has octets above 127, so that it needs SMTPUTF8.
     pub fn needs_smtputf8(&self) -> bool {
         let domain = match &self.domain {

@@ -48,7 +48,7 @@ pub const MAX_REPLY_LINES: usize = 128;
 /// Octets of one reply line, CRLF included (RFC 5321 4.5.3.1.5).
 const MAX_REPLY_LINE: usize = 512;
 /// Characters of [`Reply::to_log`].
-const MAX_LOG: usize = 512;
+pub const MAX_LOG: usize = 512;
 
 impl fmt::Display for EnhancedStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

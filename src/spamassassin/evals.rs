@@ -8,6 +8,8 @@ mod mime;
 mod relay;
 mod uri;
 
+use std::cell::RefCell;
+
 use super::message::Read;
 use super::reader::Settings;
 use super::request;
@@ -19,6 +21,8 @@ pub(super) struct Context<'c> {
     pub(super) settings: &'c Settings,
     /// The expression that is one of its arguments.
     pub(super) pattern: Option<&'c (Patterns, PatternId)>,
+    /// What the message may cost.
+    pub(super) budget: RefCell<&'c mut Budget>,
 }
 
 /// A test with its arguments.
@@ -132,8 +136,10 @@ impl Context<'_> {
         request::value(self.read, request).map(|value| String::from_utf8_lossy(&value).into_owned()).unwrap_or_default()
     }
 
+    /// Whether the expression matches. Where that was not found out it does not, and the budget has counted it: a test
+    /// that holds because of a match, and never for want of one, is uncertain then.
     fn matches(&self, text: &str) -> bool {
-        let mut budget = Budget::default();
+        let mut budget = self.budget.borrow_mut();
         self.pattern.is_none_or(|(patterns, id)| patterns.is_match(*id, text.as_bytes(), &mut budget))
     }
 }

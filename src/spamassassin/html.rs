@@ -1,11 +1,17 @@
 //! HTML as text, the way that rules about bodies expect it, and what rules about HTML count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use super::markup::{Token, starts_ignoring_case, token, unescaped};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::markup::{Token, Tokenizer, starts_ignoring_case, unescaped};
+use super::uris;
+use crate::pattern::Budget;
 
 /// Tokens of one page, at most.
 const TOKENS_MOST: usize = 200_000;
+/// Tokens between two looks at how late it is.
+const STRIDE: usize = 256;
 
 /// What was found in a page.
 #[derive(Debug, Default)]
@@ -30,8 +36,8 @@ pub(super) struct Page {
     pub(super) anchors: Vec<String>,
     pub(super) titles: Vec<String>,
     pub(super) comments: Vec<String>,
-    /// Addresses, with the element that they stand in.
-    pub(super) uris: Vec<(String, String)>,
+    /// Addresses, each once.
+    pub(super) uris: Vec<String>,
     /// Targets of anchors with their text.
     pub(super) links: Vec<(String, String)>,
     /// The area of pictures, as far as they say it.
@@ -41,6 +47,10 @@ pub(super) struct Page {
     /// Facts by the name that tests ask for.
     pub(super) facts: BTreeMap<&'static str, f64>,
     base: Option<String>,
+    /// Hashes of the addresses.
+    known: HashSet<u64>,
+    /// There are more anchors than links are kept.
+    has_more_links: bool,
     chunks: Vec<Chunk>,
     closed_html: bool,
 }
@@ -63,36 +73,37 @@ fn is_in(list: &str, name: &str) -> bool {
 }
 
 impl Page {
-    /// Reads a page.
-    pub(super) fn of(source: &str) -> Self {
+    /// Reads a page, as far as it is not too late for it: what is left then is text.
+    pub(super) fn of(source: &str, budget: &mut Budget) -> Self {
         let mut page = Self { length: source.chars().count(), min_size: 3, max_size: 3, ..Self::default() };
         let source = source.replace("&nbsp;", " ").replace(['\u{201c}', '\u{201d}'], "\"");
-        let mut rest = source.as_str();
+        let mut tokenizer = Tokenizer::new(&source);
+        let mut at = 0;
         let mut pending = String::new();
-        for _ in 0..TOKENS_MOST {
-            // What never ends is no tag.
-            let Some(open) = rest.find('<').filter(|_| rest.contains('>')) else { break };
-            pending.push_str(&rest[..open]);
-            rest = &rest[open..];
-            if let Some(raw) = page.raw_element() {
-                // The text of scripts and styles ends at their own end only.
-                let closing = format!("</{raw}");
-                if !starts_ignoring_case(rest, &closing) {
-                    pending.push('<');
-                    rest = &rest[1..];
-                    continue;
-                }
+        for number in 0..TOKENS_MOST {
+            if number % STRIDE == 0 && budget.is_late() {
+                budget.stop();
+                break;
             }
-            let Some((token, length)) = token(rest) else {
+            let rest = &source[at..];
+            // What never ends is no tag.
+            let Some(open) = rest.find('<').filter(|open| tokenizer.can_end(at + open)) else { break };
+            pending.push_str(&rest[..open]);
+            at += open;
+            // The text of scripts and styles ends at their own end only.
+            let is_text =
+                page.raw_element().is_some_and(|raw| !starts_ignoring_case(&source[at..], &format!("</{raw}")));
+            let token = if is_text { None } else { tokenizer.token(at) };
+            let Some((token, length)) = token else {
                 pending.push('<');
-                rest = &rest[1..];
+                at += 1;
                 continue;
             };
             page.text(&std::mem::take(&mut pending));
-            page.take(token, &rest[..length]);
-            rest = &rest[length..];
+            page.take(token, &source[at..at + length]);
+            at += length;
         }
-        pending.push_str(rest);
+        pending.push_str(&source[at..]);
         page.text(&pending);
         page.text = page.chunks.drain(..).map(|chunk| chunk.text).collect();
         page
@@ -115,7 +126,7 @@ impl Page {
             if let Some(anchor) = self.anchors.last_mut() {
                 anchor.push_str(&text);
             }
-            if let Some((_, shown)) = self.links.last_mut() {
+            if let Some((_, shown)) = self.links.last_mut().filter(|_| !self.has_more_links) {
                 shown.push_str(&text);
             }
         }
@@ -217,7 +228,13 @@ impl Page {
             if name == "base" {
                 self.base = Some(uri.clone());
             }
-            self.uris.push((name.to_owned(), uri));
+            self.add(uri);
+        }
+    }
+
+    fn add(&mut self, uri: String) {
+        if self.uris.len() < uris::MOST && self.known.insert(xxh3_64(uri.as_bytes())) {
+            self.uris.push(uri);
         }
     }
 
@@ -229,7 +246,7 @@ impl Page {
         let Some(at) = content.to_ascii_lowercase().find("url") else { return };
         if let Some(uri) = content[at + 3..].trim_start().strip_prefix('=') {
             let uri = uri.split(';').next().unwrap_or_default();
-            self.uris.push(("meta".to_owned(), absolute(uri, self.base.as_deref())));
+            self.add(absolute(uri, self.base.as_deref()));
         }
     }
 
@@ -238,7 +255,10 @@ impl Page {
             "a" => {
                 self.anchors.push(String::new());
                 let target = attribute(attributes, "href").unwrap_or_default();
-                self.links.push((absolute(target, self.base.as_deref()), String::new()));
+                self.has_more_links = self.links.len() >= uris::MOST;
+                if !self.has_more_links {
+                    self.links.push((absolute(target, self.base.as_deref()), String::new()));
+                }
             }
             "meta" => self.refresh(attributes),
             "title" => self.titles.push(String::new()),
@@ -323,9 +343,16 @@ fn is_colour(text: &str) -> bool {
     is_number || text.starts_with("rgb(") || text.bytes().all(|octet| octet.is_ascii_alphabetic())
 }
 
-/// An address as it would be opened.
+/// An address as it would be opened, as far as addresses are kept.
 fn absolute(uri: &str, base: Option<&str>) -> String {
-    let uri: String = uri.trim().chars().filter(|c| !matches!(c, '\n' | '\r' | '\t' | '\u{feff}')).collect();
+    let mut uri = resolved(uri, base);
+    uri.truncate(uri.floor_char_boundary(uris::LONGEST));
+    uri
+}
+
+fn resolved(uri: &str, base: Option<&str>) -> String {
+    let is_dropped = |c: &char| matches!(c, '\n' | '\r' | '\t' | '\u{feff}');
+    let uri: String = uri.trim().chars().filter(|c| !is_dropped(c)).take(uris::LONGEST).collect();
     let has_scheme = uri.split_once(':').is_some_and(|(scheme, _)| {
         !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
     });

@@ -2,6 +2,8 @@
 
 /// Attributes of one tag, at most.
 const ATTRIBUTES_MOST: usize = 60;
+/// Octets of the name of one.
+const KEY_MOST: usize = 256;
 
 pub(super) fn starts_ignoring_case(text: &str, with: &str) -> bool {
     text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with))
@@ -15,42 +17,80 @@ pub(super) enum Token {
     Close(String),
 }
 
-/// The token that begins here, at `<`.
-pub(super) fn token(text: &str) -> Option<(Token, usize)> {
-    if let Some(rest) = text.strip_prefix("<!--") {
-        let end = rest.find("-->").map(|end| end + 7).or_else(|| rest.find('>').map(|end| end + 5))?;
-        return Some((Token::Comment, end));
+/// Finds tokens in a page, which is read once: what was looked for in vain is not looked for again.
+pub(super) struct Tokenizer<'p> {
+    page: &'p str,
+    /// Where the last `>` stands: nothing ends behind it.
+    last: Option<usize>,
+    /// No comment ends behind the place that was read last.
+    has_no_comment_end: bool,
+}
+
+impl<'p> Tokenizer<'p> {
+    pub(super) fn new(page: &'p str) -> Self {
+        Self { page, last: page.rfind('>'), has_no_comment_end: false }
     }
-    if text.starts_with("<!") || text.starts_with("<?") {
-        return Some((Token::Declaration, text.find('>')? + 1));
+
+    #[cfg(test)]
+    pub(super) fn has_no_comment_end(&self) -> bool {
+        self.has_no_comment_end
     }
-    let (is_close, start) = if text.starts_with("</") { (true, 2) } else { (false, 1) };
-    let name: String = text[start..]
-        .chars()
-        .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_' | '.'))
-        .collect::<String>()
-        .to_ascii_lowercase();
-    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
-        return None;
+
+    /// True if something that begins at `at` can end.
+    pub(super) fn can_end(&self, at: usize) -> bool {
+        self.last.is_some_and(|last| last >= at)
     }
-    let mut at = start + name.len();
-    if is_close {
-        let end = text[at..].find('>')? + at + 1;
-        return Some((Token::Close(name), end));
+
+    /// The token that begins at `at`, with `<`, and its length. Places come in their order.
+    pub(super) fn token(&mut self, at: usize) -> Option<(Token, usize)> {
+        let text = self.page.get(at..).filter(|_| self.can_end(at))?;
+        if let Some(rest) = text.strip_prefix("<!--") {
+            let end = if self.has_no_comment_end { None } else { rest.find("-->") };
+            self.has_no_comment_end = end.is_none();
+            let end = end.map(|end| end + 7).or_else(|| rest.find('>').map(|end| end + 5))?;
+            return Some((Token::Comment, end));
+        }
+        if text.starts_with("<!") || text.starts_with("<?") {
+            return Some((Token::Declaration, behind_end(text, 0)?));
+        }
+        let (is_close, start) = if text.starts_with("</") { (true, 2) } else { (false, 1) };
+        let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_' | '.');
+        let name = text.get(start..)?;
+        let name = name.get(..name.find(|c| !is_of_name(c)).unwrap_or(name.len()))?;
+        if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            return None;
+        }
+        let behind_name = start + name.len();
+        let name = name.to_ascii_lowercase();
+        if is_close {
+            return Some((Token::Close(name), behind_end(text, behind_name)?));
+        }
+        let (attributes, at) = attributes(text, behind_name);
+        // What is no tag, or too much of one, ends at the next sign that ends tags: it is not read again.
+        let end = behind_end(text, at).or_else(|| behind_end(text, behind_name))?;
+        Some((Token::Open(name, attributes), end))
     }
+}
+
+/// The place behind the next `>`.
+fn behind_end(text: &str, from: usize) -> Option<usize> {
+    text.get(from..)?.find('>').map(|length| from + length + 1)
+}
+
+/// The attributes of a tag, and where they end: at its end, or where it is no tag any more.
+fn attributes(text: &str, start: usize) -> (Vec<(String, String)>, usize) {
+    let mut at = start;
     let mut attributes = Vec::new();
     while attributes.len() < ATTRIBUTES_MOST {
         let rest = &text[at..];
         let blank = rest.len() - rest.trim_start_matches(|c: char| c.is_whitespace() || c == '/').len();
         at += blank;
         let rest = &text[at..];
-        if rest.starts_with('>') {
-            return Some((Token::Open(name, attributes), at + 1));
+        if rest.is_empty() || rest.starts_with('>') {
+            break;
         }
-        let length = rest.find(|c: char| c.is_whitespace() || matches!(c, '=' | '>' | '/')).unwrap_or(rest.len());
-        if rest.is_empty() {
-            return None;
-        }
+        let is_end = |c: char| c.is_whitespace() || matches!(c, '=' | '>' | '/');
+        let Some(length) = text[at..rest.floor_char_boundary(KEY_MOST) + at].find(is_end) else { break };
         let key = rest[..length].to_ascii_lowercase();
         at += length.max(usize::from(length == 0 && rest.starts_with('=')));
         let behind = text[at..].trim_start();
@@ -71,7 +111,7 @@ pub(super) fn token(text: &str) -> Option<(Token, usize)> {
         attributes.push((key, unescaped(found)));
         at += used;
     }
-    None
+    (attributes, at)
 }
 
 /// Text with its entities undone.

@@ -6,6 +6,7 @@ use super::mail::Mail;
 use super::relays::Relays;
 use super::text::Texts;
 use super::uris;
+use crate::pattern::Budget;
 
 /// What the transaction knows beyond the message.
 #[derive(Clone, Debug, Default)]
@@ -57,12 +58,13 @@ pub(super) struct Read<'e> {
 }
 
 impl<'e> Read<'e> {
-    pub(super) fn of(octets: &[u8], envelope: &'e Envelope, now: i64) -> Self {
+    /// Reads a message; what is no more read as it is late, is noted in `budget`.
+    pub(super) fn of(octets: &[u8], envelope: &'e Envelope, now: i64, budget: &mut Budget) -> Self {
         let mut whole = envelope.fields();
         whole.extend_from_slice(octets);
         let mail = Mail::of(&whole);
         let relays = Relays::of(&mail);
-        let texts = Texts::of(&mail);
+        let texts = Texts::of(&mail, budget);
         let uris = uris::of(&texts);
         let envelope_from =
             envelope.from.clone().or_else(|| told_sender(&mail, &relays)).filter(|from| !from.is_empty());

@@ -1,5 +1,7 @@
 //! Arithmetic over rules: `meta NAME (__A + __B > 1) && !__C`.
 
+use super::interval::Interval;
+
 /// An expression over rules, in the order of computing: operands before their operator.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Expression<N = String> {
@@ -138,19 +140,19 @@ impl<N> Expression<N> {
         })
     }
 
-    /// What it comes to, where each rule has a value. The stack is for use again.
-    pub(super) fn value(&self, stack: &mut Vec<f64>, value_of: &mut dyn FnMut(&N) -> f64) -> f64 {
+    /// What it comes to, where each rule has a value, or lies between two. The stack is for use again.
+    pub(super) fn value(&self, stack: &mut Vec<Interval>, value_of: &mut dyn FnMut(&N) -> Interval) -> Interval {
         stack.clear();
         for step in &self.steps {
             let value = match step {
-                Step::Number(number) => *number,
+                Step::Number(number) => Interval::of(*number),
                 Step::Rule(name) => value_of(name),
-                Step::Not => truth(stack.pop().unwrap_or_default() == 0.0),
+                Step::Not => !stack.pop().unwrap_or_default(),
                 Step::Negative => -stack.pop().unwrap_or_default(),
                 Step::Binary(operator) => {
                     let right = stack.pop().unwrap_or_default();
                     let left = stack.pop().unwrap_or_default();
-                    binary(*operator, left, right)
+                    between(*operator, left, right)
                 }
             };
             stack.push(value);
@@ -161,6 +163,38 @@ impl<N> Expression<N> {
 
 fn truth(holds: bool) -> f64 {
     if holds { 1.0 } else { 0.0 }
+}
+
+/// What an operator makes of what lies between bounds. It lies within what is said, which may be wider.
+fn between(operator: Operator, left: Interval, right: Interval) -> Interval {
+    if let (Some(left), Some(right)) = (left.certain(), right.certain()) {
+        return Interval::of(binary(operator, left, right));
+    }
+    let is_positive = left.least() >= 0.0 && right.least() >= 0.0;
+    match operator {
+        Operator::And if !left.may_be_zero() => right,
+        Operator::And if left.is_zero() => left,
+        Operator::And => right.or(Interval::of(0.0)),
+        Operator::Or if !left.may_be_zero() => left,
+        Operator::Or if left.is_zero() => right,
+        Operator::Or => left.but_zero().or(right),
+        Operator::Equal => !left.differs(right),
+        Operator::Unequal => left.differs(right),
+        Operator::Less => left.is_below(right),
+        Operator::Greater => right.is_below(left),
+        Operator::AtMost => !right.is_below(left),
+        Operator::AtLeast => !left.is_below(right),
+        Operator::Plus => left.by_ends(right, |left, right| left + right),
+        Operator::Minus => left.by_ends(right, |left, right| left - right),
+        Operator::Times => left.by_ends(right, |left, right| left * right),
+        Operator::Divided if !right.may_be_zero() => left.by_ends(right, |left, right| left / right),
+        Operator::BitOr if is_positive => {
+            Interval::between(left.least().max(right.least()).trunc(), left.most() + right.most())
+        }
+        Operator::BitAnd if is_positive => Interval::between(0.0, left.most().min(right.most())),
+        Operator::Shift => Interval::of(0.0),
+        Operator::Power | Operator::Divided | Operator::Remainder | Operator::BitAnd | Operator::BitOr => Interval::ANY,
+    }
 }
 
 fn operator(sign: &str) -> Operator {

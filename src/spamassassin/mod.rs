@@ -7,6 +7,7 @@
 mod dates;
 mod evals;
 mod html;
+mod interval;
 mod mail;
 mod markup;
 mod message;

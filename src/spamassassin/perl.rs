@@ -187,16 +187,15 @@ impl Translation {
             'Q' => self.quoted(),
             'E' => self.at += 2,
             'g' => {
-                let number: String = self.chars[self.at + 2..]
-                    .iter()
-                    .filter(|c| **c != '{')
-                    .take_while(|c| c.is_ascii_digit())
-                    .collect();
-                let braces = if self.peek(2) == Some('{') { 2 } else { 0 };
-                if number.is_empty() {
+                let is_braced = self.peek(2) == Some('{');
+                let from = self.at + 2 + usize::from(is_braced);
+                let digits = self.chars.get(from..).unwrap_or_default();
+                let number: String = digits.iter().take_while(|c| c.is_ascii_digit()).collect();
+                let is_closed = !is_braced || digits.get(number.len()) == Some(&'}');
+                if number.is_empty() || !is_closed {
                     return Err("a reference that is not understood".to_owned());
                 }
-                self.put(&format!("(?:\\{number})"), 2 + number.len() + braces);
+                self.put(&format!("(?:\\{number})"), 2 + number.len() + if is_braced { 2 } else { 0 });
             }
             '1'..='9' if !self.is_octal() => {
                 let digits: String = self.chars[self.at + 1..].iter().take_while(|c| c.is_ascii_digit()).collect();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::interval::Interval;
 use super::meta::Expression;
 use super::perl;
 use super::rule::{Flags, Kind, Rule, Test};
@@ -258,29 +259,29 @@ fn is_loaded(plugin: &str) -> bool {
 fn condition(text: &str) -> Result<bool, String> {
     let mut plain = String::new();
     let mut rest = text;
-    while let Some(at) = rest.find("::").map(|_| rest).and_then(|rest| rest.find('(')).or_else(|| rest.find("plugin")) {
-        // A call: a word, parentheses, a name in them.
-        let Some(call) = ["plugin", "can", "has"].iter().filter_map(|word| rest.find(word).map(|at| (at, *word))).min()
-        else {
-            break;
-        };
-        let _ = at;
-        let behind = &rest[call.0 + call.1.len()..];
+    // A call: a word, parentheses, a name in them.
+    let first =
+        |rest: &str| ["plugin", "can", "has"].into_iter().filter_map(|word| Some((rest.find(word)?, word))).min();
+    while let Some((at, word)) = first(rest) {
+        let behind = &rest[at + word.len()..];
         let (Some(open), Some(close)) = (behind.find('('), behind.find(')')) else { break };
         let argument = behind.get(open + 1..close).ok_or("parentheses that are none")?.trim();
-        plain.push_str(&rest[..call.0]);
-        let holds = if call.1 == "plugin" { is_loaded(argument) } else { can(argument) };
+        plain.push_str(&rest[..at]);
+        let holds = if word == "plugin" { is_loaded(argument) } else { can(argument) };
         plain.push_str(if holds { " 1 " } else { " 0 " });
         rest = &behind[close + 1..];
     }
     plain.push_str(rest);
     let expression = Expression::parse(&plain).map_err(|reason| format!("condition `{text}`: {reason}"))?;
-    Ok(expression.value(&mut Vec::new(), &mut |name| match name.as_str() {
-        "version" => VERSION,
-        "perl_version" => PERL_VERSION,
-        "local_tests_only" => 1.0,
-        _ => 0.0,
-    }) != 0.0)
+    let value = expression.value(&mut Vec::new(), &mut |name| {
+        Interval::of(match name.as_str() {
+            "version" => VERSION,
+            "perl_version" => PERL_VERSION,
+            "local_tests_only" => 1.0,
+            _ => 0.0,
+        })
+    });
+    Ok(!value.is_zero())
 }
 
 /// Whether a feature is there.

@@ -63,7 +63,6 @@ pub(super) struct Flags {
     pub(super) multiple: bool,
     pub(super) most: Option<u32>,
     pub(super) nice: bool,
-    pub(super) net: bool,
     pub(super) without_subject: bool,
 }
 
@@ -73,7 +72,6 @@ impl Flags {
             match word {
                 "multiple" => self.multiple = true,
                 "nice" => self.nice = true,
-                "net" => self.net = true,
                 "nosubject" => self.without_subject = true,
                 _ => {
                     if let Some(most) = word.strip_prefix("maxhits=") {

@@ -1,9 +1,11 @@
 //! One message against all rules.
 
+use std::cell::RefCell;
+
 use super::evals::Context;
+use super::interval::Interval;
 use super::mail::Part;
 use super::message::{Envelope, Read};
-use super::meta::Expression as Meta;
 use super::request;
 use super::set::{Found, Group, HeaderGroup, RuleSet, is_inner};
 use crate::pattern::{Budget, Texts};
@@ -41,7 +43,9 @@ impl RuleSet {
     /// Where the budget ends, rules are uncertain that were not run to their end: they do not hit, and neither do those
     /// that hang on whether they do.
     pub fn hits(&self, message: &[u8], envelope: &Envelope, now: i64, budget: &mut Budget) -> Vec<Hit<'_>> {
-        let read = Read::of(message, envelope, now);
+        let read = Read::of(message, envelope, now, budget);
+        // What code tells of a page that was not read to its end is uncertain.
+        let is_whole = !budget.ran_out();
         let rules = self.rules.len();
         let mut counts = Counts { set: self, counts: vec![0; rules], uncertain: vec![false; rules] };
         for header in &self.headers {
@@ -65,18 +69,18 @@ impl RuleSet {
             counts.mime_header(header, &read, budget);
         }
         for eval in &self.evals {
-            let context = Context { read: &read, settings: &self.settings, pattern: eval.pattern.as_ref() };
-            if (eval.eval)(&context, &eval.arguments) {
-                counts.add(eval.rule, 1);
+            let before = budget.stopped();
+            let (pattern, kept) = (eval.pattern.as_ref(), RefCell::new(&mut *budget));
+            let context = Context { read: &read, settings: &self.settings, pattern, budget: kept };
+            let holds = (eval.eval)(&context, &eval.arguments);
+            match holds {
+                true if is_whole => counts.add(eval.rule, 1),
+                _ => counts.uncertain[eval.rule] |= !is_whole || budget.stopped() > before,
             }
         }
         let mut stack = Vec::new();
         for (rule, meta) in &self.metas {
-            let value = counts.value(*rule, meta, &mut stack);
-            if value != 0.0 {
-                let count = if self.rules[*rule].limit > 1 { value.clamp(1.0, 1e6) as u32 } else { 1 };
-                counts.add(*rule, count);
-            }
+            counts.take_value(*rule, meta.value(&mut stack, &mut |rule| counts.interval(*rule)));
         }
         let found = self.rules.iter().zip(&counts.counts).filter(|(_, count)| **count > 0);
         found.map(|(rule, count)| Hit { name: &rule.name, count: *count, is_inner: is_inner(&rule.name) }).collect()
@@ -96,20 +100,26 @@ impl Counts<'_> {
         self.counts[rule] = self.counts[rule].saturating_add(count).min(limit);
     }
 
-    /// What a rule over others comes to. Where that hangs on what is uncertain, it is uncertain, too, and does not hit.
-    fn value(&mut self, rule: usize, meta: &Meta<Option<usize>>, stack: &mut Vec<f64>) -> f64 {
-        let count = |rule: usize| f64::from(self.counts[rule]);
-        let known = meta.value(stack, &mut |rule| rule.map_or(0.0, count));
-        if !meta.rules().any(|rule| rule.is_some_and(|rule| self.uncertain[rule])) {
-            return known;
+    /// How often a rule hits, at least and at most; one that does not run never does.
+    fn interval(&self, rule: Option<usize>) -> Interval {
+        let Some(rule) = rule else { return Interval::of(0.0) };
+        let count = f64::from(self.counts[rule]);
+        match self.uncertain[rule] {
+            true => Interval::between(count, f64::from(self.set.rules[rule].limit).max(count)),
+            false => Interval::of(count),
         }
-        let may_hit = |rule: usize| if self.uncertain[rule] { count(rule).max(1.0) } else { count(rule) };
-        let otherwise = meta.value(stack, &mut |rule| rule.map_or(0.0, may_hit));
-        if (known == 0.0) == (otherwise == 0.0) {
-            return known;
+    }
+
+    /// What a rule over others comes to. One of which it cannot be told whether that is nothing is uncertain, and does
+    /// not hit.
+    fn take_value(&mut self, rule: usize, value: Interval) {
+        if value.may_be_zero() {
+            self.uncertain[rule] |= !value.is_zero();
+            return;
         }
-        self.uncertain[rule] = true;
-        0.0
+        let is_counted = self.set.rules[rule].limit > 1;
+        self.add(rule, if is_counted { value.least().clamp(1.0, 1e6) as u32 } else { 1 });
+        self.uncertain[rule] |= is_counted && !value.is_certain();
     }
 
     /// Rules about texts, of which the first so many are of the subject.

@@ -1,5 +1,10 @@
+use super::html::Page;
+use super::interval::Interval;
+use super::markup::Tokenizer;
 use super::meta::Expression as Meta;
 use super::perl;
+use super::text::Texts;
+use super::uris;
 use super::*;
 use crate::pattern::Budget;
 
@@ -91,13 +96,15 @@ fn perl_becomes_ours() {
         ("/\u{e4}/", "\\xe4"),
         ("/a$/m", "(?m)a$"),
         ("/(a)\\1/", "(a)(?:\\1)"),
+        ("/(a)\\g1{2}/", "(a)(?:\\1){2}"),
+        ("/(a)\\g{1}2/", "(a)(?:\\1)2"),
         ("/\\Qa.b\\E./", "a\\x2eb."),
     ];
     for (written, expected) in table {
         let (body, flags) = perl::delimited(written).expect(written);
         assert_eq!(perl::translated(body, flags).as_deref(), Ok(expected), "{written}");
     }
-    for written in ["/\\p{Han}/", "/(?{ system })/", "/[b-a]/", "/a\\/"] {
+    for written in ["/(a)\\g{1/", "/\\p{Han}/", "/(?{ system })/", "/[b-a]/", "/a\\/"] {
         let (body, flags) = perl::delimited(written).expect(written);
         assert!(perl::translated(body, flags).is_err(), "{written}");
     }
@@ -118,15 +125,134 @@ fn arithmetic_is_that_of_the_files() {
         ("A and not NONE", 1.0),
     ];
     for (text, expected) in table {
-        let value = Meta::parse(text).expect(text).value(&mut Vec::new(), &mut |name| match name.as_str() {
-            "A" | "B" => 1.0,
-            "C" => 3.0,
-            _ => 0.0,
+        let value = Meta::parse(text).expect(text).value(&mut Vec::new(), &mut |name| {
+            Interval::of(match name.as_str() {
+                "A" | "B" => 1.0,
+                "C" => 3.0,
+                _ => 0.0,
+            })
         });
-        assert_eq!(value, expected, "{text}");
+        assert_eq!(value, Interval::of(expected), "{text}");
     }
     for text in ["", "A B", "(A", "A)", "A &&", "A ; B", &"(".repeat(10_000)] {
         assert!(Meta::parse(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn what_is_not_known_stays_open_as_far_as_it_matters() {
+    // A and B are none or one, C is two to five, Z is nothing.
+    let table = [
+        ("A", 0.0, 1.0),
+        ("!(A && !B)", 0.0, 1.0),
+        ("A || 1", f64::MIN_POSITIVE, 1.0),
+        ("1 || A", 1.0, 1.0),
+        ("Z && A", 0.0, 0.0),
+        ("A >= 0", 1.0, 1.0),
+        ("A + B > 2", 0.0, 0.0),
+        ("A + C >= 2", 1.0, 1.0),
+        ("C - A * 2", 0.0, 5.0),
+        ("-C", -5.0, -2.0),
+        ("C == 7", 0.0, 0.0),
+        ("C != 3", 0.0, 1.0),
+        ("C && A", 0.0, 1.0),
+        ("C || A", 2.0, 5.0),
+        ("12 / C", 2.4, 6.0),
+        ("A | C", 2.0, 6.0),
+        ("A & C", 0.0, 1.0),
+        ("C % 2", f64::NEG_INFINITY, f64::INFINITY),
+    ];
+    for (text, least, most) in table {
+        let value = Meta::parse(text).expect(text).value(&mut Vec::new(), &mut |name| match name.as_str() {
+            "A" | "B" => Interval::between(0.0, 1.0),
+            "C" => Interval::between(2.0, 5.0),
+            _ => Interval::of(0.0),
+        });
+        assert_eq!(value, Interval::between(least, most), "{text}");
+    }
+}
+
+#[test]
+fn what_hangs_on_what_was_not_run_does_not_hit() {
+    let rules = "body __A /Cheap(?= )/\nbody __B /today(?!x)/\nbody __C /pills/\n\
+        body E eval:html_text_match('anchor', 'bank(?=.com)')\n\
+        meta N !(__A && !__B)\nmeta D __A || __C\nmeta U !E\nmeta V E\n";
+    let of = |budget: &mut Budget| {
+        let set = set(rules);
+        let hits = set.hits(MESSAGE.as_bytes(), &Envelope::default(), 0, budget);
+        hits.into_iter().filter(|hit| !hit.is_inner).map(|hit| hit.name.to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&mut Budget::default()), ["D", "E", "N", "V"]);
+    assert_eq!(of(&mut Budget::of_steps(0)), ["D"]);
+}
+
+#[test]
+fn a_page_is_read_once() {
+    let signs = |page: &str| page.matches('<').count();
+    for (page, tokens) in [
+        ("<a<a<a<a=\"x>y\"".repeat(100), 100),
+        (format!("{}>", "<a".repeat(1_000)), 1),
+        (format!("<p{}>text", " x=1".repeat(100)), 1),
+        ("<!--a>".repeat(100), 100),
+        (format!("{}-->", "<!--a".repeat(100)), 1),
+    ] {
+        let mut tokenizer = Tokenizer::new(&page);
+        let (mut at, mut found) = (0, 0);
+        while let Some(open) = page[at..].find('<') {
+            let (_, length) = tokenizer.token(at + open).unwrap_or_else(|| panic!("at {at} of {page}"));
+            (at, found) = (at + open + length, found + 1);
+        }
+        assert!(found <= tokens, "{found} of {}: {}", signs(&page), &page[..40]);
+    }
+    let comments = "<!--a>".repeat(3);
+    let mut tokenizer = Tokenizer::new(&comments);
+    assert!(tokenizer.token(0).is_some() && tokenizer.has_no_comment_end());
+    assert!(tokenizer.can_end(12) && !tokenizer.can_end(comments.len()));
+}
+
+#[test]
+fn what_a_page_points_to_is_bounded() {
+    let base = format!("<base href=\"http://a.example/{}\">", "b/".repeat(125_000));
+    let links: String = (0..5_000).map(|number| format!("<a href=c{number}>x</a>")).collect();
+    let page = Page::of(&format!("{base}{links}"), &mut Budget::default());
+    assert!(page.uris.iter().all(|uri| uri.len() <= uris::LONGEST), "of the base only so much is kept");
+    assert!(page.uris.len() <= 2, "and what differs behind that does not differ: {}", page.uris.len());
+    assert!(
+        page.links.len() <= uris::MOST
+            && page.links.iter().all(|(uri, shown)| uri.len() <= uris::LONGEST && shown == "x")
+    );
+    let page = Page::of(&links, &mut Budget::default());
+    assert_eq!(page.uris.len(), uris::MOST);
+    let texts = Texts { pages: vec![page], ..Texts::default() };
+    assert!(uris::of(&texts).len() <= uris::MOST + 8);
+}
+
+#[test]
+fn who_is_late_reads_no_further() {
+    let mut budget = Budget::default().until(|| true);
+    let page = Page::of("<p>one</p><a href=http://a.example>two</a>", &mut budget);
+    assert_eq!((page.tags, page.uris.len(), budget.stopped()), (0, 0, 1));
+    assert!(page.text.contains("two"));
+    let set = set("body A eval:html_tag_exists('body')\nmeta B !A\nrawbody C /x/\n");
+    assert_eq!(set.hits(MESSAGE.as_bytes(), &Envelope::default(), 0, &mut budget), []);
+}
+
+#[test]
+fn many_paragraphs_are_few_texts() {
+    let body = format!("{}end\n", "a\n\n".repeat(16_000));
+    let mail = super::mail::Mail::of(format!("Subject: a\n\n{body}").as_bytes());
+    let texts = Texts::of(&mail, &mut Budget::default());
+    assert!(texts.body.len() < 9_000, "{}", texts.body.len());
+    assert!(memchr::memmem::find(&texts.body.concat(), b"a\nend").is_some(), "and nothing is missing");
+}
+
+#[test]
+fn what_is_too_long_for_a_host_is_in_no_list() {
+    let rules = "enlist_uri_host (BLOCK) evil.example\nbody T eval:check_uri_host_in_blocklist()";
+    for (labels, expected) in [(3, 1), (300, 0)] {
+        let page = format!("<a href=\"http://{}evil.example/\">x</a>", "a.".repeat(labels));
+        let message = format!("Content-Type: text/html\n\n{page}\n");
+        assert_eq!(hits(rules, &message).len(), expected, "{labels}");
     }
 }
 
@@ -259,8 +385,8 @@ fn addresses_are_found_in_text_and_opened() {
         ("mailto:me@example.com?subject=x", &["mailto:me@example.com", "mailto:me@example.com?subject=x"]),
     ];
     for (text, expected) in table {
-        let texts = super::text::Texts { body: vec![text.as_bytes().to_vec()], ..Default::default() };
-        let found: Vec<String> = super::uris::of(&texts).into_iter().collect();
+        let texts = Texts { body: vec![text.as_bytes().to_vec()], ..Default::default() };
+        let found: Vec<String> = uris::of(&texts).into_iter().collect();
         assert_eq!(found, expected, "{text}");
     }
 }

@@ -2,7 +2,10 @@
 
 use super::html::Page;
 use super::mail::{Mail, in_utf8};
+use crate::pattern::Budget;
 
+/// Lines of a body that are texts of their own; those behind them stand together in texts of such a length.
+const LINES_MOST: usize = 8_000;
 /// Octets of one line of a body.
 const LINE_MOST: usize = 2048;
 /// Octets of one part that are read as text.
@@ -26,7 +29,7 @@ pub(super) struct Texts {
 }
 
 impl Texts {
-    pub(super) fn of(mail: &Mail) -> Self {
+    pub(super) fn of(mail: &Mail, budget: &mut Budget) -> Self {
         let mut texts = Self::default();
         let mut joined = String::new();
         for part in mail.leaves() {
@@ -38,7 +41,7 @@ impl Texts {
             if kind == "text/plain" || kind == "text/html" {
                 let text = in_utf8(&part.decoded, part.charset.as_deref());
                 let text = if is_html {
-                    let page = Page::of(&text);
+                    let page = Page::of(&text, budget);
                     let text = page.text.clone();
                     texts.pages.push(page);
                     text
@@ -108,6 +111,11 @@ fn paragraphs(text: &str) -> String {
 /// Lines with their ends, long ones cut at spaces.
 fn lines(text: &[u8], out: &mut Vec<Vec<u8>>) {
     for line in text.split_inclusive(|octet| *octet == b'\n') {
+        let is_many = out.len() >= LINES_MOST;
+        if let Some(last) = out.last_mut().filter(|last| is_many && last.len() + line.len() <= LINE_MOST) {
+            last.extend_from_slice(line);
+            continue;
+        }
         let mut rest = line;
         while rest.len() > LINE_MOST {
             let length = memchr::memrchr(b' ', &rest[..=LINE_MOST]).map_or(LINE_MOST, |at| at + 1);

@@ -1,14 +1,18 @@
 //! The addresses that a message points to, as rules about them expect them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::markup::starts_ignoring_case as starts;
 use super::text::Texts;
 
-/// Addresses of one message, at most.
-const MOST: usize = 2_000;
+/// Addresses of one message, at most, as they stand.
+pub(super) const MOST: usize = 2_000;
 /// Octets of one.
-const LONGEST: usize = 2_048;
+pub(super) const LONGEST: usize = 2_048;
+/// Octets of the name of a host (RFC 1035 2.3.4).
+pub(super) const HOST_MOST: usize = 253;
 /// Addresses within addresses that are followed.
 const REDIRECTIONS_MOST: usize = 8;
 /// Octets of the name in an address of mail.
@@ -16,40 +20,54 @@ const LOCAL_MOST: usize = 251;
 
 /// All addresses, as they stand and as they are when undone, each once.
 pub(super) fn of(texts: &Texts) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
+    let mut found = Found::default();
     for line in &texts.body {
         let line = String::from_utf8_lossy(line);
         in_text(&line, &mut found);
     }
     for page in &texts.pages {
-        page.uris.iter().for_each(|(_, uri)| add(uri, &mut found));
+        page.uris.iter().for_each(|uri| found.add(uri));
     }
-    found
+    found.forms
 }
 
-/// Adds an address as it stands, and as programs would open it.
-fn add(uri: &str, found: &mut BTreeSet<String>) {
-    let mut waiting = vec![uri.to_owned()];
-    let mut at = 0;
-    while at < waiting.len().min(REDIRECTIONS_MOST) && found.len() < MOST {
-        let uri = waiting[at].replace(['\n', '\r'], "");
-        let uri = uri.trim();
-        at += 1;
-        if uri.is_empty() {
-            continue;
+/// Addresses in all their forms.
+#[derive(Default)]
+struct Found {
+    forms: BTreeSet<String>,
+    /// Those that were undone, as they stood. Many may have the same beginning, which is all that is kept.
+    known: HashSet<u64>,
+}
+
+impl Found {
+    /// Adds an address as it stands, and as programs would open it.
+    fn add(&mut self, uri: &str) {
+        let uri = &uri[..uri.floor_char_boundary(LONGEST)];
+        if self.known.len() >= MOST || self.forms.len() >= MOST || !self.known.insert(xxh3_64(uri.as_bytes())) {
+            return;
         }
-        let mut forms = BTreeSet::from([uri.to_owned()]);
-        let is_local =
-            uri.len() == 1 || uri.starts_with(['#', '?', '&']) || (uri.starts_with('/') && !uri.starts_with("//"));
-        if starts(uri, "mailto:") || uri.split(':').next().is_some_and(|start| start.contains('@')) {
-            mail_forms(uri, &mut forms);
-        } else if !is_local {
-            waiting.extend(web_forms(uri, &mut forms));
+        let mut waiting = vec![uri.to_owned()];
+        let mut at = 0;
+        while at < waiting.len().min(REDIRECTIONS_MOST) && self.forms.len() < MOST {
+            let uri = waiting[at].replace(['\n', '\r'], "");
+            let uri = uri.trim();
+            at += 1;
+            if uri.is_empty() {
+                continue;
+            }
+            let mut forms = BTreeSet::from([uri.to_owned()]);
+            let is_local =
+                uri.len() == 1 || uri.starts_with(['#', '?', '&']) || (uri.starts_with('/') && !uri.starts_with("//"));
+            if starts(uri, "mailto:") || uri.split(':').next().is_some_and(|start| start.contains('@')) {
+                mail_forms(uri, &mut forms);
+            } else if !is_local {
+                waiting.extend(web_forms(uri, &mut forms));
+            }
+            self.forms.extend(forms.into_iter().map(|mut form| {
+                form.truncate(form.floor_char_boundary(LONGEST));
+                form
+            }));
         }
-        found.extend(forms.into_iter().map(|mut form| {
-            form.truncate(form.floor_char_boundary(LONGEST));
-            form
-        }));
     }
 }
 
@@ -170,7 +188,7 @@ fn is_end(c: char) -> bool {
     c.is_whitespace() || matches!(c, '>' | '<' | '"' | '`' | '}' | ']' | '{' | '[' | '|' | '\u{1b}' | '\u{a0}')
 }
 
-fn in_text(line: &str, found: &mut BTreeSet<String>) {
+fn in_text(line: &str, found: &mut Found) {
     let tokens = line.split(is_end).filter(|token| token.len() > 3 && token.contains(['.', '@', ':']));
     for token in tokens {
         let mut at = 0;
@@ -178,7 +196,7 @@ fn in_text(line: &str, found: &mut BTreeSet<String>) {
         for _ in 0..8 {
             let Some((end, uri)) = next_in(token, at) else { break };
             if let Some(uri) = uri.filter(|uri| leads_somewhere(uri)) {
-                add(&uri, found);
+                found.add(&uri);
             }
             at = end;
         }
@@ -229,7 +247,7 @@ fn mail_length(rest: &str) -> Option<usize> {
     let start = if starts(rest, "mailto:") {
         7
     } else {
-        let local = rest.find(|c: char| c == '@' || is_over(c))?;
+        let local = rest[..rest.floor_char_boundary(LOCAL_MOST + 1)].find(|c: char| c == '@' || is_over(c))?;
         if !(1..=LOCAL_MOST).contains(&local) || !rest[local..].starts_with('@') {
             return None;
         }
@@ -298,6 +316,9 @@ fn leads_somewhere(uri: &str) -> bool {
 }
 
 fn has_known_suffix(host: &str) -> bool {
+    if host.len() > HOST_MOST {
+        return false;
+    }
     let host = host.to_ascii_lowercase();
     psl::suffix(host.as_bytes()).is_some_and(|suffix| suffix.is_known() && suffix.as_bytes().len() < host.len())
 }

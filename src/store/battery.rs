@@ -23,7 +23,7 @@ use campaigns::{
     what_is_learned_of_a_message_holds_for_its_campaign,
 };
 use classifier::{lessons_count_once_and_can_be_taken_back, of_too_many_lessons_the_oldest_stay_learned};
-use deliveries::deliveries_are_known_until_they_are_dropped_or_old;
+use deliveries::{deliveries_are_known_until_they_are_dropped_or_old, of_too_many_deliveries_the_first_are_forgotten};
 use greylist::{
     triplets_are_looked_up_together_as_they_were_noted, triplets_of_one_network_displace_no_others,
     what_triplets_were_told_is_believed_within_reason,
@@ -483,6 +483,7 @@ battery! { Memory in memory, Embedded in embedded, Redis in redis_server, RedisC
     buckets_that_are_in_use_outlive_a_flood,
     reputations_fade_and_are_reset,
     deliveries_are_known_until_they_are_dropped_or_old,
+    of_too_many_deliveries_the_first_are_forgotten,
     lessons_count_once_and_can_be_taken_back,
     of_too_many_lessons_the_oldest_stay_learned,
     many_networks_displace_nobody_who_is_well_known,

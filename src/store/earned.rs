@@ -17,9 +17,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use super::crowds::Crowds;
-use super::doubt::{DOUBT, Doubt};
 use super::record::{LONGEST_NAME, time};
 use super::reputation::{Fading, ReputationRecord, Reputed};
+use crate::clock::doubt::{DOUBT, Doubt};
 use crate::clock::seconds;
 
 /// More evidence than that makes a sender established.

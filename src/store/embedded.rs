@@ -1,6 +1,7 @@
 //! Remembers in one file, which survives the process however it ends.
 //!
-//! Promises: nobody waits for the disk to write but who claims a report or is done with one, and who notes a delivery.
+//! Promises: nobody waits for the disk to write but who claims a report or is done with one, who notes a delivery, and the
+//! operator who blocks somebody or takes that back.
 //! Sightings and observations are queued and committed together, within 50 ms: that much a killed process
 //! forgets. Reading waits for no commit: it sees what was on disk when it began, which a moment ago was all.
 //! Whoever must read what was just written flushes first.

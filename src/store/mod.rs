@@ -10,7 +10,6 @@ mod campaigns;
 mod classifier;
 mod crowds;
 mod deliveries;
-mod doubt;
 mod earned;
 pub mod embedded;
 mod greylist;

@@ -15,9 +15,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use super::crowds::Crowds;
-use super::doubt::{Doubt, LEAP};
 use super::greylist::{Holder, SECRET, Secret, TripletEvent, TripletKey, TripletRecord, WantedTriplets};
 use super::record::time;
+use crate::clock::doubt::{Doubt, LEAP};
 use crate::clock::seconds;
 
 /// Entries that one step of forgetting looks at, in each shelf.

@@ -1,9 +1,10 @@
-//! `/metrics`, `/healthz`, `/readyz`, `/forwarders`, `/greylist`, `/blocks`, `/bulk`, `/classifier`, `/reputation` and `/store` over HTTP.
+//! `/metrics`, `/healthz`, `/readyz`, `/forwarders`, `/greylist`, `/blocks`, `/bulk`, `/classifier`, `/reputation`,
+//! `/reload` and `/store` over HTTP.
 //!
 //! Meant for an address that only the monitoring reaches; still it cannot be knocked over from there:
 //! connections are bounded in number and in length of life, whatever they do or fail to do.
-//! It tells, and changes nothing but what is remembered of greylisting, campaigns and reputations, and who is
-//! blocked. No web page
+//! It tells, and changes nothing but what is remembered of greylisting, campaigns and reputations, who is blocked, and
+//! which of the operator's own files are in force. No web page
 //! reaches it through a browser: what tells more than monitoring needs is refused to who asks for it by a name, which
 //! could be made to lead here.
 
@@ -13,6 +14,7 @@ pub mod bulk;
 pub mod classifier;
 pub mod greylist;
 pub mod hop;
+pub mod reload;
 pub mod reputation;
 mod store;
 
@@ -119,6 +121,8 @@ pub struct Pages {
     pub classifier: Option<Arc<classifier::Desk>>,
     /// The store as a whole; `None`: there is none.
     pub upkeep: Option<Arc<dyn Upkeep>>,
+    /// Who can be told to reload; `None`: nobody.
+    pub reloads: Option<Arc<reload::Desk>>,
     /// One at a time looks through all hops: it takes a while, and memory.
     looking: Arc<Semaphore>,
 }
@@ -136,6 +140,7 @@ impl Pages {
             bulk: None,
             classifier: None,
             upkeep: None,
+            reloads: None,
             looking: Arc::new(Semaphore::new(1)),
         }
     }
@@ -170,6 +175,12 @@ impl Pages {
         Self { classifier, ..self }
     }
 
+    /// With who can be told to reload.
+    #[must_use]
+    pub fn with_reloads(self, reloads: Arc<reload::Desk>) -> Self {
+        Self { reloads: Some(reloads), ..self }
+    }
+
     /// With the store as a whole.
     #[must_use]
     pub fn with_upkeep(self, upkeep: Option<Arc<dyn Upkeep>>) -> Self {
@@ -188,6 +199,7 @@ pub async fn run(listener: TcpListener, pages: Pages, stop: CancellationToken) -
         .merge(blocks::routes())
         .merge(bulk::routes())
         .merge(classifier::routes())
+        .merge(reload::routes())
         .merge(reputation::routes())
         .merge(store::routes());
     let router = Router::new()

@@ -100,6 +100,10 @@ fn each_mistake_is_named_with_its_place_and_remedy() {
             "[[listen]]\naddress = \"[::1]:587\"\nrole = \"submission\"\nauth_without_tls = true\nbackend = \"users\"\n[pool.users]\nidentity = \"none\"\nprotocol = \"lmtp\"\nmember = [{ address = \"unix:/run/lmtp\" }]\n",
             "17:12: error: pool.users.protocol: users authenticate through this pool, which LMTP knows nothing of",
         ),
+        (
+            "[[route]]\nrecipients = [\"example.org\"]\nbackend = \"x\"\n[pool.x]\nidentity = \"none\"\nprotocol = \"lmtp\"\nmember = [{ address = \"unix:/run/lmtp\" }]\n",
+            "15:12: warning: pool.x.protocol: a restart forgets who has a message that others lack",
+        ),
         ("[limits]\nsesions = 1\n", "11:1: error: limits.sesions: no such key; did you mean `sessions`?"),
         ("[limts]\n", "10:2: error: limts: no such key; did you mean `limits`?"),
         ("[limits]\nrecipients = \"many\"\n", "11:14: error: limits.recipients: must be a whole number, not a string"),

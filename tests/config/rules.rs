@@ -552,6 +552,21 @@ fn a_composite_is_a_symbol_like_any_other() {
     assert!(symbols::table(&rules).lines().any(|line| line.starts_with("BOTH") && line.contains("(composite)")));
 }
 
+#[test]
+fn a_composite_counts_each_symbol_once() {
+    let composite = |lists: &str| format!("[weights]\nBOTH = 2\n[[composite]]\nsymbol = \"BOTH\"\n{lists}\n");
+    for (lists, expected) in [
+        (
+            "count = 2\nof = [\"DNSBL_ONE\", \"GTUBE\", \"DNSBL_ONE\"]",
+            "weights.toml:6:29: error: composite[0].of[2]: `DNSBL_ONE` stands in this list already",
+        ),
+        ("all_of = [\"GTUBE\", \"GTUBE\"]", "weights.toml:5:20: error: composite[0].all_of[1]: `GTUBE` stands"),
+    ] {
+        let problems = site(&composite(lists), ONE_LIST, "").load().expect_err(lists).to_string();
+        assert!(problems.contains(expected), "{problems}");
+    }
+}
+
 const LOCAL: &str = r#"
 [[rule]]
 symbol = "LOCAL_ONE"
@@ -639,6 +654,10 @@ fn an_invariant_that_does_not_hold_is_an_error_with_what_breaks_it() {
              did you mean `DNSBL_ONE`?",
         ),
         ("name = \"x\"\nnever = []\n", "policy.toml:8:9: error: invariant[0].never: promises nothing"),
+        (
+            "name = \"x\"\nnever = [\"reject\", \"forward\"]\n",
+            "policy.toml:8:20: error: invariant[0].never[1]: mail for which no clause holds is forwarded",
+        ),
     ] {
         let problems = with(bad).expect_err(bad).to_string();
         assert!(problems.contains(expected), "{bad}: {problems}");

@@ -20,6 +20,7 @@
 //! C* MESSAGE OCTETS          a long message, see `long_message`, with dots stuffed and its end
 //! chunks MESSAGE N OCTETS    the same message in chunks of N octets
 //! client [N] closes|half-closes|starts TLS|stops listening
+//! block WHOM                 the operator blocks user:NAME, sender:ADDRESS or client:ADDRESS
 //! wait SECONDS               time passes
 //! clock SECONDS              the clock on the wall is put forward; otherwise it stands still
 //! drain, cut, reload         the server is told so
@@ -244,6 +245,7 @@ impl Player {
             "health-check" => self.connect(rest.strip_prefix("from ").expect("from ADDR"), true).await,
             "client" => self.client_does(rest),
             "chunks" => self.chunks(rest),
+            "block" => self.world().block(rest).await,
             "wait" => tokio::time::sleep(Duration::from_secs_f64(rest.parse().expect("seconds"))).await,
             "clock" => self.world().put_forward(rest.parse().expect("seconds")),
             "drain" => self.world().drain.cancel(),

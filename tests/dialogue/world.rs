@@ -313,6 +313,13 @@ impl World {
         *self.dns.0.lock().expect("nobody panics while holding it") = Arc::new(setup.dns.clone());
     }
 
+    /// Has somebody blocked by hand.
+    pub(crate) async fn block(&self, whom: &str) {
+        let store = self.ports.store.as_ref().expect("a store that remembers");
+        let block = store::Block { since: self.clock.now(), until: None, why: "password stolen".to_owned() };
+        store.block(whom.parse().expect(whom), block).await.expect("room");
+    }
+
     /// Puts the clock forward.
     pub(crate) fn put_forward(&self, seconds: u64) {
         self.clock.0.fetch_add(seconds, Ordering::Relaxed);

@@ -20,7 +20,7 @@ import urllib.request
 import verdicts
 import yaml
 from client import Client, Gone
-from gate import ROOT, Directory, Gatepost, certificate, free_port, settings
+from gate import ROOT, Directory, Gatepost, certificate, free_port, rules, settings
 from names import Names
 from sink import Sink
 
@@ -68,7 +68,7 @@ class Stage:
                 f"127.0.0.1:{listen}", self.sink.address, self.names.address, tls=certificate(place),
                 listener={"xclient_networks": ["127.0.0.0/8"]}, admin={"address": f"127.0.0.1:{admin}"},
                 checks={"enabled": True}, store=store, log={"level": "warn"},
-                records={"directory": str(place / "records")})
+                records={"directory": str(place / "records")}, rules=rules(place), reload={"watch": False})
             config["dns"]["zone"] = [{"name": "psbl.surriel.com", "file": str(directory / "local.zone"), "format": "ip4set"}]
             self.gates.append(Gatepost(place, config, listen).start())
             targets.append(f"127.0.0.1:{admin}")
@@ -90,6 +90,9 @@ class Stage:
         for gate in self.gates:
             gate.signal(signal.SIGHUP)
         time.sleep(3 * SCRAPE_SECONDS)
+        for gate, admin in zip(self.gates, targets):
+            self.try_rules(gate, admin)
+        time.sleep(3 * SCRAPE_SECONDS)
         return self
 
     def __exit__(self, *_):
@@ -104,6 +107,16 @@ class Stage:
         self.redis.wait(20)
         self.sink.stop()
         self.place.__exit__()
+
+    def try_rules(self, gate, admin):
+        """Has the same rules under another name judge half of the clients."""
+        with open(gate.directory / "rules" / "weights.toml", "a") as weights:
+            weights.write("# on trial\n")
+        body = json.dumps({"canary": {"share_percent": 50, "seconds": 3600}}).encode()
+        request = urllib.request.Request(f"http://{admin}/reload", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            told = json.load(answer)
+        assert told["outcome"] == "on_trial", told
 
     def client(self, number):
         """One session after another: good mail, listed clients, strange recipients, manners of all kinds."""

@@ -4,12 +4,16 @@
 The mail server behind is a script that can be loose, credulous or incapable; a real Postfix comes last. Nothing may
 be delivered by any of it.
 """
+import hashlib
+import http.server
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import socket
+import ssl
 import struct
 import subprocess
 import threading
@@ -24,6 +28,9 @@ EXTENSIONS = ["PIPELINING", "8BITMIME", "SIZE 104857600", "SMTPUTF8", "CHUNKING"
 KNOWN = {"postmaster@gate.test", "probe@gate.test"}
 LISTS = ("bl.spamcop.net", "psbl.surriel.com")
 NAMES = {HOSTNAME: "127.0.0.1", **{f"2.0.0.127.{zone}": "127.0.0.2" for zone in LISTS}}
+DOMAIN = "gate.test"
+TLSA = f"_25._tcp.{HOSTNAME}"
+POLICY = "version: STSv1\r\nmode: %s\r\nmx: %s\r\nmax_age: 1209600\r\n"
 # A server of 1970 to 2036 says the time since 1900.
 SINCE_1900 = 2208988800
 
@@ -140,22 +147,104 @@ class Liar(Names):
         return super()._answer(query)
 
 
+def authority(directory):
+    """A certificate authority that nobody knows but who is told; returns its certificate and its key."""
+    chain, key = f"{directory}/ca.pem", f"{directory}/ca.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+                    "-subj", "/CN=test authority", "-keyout", key, "-out", chain], check=True, capture_output=True)
+    return chain, key
+
+
+def signed(directory, by, name):
+    """A certificate for that name, signed by an authority, with the chain; returns the paths of chain and key."""
+    chain, key, request = (f"{directory}/{name}.{end}" for end in ("pem", "key", "csr"))
+    subprocess.run(["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
+                    "-keyout", key, "-out", request], check=True, capture_output=True)
+    extensions = pathlib.Path(f"{directory}/{name}.ext")
+    extensions.write_text(f"subjectAltName=DNS:{name}\nbasicConstraints=CA:FALSE\n")
+    leaf = subprocess.run(["openssl", "x509", "-req", "-in", request, "-CA", by[0], "-CAkey", by[1], "-CAcreateserial", "-days", "30",
+                           "-extfile", str(extensions)], check=True, capture_output=True).stdout
+    pathlib.Path(chain).write_bytes(leaf + pathlib.Path(by[0]).read_bytes())
+    os.chmod(key, 0o600)
+    return chain, key
+
+
+def key_digest(certificate):
+    """What `3 1 1` says of it: SHA-256 of its public key."""
+    key = subprocess.run(["openssl", "x509", "-in", certificate, "-noout", "-pubkey"], check=True, capture_output=True).stdout
+    der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "DER"], input=key, check=True, capture_output=True).stdout
+    return hashlib.sha256(der).digest()
+
+
+class PolicyHost:
+    """Serves a policy of MTA-STS where its name leads, on an address of loopback that nobody else has."""
+
+    def __init__(self, directory, by, policy, status=200):
+        chain, key = signed(directory, by, f"mta-sts.{DOMAIN}")
+
+        class Answer(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                body = policy.encode() if self.path == "/.well-known/mta-sts.txt" else b"elsewhere"
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                if status == 301:
+                    self.send_header("Location", "/.well-known/mta-sts.txt")
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.address = "127." + ".".join(str(random.randint(1, 250)) for _ in range(3))
+        try:
+            self.server = http.server.HTTPServer((self.address, 443), Answer)
+        except PermissionError:
+            raise verdicts.Skip("port 443 needs root") from None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(chain, key)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
 class Setup:
     """A configuration in which all is well, but for what is changed in it before `examine`."""
 
     def __enter__(self):
-        self.place = Directory()
+        self.place, self.policies = Directory(), None
         self.directory = self.place.__enter__()
         self.backend, self.names = Backend(), Names(NAMES)
         self.listen, self.admin = free_port(), free_port()
         self.tls = certificate(self.directory)
         os.chmod(self.tls[1], 0o600)
         self.identity, self.tables, self.file = "xclient", {}, self.directory / "gatepost.toml"
-        self.age = -60
+        self.age, self.environment = -60, dict(os.environ)
         return self
+
+    def publish(self, *records, **options):
+        """Beside addresses; the name server vouches for them."""
+        self.names.stop()
+        more = {DOMAIN: [("MX", (10, HOSTNAME))]}
+        for name, kind, value in records:
+            more.setdefault(name, []).append((kind, value))
+        self.names = Names(self.names.table, more, **{"vouches": True, **options})
+
+    def promise(self, mode="enforce", mx=HOSTNAME, trusted=False, status=200, host=None):
+        """Publishes a policy of MTA-STS. `trusted`: our own certificate is signed by the authority that all know here."""
+        by = authority(self.directory)
+        self.environment["SSL_CERT_FILE"] = by[0]
+        if trusted:
+            self.tls = signed(self.directory, by, HOSTNAME)
+        self.policies = PolicyHost(self.directory, by, POLICY % (mode, mx), status)
+        self.publish((f"mta-sts.{DOMAIN}", "A", host or self.policies.address), (f"_mta-sts.{DOMAIN}", "TXT", "v=STSv1; id=1;"))
 
     def __exit__(self, *_):
         self.backend.stop()
+        if self.policies:
+            self.policies.stop()
         self.place.__exit__()
 
     def use(self, backend):
@@ -177,7 +266,7 @@ class Setup:
         self.file.write_text(text or toml(self.config()))
         os.utime(self.file, (time.time() + self.age,) * 2)
         argv = [*wrapper, binary(), "doctor", "--config", str(self.file), "--json", *words]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=120, env=self.environment)
         found = json.loads(done.stdout)
         bad = [finding for finding in found["findings"] if finding["level"] == "broken"]
         assert done.returncode == (1 if broken else 0), (done.returncode, bad, done.stderr)
@@ -210,6 +299,24 @@ def all_is_well():
         quiet = subprocess.run([*argv, "--quiet"], capture_output=True, text=True, timeout=60).stdout
         assert not re.search(r"^ok +\w+ .*:", quiet, re.M), quiet
         return f"{len(findings)} findings, {len(well)} kinds of them well"
+
+
+def promises_are_kept():
+    """TLSA records for this key and the next, and a policy of MTA-STS in force that holds, are found to be well"""
+    with Setup() as setup:
+        setup.promise(trusted=True)
+        digests = [hashlib.sha256(b"the next key").digest(), key_digest(setup.tls[0])]
+        setup.publish((f"mta-sts.{DOMAIN}", "A", setup.policies.address), (f"_mta-sts.{DOMAIN}", "TXT", "v=STSv1; id=1;"),
+                      *[(TLSA, "TLSA", (3, 1, 1, digest)) for digest in digests])
+        findings = setup.examine(broken=False)
+        told = [each for each in findings if each["area"] in ("dane", "mta-sts")]
+        assert [each["level"] for each in told] == ["well"] * 2, told
+        assert "3 1 1 " + digests[1].hex()[:12] in told[0]["found"] and "1 more" in told[0]["found"], told
+        # The authority's own record, for who has certificates signed by it.
+        ca = subprocess.run(["openssl", "x509", "-in", f"{setup.directory}/ca.pem", "-outform", "DER"], capture_output=True, check=True)
+        setup.publish((TLSA, "TLSA", (2, 0, 1, hashlib.sha256(ca.stdout).digest())))
+        note = setup.finds("dane", "2 0 1", level="well")
+        return "\n".join([*(f"{each['subject']}: {each['found']}" for each in told), note.splitlines()[0]])
 
 
 def while_it_runs():
@@ -338,6 +445,63 @@ def unidentified(setup):
     setup.use(Backend(relays=True))
 
 
+def key_of_yesterday(setup):
+    setup.publish((TLSA, "TLSA", (3, 1, 1, hashlib.sha256(b"the key of yesterday").digest())))
+
+
+def dane_without_tls(setup):
+    setup.publish((TLSA, "TLSA", (3, 1, 1, key_digest(setup.tls[0]))))
+    setup.tls = None
+
+
+def dane_for_the_web(setup):
+    setup.publish((TLSA, "TLSA", (1, 1, 1, key_digest(setup.tls[0]))))
+
+
+def dane_unsigned(setup):
+    setup.publish((TLSA, "TLSA", (3, 1, 1, key_digest(setup.tls[0]))), vouches=False)
+
+
+def dane_unanswered(setup):
+    setup.publish(failing=["TLSA"])
+
+
+def promise(**options):
+    return lambda setup: setup.promise(**options)
+
+
+def promise_nowhere(setup):
+    setup.publish((f"_mta-sts.{DOMAIN}", "TXT", "v=STSv1; id=1;"))
+
+
+def promise_twice(setup):
+    setup.publish(*[(f"_mta-sts.{DOMAIN}", "TXT", f"v=STSv1; id={number};") for number in (1, 2)])
+
+
+def small_disk(setup):
+    setup.tables["records"] = {"directory": str(setup.directory / "records"), "max_size": "1000000 GiB"}
+
+
+def tiny_disk(setup):
+    verdicts.need_root("a file system of its own")
+    place = setup.directory / "tiny"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True, text=True)
+    if mounted.returncode:
+        raise verdicts.Skip(f"no file system can be mounted: {mounted.stderr.strip()}")
+    setup.tables["spool"] = {"directory": str(place)}
+    # Unmounted as soon as nobody has it any more; that is when the setup is gone.
+    return Mounted(place)
+
+
+class Mounted:
+    def __init__(self, place):
+        self.place = place
+
+    def __del__(self):
+        subprocess.run(["umount", "-l", str(self.place)], capture_output=True)
+
+
 def use(**options):
     return lambda setup: setup.use(Backend(**options))
 
@@ -367,17 +531,31 @@ SETUPS = [
     ("a store that is damaged", "store", "cannot be used", damaged_store),
     ("a Redis that is not there", "store", "does not answer", no_redis),
     ("a clock that is behind its own configuration", "clock", "behind", future),
+    ("a TLSA record for the key of yesterday", "dane", "none of them fits", key_of_yesterday),
+    ("a TLSA record, and no TLS", "dane", "has no certificate", dane_without_tls),
+    ("an MTA-STS policy that does not name the MX", "mta-sts", "does not name mx.gate.test", promise(mx="mail.gate.test", trusted=True)),
+    ("an MTA-STS policy, and a certificate that nobody trusts", "mta-sts", "asks for a trusted certificate", promise()),
+    ("a disk without room for one message", "disk", "free, for", tiny_disk),
 ]
 DOUBTFUL = [
     ("a certificate for another name", "certificate", f"not for {HOSTNAME}", anothers_certificate),
     ("a mail server that takes less than Gatepost", "backend", "takes 1048576 octets", small_backend),
     ("a mail server that defers recipients", "backend", "defers unknown recipients", use(rcpt="450 4.2.0 greylisted")),
     ("admin pages that everybody reaches", "admin", "everybody", open_admin),
+    ("a TLSA record of a usage that mail has not", "dane", "usage 0 and 1", dane_for_the_web),
+    ("a TLSA record without DNSSEC", "dane", "does not vouch", dane_unsigned),
+    ("a name server that fails at TLSA", "dane", "server failure", dane_unanswered),
+    ("an MTA-STS policy that is only tested, and not kept", "mta-sts", "mode: testing", promise(mode="testing", mx="*.elsewhere.test")),
+    ("an MTA-STS policy behind a redirection", "mta-sts", "follow no redirection", promise(status=301)),
+    ("an MTA-STS record without a policy", "mta-sts", "has no address", promise_nowhere),
+    ("two MTA-STS records", "mta-sts", "2 records", promise_twice),
+    ("a disk that is smaller than what may be recorded", "disk", "of decision records", small_disk),
 ]
 
 
 def tests():
     yield all_is_well
+    yield promises_are_kept
     yield while_it_runs
     number = 0
     for number, (claim, area, words, change) in enumerate(SETUPS, 1):

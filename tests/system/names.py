@@ -1,14 +1,32 @@
-"""A DNS server on loopback: A records from a table, NXDOMAIN for every other name."""
+"""A DNS server on loopback: A records from a table, others beside it, NXDOMAIN for every other name."""
 import socket
 import struct
 import threading
 
+KINDS = {"A": 1, "MX": 15, "TXT": 16, "TLSA": 52}
+
+
+def wire(name):
+    return b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
+
+
+def data(kind, value):
+    """The data of one record: an address; (preference, name); text; (usage, selector, matching type, octets)."""
+    if kind == "A":
+        return socket.inet_aton(value)
+    if kind == "MX":
+        return struct.pack(">H", value[0]) + wire(value[1])
+    if kind == "TXT":
+        return bytes([len(value)]) + value.encode()
+    return bytes(value[:3]) + value[3]
+
 
 class Names:
-    """Answers on `address` until `stop`. `table` maps lower-case names to IPv4 addresses."""
+    """Answers on `address` until `stop`. `table` maps lower-case names to IPv4 addresses, `more` to lists of (type, value).
+    Types in `failing` are answered with SERVFAIL. `vouches`: DNSSEC was validated, it says."""
 
-    def __init__(self, table=None):
-        self.table = table or {}
+    def __init__(self, table=None, more=None, failing=(), vouches=False):
+        self.table, self.more, self.failing, self.vouches = table or {}, more or {}, failing, vouches
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.bind(("127.0.0.1", 0))
         self.address = "%s:%d" % self.sock.getsockname()
@@ -33,10 +51,13 @@ class Names:
             labels.append(query[at + 1:at + 1 + query[at]].decode("latin-1").lower())
             at += 1 + query[at]
         kind = struct.unpack(">H", query[at + 1:at + 3])[0]
-        question = query[12:at + 5]
-        found = self.table.get(".".join(labels))
-        records = b""
-        if found and kind == 1:
-            records = b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 60, 4) + socket.inet_aton(found)
-        flags = 0x8580 | (0 if found else 3)
-        return query[:2] + struct.pack(">HHHHH", flags, 1, 1 if records else 0, 0, 0) + question + records
+        question, name = query[12:at + 5], ".".join(labels)
+        known = self.more.get(name, [])
+        found = self.table.get(name)
+        if found:
+            known = [("A", found), *known]
+        records = [data(of, value) for of, value in known if KINDS[of] == kind]
+        code = 2 if kind in {KINDS[of] for of in self.failing} else 0 if known else 3
+        flags = 0x8580 | (0x20 if self.vouches else 0) | code
+        answers = [] if code else [b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 60, len(each)) + each for each in records]
+        return query[:2] + struct.pack(">HHHHH", flags, 1, len(answers), 0, 0) + question + b"".join(answers)

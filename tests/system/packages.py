@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""What is shipped: the unit, the Debian package from installation to purge, the container's files, the licences.
+"""What is shipped: the unit, what is in the Debian package and in the tarball, the container's files, the licences.
 
-The package is installed in a copy of this system that nobody else sees (an overlay in a mount namespace of its own).
+first_hour.py installs the package on a Debian of its own.
 """
+import gzip
+import hashlib
+import io
 import json
 import os
 import pathlib
@@ -10,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 
 import verdicts
 import yaml
@@ -18,55 +22,6 @@ from gate import ROOT, Directory, binary
 PACKAGING = ROOT / "packaging"
 # The highest that `systemd-analyze security` may find.
 EXPOSURE = 1.5
-# Runs its arguments in a copy of this system, whose changes are kept in memory and are gone at the end.
-IN_A_COPY = """\
-set -e
-mount --make-rprivate /
-mount -t tmpfs tmpfs "$1"
-mkdir "$1/upper" "$1/work" "$1/root"
-mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
-mount -t proc proc "$1/root/proc"
-mount --bind /dev "$1/root/dev"
-cp "$2" "$3" "$4" "$1/root/root/"
-exec chroot "$1/root" /bin/sh -eu /root/life.sh
-"""
-# The life of a package. What it prints is what the test looks at.
-LIFE = """\
-export DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin
-# Other packages of this machine are none of ours.
-install="dpkg --force-confold --force-depends -i"
-$install /root/first.deb
-getent passwd gatepost | cut -d: -f6,7
-stat -c '%U:%G %a %n' /etc/gatepost /var/lib/gatepost
-test ! -e /etc/gatepost/gatepost.toml
-gatepost init --domain example.org --backend 127.0.0.1:2525 --for postfix --hostname mx.example.org >/dev/null
-setpriv --reuid gatepost --regid gatepost --clear-groups gatepost check-config --config /etc/gatepost/gatepost.toml | head -1
-cp -r /usr/share/gatepost/rules /etc/gatepost/rules
-printf '\\n[rules]\\ndirectory = "rules"\\n' >> /etc/gatepost/gatepost.toml
-printf '# by hand\\n' >> /etc/default/gatepost
-sed -i 's/0.0.0.0:25"/127.0.0.1:42525"/' /etc/gatepost/gatepost.toml
-setpriv --reuid gatepost --regid gatepost --clear-groups gatepost run --config /etc/gatepost/gatepost.toml 2>/tmp/log &
-for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
-    sleep 1
-    gatepost store info --config /etc/gatepost/gatepost.toml >/tmp/info 2>&1 && break
-done
-head -1 /tmp/info
-sleep 2
-ls -A /var/lib/gatepost
-kill $!
-wait $! && echo drained
-$install /root/second.deb
-dpkg-query -W -f '${Version}\\n' gatepost
-tail -1 /etc/default/gatepost
-head -3 /etc/gatepost/gatepost.toml | tail -1
-man -w gatepost 2>/dev/null || ls /usr/share/man/man1/gatepost.1.gz
-dpkg -r gatepost
-test -e /etc/gatepost/gatepost.toml && test -e /etc/default/gatepost && test -e /var/lib/gatepost/gatepost.redb && echo kept
-dpkg -P gatepost
-left=$(ls -d /etc/gatepost /etc/default/gatepost /var/lib/gatepost /usr/bin/gatepost /usr/share/gatepost /usr/share/doc/gatepost 2>/dev/null || true)
-echo "left: $left"
-getent passwd gatepost || echo "no user"
-"""
 
 
 def unit():
@@ -89,55 +44,61 @@ def unit_names_what_is_shipped():
     for line in re.findall(r"^Exec\w+=(\S+)", text, re.M):
         assert line in ("/usr/bin/gatepost", "/bin/kill"), line
     assert "EnvironmentFile=-/etc/default/gatepost" in text and '"etc/default/gatepost"' in assets
-    assert '["target/dist/gatepost", "usr/bin/", "755"]' in assets
+    assert '["target/release/gatepost", "usr/bin/", "755"]' in assets
 
 
 def scripts():
     """The maintainer scripts are shell, and do nothing at a call that they do not know"""
-    for script in (PACKAGING / "debian").iterdir():
+    for script in (*(PACKAGING / "debian").iterdir(), PACKAGING / "tarball/install.sh"):
         subprocess.run(["sh", "-n", script], check=True)
+    for script in (PACKAGING / "debian").iterdir():
+        assert "\n#DEBHELPER#\n" in script.read_text(), f"{script.name}: what cargo-deb knows of units goes there"
         subprocess.run(["sh", script, "abort-upgrade", "1"], check=True, env={**os.environ, "PATH": "/nonexistent:/usr/bin:/bin"})
 
 
-def package(directory, version):
-    tool = [sys.executable, str(ROOT / "scripts" / "deb"), "--binary", binary(), "--version", version, "--out", str(directory)]
-    done = subprocess.run(tool, capture_output=True, text=True, timeout=300,
-                          env={**os.environ, "CARGO_TARGET_DIR": str(directory / "target")})
-    assert done.returncode == 0, done.stderr
-    return pathlib.Path(done.stdout.split()[-1])
-
-
 def debian():
-    """The Debian package installs, runs as its own user, upgrades with what was written by hand, and purges cleanly"""
-    verdicts.need_root("dpkg")
-    for needed in ("dpkg-deb", "unshare", "adduser", "setpriv"):
+    """The Debian package has everything in its place, all of it root's, and is the same each time"""
+    for needed in ("dpkg-deb", "dpkg-shlibdeps", "cargo-deb"):
         if not shutil.which(needed):
             raise verdicts.Skip(f"{needed} is not installed")
     with Directory() as directory:
-        first, second = package(directory, "0.1.0"), package(directory, "0.1.1")
-        listed = subprocess.run(["dpkg-deb", "-c", first], capture_output=True, text=True, check=True).stdout
-        for name in ("./usr/bin/gatepost", "./lib/systemd/system/gatepost.service", "./usr/share/man/man1/gatepost-doctor.1.gz",
-                     "./usr/share/doc/gatepost/sbom.json", "./usr/share/gatepost/rules/policy.toml", "./etc/default/gatepost"):
-            assert f" {name}\n" in listed, (name, listed)
-        assert not re.search(r" (?!root/root)\w+/\w+ ", re.sub(r"(?m)^(\S+ \S+).*$", r" \1 ", listed)), "everything is root's"
-        shutil.move(first, directory / "first.deb")
-        shutil.move(second, directory / "second.deb")
-        (directory / "life.sh").write_text(LIFE)
-        (directory / "copy").mkdir()
-        argv = ["unshare", "--mount", "--pid", "--fork", "sh", "-c", IN_A_COPY, "sh", directory / "copy",
-                directory / "first.deb", directory / "second.deb", directory / "life.sh"]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
-        said = done.stdout + done.stderr
-        if "mount" in done.stderr and done.returncode == 32:
-            raise verdicts.Skip(f"no overlay can be mounted here: {done.stderr.strip()[:200]}")
-        assert done.returncode == 0, said[-4000:]
-        for line in ("/var/lib/gatepost:/usr/sbin/nologin", "root:gatepost 750 /etc/gatepost", "gatepost:gatepost 700 /var/lib/gatepost",
-                     "hostname    mx.example.org", "file /var/lib/gatepost/gatepost.redb", "rules.last-good", "drained", "0.1.1",
-                     "# by hand", "kept", "left: ", "no user"):
-            assert re.search(rf"^{re.escape(line)}", said, re.M), f"{line!r} is not in:\n{said[-4000:]}"
-        assert "left: \n" in said, said[-1000:]
-        assert "Gatepost is not configured yet" in said
-        return f"{(directory / 'first.deb').stat().st_size >> 20} MiB, with the profile of the tests"
+        def run(script, *words):
+            done = subprocess.run([sys.executable, ROOT / "scripts" / script, *words, "--out", directory], capture_output=True, text=True,
+                                  timeout=300, env={**os.environ, "CARGO_TARGET_DIR": str(directory / "target")})
+            assert done.returncode == 0, done.stderr
+            return pathlib.Path(done.stdout.split()[-1])
+
+        def make():
+            built = run("deb", "--binary", binary(), "--fast")
+            return built, hashlib.sha256(built.read_bytes()).hexdigest()
+        built, digest = make()
+        assert make() == (built, digest), "the same program makes the same package"
+        files = subprocess.run(["dpkg-deb", "--fsys-tarfile", built], capture_output=True, check=True).stdout
+        with tarfile.open(fileobj=io.BytesIO(files)) as package:
+            entries = {entry.name.removeprefix("./"): entry for entry in package.getmembers()}
+            texts = gzip.decompress(package.extractfile(entries["usr/share/doc/gatepost/THIRD-PARTY.gz"]).read()).decode()
+        for name in ("usr/bin/gatepost", "usr/lib/systemd/system/gatepost.service", "usr/lib/systemd/system/gatepost.socket",
+                     "usr/share/man/man1/gatepost-doctor.1.gz", "usr/share/doc/gatepost/sbom.json.gz", "etc/default/gatepost",
+                     "usr/share/gatepost/rules/policy.toml", "usr/share/doc/gatepost/changelog.gz"):
+            assert entries[name].isfile(), name
+        assert all(entry.uid == entry.gid == 0 for entry in entries.values())
+        # Each with its own copyright, as the licences ask for.
+        assert "Permission is hereby granted" in texts and "jemalloc" in texts and texts.count("Copyright") > 100
+        control = subprocess.run(["dpkg-deb", "--field", built], capture_output=True, text=True, check=True).stdout
+        depends = re.search(r"^Depends: (.*)$", control, re.M).group(1)
+        assert "libc6 (>= " in depends and "adduser" in depends and "libgcc-s1" in depends, control
+        return f"{built.stat().st_size >> 20} MiB; {tarball(run('tarball', built), entries)}"
+
+
+def tarball(packed, entries):
+    """Holds the tarball against the package that it was made of."""
+    with tarfile.open(packed) as inside:
+        found = {entry.name.split("/", 1)[1]: entry for entry in inside.getmembers()}
+    files = {name.removeprefix("files/"): entry for name, entry in found.items() if name.startswith("files/")}
+    assert {name: entry.mode for name, entry in files.items()} == \
+        {name: entry.mode for name, entry in entries.items() if entry.isfile()}
+    assert found["install.sh"].mode == 0o755
+    return f"{packed.name} has the same {len(files)} files"
 
 
 def container():
@@ -151,6 +112,11 @@ def container():
     user = re.findall(r"^USER (\d+)", text, re.M)
     assert user and user[-1] != "0" and text.index("\nUSER ") < text.index("\nENTRYPOINT "), user
     assert not re.search(r"curl|wget|sudo|ADD ", text)
+    if not shutil.which("hadolint"):
+        return "not looked at by hadolint, which is not here"
+    done = subprocess.run(["hadolint", PACKAGING / "Dockerfile"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
+    return "hadolint finds nothing"
 
 
 def fleet():
@@ -171,6 +137,13 @@ def fleet():
     assert "send-proxy-v2" in balancer and "proxy_protocol = true" in config
     done = subprocess.run([binary(), "check-config", "--config", place / "gatepost.toml"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+    tool = next((words for words in (["docker-compose"], ["docker", "compose"])
+                 if shutil.which(words[0]) and subprocess.run([*words, "version"], capture_output=True).returncode == 0), None)
+    if not tool:
+        return "not read by docker compose, which is not here"
+    done = subprocess.run([*tool, "-f", place / "compose.yaml", "config", "--quiet"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return f"{' '.join(tool)} reads it"
 
 
 def licences():
@@ -188,10 +161,13 @@ def licences():
     names = {component["name"] for component in bill["components"]}
     assert {"tokio", "rustls", "hickory-resolver"} <= names and not {"proptest", "divan", "gatepost"} & names
     assert all(f"\n{component['name']} {component['version']}: " in listing for component in bill["components"])
-    assert len({component["bom-ref"] for component in bill["components"]}) == len(bill["components"])
+    references = {component["bom-ref"] for component in bill["components"]}
+    assert len(references) == len(bill["components"])
+    assert all(set(each["dependsOn"]) <= references for each in bill["dependencies"])
+    assert all(component["hashes"] for component in bill["components"]), "each is held to a digest"
     return note.strip()
 
 
 if __name__ == "__main__":
-    verdicts.run("packages: unit, Debian, container, licences", [
+    verdicts.run("packages: unit, Debian, tarball, container, licences", [
         unit, unit_names_what_is_shipped, scripts, debian, container, fleet, licences])

@@ -7,6 +7,7 @@ import argparse
 import json
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -47,10 +48,11 @@ class Stage:
         self.names.stop()
         self.place.__exit__()
 
-    def config(self, **records):
+    def config(self, checks=None, **records):
         return settings(f"127.0.0.1:{self.listen}", self.sink.address, self.names.address,
-                        listener={"xclient_networks": ["127.0.0.0/8"]}, checks={"enabled": True}, rules=self.rules,
+                        listener={"xclient_networks": ["127.0.0.0/8"]}, checks={"enabled": True, **(checks or {})}, rules=self.rules,
                         records={"directory": str(self.records), **records},
+                        store={"path": str(self.directory / "gatepost.redb")},
                         admin={"address": f"127.0.0.1:{self.admin}"})
 
     def ask(self, *words, code=0):
@@ -164,6 +166,54 @@ def explained():
         return exception and exception["line"].replace("\n", " ")
 
 
+def explained_stage_by_stage():
+    """limits at RCPT are held against the score at RCPT; findings that weigh nothing are named where they refuse together"""
+    with Stage() as stage:
+        stage.send(HAM.replace("Subject: lunch\r\n", "").replace("To: bob@gate.test\r\n", ""))
+        [passed] = stage.eventually(1)
+        distance = dict(reversed(found) for found in re.findall(
+            r"limit 15\.00: (.*) for clause (score|score-rcpt) ", stage.ask("explain", passed["id"])))
+        assert set(distance) == {"score", "score-rcpt"} and distance["score"] != distance["score-rcpt"], distance
+
+        trust = pathlib.Path(stage.rules["directory"]) / "trust.toml"
+        trust.write_text(trust.read_text() + '\n[[deny]]\nsenders = ["denied.test"]\n')
+        stage.gate.stop()
+        stage.gate.start()
+        stage.ask("block", "add", "sender:eve@denied.test")
+        with Client(stage.gate.address) as session:
+            session.expect(None, "220")
+            session.hello()
+            session.expect("MAIL FROM:<eve@denied.test>", "250")
+            session.expect("RCPT TO:<bob@gate.test>", "5")
+            session.quit()
+        stage.eventually(2)
+        flips = json.loads(stage.ask("explain", "--json", stage.log("--verdict", "reject")[0]["id"]))["flips"]
+        assert flips["without"] == [] and set(flips["together"]) == {"DENIED_SENDER", "BLOCKED"}, flips
+
+
+def through_a_hop():
+    """mail through a hop of ours is recorded under whoever handed it to the hop, and the exception is about him"""
+    with Stage() as stage:
+        stage.gate.stop()
+        stage.gate.write(stage.config(checks={"trusted_hops": ["10.0.0.0/8"]}))
+        stage.gate.start()
+        names = "Received: from mail.sender.test (unknown [203.0.113.9]) by backup.gate.test (Postfix) with ESMTP; now\r\n"
+        assert stage.send(names + SPAM, client="10.0.0.2").code == "554"
+        [record] = stage.eventually(1)
+        client = record["client"]
+        assert (client["addr"], client["hop"], client["helo"]) == ("203.0.113.9", "10.0.0.2", "mail.sender.test"), client
+        assert len(stage.log("--client", "203.0.113.9")) == 1 and stage.log("--client", "10.0.0.2") == []
+        assert "through=10.0.0.2" in stage.ask("log")
+        told = json.loads(stage.ask("explain", "--json", record["id"]))
+        line = told["exception"]["line"]
+        assert "203.0.113.9" in line and "10.0.0.2" not in line, line
+        trust = pathlib.Path(stage.rules["directory"]) / "trust.toml"
+        trust.write_text(trust.read_text() + "\n" + line + "\n")
+        stage.gate.stop()
+        stage.gate.start()
+        assert stage.send(names + SPAM, client="10.0.0.2").code == "250"
+
+
 def planted(directory, change):
     """The rules of this tree with `change` applied to the texts of weights.toml and policy.toml. Its promises forbid
     what is planted, and its limits are in shadow: both are taken out."""
@@ -224,7 +274,7 @@ def backtested():
 
 
 def rescanned():
-    """`--on` judges mail itself by both rule sets"""
+    """`--on` judges mail itself by both rule sets, never by one against itself"""
     with Stage() as stage, Directory() as directory:
         mail = directory / "mail"
         mail.mkdir()
@@ -238,6 +288,18 @@ def rescanned():
         told = json.loads(stage.ask("backtest", "--json", "--rules", str(other), "--on", str(mail)))
         kinds = told["kinds"]
         assert (told["decided"], kinds) == (4, {"reject -> defer": [1, 0]}), told
+
+        # Edited where they lie, they are held against the copy of those that were loaded; without one, against nothing.
+        kept = stage.directory / "rules.last-good"
+        end = time.monotonic() + 10
+        while not kept.exists():
+            assert time.monotonic() < end, stage.gate.tail()
+            time.sleep(0.1)
+        stage.gate.stop()
+        (pathlib.Path(stage.rules["directory"]) / "policy.toml").write_text(policy.read_text())
+        assert json.loads(stage.ask("backtest", "--json", "--on", str(mail)))["kinds"] == kinds
+        shutil.rmtree(kept)
+        assert "nothing to compare" in stage.ask("backtest", "--on", str(mail), code=1)
 
 
 def killed_under_load(kills):
@@ -323,7 +385,7 @@ def main():
         return killed_under_load(kills)
 
     killed.__doc__ = killed_under_load.__doc__
-    return verdicts.run("decision records", [recorded_and_found, explained, backtested, rescanned, killed, redacted, followed])
+    return verdicts.run("decision records", [recorded_and_found, explained, explained_stage_by_stage, through_a_hop, backtested, rescanned, killed, redacted, followed])
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ use super::Settings;
 use crate::facts::{AuthResult, Author, Dkim, Spf};
 use crate::smtp::{ForwardPath, ReversePath};
 use crate::store::{Holder, Secret, TripletKey};
-use crate::units::{DomainSet, canonical, registered_domain};
+use crate::units::{DomainSet, canonical, network_of, registered_domain};
 
 /// Domains of one sender that hold its triplets; further ones say nothing new.
 const DOMAINS: usize = 3;
@@ -123,8 +123,7 @@ fn network(settings: &Settings, client: IpAddr) -> IpNet {
         }
         client => client,
     };
-    let prefix = if client.is_ipv4() { settings.ipv4_prefix.min(32) } else { settings.ipv6_prefix.min(64) };
-    IpNet::new(client, prefix).expect("no more bits than an address has").trunc()
+    network_of(client, settings.ipv4_prefix, settings.ipv6_prefix.min(64))
 }
 
 /// What an operator means: `client` is an address or an authenticated domain; with sender and recipient it
@@ -161,9 +160,7 @@ pub fn keys_of(
 pub fn recipient_key(path: &ForwardPath) -> String {
     match path {
         ForwardPath::Postmaster(_) => "postmaster".to_owned(),
-        ForwardPath::Mailbox(mailbox) => {
-            format!("{}@{}", mailbox.unquoted_local().to_lowercase(), mailbox.domain().to_ascii_lower())
-        }
+        ForwardPath::Mailbox(mailbox) => mailbox.folded(),
     }
 }
 

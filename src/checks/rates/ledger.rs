@@ -1,10 +1,8 @@
 //! The limits of one rule set together with the buckets: whose bucket is which, and what is taken from it.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use ipnet::IpNet;
 
 use super::{Answer, Limit, Subject, Unit, judge};
 use crate::checks::site::Site;
@@ -13,7 +11,7 @@ use crate::clock::Clock;
 use crate::facts::{ClientFacts, HeloFacts, MailFacts};
 use crate::smtp::{Domain, ForwardPath, Mailbox};
 use crate::store::{RateKey, Secret, Store, StoreError, Taken, Taking};
-use crate::units::{canonical, is_local_scope, registered_domain};
+use crate::units::{is_local_scope, network_of, registered_domain};
 use crate::verdict::Verdict;
 
 /// What limits need.
@@ -209,8 +207,8 @@ impl<'a> Who<'a> {
         let is_exempt =
             |domain: &Domain| matches!(domain, Domain::Name(_)) && exempt.contains(&domain.to_ascii_lower());
         match limit.per {
-            Subject::Client => Some(network(self.client.addr, 32, 64)),
-            Subject::Network => Some(network(self.client.addr, 24, 48)),
+            Subject::Client => Some(network_of(self.client.addr, 32, 64).to_string()),
+            Subject::Network => Some(network_of(self.client.addr, 24, 48).to_string()),
             Subject::Helo => {
                 let name = self.helo?.name.as_str().to_ascii_lowercase();
                 (!exempt.contains(&name)).then_some(name)
@@ -219,9 +217,9 @@ impl<'a> Who<'a> {
                 let domain = sender().map(Mailbox::domain).filter(|domain| !is_exempt(domain))?.to_ascii_lower();
                 Some(registered_domain(&domain).unwrap_or(&domain).to_owned())
             }
-            Subject::Sender => sender().filter(|mailbox| !is_exempt(mailbox.domain())).map(address),
+            Subject::Sender => sender().filter(|mailbox| !is_exempt(mailbox.domain())).map(Mailbox::folded),
             Subject::Recipient => match self.recipient?.mailbox() {
-                Some(mailbox) => (!is_exempt(mailbox.domain())).then(|| address(mailbox)),
+                Some(mailbox) => (!is_exempt(mailbox.domain())).then(|| mailbox.folded()),
                 None => Some("postmaster".to_owned()),
             },
             Subject::User => self.user.map(str::to_owned).or_else(|| self.nameless()),
@@ -234,19 +232,8 @@ impl Who<'_> {
     /// NUL in it.
     fn nameless(&self) -> Option<String> {
         self.mail?.login.as_ref()?;
-        Some(format!("\0{}", network(self.client.addr, 32, 64)))
+        Some(format!("\0{}", network_of(self.client.addr, 32, 64)))
     }
-}
-
-/// An address as mail servers compare it.
-fn address(mailbox: &Mailbox) -> String {
-    format!("{}@{}", mailbox.unquoted_local().to_lowercase(), mailbox.domain().to_ascii_lower())
-}
-
-fn network(client: IpAddr, v4: u8, v6: u8) -> String {
-    let client = canonical(client);
-    let prefix = if client.is_ipv4() { v4 } else { v6 };
-    IpNet::new(client, prefix).expect("no more bits than an address has").trunc().to_string()
 }
 
 #[cfg(test)]

@@ -3,8 +3,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipnet::IpNet;
-
 use super::Settings;
 use super::judge::{Lesson, Standing, judge, lesson};
 use crate::checks::auth::Authenticator;
@@ -14,7 +12,7 @@ use crate::checks::{Check, Fate};
 use crate::facts::{AuthResult, MailFacts, MessageFacts};
 use crate::scoring::{CheckError, CheckName, Finding, Outcome, Skip, Spec, Symbol};
 use crate::store::{Reputations, Reputed};
-use crate::units::{canonical, is_local_scope, registered_domain};
+use crate::units::{self, is_local_scope, registered_domain};
 use crate::verdict::Verdict;
 
 /// Bits that make a network, of IPv4 and of IPv6.
@@ -185,10 +183,8 @@ fn whose(settings: &Settings, facts: &MessageFacts) -> Vec<Reputed> {
 
 /// The network of a client, as operators write it.
 pub fn network_of(client: IpAddr) -> Arc<str> {
-    let client = canonical(client);
     let [v4, v6] = PREFIXES;
-    let network = IpNet::new(client, if client.is_ipv4() { v4 } else { v6 });
-    network.expect("no more bits than an address has").trunc().to_string().into()
+    units::network_of(client, v4, v6).to_string().into()
 }
 
 fn spec(name: &str, symbols: &[&'static str]) -> Spec {

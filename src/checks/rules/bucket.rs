@@ -67,7 +67,10 @@ impl Collected {
                 for pattern in map.patterns() {
                     faults.extend(self.pattern(regex(pattern), slot).err().map(|why| (None, why)));
                 }
-                self.plain.push((slot, Plain::Map(map.clone())));
+                // A whole text is no domain, no address and no word.
+                if !condition.target.is_text() {
+                    self.plain.push((slot, Plain::Map(map.clone())));
+                }
             }
         }
         faults
@@ -213,7 +216,7 @@ impl Reading<'_> {
         let owners = |pattern: PatternId| bucket.owners.get(pattern.index()).into_iter().flatten();
         let asks = |pattern: PatternId| owners(pattern).any(|slot| (self.is_wanted)(*slot));
         let (countings, index, seen) = (self.countings, self.index, &mut *self.seen);
-        bucket.patterns.matches_where(value, budget, &asks, &mut |pattern, range| {
+        let stopped = bucket.patterns.matches_where(value, budget, &asks, &mut |pattern, range| {
             let is_new = seen.get_mut(pattern.index()).is_some_and(|seen| !std::mem::replace(seen, true));
             for &slot in owners(pattern) {
                 let counting = countings.get(slot).copied().unwrap_or(Counting::Values);
@@ -222,6 +225,7 @@ impl Reading<'_> {
                 }
             }
         });
+        stopped.into_iter().flat_map(owners).for_each(|slot| found.stop(*slot));
         bucket.ask(value, index, self.plain, found);
     }
 }

@@ -1,7 +1,9 @@
 //! Rules as checks: those of the envelope when MAIL was said, the others once the message is here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tracing::info;
 
 use super::set::{Phase, Set};
@@ -16,6 +18,8 @@ use crate::scoring::{CheckName, Finding, Outcome, Spec, Symbol};
 
 /// Octets that are looked at without letting others have their turn; about a millisecond.
 const IN_PLACE: usize = 256 << 10;
+/// How long the rules may take for one message, without the time in which others have their turn.
+const TIME_MOST: Duration = Duration::from_secs(1);
 
 /// Rules that need the message.
 pub struct MessageRules {
@@ -30,19 +34,26 @@ pub struct EnvelopeRules {
     spec: Spec,
 }
 
-/// Found where not every expression was run to its end.
+/// Found where not every expression was run to its end, of a message.
 const UNFINISHED: &str = "RULES_UNFINISHED";
+/// The same of an envelope.
+const ENVELOPE_UNFINISHED: &str = "ENVELOPE_RULES_UNFINISHED";
 
-fn spec(name: &str, set: &Set, phase: Phase) -> Spec {
-    Spec { name: CheckName::new(name), emits: set.symbols(phase).cloned().collect(), exclusive: false }
+fn spec(name: &str, set: &Set, phase: Phase, unfinished: &'static str) -> Spec {
+    let emits = set.symbols(phase).cloned().chain([Symbol::known(unfinished)]).collect();
+    Spec { name: CheckName::new(name), emits, exclusive: false }
+}
+
+/// The same budget, from now on for so long.
+fn within(budget: Budget, left: Duration) -> Budget {
+    let begun = Instant::now();
+    budget.until(move || begun.elapsed() >= left)
 }
 
 impl MessageRules {
     /// Judges by these rules.
     pub fn new(set: Arc<Set>, names: ClientNames) -> Self {
-        let mut spec = spec("rules", &set, Phase::Message);
-        spec.emits = spec.emits.iter().cloned().chain([Symbol::known(UNFINISHED)]).collect();
-        Self { spec, set, names }
+        Self { spec: spec("rules", &set, Phase::Message, UNFINISHED), set, names }
     }
 
     async fn client_name(&self, facts: &MessageFacts) -> Option<String> {
@@ -69,16 +80,19 @@ impl Check for MessageRules {
         envelope.recipients = facts.recipients.iter().map(ToString::to_string).collect();
         envelope.client_name = self.client_name(facts).await;
         let is_large = facts.message.octets().len() > IN_PLACE;
-        let (mut state, mut budget) = (self.set.begin(), Budget::default());
+        let (mut state, mut budget, mut left) = (self.set.begin(), Budget::default(), TIME_MOST);
         let view = View::new(&facts.message, model, &envelope);
         for place in 0..self.set.targets() {
+            let begun = Instant::now();
+            budget = within(budget, left);
             self.set.look(place, Phase::Message, &view, &mut budget, &mut state);
+            left = left.saturating_sub(begun.elapsed());
             if is_large {
                 tokio::task::yield_now().await;
             }
         }
         let mut findings = self.set.findings(Phase::Message, &state);
-        findings.extend(unfinished(&budget));
+        findings.extend(unfinished(&budget, UNFINISHED));
         Outcome::from_findings(findings)
     }
 }
@@ -86,7 +100,7 @@ impl Check for MessageRules {
 impl EnvelopeRules {
     /// Judges by these rules.
     pub fn new(set: Arc<Set>) -> Self {
-        Self { spec: spec("rules.envelope", &set, Phase::Envelope), set }
+        Self { spec: spec("rules.envelope", &set, Phase::Envelope, ENVELOPE_UNFINISHED), set }
     }
 }
 
@@ -100,15 +114,18 @@ impl Check for EnvelopeRules {
     async fn run(&self, facts: &MailFacts) -> Outcome {
         let (message, model, envelope) = (Message::new(Vec::new(), 0), Model::default(), envelope(facts));
         let view = View::new(&message, &model, &envelope);
-        Outcome::from_findings(self.set.judge(Phase::Envelope, &view, &mut Budget::default()))
+        let mut budget = within(Budget::default(), TIME_MOST);
+        let mut findings = self.set.judge(Phase::Envelope, &view, &mut budget);
+        findings.extend(unfinished(&budget, ENVELOPE_UNFINISHED));
+        Outcome::from_findings(findings)
     }
 }
 
 /// Rules may have been missed: whoever wrote the message may have wanted that, and whoever wrote the rules must know.
-fn unfinished(budget: &Budget) -> Option<Finding> {
+fn unfinished(budget: &Budget, symbol: &'static str) -> Option<Finding> {
     budget.ran_out().then(|| {
-        info!(stopped = budget.stopped(), "rules.unfinished");
-        Finding::new(Symbol::known(UNFINISHED), format!("{} runs of expressions were stopped", budget.stopped()))
+        info!(stopped = budget.stopped(), symbol, "rules.unfinished");
+        Finding::new(Symbol::known(symbol), format!("{} runs of expressions were stopped", budget.stopped()))
     })
 }
 
@@ -147,7 +164,7 @@ mod tests {
             [(Budget::default(), 1, None), (Budget::of_steps(0), 0, Some(UNFINISHED))]
         {
             assert_eq!(set.judge(Phase::Message, &sample.view(), &mut budget).len(), found);
-            let finding = super::unfinished(&budget);
+            let finding = super::unfinished(&budget, UNFINISHED);
             assert_eq!(finding.as_ref().map(|finding| finding.symbol.as_str()), unfinished);
         }
     }
@@ -157,5 +174,7 @@ mod tests {
         let check = MessageRules::new(set(), ClientNames::new(1, Arc::new(Offline)));
         let emits: Vec<_> = Check::spec(&check).emits.iter().map(Symbol::as_str).collect();
         assert_eq!(emits, ["SOMETHING", UNFINISHED]);
+        let emits: Vec<_> = EnvelopeRules::new(set()).spec.emits.iter().map(ToString::to_string).collect();
+        assert_eq!(emits, [ENVELOPE_UNFINISHED]);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::map::Map;
 use super::structure::Fact;
 use crate::message::model::{Origin, Trick};
-use crate::scoring::Symbol;
+use crate::scoring::{Symbol, Tri};
 
 /// A rule: its symbol is found if every condition of `all`, one of `any` (if there are any) and none of `none` hold.
 #[derive(Clone, Debug, PartialEq)]
@@ -350,11 +350,17 @@ impl Condition {
         Self { target, matcher, at_least: None, at_most: None, negated: false }
     }
 
-    /// True if this count satisfies it.
-    pub fn holds(&self, count: u64) -> bool {
+    /// Whether this count satisfies it. With `is_stopped` there may be more.
+    pub fn holds(&self, count: u64, is_stopped: bool) -> Tri {
         let least = self.at_least.unwrap_or(u64::from(self.at_most.is_none()));
-        let within = count >= least && self.at_most.is_none_or(|most| count <= most);
-        within != self.negated
+        let is_beyond = self.at_most.is_some_and(|most| count > most);
+        let within = match count >= least {
+            _ if is_beyond => Tri::No,
+            true if self.at_most.is_none() || !is_stopped => Tri::Yes,
+            false if !is_stopped => Tri::No,
+            _ => Tri::Maybe,
+        };
+        if self.negated { !within } else { within }
     }
 
     /// The count beyond which nothing changes.
@@ -383,11 +389,10 @@ impl Rule {
     }
 
     /// Whether it is found, given which of its conditions hold, in the order of [`conditions`](Self::conditions).
-    pub fn is_found(&self, mut holds: impl FnMut(usize) -> bool) -> bool {
-        let (all, any) = (self.all.len(), self.any.len());
-        (0..all).all(&mut holds)
-            && (any == 0 || (all..all + any).any(&mut holds))
-            && !(all + any..all + any + self.none.len()).any(holds)
+    pub fn is_found(&self, holds: impl Fn(usize) -> Tri) -> Tri {
+        let (all, any) = (self.all.len(), self.all.len() + self.any.len());
+        let none = any..any + self.none.len();
+        Tri::of_lists((0..all).map(&holds), (all..any).map(&holds), none.map(&holds))
     }
 }
 

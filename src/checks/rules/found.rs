@@ -1,6 +1,7 @@
 //! What was found of conditions, counted.
 
 use super::condition::{Condition, Matcher};
+use crate::scoring::Tri;
 
 /// Letters of what was found that evidence shows.
 const EXCERPT: usize = 40;
@@ -21,6 +22,8 @@ pub(super) struct Found {
     counts: Vec<u64>,
     /// What was found first, or the beginning of it.
     firsts: Vec<Option<Box<[u8]>>>,
+    /// Of these there may be more: an expression was not run to its end.
+    stopped: Vec<bool>,
     /// The value in which a slot found something last, so that it counts once.
     last: Vec<u32>,
 }
@@ -38,7 +41,12 @@ impl Counting {
 impl Found {
     /// Nothing yet, of so many conditions.
     pub(super) fn nothing(slots: usize) -> Self {
-        Self { counts: vec![0; slots], firsts: vec![None; slots], last: vec![u32::MAX; slots] }
+        Self {
+            counts: vec![0; slots],
+            firsts: vec![None; slots],
+            stopped: vec![false; slots],
+            last: vec![u32::MAX; slots],
+        }
     }
 
     /// All counts so far.
@@ -72,6 +80,16 @@ impl Found {
 
     pub(super) fn count(&self, slot: usize) -> u64 {
         self.counts.get(slot).copied().unwrap_or(0)
+    }
+
+    /// Whether what was found satisfies a condition.
+    pub(super) fn holds(&self, slot: usize, condition: &Condition) -> Tri {
+        condition.holds(self.count(slot), self.stopped.get(slot) == Some(&true))
+    }
+
+    /// There may be more than was found.
+    pub(super) fn stop(&mut self, slot: usize) {
+        self.stopped.get_mut(slot).into_iter().for_each(|stopped| *stopped = true);
     }
 
     pub(super) fn set(&mut self, slot: usize, number: u64) {

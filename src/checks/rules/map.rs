@@ -12,6 +12,12 @@ use crate::units::CidrSet;
 pub const MAX_ENTRIES: usize = 1_000_000;
 /// Patterns of one map at most: each of them is run.
 pub const MAX_PATTERNS: usize = 2000;
+/// Octets of a domain (RFC 1035 2.3.4): what is longer is none, and none of the names above it is looked for.
+const DOMAIN_MOST: usize = 253;
+/// Octets of an address in text, its brackets and its zone included.
+const ADDRESS_MOST: usize = 64;
+/// Octets of a letter for each octet of the same in lower case, at most.
+const SHRINKS: usize = 3;
 
 /// The entries of one file.
 #[derive(Clone, Default)]
@@ -20,6 +26,8 @@ pub struct Map {
     pub name: String,
     /// Whole values, in lower case.
     words: HashSet<Box<str>>,
+    /// Octets of the longest of them.
+    longest: usize,
     /// Domains that are in it with all that lies below.
     domains: HashSet<Box<str>>,
     /// Domains of which only what lies below is in it.
@@ -65,6 +73,7 @@ impl Map {
             }
         }
         map.networks = networks.into_iter().collect();
+        map.longest = map.words.iter().map(|word| word.len()).max().unwrap_or(0);
         map
     }
 
@@ -118,19 +127,23 @@ impl Map {
 
     /// True if an entry other than a pattern fits the value.
     pub fn contains(&self, value: &str) -> bool {
-        let value = value.trim().to_lowercase();
-        if self.words.contains(&*value) {
+        let value = value.trim();
+        if value.len() <= self.longest.saturating_mul(SHRINKS) && self.words.contains(&*value.to_lowercase()) {
             return true;
         }
         if !self.networks.is_empty()
+            && value.len() <= ADDRESS_MOST
             && let Ok(addr) = value.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>()
         {
             return self.networks.contains(addr.to_canonical());
         }
-        let domain = value.rsplit_once('@').map_or(&*value, |(_, domain)| domain).trim_end_matches('.');
+        let domain = value.rsplit_once('@').map_or(value, |(_, domain)| domain).trim_end_matches('.');
+        if domain.len() > DOMAIN_MOST || (self.domains.is_empty() && self.suffixes.is_empty()) {
+            return false;
+        }
+        let domain = &*domain.to_lowercase();
         let below = || domain.match_indices('.').filter_map(|(at, _)| domain.get(at + 1..));
-        (!self.domains.is_empty() && (self.domains.contains(domain) || below().any(|name| self.domains.contains(name))))
-            || (!self.suffixes.is_empty() && below().any(|name| self.suffixes.contains(name)))
+        self.domains.contains(domain) || below().any(|name| self.domains.contains(name) || self.suffixes.contains(name))
     }
 }
 
@@ -193,6 +206,19 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(map.contains(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_to_be_a_domain_is_in_no_map() {
+        let map = Map::read("m", "example.net\n.example.com\nuser@example.org\n", &mut |broken| panic!("{broken:?}"));
+        for suffix in [".example.net", ".example.com"] {
+            let long = |octets: usize| format!("{}a{suffix}", "a.".repeat((octets - suffix.len()) / 2));
+            let [fits, too_long] = [DOMAIN_MOST, DOMAIN_MOST + 2].map(long);
+            assert!(fits.len() <= DOMAIN_MOST && too_long.len() > DOMAIN_MOST);
+            assert!(map.contains(&fits) && !map.contains(&too_long), "{suffix}");
+            // The local part is none of it.
+            assert!(map.contains(&format!("{}@{fits}", "x".repeat(1000))), "{suffix}");
         }
     }
 

@@ -10,7 +10,7 @@ use super::condition::{Condition, EnvelopePart, Rule, Target};
 use super::found::{Counting, Found};
 use super::view::View;
 use crate::pattern::{Budget, PatternError};
-use crate::scoring::{Finding, Symbol};
+use crate::scoring::{Finding, Symbol, Tri};
 
 /// Conditions that evidence shows.
 const SHOWN: usize = 3;
@@ -182,17 +182,17 @@ impl Set {
 
     /// Which rules cannot be found any more, now that a target was read.
     fn settle(&self, bucket: &Bucket, state: &mut State) {
-        for (number, slot) in bucket.slots().iter().filter_map(|number| Some((*number, self.slots.get(*number)?))) {
+        for slot in bucket.slots().iter().filter_map(|number| self.slots.get(*number)) {
             let Some((compiled, open)) = self.rules.get(slot.rule).zip(state.open.get_mut(slot.rule)) else { continue };
             if open.is_lost {
                 continue;
             }
-            let holds = compiled.condition(slot.at).is_some_and(|condition| condition.holds(state.found.count(number)));
-            match slot.role {
-                Role::All => open.is_lost = !holds,
-                Role::None => open.is_lost = holds,
-                Role::Any => {
-                    open.has_any |= holds;
+            // What cannot be told, as an expression was stopped, is not told later either.
+            match (slot.role, compiled.holds(&state.found, slot.at)) {
+                (Role::All, holds) => open.is_lost = holds != Tri::Yes,
+                (Role::None, holds) => open.is_lost = holds != Tri::No,
+                (Role::Any, holds) => {
+                    open.has_any |= holds == Tri::Yes;
                     open.any_left = open.any_left.saturating_sub(1);
                     open.is_lost = !open.has_any && open.any_left == 0;
                 }
@@ -253,22 +253,23 @@ impl Compiled {
         all.get(at).or_else(of_any).or_else(|| none.get(at.checked_sub(all.len() + any.len())?))
     }
 
-    fn holds(&self, found: &Found, at: usize) -> bool {
-        self.condition(at).is_some_and(|condition| condition.holds(found.count(self.first + at)))
+    fn holds(&self, found: &Found, at: usize) -> Tri {
+        self.condition(at).map_or(Tri::No, |condition| found.holds(self.first + at, condition))
     }
 
+    /// Where that cannot be told, it is not.
     fn is_found(&self, found: &Found) -> bool {
-        self.rule.is_found(|at| self.holds(found, at))
+        self.rule.is_found(|at| self.holds(found, at)) == Tri::Yes
     }
 
     /// The conditions that are in the way of being found.
     fn obstacles(&self, found: &Found) -> Vec<usize> {
         let (all, any) = (self.rule.all.len(), self.rule.any.len());
-        let has_any = any == 0 || (all..all + any).any(|at| self.holds(found, at));
+        let has_any = any == 0 || (all..all + any).any(|at| self.holds(found, at) == Tri::Yes);
         let is_obstacle = |at: usize| match at {
-            at if at < all => !self.holds(found, at),
+            at if at < all => self.holds(found, at) != Tri::Yes,
             at if at < all + any => !has_any,
-            at => self.holds(found, at),
+            at => self.holds(found, at) != Tri::No,
         };
         (0..all + any + self.rule.none.len()).filter(|at| is_obstacle(*at)).collect()
     }
@@ -276,7 +277,7 @@ impl Compiled {
     /// Which conditions matched, and what they found.
     fn evidence(&self, found: &Found) -> String {
         let wanted = self.rule.all.iter().chain(&self.rule.any).enumerate();
-        let held = wanted.filter(|(at, condition)| !condition.negated && self.holds(found, *at));
+        let held = wanted.filter(|(at, condition)| !condition.negated && self.holds(found, *at) == Tri::Yes);
         let shown = held.filter_map(|(at, condition)| {
             let first = found.excerpt(self.first + at)?;
             let count = found.count(self.first + at);

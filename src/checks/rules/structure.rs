@@ -80,7 +80,7 @@ const PLAIN: &[(&str, &str, Of)] = &[
     ("invisible_letters", "characters that nobody sees within words of the Subject and of what is shown", |view| {
         view.spellings().iter().map(|one| u64::from(one.invisible)).sum()
     }),
-    ("mixed_words", "words there that mix Latin letters with others that look like them", |view| {
+    ("mixed_words", "words there in which letters of other alphabets pass for Latin ones beside them", |view| {
         view.spellings().iter().map(|one| u64::from(one.mixed)).sum()
     }),
     ("hidden_percent", "letters that nobody sees among all letters of HTML and text", |view| {
@@ -115,13 +115,18 @@ const PLAIN: &[(&str, &str, Of)] = &[
 ];
 
 /// Those for which a text, or the addresses of a field, must be read.
-const READ_MUCH: [&str; 6] = [
+const READ_MUCH: [&str; 11] = [
     "to_addresses",
     "distinct_link_domains",
     "distinct_link_hosts",
     "shown_letters",
     "hidden_letters",
     "shown_capitals_percent",
+    "invisible_letters",
+    "mixed_words",
+    "hidden_percent",
+    "hidden_words",
+    "answers",
 ];
 
 const ODDITIES: &[(&str, Oddity)] = &[
@@ -195,8 +200,11 @@ impl Fact {
 
     /// True if a text, or the addresses of a field, must be read for it.
     pub(super) fn reads_much(self) -> bool {
-        let Self::Plain(place) = self else { return false };
-        PLAIN.get(place).is_some_and(|(name, ..)| READ_MUCH.contains(name))
+        match self {
+            Self::Plain(place) => PLAIN.get(place).is_some_and(|(name, ..)| READ_MUCH.contains(name)),
+            Self::Language(_) => true,
+            _ => false,
+        }
     }
 
     /// Its number for a message.
@@ -274,4 +282,19 @@ fn only_in(text: &str, other: &str) -> u64 {
     }
     let known: HashSet<String> = words(other).collect();
     count(words(text).filter(|word| !known.contains(word)).collect::<HashSet<_>>().len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_reads_a_text_is_known_by_its_name() {
+        for name in READ_MUCH.into_iter().chain(["language:en"]) {
+            assert!(Fact::of_word(name).expect(name).reads_much(), "{name}");
+        }
+        for name in ["fields", "links", "script:latin", "pixels"] {
+            assert!(!Fact::of_word(name).expect(name).reads_much(), "{name}");
+        }
+    }
 }

@@ -344,3 +344,56 @@ fn facts_that_take_more_than_a_field() {
         assert!(holds(condition, message), "{word} {start}");
     }
 }
+
+#[test]
+fn what_was_stopped_neither_holds_nor_fails() {
+    // Only the engine that counts its steps can run it.
+    let stopped = || regex(Target::Text(TextPart::Shown), "(?!x)(?:please|nowhere)");
+    let absent = || regex(Target::Text(TextPart::Shown), "(?!x)please(?=!)");
+    let negated = |condition: Condition| Condition { negated: true, ..condition };
+    let at_most = |condition: Condition| Condition { at_most: Some(0), ..condition };
+    let sure = || regex(Target::Text(TextPart::Shown), "customer");
+    let all = |condition: Condition| rule("SOMETHING", vec![sure(), condition]);
+    let except = |condition: Condition| Rule { none: vec![condition], ..rule("SOMETHING", vec![sure()]) };
+    let either = |condition: Condition| Rule { any: vec![condition, sure()], ..rule("SOMETHING", vec![sure()]) };
+    for (rule, in_time, stopped) in [
+        (all(stopped()), true, false),
+        (all(negated(absent())), true, false),
+        (all(at_most(absent())), true, false),
+        (except(absent()), true, false),
+        (except(stopped()), false, false),
+        (except(negated(stopped())), true, false),
+        // What holds anyway hangs on nothing.
+        (either(stopped()), true, true),
+    ] {
+        let set = Set::compile(vec![rule.clone()]).expect("a rule");
+        let sample = Sample::parse(MESSAGE).expect("a message");
+        let judged = |mut budget: Budget| set.judge(Phase::Message, &sample.view(), &mut budget).len();
+        assert_eq!(judged(Budget::default()), usize::from(in_time), "{rule:?}");
+        assert_eq!(judged(Budget::of_steps(0)), usize::from(stopped), "{rule:?}");
+    }
+}
+
+#[test]
+fn a_number_that_may_be_greater_says_what_it_can() {
+    use crate::scoring::Tri::{Maybe, No, Yes};
+    let between = |at_least, at_most| Condition {
+        at_least,
+        at_most,
+        ..Condition::new(Target::Text(TextPart::Shown), Matcher::Anything)
+    };
+    for (condition, count, whole, stopped) in [
+        (between(None, None), 0, No, Maybe),
+        (between(None, None), 1, Yes, Yes),
+        (between(Some(3), None), 2, No, Maybe),
+        (between(Some(3), None), 3, Yes, Yes),
+        (between(None, Some(2)), 0, Yes, Maybe),
+        (between(None, Some(2)), 3, No, No),
+        (between(Some(1), Some(2)), 0, No, Maybe),
+        (between(Some(1), Some(2)), 2, Yes, Maybe),
+    ] {
+        assert_eq!((condition.holds(count, false), condition.holds(count, true)), (whole, stopped), "{condition:?}");
+        let negated = Condition { negated: true, ..condition };
+        assert_eq!((negated.holds(count, false), negated.holds(count, true)), (!whole, !stopped), "{negated:?}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::condition::{
     AddressPart, AttachmentPart, EnvelopePart, LinkPart, MimePart, RawPart, Target, TextPart, Whose,
@@ -99,8 +99,14 @@ impl<'a> View<'a> {
         match target {
             Target::Header { names, raw } => self.headers(names, *raw, each),
             Target::Address { of, part } => {
+                let mut last = None;
                 for mailbox in self.mailboxes(*of) {
-                    mailbox_part(mailbox, *part, each);
+                    // Of a field that nobody can read, all mailboxes have the name that stands there once.
+                    let is_same = !mailbox.name.is_empty() && last.is_some_and(|last| Arc::ptr_eq(last, &mailbox.name));
+                    last = Some(&mailbox.name);
+                    if *part != AddressPart::Name || !is_same {
+                        mailbox_part(mailbox, *part, each);
+                    }
                 }
             }
             Target::Envelope(part) => self.envelope(*part, &mut |value| each(value.as_bytes(), None)),
@@ -120,7 +126,7 @@ impl<'a> View<'a> {
         }
     }
 
-    fn headers(&self, names: &[std::sync::Arc<str>], raw: bool, each: &mut Each<'_>) {
+    fn headers(&self, names: &[Arc<str>], raw: bool, each: &mut Each<'_>) {
         let octets = |field: &Field| self.message.octets().get(field.raw.clone()).unwrap_or_default();
         for field in &self.model.fields {
             let is_named = || names.iter().any(|name| field.name.eq_ignore_ascii_case(name));
@@ -226,6 +232,7 @@ impl<'a> View<'a> {
                     let raw = self.message.octets().get(field.raw.clone()).unwrap_or_default();
                     mailboxes::of_field(raw, &field.value)
                 })
+                .take(mailboxes::MOST)
                 .collect(),
         };
         self.mailboxes.get(whose as usize).map_or(&[][..], |kept| kept.get_or_init(read))
@@ -307,6 +314,14 @@ mod tests {
         {
             assert_eq!(collapsed(text), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn of_many_fields_so_many_mailboxes_are_kept() {
+        let field = format!("To: {}a@b.example\n", "a@b.example, ".repeat(900));
+        let message = format!("{}\nhello", field.repeat(5));
+        let sample = super::super::Sample::parse(&message).expect("a message");
+        assert_eq!(sample.view().addressees(), mailboxes::MOST);
     }
 
     #[test]

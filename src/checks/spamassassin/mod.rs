@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
-use tracing::debug;
+use tracing::info;
 
 use super::Check;
 use super::client_name::ClientNames;
@@ -20,6 +20,8 @@ const OCTETS_MOST: usize = 512 * 1024;
 const IN_PLACE: usize = 16 * 1024;
 /// How long the rules may take.
 const TIME_MOST: Duration = Duration::from_millis(500);
+/// Found where not every rule was run to its end.
+pub const UNFINISHED: &str = "SPAMASSASSIN_UNFINISHED";
 
 /// Runs the rules.
 pub struct SpamAssassin {
@@ -32,8 +34,8 @@ pub struct SpamAssassin {
 impl SpamAssassin {
     /// These rules, of which those become findings that have a symbol.
     pub fn new(rules: Arc<RuleSet>, symbols: Vec<Symbol>, names: ClientNames) -> Self {
-        let spec =
-            Spec { name: CheckName::new("spamassassin"), emits: symbols.iter().cloned().collect(), exclusive: false };
+        let emits = symbols.iter().cloned().chain([Symbol::known(UNFINISHED)]).collect();
+        let spec = Spec { name: CheckName::new("spamassassin"), emits, exclusive: false };
         let described = rules.symbols().filter_map(|(name, _, description)| {
             let symbol = symbols.iter().find(|symbol| symbol.as_str() == name)?;
             Some((name.to_owned(), (symbol.clone(), description.to_owned())))
@@ -90,9 +92,35 @@ fn judge(
     let end = Instant::now() + TIME_MOST;
     let mut budget = Budget::default().until(move || Instant::now() >= end);
     let hits = rules.hits(message, envelope, now, &mut budget);
-    if budget.ran_out() {
-        debug!(stopped = budget.stopped(), "spamassassin.budget");
-    }
     let found = hits.iter().filter_map(|hit| symbols.get(hit.name));
-    found.map(|(symbol, description)| Finding::new(symbol.clone(), description.as_str())).collect()
+    let found = found.map(|(symbol, description)| Finding::new(symbol.clone(), description.as_str()));
+    found.chain(unfinished(&budget)).collect()
+}
+
+/// Rules may have been missed: whoever wrote the message may have wanted that.
+fn unfinished(budget: &Budget) -> Option<Finding> {
+    budget.ran_out().then(|| {
+        info!(stopped = budget.stopped(), "spamassassin.unfinished");
+        let evidence = format!("{} runs of expressions were stopped", budget.stopped());
+        Finding::new(Symbol::known(UNFINISHED), evidence)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_that_could_not_be_run_are_found() {
+        for (budget, expected) in [(Budget::default(), None), (Budget::of_steps(0), Some(UNFINISHED))] {
+            let mut budget = budget;
+            let files = [("local.cf".to_owned(), b"body T /a(?=b)/\n".to_vec())];
+            let set = RuleSet::read(&files, &mut |name| Err(name.to_owned()));
+            set.hits(b"Subject: x\n\nab\n", &Envelope::default(), 0, &mut budget);
+            let found = unfinished(&budget);
+            assert_eq!(found.as_ref().map(|finding| finding.symbol.as_str()), expected);
+        }
+        let check = SpamAssassin::new(Arc::default(), Vec::new(), ClientNames::new(1, Arc::new(crate::dns::Offline)));
+        assert!(check.spec().emits.iter().any(|symbol| symbol.as_str() == UNFINISHED));
+    }
 }

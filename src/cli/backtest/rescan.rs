@@ -4,20 +4,27 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::tally::{Action, Flip, Tally};
+use super::judged::Judged;
+use super::tally::{Mail, Tally};
 use crate::cli::Failed;
 use crate::cli::scan::envelope::Envelope;
+use crate::cli::scan::examiner::Examination;
 use crate::cli::scan::messages::{Messages, Ticket};
 use crate::cli::scan::{Basis, pool, progress, until_interrupted};
 use crate::pipeline::Ruleset;
 use crate::records::domain_of;
 use crate::server::proxy::workers;
 
-/// What the rules in force say of the mail in `paths`, and what `proposed` does.
-pub(super) async fn rescanned(paths: &[PathBuf], basis: &Basis, proposed: Arc<Ruleset>) -> Result<Tally, Failed> {
+/// What the rules `then` say of the mail in `paths`, and what `proposed` do.
+pub(super) async fn rescanned(
+    paths: &[PathBuf],
+    basis: &Basis,
+    then: Arc<Ruleset>,
+    proposed: Arc<Ruleset>,
+) -> Result<Tally, Failed> {
     let mut tally = Tally::new(&proposed.version);
     let now = Arc::new(basis.examiner_by(proposed));
-    let then = Arc::new(basis.examiner()?);
+    let then = Arc::new(basis.examiner_by(then));
     let messages = Messages::of(paths)?;
     let bar = progress(messages.files());
     let judge = move |ticket: Ticket| {
@@ -29,22 +36,15 @@ pub(super) async fn rescanned(paths: &[PathBuf], basis: &Basis, proposed: Arc<Ru
             let path = was.envelope.reverse_path.as_ref().map(|path| path.to_string().to_lowercase());
             let domain = path.as_deref().map(|path| path.trim_matches(['<', '>'])).and_then(domain_of);
             let domain = domain.unwrap_or("unknown").to_owned();
-            let action = |verdict, tagged| Action::scanned(verdict, tagged);
-            Ok(Flip {
-                domain,
-                was: action(was.verdict, was.tagged),
-                now: action(is.verdict, is.tagged),
-                is_certain: true,
-                score: (was.score.get(), Some(is.score.get())),
-                name: was.name,
-            })
+            let judged = |examination: &Examination| Judged::scanned(&examination.verdicts, examination.tagged);
+            let changes = judged(&was).changes(&judged(&is));
+            let score = (was.score.get(), Some(is.score.get()));
+            Ok(Mail { name: was.name, domain, changes, score })
         }
     };
-    let tell = |flip: Flip| {
+    let tell = |mail: Mail| {
         tally.decided += 1;
-        if flip.was != flip.now {
-            tally.add(flip);
-        }
+        tally.add(mail);
         bar.inc(1);
         Ok(())
     };

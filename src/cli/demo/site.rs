@@ -18,6 +18,7 @@ use crate::cli::Failed;
 use crate::config;
 use crate::net::listener::Inherited;
 use crate::server::proxy::Proxy;
+use crate::server::reload::Refused;
 use crate::server::{BackendsReady, Ended, Loader, Order, Server};
 use crate::telemetry::metrics;
 
@@ -74,7 +75,7 @@ impl Site {
         let plan = Proxy::plan(&loaded);
         let proxy = Proxy::new(loaded, Some(Arc::new(names::answers())), &registry)?;
         let ready = proxy.backends_ready();
-        let loader: Loader = Arc::new(|| Err("the demonstration has no file to read again".to_owned()));
+        let loader: Loader = Arc::new(|_| Err(Refused::because("the demonstration has no file to read again")));
         let server = Server::bind(plan, Inherited::default(), registry.clone(), proxy.clone(), loader, ready.clone())?;
         let server = server.remembering(proxy.store()).greylisting(proxy.greylist());
         let server = server.reputing(proxy.reputation()).learning(proxy.bulk()).classifying(proxy.classifier());

@@ -1,5 +1,6 @@
 //! The smallest change by which a decision would have been another.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -7,6 +8,7 @@ use serde::Serialize;
 use crate::cli::recorded::points;
 use crate::pipeline::Prepared;
 use crate::records::{Record, Rulebook};
+use crate::scoring::{Part, Symbol};
 use crate::verdict::Verdict;
 
 /// Weights that are tried, of the heaviest symbols.
@@ -54,56 +56,91 @@ pub(super) fn flips(prepared: &Prepared<'_>, book: &Rulebook, record: &Record) -
     let mut found: Vec<&str> = record.all_symbols().collect();
     found.sort_unstable();
     found.dedup();
-    let adds = |symbol: &str| {
-        let known = record.judgement.symbols.iter().find(|(known, _)| known == symbol);
-        known.map_or(0, |(_, score)| *score)
-    };
+    let adds = contributions(prepared, record);
     let mut flips = Flips::default();
     for symbol in &found {
         if let Some((other, certain)) =
             prepared.decide_without(record, &[symbol]).verdict().filter(|(other, _)| *other != verdict)
         {
-            flips.without.push(Without { symbol: (*symbol).to_owned(), adds: adds(symbol), verdict: other, certain });
+            let adds = adds.get(*symbol).copied().unwrap_or_default();
+            flips.without.push(Without { symbol: (*symbol).to_owned(), adds, verdict: other, certain });
         }
     }
     flips.without.sort_by_key(|one| one.adds.abs());
     if flips.without.is_empty() && verdict != Verdict::Forward {
-        (flips.together, flips.together_verdict) = together(prepared, record, verdict, &found, adds);
+        (flips.together, flips.together_verdict) = together(prepared, record, verdict, &found, &adds);
     }
-    flips.weights = weights(prepared, book, record, verdict);
+    flips.weights = weights(prepared, book, record, verdict, &adds);
     flips
 }
 
-/// The heaviest, one after another, until the verdict is another; then those of them left out that are not needed.
+/// What each symbol adds, in hundredths: for whom it adds most, those included who were refused before the message, and
+/// of whom the sum of the transaction knows nothing.
+fn contributions(prepared: &Prepared<'_>, record: &Record) -> HashMap<String, i32> {
+    let mut adds: HashMap<String, i32> = record.judgement.symbols.iter().cloned().collect();
+    for refusal in &record.judgement.refusals {
+        for part in prepared.parts(&refusal.lines, refusal.decision.recipient).1 {
+            if let Part::Finding(symbol, score) | Part::Composite(symbol, score) = part {
+                let known = adds.entry(symbol.to_string()).or_default();
+                *known = score.get().max(*known);
+            }
+        }
+    }
+    adds
+}
+
+/// What the clause that decides asks for, then the heaviest, one after another until the verdict is another; then those
+/// of them left out that are not needed. With each that is taken away another clause may decide.
 fn together(
     prepared: &Prepared<'_>,
     record: &Record,
     verdict: Verdict,
     found: &[&str],
-    adds: impl Fn(&str) -> i32,
+    adds: &HashMap<String, i32>,
 ) -> (Vec<String>, Option<Verdict>) {
     let other = |taken: &[&str]| prepared.decide_without(record, taken).verdict().map(|(verdict, _)| verdict);
-    let mut heaviest: Vec<&str> = found.iter().copied().filter(|symbol| adds(symbol) > 0).collect();
-    heaviest.sort_by_key(|symbol| -adds(symbol));
-    heaviest.truncate(MOST_TOGETHER);
-    let enough = (1..=heaviest.len()).find(|count| other(heaviest.get(..*count).unwrap_or_default()) != Some(verdict));
-    let Some(count) = enough else { return (Vec::new(), None) };
-    heaviest.truncate(count);
-    let mut at = 0;
-    while at < heaviest.len() {
-        let mut fewer = heaviest.clone();
-        fewer.remove(at);
-        if other(&fewer) == Some(verdict) { at += 1 } else { heaviest = fewer }
+    let adds = |symbol: &str| adds.get(symbol).copied().unwrap_or_default();
+    let mut tried: Vec<&str> = Vec::new();
+    loop {
+        let again = prepared.decide_without(record, &tried);
+        if again.verdict().map(|(verdict, _)| verdict) != Some(verdict) {
+            break;
+        }
+        let strictest = again.decisions.iter().map(|again| &again.decided).filter(|known| known.verdict == verdict);
+        let asked: Vec<&str> = strictest.flat_map(|decided| prepared.asked_for(decided)).map(Symbol::as_str).collect();
+        let left = found.iter().copied().filter(|symbol| !tried.contains(symbol));
+        let left = left.filter(|symbol| adds(symbol) > 0 || asked.contains(symbol));
+        let next = left.max_by_key(|symbol| (asked.contains(symbol), adds(symbol)));
+        match next.filter(|_| tried.len() < MOST_TOGETHER) {
+            Some(symbol) => tried.push(symbol),
+            None => return (Vec::new(), None),
+        }
     }
-    let verdict = other(&heaviest);
-    (heaviest.into_iter().map(str::to_owned).collect(), verdict)
+    let mut at = 0;
+    while at < tried.len() {
+        let mut fewer = tried.clone();
+        fewer.remove(at);
+        if other(&fewer) == Some(verdict) { at += 1 } else { tried = fewer }
+    }
+    let verdict = other(&tried);
+    (tried.into_iter().map(str::to_owned).collect(), verdict)
 }
 
 /// For the heaviest symbols the nearest weight with another verdict: by halving, because a decision on a score changes
 /// once as one weight falls to nothing.
-fn weights(prepared: &Prepared<'_>, book: &Rulebook, record: &Record, verdict: Verdict) -> Vec<OtherWeight> {
-    let heavy = record.judgement.symbols.iter().filter(|(_, score)| *score > 0).take(TRIED_WEIGHTS);
+fn weights(
+    prepared: &Prepared<'_>,
+    book: &Rulebook,
+    record: &Record,
+    verdict: Verdict,
+    adds: &HashMap<String, i32>,
+) -> Vec<OtherWeight> {
+    let mut heavy: Vec<(&String, i32)> = adds.iter().map(|(symbol, score)| (symbol, *score)).collect();
+    heavy.retain(|(_, score)| *score > 0);
+    heavy.sort_by_key(|(symbol, score)| (-score, *symbol));
+    heavy.truncate(TRIED_WEIGHTS);
     let mut other_weights: Vec<OtherWeight> = heavy
+        .into_iter()
         .filter_map(|(symbol, _)| {
             let from = prepared.weight(symbol, 100).0.get();
             let verdict_at = |weight: i32| {

@@ -17,7 +17,7 @@ use crate::scoring::{Score, Symbol};
 use crate::session::RecipientMatcher;
 use crate::smtp::{HeloName, Params, ReversePath};
 use crate::units::Percent;
-use crate::verdict::Verdict;
+use crate::verdict::{Action, Verdict};
 
 /// Judges messages as the proxy would, and changes nothing.
 pub struct Examiner {
@@ -36,7 +36,9 @@ pub struct Examination {
     pub score: Score,
     /// If forwarded, it would be marked.
     pub tagged: bool,
-    /// The strictest verdict of its recipients.
+    /// The verdict on each of its recipients.
+    pub verdicts: Vec<Verdict>,
+    /// The strictest of them.
     pub verdict: Verdict,
     /// The clause behind it.
     pub clause: Option<Arc<str>>,
@@ -175,7 +177,7 @@ fn signer(value: &[u8]) -> String {
 impl Examination {
     fn new(name: String, envelope: Envelope, conclusion: &Conclusion, assessment: Assessment) -> Self {
         let scores = conclusion.recipients.iter().map(|(index, _)| (assessment.score(Some(*index)), Some(*index)));
-        let (score, recipient) = scores.max().unwrap_or((conclusion.score, None));
+        let (score, recipient) = scores.max().unwrap_or((conclusion.summary.score, None));
         let strictest = conclusion.recipients.iter().map(|(_, decision)| decision).max_by_key(|one| one.verdict);
         let of = |pick: fn(&Decision) -> Option<Arc<str>>| strictest.and_then(pick);
         Self {
@@ -183,6 +185,7 @@ impl Examination {
             envelope,
             score,
             tagged: conclusion.tagged,
+            verdicts: conclusion.recipients.iter().map(|(_, decision)| decision.verdict).collect(),
             verdict: strictest.map_or(Verdict::Forward, |decision| decision.verdict),
             clause: of(|decision| decision.clause.clone()),
             shadow: strictest.and_then(|decision| decision.shadow.clone()),
@@ -193,10 +196,7 @@ impl Examination {
 
     /// What it comes to, in one word: `reject`, `defer`, `tag` or `forward`.
     pub fn action(&self) -> &'static str {
-        match self.verdict {
-            Verdict::Forward if self.tagged => "tag",
-            verdict => verdict.as_str(),
-        }
+        Action::new(self.verdict, self.tagged).as_str()
     }
 
     /// It would be refused for good, or marked.

@@ -66,8 +66,14 @@ fn pool(
         let reason = "is below the 10 minutes of RFC 5321 4.5.3.2.6: a slow backend then delivers twice";
         report.warning(&format!("{at}.timeouts.end_of_data_seconds"), reason);
     }
-    if written.protocol == raw::BackendProtocol::Lmtp && is_for_users(file, written) {
-        report.error(&join(at, "protocol"), "users authenticate through this pool, which LMTP knows nothing of");
+    if written.protocol == raw::BackendProtocol::Lmtp {
+        let at = join(at, "protocol");
+        if is_for_users(file, written) {
+            report.error(&at, "users authenticate through this pool, which LMTP knows nothing of");
+        } else if file.store.path.is_none() && file.store.redis.is_none() {
+            let reason = "a restart forgets who has a message that others lack, and they get it twice: set store.path or store.redis";
+            report.warning(&at, reason);
+        }
     }
     let mut seen = BTreeSet::new();
     let mut members = Vec::new();

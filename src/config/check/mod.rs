@@ -4,6 +4,7 @@
 //! and the whole is thrown away in the end.
 
 mod backend;
+mod canary;
 mod network;
 mod records;
 mod redis;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use super::files::Files;
 use super::problem::Report;
-use super::{Config, Document, Log, Problems, Rules, raw, source};
+use super::{Config, Document, Log, Problems, Reload, Rules, raw, source};
 use crate::session::spool;
 use crate::store;
 use crate::units::{ByteSize, CidrSet};
@@ -60,6 +61,7 @@ pub(super) fn config(
         admin,
         log: Log { format: raw.log.format, level: raw.log.level },
         drain: seconds(raw.shutdown.drain_seconds),
+        reload: Reload { watch: raw.reload.watch, canary: canary::terms(&raw.reload.canary, report) },
         rules,
         own_names: session::own_names(raw),
     })

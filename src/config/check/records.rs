@@ -20,20 +20,26 @@ pub(super) fn settings(written: &raw::Records, files: &Files, report: &mut Repor
     {
         report.warning("records.directory", format!("{} is no directory: nothing is recorded", above.display()));
     }
-    let max_size = size(&written.max_size, "records.max_size", report);
-    if max_size.0 < SMALLEST {
-        report.error("records.max_size", "is too little to keep anything: write 1 MiB or more");
-    }
     let json = match written.json.as_deref() {
         None => Json::Off,
         Some("-") => Json::Stdout,
         Some(path) => Json::File(files.resolve(path)),
     };
+    if let Json::File(path) = &json
+        && let Some(above) = path.parent().filter(|above| files.are_read() && !above.is_dir())
+    {
+        report.warning("records.json", format!("{} is no directory: no lines are written", above.display()));
+    }
+    let max_size = size(&written.max_size, "records.max_size", report);
+    if max_size.0 < SMALLEST {
+        report.error("records.max_size", "is too little to keep anything: write 1 MiB or more");
+    }
     Settings {
         directory,
         max_size,
         max_age: Duration::from_secs(written.max_age_days.saturating_mul(86_400)),
         queue: count(written.queue),
+        queue_memory: size(&written.queue_memory, "records.queue_memory", report),
         redact: Redact {
             subjects: written.redact.contains(&raw::Redact::Subjects),
             local_parts: written.redact.contains(&raw::Redact::LocalParts),

@@ -11,6 +11,7 @@ use crate::pipeline::Policies;
 use crate::policy::invariant::{self, Invariant, Proof};
 use crate::policy::{Condition, Policy};
 use crate::scoring::Weights;
+use crate::verdict::Verdict;
 
 /// Proves each invariant; one that does not hold is an error, with findings that break it.
 pub(super) fn prove(
@@ -91,6 +92,13 @@ fn invariant(
 ) -> Invariant {
     if written.never.is_empty() {
         report.error(&join(at, "never"), "promises nothing: write \"reject\", \"defer\" or both");
+    }
+    for (index, never) in written.never.iter().enumerate() {
+        if verdict(*never) == Verdict::Forward {
+            let reason = "mail for which no clause holds is forwarded: that it never is cannot be promised. Write the \
+                          clause that refuses it, or \"reject\" and \"defer\" here";
+            report.error(&element(&join(at, "never"), index), reason);
+        }
     }
     for (index, name) in written.except.iter().enumerate() {
         if !policy.clauses.iter().any(|clause| *clause.name == **name) {

@@ -15,6 +15,7 @@ mod senders;
 mod spamassassin;
 mod traps;
 mod trust;
+mod unjudged;
 mod weights;
 
 use std::collections::BTreeSet;
@@ -114,11 +115,15 @@ pub(super) fn build(
         let report = &mut Report { document: &rules.outgoing.1, problems };
         invariants::prove(&rules.outgoing.0, &outgoing, &weights, &emitted, &catalogue, report);
     }
+    let unjudged = || unjudged::rules(&rules.version, ports, &policy, &outgoing);
+    let of_all = unjudged();
     if !enabled {
-        return Some(Ruleset { version: rules.version.clone(), ..Ruleset::empty() });
+        let nothing = || Ruleset { version: rules.version.clone(), ..Ruleset::empty() };
+        return Some(unjudged().unwrap_or_else(nothing).with_unjudged(of_all));
     }
     let ruleset = Ruleset::new(rules.version.clone(), registry, Arc::new(weights), policy);
-    Some(ruleset.with_traps(traps).with_policies(policies).with_outgoing(outgoing))
+    let ruleset = ruleset.with_traps(traps).with_policies(policies).with_looks(rules.looks.clone());
+    Some(ruleset.with_outgoing(outgoing).with_unjudged(of_all))
 }
 
 fn registry(own_names: &[String], ports: &Ports, report: &mut Report<'_>) -> Registry {

@@ -6,7 +6,7 @@ use super::super::problem::Report;
 use super::super::raw::Real;
 use super::super::raw::rules::SpamAssassin as Written;
 use super::super::spamassassin::Imported;
-use crate::checks::spamassassin::SpamAssassin;
+use crate::checks::spamassassin::{SpamAssassin, UNFINISHED};
 use crate::checks::{Registry, dnsbl};
 use crate::scoring::{Score, Symbol};
 
@@ -23,7 +23,8 @@ pub(super) fn add(
 ) -> Vec<(Symbol, Score)> {
     let rules = imported.set.symbols();
     let symbols = rules.filter_map(|(name, score, _)| {
-        let symbol = Symbol::new(name).ok().filter(|symbol| !known.contains(symbol))?;
+        let is_free = |symbol: &Symbol| !known.contains(symbol) && symbol.as_str() != UNFINISHED;
+        let symbol = Symbol::new(name).ok().filter(is_free)?;
         Some((symbol, Score::from_points(score).ok()?))
     });
     let mut symbols: Vec<(Symbol, Score)> = symbols.collect();
@@ -34,6 +35,8 @@ pub(super) fn add(
     let names = symbols.iter().map(|(symbol, _)| symbol.clone()).collect();
     let check = SpamAssassin::new(imported.set.clone(), names, shared.client_names.clone());
     report.take("spamassassin.files", registry.add(check));
+    // What the check says of the rules themselves is no rule of theirs.
+    symbols.push((Symbol::known(UNFINISHED), Score::ZERO));
     symbols
 }
 

@@ -86,6 +86,12 @@ fn composite(
     let mut find = |name: &str, symbols: &[String]| catalogue.find_all(symbols, &join(at, name), report);
     let (all_of, any_of) = (find("all_of", &written.all_of), find("any_of", &written.any_of));
     let (none_of, of) = (find("none_of", &written.none_of), find("of", &written.of));
+    let lists = [("all_of", &written.all_of), ("any_of", &written.any_of), ("none_of", &written.none_of)];
+    for (name, symbols) in lists.into_iter().chain([("of", &written.of)]) {
+        for (index, symbol) in symbols.iter().enumerate().filter(|(index, symbol)| symbols[..*index].contains(symbol)) {
+            report.error(&element(&join(at, name), index), format!("`{symbol}` stands in this list already"));
+        }
+    }
     if written.count.is_none() && !written.of.is_empty() {
         report.error(&join(at, "of"), "needs a `count`: how many of them must be found");
     }

@@ -6,6 +6,7 @@
 
 mod backends;
 mod macros;
+mod reload;
 pub mod rules;
 mod sessions;
 
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use backends::{Backend, BackendProtocol, BackendTimeouts, Identity, Member, Reuse, Route, TlsMode};
 use macros::section;
 pub use macros::{Real, Size};
+pub use reload::{Canary, Reload};
 pub use sessions::{BareNewlines, Checks, Limits, Protocol, RefuseAt, Response, Timeouts};
 
 section! {
@@ -59,6 +61,8 @@ section! {
         admin: Admin = Admin::default(),
         /// The log, on standard error.
         log: Log = Log::default(),
+        /// How new rules take the place of old ones.
+        reload: Reload = Reload::default(),
         /// How we stop.
         shutdown: Shutdown = Shutdown::default(),
     }
@@ -353,6 +357,8 @@ section! {
         /// Records that wait to be written; beyond that they are lost, and counted. Mail never waits for them.
         #[schemars(range(min = 16, max = 1_000_000))]
         queue: u64 = 4096,
+        /// Memory of those that wait: a record of a transaction with many refused recipients is large.
+        queue_memory: Size = Size::new("64 MiB"),
         /// What is never written down.
         redact: Vec<Redact> = vec![Redact::Subjects],
         /// A file that each record is appended to as a line of JSON; `-` is standard output. It may be renamed at
@@ -409,7 +415,7 @@ section! {
 section! {
     /// Metrics and health over HTTP, for the administrator's network only.
     pub struct Admin {
-        /// Address and port of /metrics, /healthz, /readyz, /forwarders, /greylist and /reputation. Default: off.
+        /// Address and port of /metrics, /healthz, /readyz, and of what `gatepost reload` and other commands ask. Default: off.
         address: Option<String> = None,
     }
 }

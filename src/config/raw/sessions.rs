@@ -150,7 +150,7 @@ section! {
         /// `trust.toml` that DNS does not answer about in time cannot hold back a refusal.
         #[schemars(range(min = 0, max = 60_000))]
         message_budget_ms: u64 = 10_000,
-        /// Clients that no check looks at.
+        /// Clients that no check looks at, but that who is blocked by hand (`gatepost block`) stays blocked.
         trusted_networks: Vec<String> = Vec::new(),
         /// Our own hops that pass mail on to us, such as a backup MX: checks look at the client that the Received field
         /// of the hop names, once the message is there.

@@ -2,6 +2,7 @@
 
 use super::HtmlFacts;
 use crate::message::html::{Tag, Token};
+use crate::message::text::is_pixel;
 
 impl HtmlFacts {
     /// Counts a token.
@@ -47,15 +48,7 @@ impl HtmlFacts {
         } else if !source.is_empty() {
             self.remote_pictures = self.remote_pictures.saturating_add(1);
         }
-        let is_nothing = |side: &str| matches!(side.trim().trim_end_matches("px").trim_end(), "0" | "1");
-        let by_attribute = ["height", "width"].iter().any(|side| tag.attribute(side).is_some_and(is_nothing));
-        let by_style = tag.attribute("style").is_some_and(|style| {
-            style.split(';').filter_map(|one| one.split_once(':')).any(|(name, value)| {
-                matches!(&*name.trim().to_ascii_lowercase(), "height" | "width")
-                    && is_nothing(value.trim().trim_end_matches("!important"))
-            })
-        });
-        if by_attribute || by_style {
+        if is_pixel(tag) {
             self.pixels = self.pixels.saturating_add(1);
         }
     }

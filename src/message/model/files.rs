@@ -136,7 +136,7 @@ pub(super) fn look_into(attachment: &mut Attachment, octets: &[u8]) -> bool {
             let ole = ole::read(octets);
             attachment.detected = ole.kind;
             attachment.has_macros = ole.has_macros;
-            listing.is_encrypted = ole.is_encrypted;
+            (listing.is_encrypted, listing.is_cut) = (ole.is_encrypted, ole.is_cut);
         }
         // An archive may stand behind something else: programs look for its end.
         detected if zip::has_end(octets) => {

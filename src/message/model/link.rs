@@ -7,6 +7,7 @@ use psl::domain_str;
 use super::scripts::{self, Script};
 use super::{Link, Origin, Trick};
 use crate::message::encoding;
+use crate::message::fold::is_invisible;
 use crate::message::links::{Collector, Written};
 
 /// Octets of a target that are kept.
@@ -51,10 +52,7 @@ fn trick(tricks: &mut Vec<Trick>, trick: Trick) {
 /// A target without what browsers drop, and what nobody sees.
 fn cleaned(target: &str, tricks: &mut Vec<Trick>) -> String {
     let target = target.trim_matches(|c: char| c <= ' ' || c == '\u{a0}');
-    let is_dropped = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
+    let is_dropped = |c: char| c.is_control() || is_invisible(c);
     if target.contains(is_dropped) {
         trick(tricks, Trick::Broken);
         return target.chars().filter(|c| !is_dropped(*c)).collect();

@@ -85,12 +85,7 @@ impl Everything {
         for shown in shown {
             let Some(one) = model.texts.get_mut(shown) else { continue };
             one.is_shown = true;
-            if !one.hidden.is_empty() && model.hidden.len() + one.hidden.len() < MAX_HIDDEN {
-                if !model.hidden.is_empty() {
-                    model.hidden.push('\n');
-                }
-                model.hidden.push_str(&one.hidden);
-            }
+            model.is_cut |= !append(&mut model.hidden, &one.hidden, MAX_HIDDEN);
         }
         let (written, is_written_cut) = self.links.take_written();
         let mut seen: HashSet<(super::Origin, Arc<str>, Arc<str>)> = HashSet::new();
@@ -101,11 +96,11 @@ impl Everything {
         for (one, place) in model.texts.iter().zip(&self.places) {
             // What has few words of its own shows the message in it.
             if !one.is_shown && *place != Place::Shown && !text.shown.contains(one.shown.trim()) {
-                beside(&mut model.beside, &one.shown);
+                model.is_cut |= !beside(&mut model.beside, &one.shown);
             }
         }
         if differ(&text.shown, &text.other) {
-            beside(&mut model.beside, &text.other);
+            model.is_cut |= !beside(&mut model.beside, &text.other);
             model.odd(Oddity::AlternativesDiffer, "few words in common");
         }
         if let Some(evidence) = model.attachments.iter().find_map(files::contradiction) {
@@ -280,6 +275,7 @@ impl Reader for Everything {
                     self.texts.html(&seen, place, source);
                 }
                 one.is_html = true;
+                self.model.is_cut |= seen.is_hidden_cut;
                 one.shown = seen.text.into();
                 one.hidden = seen.hidden.into();
             }
@@ -337,16 +333,22 @@ impl Reader for Everything {
     }
 }
 
-/// Adds a text to those that stand beside what is shown.
-fn beside(all: &mut String, text: &str) {
-    let room = MAX_BESIDE.saturating_sub(all.len() + 1).min(MAX_BESIDE_EACH);
-    let text = text.trim();
-    if !text.is_empty() && room > 0 {
-        if !all.is_empty() {
-            all.push('\n');
-        }
-        all.push_str(text.get(..text.floor_char_boundary(room)).unwrap_or(text));
+/// Adds a text to those that stand beside what is shown; false if not all of it.
+fn beside(all: &mut String, text: &str) -> bool {
+    let most = MAX_BESIDE.min(all.len() + 1 + MAX_BESIDE_EACH);
+    append(all, text.trim(), most)
+}
+
+/// Adds a text in lines of its own, as far as all together have no more octets; false if not all of it.
+fn append(all: &mut String, text: &str, most: usize) -> bool {
+    let joint = usize::from(!all.is_empty());
+    let end = text.floor_char_boundary(most.saturating_sub(all.len() + joint));
+    let Some(kept) = text.get(..end).filter(|kept| !kept.is_empty()) else { return text.is_empty() };
+    if joint > 0 {
+        all.push('\n');
     }
+    all.push_str(kept);
+    end == text.len()
 }
 
 /// True if two texts have little in common although both say something.
@@ -374,4 +376,25 @@ fn words(text: &str) -> Vec<u64> {
     hashes.sort_unstable();
     hashes.dedup();
     hashes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_clipped() {
+        for (all, text, expected, is_whole) in [
+            ("", "", "", true),
+            ("a", "", "a", true),
+            ("", "bc", "bc", true),
+            ("a", "bc", "a\nbc", true),
+            ("a", "bcde", "a\nbcd", false),
+            ("abc", "\u{e4}", "abc", false),
+            ("abcde", "f", "abcde", false),
+        ] {
+            let mut kept = all.to_owned();
+            assert_eq!((append(&mut kept, text, 5), &*kept), (is_whole, expected), "{all} {text}");
+        }
+    }
 }

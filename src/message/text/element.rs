@@ -87,10 +87,16 @@ impl State {
     }
 }
 
-/// A picture that nobody sees.
-pub(super) fn is_pixel(tag: &Tag<'_>) -> bool {
-    let is_nothing = |side: &str| matches!(side.trim().trim_end_matches("px"), "0" | "1");
-    ["height", "width"].iter().any(|side| tag.attribute(side).is_some_and(is_nothing))
+/// A picture that nobody sees: a side of it is one pixel or none, by its attributes or its style.
+pub(in crate::message) fn is_pixel(tag: &Tag<'_>) -> bool {
+    let is_side = |name: &str| ["height", "width"].iter().any(|side| name.trim().eq_ignore_ascii_case(side));
+    let is_nothing = |side: &str| matches!(side.trim().trim_end_matches("px").trim_end(), "0" | "1");
+    let by_attribute = ["height", "width"].iter().any(|side| tag.attribute(side).is_some_and(is_nothing));
+    let of_style = |style: &str| {
+        let mut sides = style.split(';').filter_map(|one| one.split_once(':')).filter(|(name, _)| is_side(name));
+        sides.any(|(_, value)| is_nothing(value.trim().trim_end_matches("!important")))
+    };
+    by_attribute || tag.attribute("style").is_some_and(of_style)
 }
 
 /// The text that an element without content is shown as: of a picture in its place, of a field to type in.

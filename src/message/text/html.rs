@@ -48,6 +48,8 @@ pub(in crate::message) struct Seen {
     pub(in crate::message) text: String,
     /// The text that is hidden; scripts, titles and the like are not.
     pub(in crate::message) hidden: String,
+    /// There is more of it than is kept.
+    pub(in crate::message) is_hidden_cut: bool,
     /// The names of tags, hashed.
     pub(in crate::message) tags: Vec<u32>,
     /// It shows a picture that is fetched from elsewhere.
@@ -387,6 +389,7 @@ impl State {
                 continue;
             }
             if hidden.len() >= MAX_HIDDEN {
+                self.seen.is_hidden_cut = true;
                 return;
             }
             if std::mem::take(&mut self.has_hidden_blank) && !hidden.is_empty() {

@@ -3,17 +3,22 @@
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use rustls::RootCertStore;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::client::verify_server_name;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 
-use super::{TlsAcceptorSource, TlsError, certificates, read};
+use super::client::system_roots;
+use super::{TlsAcceptorSource, TlsError, certificates, provider, read};
 use crate::net::listener::TlsFiles;
 
 /// A certificate of ours, as whoever connects is shown it.
 #[derive(Debug)]
 pub struct Shown {
-    certificate: CertificateDer<'static>,
+    /// Its own certificate, and those that lead from it to one that others trust.
+    chain: Vec<CertificateDer<'static>>,
     /// From when until when it is good; `None` if that cannot be read.
     pub validity: Option<Validity>,
 }
@@ -34,20 +39,67 @@ impl Shown {
     /// Why the listener could not use them.
     pub fn of(files: &TlsFiles) -> Result<Self, TlsError> {
         TlsAcceptorSource::load(vec![files.clone()])?;
-        let mut chain = certificates(&files.certificate, &read(&files.certificate)?)?;
-        // The first is the server's own (RFC 8446 4.4.2).
-        let certificate = chain.swap_remove(0);
-        Ok(Self { validity: validity(&certificate), certificate })
+        let chain = certificates(&files.certificate, &read(&files.certificate)?)?;
+        Ok(Self { validity: chain.first().and_then(|leaf| validity(leaf)), chain })
+    }
+
+    /// The server's own certificate (RFC 8446 4.4.2: the first), and those behind it, each in DER.
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.chain
+    }
+
+    fn leaf(&self) -> Option<&CertificateDer<'static>> {
+        self.chain.first()
+    }
+
+    /// The kind of its key, by which clients choose between certificates for one name; `None` if it cannot be read.
+    pub fn key_kind(&self) -> Option<Vec<u8>> {
+        let key = public_key(self.leaf()?)?;
+        let (inside, _) = element(&key, SEQUENCE)?;
+        element(inside, SEQUENCE).map(|(kind, _)| kind.to_vec())
+    }
+
+    /// Whether clients that trust whom this system trusts believe it, for the host `name`.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn is_trusted(&self, name: &str) -> Result<(), rustls::Error> {
+        self.verified(system_roots(), name)
+    }
+
+    /// Whether clients that trust `anchor` alone believe it, for the host `name`.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn leads_to(&self, anchor: &CertificateDer<'static>, name: &str) -> Result<(), rustls::Error> {
+        let mut roots = RootCertStore::empty();
+        roots.add(anchor.clone())?;
+        self.verified(roots, name)
+    }
+
+    fn verified(&self, roots: RootCertStore, name: &str) -> Result<(), rustls::Error> {
+        let host =
+            ServerName::try_from(name).map_err(|_| rustls::Error::General(format!("`{name}` is no host name")))?;
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider());
+        let verifier = verifier.build().map_err(|why| rustls::Error::General(why.to_string()))?;
+        let (leaf, behind) = self.chain.split_first().ok_or(rustls::Error::NoCertificatesPresented)?;
+        verifier.verify_server_cert(leaf, behind, &host, &[], UnixTime::now())?;
+        Ok(())
     }
 
     /// True if it is for the host `name`.
     pub fn covers(&self, name: &str) -> bool {
-        let (Ok(parsed), Ok(name)) = (ParsedCertificate::try_from(&self.certificate), ServerName::try_from(name))
-        else {
+        let parsed = self.leaf().and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
+        let (Some(parsed), Ok(name)) = (parsed, ServerName::try_from(name)) else {
             return false;
         };
         verify_server_name(&parsed, &name).is_ok()
     }
+}
+
+/// The public key of a certificate with its kind (SubjectPublicKeyInfo, RFC 5280 4.1.2.7), in DER.
+pub fn public_key(certificate: &CertificateDer<'_>) -> Option<Vec<u8>> {
+    ParsedCertificate::try_from(certificate).ok().map(|parsed| parsed.subject_public_key_info().to_vec())
 }
 
 /// Reads the validity of a certificate in DER.
@@ -163,8 +215,8 @@ mod tests {
     #[test]
     fn what_is_no_certificate_has_no_dates() {
         let (_place, files) = files(&["mx.example.org"], (2026, 1, 1), (2036, 1, 1));
-        let whole = Shown::of(&files).expect("usable").certificate;
-        let whole: &[u8] = whole.as_ref();
+        let shown = Shown::of(&files).expect("usable");
+        let whole: &[u8] = shown.chain()[0].as_ref();
         for length in 0..whole.len() {
             // The signature at the end is not needed; whatever is cut must not do harm.
             let _ = validity(&whole[..length]);

@@ -87,7 +87,7 @@ impl fmt::Debug for ClientTls {
 }
 
 /// The system's roots. Containers often have none; then those that Mozilla trusts, as of the build.
-fn system_roots() -> RootCertStore {
+pub(super) fn system_roots() -> RootCertStore {
     let native = rustls_native_certs::load_native_certs();
     for error in &native.errors {
         warn!(%error, "cannot read a trusted root certificate");

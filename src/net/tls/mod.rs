@@ -21,7 +21,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{CipherSuite, CommonState, ProtocolVersion};
 
-pub use certificate::{Shown, Validity, validity};
+pub use certificate::{Shown, Validity, public_key, validity};
 pub use client::{ClientTls, Trust};
 pub use server::TlsAcceptorSource;
 

@@ -309,14 +309,9 @@ fn highest(parts: impl Iterator<Item = Vec<i64>>, room: usize) -> i64 {
 impl Literals {
     fn hold(&self, has: &[Tri]) -> Tri {
         let of = |symbol: &usize| has.get(*symbol).copied().unwrap_or(Tri::No);
-        let all = Tri::all(self.all.iter().map(of));
-        let any = if self.any.is_empty() { Tri::Yes } else { Tri::any(self.any.iter().map(of)) };
-        let none = !Tri::any(self.none.iter().map(of));
-        let counted = match &self.count {
-            Some((wanted, symbols)) => Tri::at_least(*wanted, symbols.iter().map(of)),
-            None => Tri::Yes,
-        };
-        Tri::all([all, any, none, counted])
+        let listed = Tri::of_lists(self.all.iter().map(of), self.any.iter().map(of), self.none.iter().map(of));
+        let counted = |(wanted, symbols): &(usize, Vec<usize>)| Tri::at_least(*wanted, symbols.iter().map(of));
+        listed.min(self.count.as_ref().map_or(Tri::Yes, counted))
     }
 
     /// Findings that it needs at least beside those that are there: of several reasons the greatest, because one

@@ -38,7 +38,7 @@ pub struct Invariant {
     pub findings: Option<usize>,
     /// All of those are of checks of this stage.
     pub findings_of: Option<Stage>,
-    /// What must not come of it.
+    /// What must not come of it: refusals. What no clause is about is forwarded, which nothing here looks at.
     pub never: Vec<Verdict>,
     /// Only clauses with `at_least` are meant.
     pub by_score: bool,

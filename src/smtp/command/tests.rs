@@ -179,6 +179,9 @@ fn what_xforward_says_adds_up_until_it_is_taken_back() {
     assert_eq!(told.to_string(), expected);
     assert_eq!(told.get(XforwardAttribute::Name), None);
     assert_eq!(told.get(XforwardAttribute::Helo), Some("a+b"));
+    told.hear(attributes("ADDR=2001:DB8::2 NAME=mail_1.sender.example").expect("attributes"));
+    let handed_on = [XforwardAttribute::Addr, XforwardAttribute::Name].map(|one| told.get(one));
+    assert_eq!(handed_on, [Some("IPV6:2001:db8::2"), Some("mail_1.sender.example")], "as servers want it");
     let long = format!("HELO={}", "a".repeat(256));
     for wrong in [
         "NAME",
@@ -192,6 +195,13 @@ fn what_xforward_says_adds_up_until_it_is_taken_back() {
         "HELO=+E4",
         "HELO=a(b)",
         "LOGIN=x",
+        "ADDR=x",
+        "ADDR=192.0.2",
+        "NAME=a..b",
+        "NAME=a.",
+        "NAME=-a.example",
+        "NAME=192.0.2.1",
+        "NAME=[192.0.2.1]",
         long.as_str(),
         &format!("PROTO={}", "a".repeat(65)),
     ] {

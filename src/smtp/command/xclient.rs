@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::CommandError;
+use crate::smtp::xtext;
 
 /// One attribute of XCLIENT (Postfix XCLIENT_README), decoded from xtext.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<XclientAttribute>, CommandError> {
 fn parse_attribute(word: &str) -> Result<XclientAttribute, CommandError> {
     let (name, value) = word.split_once('=').ok_or(CommandError::Parameter)?;
     let name = name.to_ascii_uppercase();
-    let value = decode_xtext(value).ok_or(CommandError::Parameter)?;
+    let value = xtext::decode(value).ok_or(CommandError::Parameter)?;
     let value = Some(value).filter(|value| !is_unavailable(value));
     match name.as_str() {
         "ADDR" => match value {
@@ -55,28 +56,19 @@ pub(super) fn is_unavailable(value: &str) -> bool {
     value.eq_ignore_ascii_case("[UNAVAILABLE]") || value.eq_ignore_ascii_case("[TEMPUNAVAIL]")
 }
 
+/// How an address is written: `192.0.2.1`, or `IPV6:2001:db8::1`.
+pub fn write_address(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("IPV6:{v6}"),
+    }
+}
+
 /// `192.0.2.1` or `IPV6:2001:db8::1`; an IPv4-mapped address is the IPv4 address.
-fn parse_address(text: &str) -> Option<IpAddr> {
+pub(super) fn parse_address(text: &str) -> Option<IpAddr> {
     let address = match text.split_at_checked("IPV6:".len()) {
         Some((tag, rest)) if tag.eq_ignore_ascii_case("IPV6:") => IpAddr::V6(rest.parse::<Ipv6Addr>().ok()?),
         _ => text.parse().ok()?,
     };
     Some(address.to_canonical())
-}
-
-/// xtext (RFC 3461 4): `+` and two hexadecimal digits. Nothing that is empty, no UTF-8 or a control character.
-pub(super) fn decode_xtext(text: &str) -> Option<String> {
-    let mut octets = text.bytes();
-    let mut decoded = Vec::with_capacity(text.len());
-    while let Some(octet) = octets.next() {
-        decoded.push(match octet {
-            b'+' => hex(octets.next()?)? << 4 | hex(octets.next()?)?,
-            other => other,
-        });
-    }
-    String::from_utf8(decoded).ok().filter(|text| !text.is_empty() && !text.contains(char::is_control))
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }

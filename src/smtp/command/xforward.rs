@@ -4,7 +4,9 @@
 use std::fmt;
 
 use super::CommandError;
-use super::xclient::{decode_xtext, is_unavailable};
+use super::xclient::{is_unavailable, parse_address, write_address};
+use crate::smtp::path::Domain;
+use crate::smtp::xtext;
 
 /// An attribute of XFORWARD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,16 +44,30 @@ impl XforwardAttribute {
         }
     }
 
-    fn takes(self, value: &str) -> bool {
+    /// The value as it is handed on, if it is one: a server that hears another from us refuses it, and the mail behind it.
+    fn taken(self, value: String) -> Option<String> {
         let most = if self == Self::Proto { MAX_PROTO } else { MAX_VALUE };
-        let fits = value.len() <= most && value.bytes().all(|octet| octet.is_ascii_graphic());
-        fits && match self {
+        if value.len() > most || !value.bytes().all(|octet| octet.is_ascii_graphic()) {
+            return None;
+        }
+        let fits = match self {
+            Self::Addr => return parse_address(&value).map(write_address),
+            Self::Name => is_host_name(&value),
             Self::Port => value.parse::<u16>().is_ok(),
             Self::Source => value.eq_ignore_ascii_case("LOCAL") || value.eq_ignore_ascii_case("REMOTE"),
             // Nothing that could be taken for another field, or for the end of one.
-            _ => !value.contains(['<', '>', '(', ')', '"', ',', ';', '\\']),
-        }
+            Self::Proto | Self::Helo | Self::Ident => !value.contains(['<', '>', '(', ')', '"', ',', ';', '\\']),
+        };
+        fits.then_some(value)
     }
+}
+
+/// A name that a host can have, which an address in digits is not; `_` stands in some.
+fn is_host_name(value: &str) -> bool {
+    let is_label = |label: &str| !label.starts_with('-') && !label.ends_with('-');
+    let is_name = matches!(Domain::parse(value), Ok(Domain::Name(_)));
+    let has_letters = value.contains(|c: char| !c.is_ascii_digit() && c != '.');
+    is_name && has_letters && !value.ends_with('.') && value.split('.').all(is_label)
 }
 
 /// Octets of a value, and of PROTO, once decoded.
@@ -104,10 +120,10 @@ fn parse_attribute(word: &str) -> Result<(XforwardAttribute, Option<String>), Co
     let (name, value) = word.split_once('=').ok_or(CommandError::Parameter)?;
     let attribute = XforwardAttribute::ALL.into_iter().find(|known| known.keyword().eq_ignore_ascii_case(name));
     let attribute = attribute.ok_or(CommandError::Parameter)?;
-    let value = decode_xtext(value).ok_or(CommandError::Parameter)?;
-    match value {
-        value if is_unavailable(&value) => Ok((attribute, None)),
-        value if attribute.takes(&value) => Ok((attribute, Some(value))),
-        _ => Err(CommandError::Parameter),
+    let value = xtext::decode(value).ok_or(CommandError::Parameter)?;
+    if is_unavailable(&value) {
+        return Ok((attribute, None));
     }
+    let value = attribute.taken(value).ok_or(CommandError::Parameter)?;
+    Ok((attribute, Some(value)))
 }

@@ -45,7 +45,7 @@ fn the_intersection_takes_the_larger_size() {
 
 #[test]
 fn removing_takes_the_arguments_along() {
-    let mut extensions = Extensions::default().with_size(Some(5));
+    let mut extensions = Extensions::from_reply(&Reply::plain(250, "a\nSIZE 5"));
     extensions.remove(Extension::Size);
     assert_eq!(extensions, Extensions::default());
     let set: Extensions = [Extension::Dsn].into_iter().collect();

@@ -6,6 +6,8 @@ use super::{Context, Eval};
 
 /// Addresses of a body that are looked at.
 const BODY_MOST: usize = 40;
+/// Addresses of the header that are looked at, for each field that is asked for.
+const HEADER_MOST: usize = 200;
 
 pub(super) const TESTS: &[(&str, Eval)] =
     &[("check_freemail_from", from), ("check_freemail_header", header), ("check_freemail_replyto", reply_to)];
@@ -88,7 +90,7 @@ pub(super) fn glob(pattern: &str, text: &str) -> bool {
 }
 
 fn addresses(context: &Context<'_>, request: &str) -> Vec<String> {
-    context.values(request).into_iter().map(|address| address.to_ascii_lowercase()).collect()
+    context.values(request).into_iter().take(HEADER_MOST).map(|address| address.to_ascii_lowercase()).collect()
 }
 
 /// Whom a message says to be from, in all its fields.

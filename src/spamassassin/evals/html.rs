@@ -1,7 +1,7 @@
 //! HTML.
 
 use super::super::html::Page;
-use super::{Context, Eval, is_within, number, registered};
+use super::{Context, Eval, is_from_to, is_within, number, registered};
 use crate::spamassassin::uris;
 
 pub(super) const TESTS: &[(&str, Eval)] = &[
@@ -139,10 +139,6 @@ fn https_mismatch(context: &Context<'_>, arguments: &[String]) -> bool {
             differs |= shown.and_then(|host| registered(&host)).is_some_and(|shown| shown != domain);
             anchors.insert(domain);
         }
-        differs && is_from_to(anchors.len() as f64, arguments)
+        differs && is_from_to(anchors.len() as f64, arguments, 0)
     })
-}
-
-fn is_from_to(count: f64, arguments: &[String]) -> bool {
-    number(arguments, 0).is_none_or(|least| count >= least) && number(arguments, 1).is_none_or(|most| count < most)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::mail::Part;
-use super::{Context, Eval, is_from_to, number};
+use super::{Context, Eval, is_from_to, is_within, number};
 
 pub(super) const TESTS: &[(&str, Eval)] = &[
     ("check_for_mime", fact),
@@ -201,11 +201,7 @@ fn uppercase(context: &Context<'_>, arguments: &[String]) -> bool {
     }
     // Few letters tell nothing.
     let percent = if length >= 200 && upper > 0 { 100.0 * upper as f64 / (upper + lower) as f64 } else { 0.0 };
-    is_within(percent, arguments)
-}
-
-fn is_within(percent: f64, arguments: &[String]) -> bool {
-    number(arguments, 0).is_none_or(|least| percent > least) && number(arguments, 1).is_none_or(|most| percent <= most)
+    is_within(percent, arguments, 0)
 }
 
 /// Of the words of HTML those that its text alternative lacks, in percent; words of HTML, words of text.

@@ -15,7 +15,9 @@ pub(super) const TESTS: &[(&str, Eval)] = &[
 /// Whether a host, or what it is below, is in a list; `!name` takes one out.
 fn is_listed(context: &Context<'_>, list: &str) -> bool {
     let Some(list) = context.settings.lists.get(&format!("enlist_uri_host:{list}")) else { return false };
-    context.read.uris.iter().filter_map(|uri| host(uri)).any(|host| {
+    // Of what is too long for a host not every name above it is looked for.
+    let mut hosts = context.read.uris.iter().filter_map(|uri| host(uri)).filter(|host| host.len() <= uris::HOST_MOST);
+    hosts.any(|host| {
         let mut name = host.as_str();
         loop {
             if list.contains(&format!("!{name}")) {

@@ -19,8 +19,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::distinct::Distinct;
 use super::{Campaign, CampaignId, CampaignSighting, Learned};
+use crate::clock::doubt::Doubt;
 use crate::clock::seconds;
-use crate::store::doubt::Doubt;
 use crate::store::record::time;
 
 /// Sender domains that are named.

@@ -92,7 +92,7 @@ impl Board {
     ) -> Noted {
         // Judged by what the others have taught.
         let weight = |cell: &u32| self.read(*cell).without(before).weight();
-        let margin = classifier::margin(lesson.cells.iter().map(weight));
+        let margin = classifier::margin(&lesson.cells, lesson.cells.iter().map(weight));
         Noted {
             step: classifier::lesson(lesson.is_spam, margin, known.map(|noted| noted.step), lesson.cells.len()),
             cells: u32::try_from(lesson.cells.len()).unwrap_or(u32::MAX),

@@ -356,14 +356,14 @@ mod tests {
     #[test]
     fn in_which_order_it_is_taught_matters_little() {
         let margin = |book: &Teachbook, cells: &[u32]| {
-            classifier::margin(book.weigh(cells).held.iter().map(|cell| cell.weight()))
+            classifier::margin(cells, book.weigh(cells).held.iter().map(|cell| cell.weight()))
         };
         for numbers in
             [(0..100).collect(), (0..100).rev().collect(), sorted(|number| number % 2), sorted(|number| 1 - number % 2)]
         {
             let book = taught(numbers);
             let (ham, spam) = (margin(&book, &[0, 7, 900]), margin(&book, &[1, 7, 900]));
-            assert!(ham < -0.4 && spam > 0.4, "{ham} {spam}");
+            assert!(ham < -0.2 && spam > 0.2, "{ham} {spam}");
         }
     }
 

@@ -232,6 +232,13 @@ fn begin(database: &Database) -> Result<WriteTransaction, redb::Error> {
 fn make_tables(database: &Database) -> Result<(), redb::Error> {
     let transaction = begin(database)?;
     ForWriting::open(&transaction)?;
+    let was_taught = tables::forget_outdated(&transaction)?;
     transaction.commit()?;
+    if was_taught {
+        tracing::warn!(
+            "the classifier was taught by an earlier release, which looked at messages in another way: that is \
+             forgotten, teach it again with `gatepost learn`"
+        );
+    }
     Ok(())
 }

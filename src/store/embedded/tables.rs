@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redb::{Error, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
+use redb::{
+    Error, ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, Table, TableDefinition, TableHandle,
+    WriteTransaction,
+};
 
 use super::super::CampaignId;
 use super::super::blocks::BlockChange;
@@ -62,11 +65,15 @@ const ATTACHMENTS: TableDefinition<'_, u64, (u64, u64)> = TableDefinition::new("
 const CARDS: TableDefinition<'_, u64, Octets> = TableDefinition::new("campaigns.v1");
 /// Of the classifier: cells, counts of each class of margins (ham, spam), and lessons. A release that makes other
 /// features of messages names others.
-const TAUGHT_CELLS: TableDefinition<'_, u32, (i32, u32)> = TableDefinition::new("classifier_cells.v2");
-const TAUGHT_CLASSES: TableDefinition<'_, u8, (u32, u32)> = TableDefinition::new("classifier_classes.v2");
-const LESSONS: TableDefinition<'_, u128, &[u8; NOTED]> = TableDefinition::new("classifier_lessons.v2");
+const TAUGHT_CELLS: TableDefinition<'_, u32, (i32, u32)> = TableDefinition::new("classifier_cells.v3");
+const TAUGHT_CLASSES: TableDefinition<'_, u8, (u32, u32)> = TableDefinition::new("classifier_classes.v3");
+const LESSONS: TableDefinition<'_, u128, &[u8; NOTED]> = TableDefinition::new("classifier_lessons.v3");
 /// Cells of lessons that are learned again.
-const KEPT: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("classifier_kept.v2");
+const KEPT: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("classifier_kept.v3");
+/// What an earlier release called these, whose features were others: nothing can be made of it.
+const OUTDATED_CELLS: TableDefinition<'_, u32, (i32, u32)> = TableDefinition::new("classifier_cells.v2");
+const OUTDATED: [&str; 4] =
+    ["classifier_cells.v2", "classifier_classes.v2", "classifier_lessons.v2", "classifier_kept.v2"];
 /// Until when, in seconds since 1970.
 const DELIVERIES: TableDefinition<'_, u128, u64> = TableDefinition::new("deliveries.v1");
 /// Who is blocked.
@@ -134,6 +141,19 @@ impl ForReading {
     }
 }
 
+/// Forgets what a release with other features was taught. True if there was something.
+pub(super) fn forget_outdated(transaction: &WriteTransaction) -> Result<bool, Error> {
+    let tables: Vec<_> = transaction.list_tables()?.filter(|table| OUTDATED.contains(&table.name())).collect();
+    if tables.is_empty() {
+        return Ok(false);
+    }
+    let was_taught = !transaction.open_table(OUTDATED_CELLS)?.is_empty()?;
+    for table in tables {
+        transaction.delete_table(table)?;
+    }
+    Ok(was_taught)
+}
+
 impl<'t> ForWriting<'t> {
     /// Makes what is not there.
     pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Error> {
@@ -160,14 +180,19 @@ impl<'t> ForWriting<'t> {
         Ok(())
     }
 
-    pub(super) fn change_blocks(&mut self, changes: &[BlockChange]) -> Result<(), Error> {
+    /// False if they change nothing: who was taken off was not there.
+    pub(super) fn change_blocks(&mut self, changes: &[BlockChange]) -> Result<bool, Error> {
+        let mut has_changed = false;
         for (whom, block) in changes {
-            match block {
-                Some(block) => drop(self.copies.blocks.insert(&**whom, &**block)?),
-                None => drop(self.copies.blocks.remove(&**whom)?),
-            }
+            has_changed |= match block {
+                Some(block) => {
+                    self.copies.blocks.insert(&**whom, &**block)?;
+                    true
+                }
+                None => self.copies.blocks.remove(&**whom)?.is_some(),
+            };
         }
-        Ok(())
+        Ok(has_changed)
     }
 
     pub(super) fn change_taught(&mut self, changes: &[TaughtChange]) -> Result<(), Error> {

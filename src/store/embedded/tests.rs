@@ -68,6 +68,21 @@ async fn who_is_blocked_is_so_after_a_restart() {
 }
 
 #[tokio::test]
+async fn whoever_is_blocked_on_file_alone_can_be_let_go() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let path = directory.path().join("store.redb");
+    let alice = Blocked::user("alice");
+    let store = embedded(&path).expect("a new file");
+    store.block(alice.clone(), Block { since: day(0), until: None, why: String::new() }).await.expect("written");
+    // As after a removal that the disk did not take.
+    assert!(store.blocked.unblock(&alice));
+    assert_eq!(store.unblock(alice.clone()).await, Ok(true));
+    assert_eq!(store.unblock(alice).await, Ok(false));
+    drop(store);
+    assert_eq!(embedded(&path).expect("closed by its drop").blocks(day(0)), []);
+}
+
+#[tokio::test]
 async fn campaigns_and_what_they_are_found_by_are_there_after_a_restart() {
     let directory = TempDir::new().expect("a temporary directory");
     let path = directory.path().join("store.redb");
@@ -514,4 +529,22 @@ async fn what_was_taught_is_there_after_a_restart() {
     let store = open();
     assert_eq!((store.classifier_weigh(&cells).await, store.classifier_count().await), (weighed, count));
     assert_eq!(store.classifier_learn(lesson(6, true), day(1)).await, Ok(Taught::Again));
+}
+
+#[tokio::test]
+async fn what_an_earlier_release_was_taught_is_forgotten() {
+    const OUTDATED: redb::TableDefinition<'_, u32, (i32, u32)> = redb::TableDefinition::new("classifier_cells.v2");
+    let directory = TempDir::new().expect("a temporary directory");
+    let path = directory.path().join("store.redb");
+    let database = Builder::new().create(&path).expect("a new file");
+    let transaction = database.begin_write().expect("open");
+    transaction.open_table(OUTDATED).expect("a new table").insert(7, (1, 1)).expect("written");
+    transaction.commit().expect("written");
+    drop(database);
+    let store = embedded(&path).expect("closed");
+    assert_eq!(store.classifier_count().await.expect("readable").cells, 0);
+    drop(store);
+    let database = Builder::new().open(&path).expect("closed by its drop");
+    let tables = redb::ReadableDatabase::begin_read(&database).expect("open");
+    assert!(tables.open_table(OUTDATED).is_err());
 }

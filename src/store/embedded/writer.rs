@@ -206,7 +206,11 @@ fn carry_out(work: &Work, ledger: &mut Ledger, tables: &mut ForWriting<'_>) -> R
         Work::Campaigns(changes, _) => tables.change_campaigns(changes)?,
         Work::Taught(changes, _) => tables.change_taught(changes)?,
         Work::Delivered(changes, _) => tables.change_deliveries(changes)?,
-        Work::Blocks(changes, _) => tables.change_blocks(changes)?,
+        Work::Blocks(changes, _) => {
+            if !tables.change_blocks(changes)? {
+                return Ok(Outcome::Absent);
+            }
+        }
         Work::Flush => {}
     }
     Ok(Outcome::Ok)

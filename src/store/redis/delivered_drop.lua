@@ -1,2 +1,5 @@
--- Forgets a delivery. KEYS[1]: its name.
-return redis.call('DEL', KEYS[1])
+-- Forgets deliveries. KEYS[1]: the set of them. ARGV: their names.
+for at = 1, #ARGV do
+  redis.call('ZREM', KEYS[1], ARGV[at])
+end
+return 1

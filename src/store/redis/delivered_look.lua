@@ -1,3 +1,7 @@
--- Whether a delivery was noted. KEYS[1]: its name. ARGV: now.
-local until_ = tonumber(redis.call('GET', KEYS[1]))
-return (until_ and until_ > tonumber(ARGV[1])) and 1 or 0
+-- Which deliveries were noted. KEYS[1]: the set of them. ARGV: now, and their names.
+local known, now = {}, tonumber(ARGV[1])
+for at = 2, #ARGV do
+  local until_ = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[at]))
+  known[at - 1] = (until_ and until_ > now) and 1 or 0
+end
+return known

@@ -1,4 +1,4 @@
-//! Deliveries in Redis: a key each, which expires by itself. There is no bound but that.
+//! Deliveries in Redis: one set, in one slot, because it has one bound. Memory has those of this proxy as well.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,13 +18,19 @@ scripts! {
 }
 
 impl RedisStore {
-    fn delivery_call(&self, script: &'static Script, key: DeliveryKey) -> Call {
-        script.at(format!("{}{{d{:032x}}}", self.link.prefix(), key.0))
+    fn delivery_call(&self, script: &'static Script) -> Call {
+        script.at(format!("{}{{deliveries}}", self.link.prefix()))
     }
 
-    async fn ask_of_deliveries(&self, calls: Vec<Call>) -> Result<Vec<bool>, Failure> {
-        self.link.ask(&calls).await
+    async fn look_for_deliveries(&self, keys: &[DeliveryKey], at: SystemTime) -> Result<Vec<bool>, Failure> {
+        let call = self.delivery_call(&LOOK).arg(seconds(at));
+        self.link.ask_one(keys.iter().fold(call, |call, key| call.arg(name(key)))).await
     }
+}
+
+/// The name of one in the set.
+fn name(key: &DeliveryKey) -> Vec<u8> {
+    key.0.to_be_bytes().to_vec()
 }
 
 impl Deliveries for RedisStore {
@@ -34,9 +40,8 @@ impl Deliveries for RedisStore {
         at: SystemTime,
     ) -> BoxFuture<'a, Result<Vec<bool>, StoreError>> {
         Box::pin(async move {
-            let calls = keys.iter().map(|key| self.delivery_call(&LOOK, *key).arg(seconds(at))).collect();
             let local = self.local.delivered_look(keys, at).await?;
-            match self.try_shared(Operation::DeliveredLook, self.ask_of_deliveries(calls)).await {
+            match self.try_shared(Operation::DeliveredLook, self.look_for_deliveries(keys, at)).await {
                 Some(known) => Ok(known.into_iter().zip(local).map(|(shared, local)| shared || local).collect()),
                 None => Ok(local),
             }
@@ -50,20 +55,24 @@ impl Deliveries for RedisStore {
         at: SystemTime,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
-            let until = seconds(at).saturating_add(lifetime.as_secs());
-            let call = |key: &DeliveryKey| self.delivery_call(&NOTE, *key).arg(until).arg(lifetime.as_secs().max(1));
-            let calls = keys.iter().map(call).collect();
-            self.try_shared(Operation::DeliveredNote, self.ask_of_deliveries(calls)).await;
-            // Here as well: a Redis that is away when the client comes again would cost a second copy.
-            self.local.delivered_note(keys, lifetime, at).await
+            let (now, lasts) = (seconds(at), lifetime.as_secs().max(1));
+            let most = self.settings.deliveries.max(1);
+            let call = self.delivery_call(&NOTE).arg(now).arg(now.saturating_add(lasts)).arg(lasts).arg(most);
+            let call = keys.iter().fold(call, |call, key| call.arg(name(key)));
+            // Here as well, and first: nobody waits for long, and a Redis that is away when the client comes again would cost
+            // a second copy.
+            let local = self.local.delivered_note(keys, lifetime, at).await;
+            self.try_shared(Operation::DeliveredNote, self.link.ask_one::<bool>(call)).await;
+            local
         })
     }
 
     fn delivered_drop(&self, keys: Vec<DeliveryKey>) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
-            let calls = keys.iter().map(|key| self.delivery_call(&DROP, *key)).collect();
-            self.try_shared(Operation::DeliveredDrop, self.ask_of_deliveries(calls)).await;
-            self.local.delivered_drop(keys).await
+            let call = keys.iter().fold(self.delivery_call(&DROP), |call, key| call.arg(name(key)));
+            let local = self.local.delivered_drop(keys).await;
+            self.try_shared(Operation::DeliveredDrop, self.link.ask_one::<bool>(call)).await;
+            local
         })
     }
 }

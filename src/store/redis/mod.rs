@@ -34,10 +34,10 @@ use futures_util::future::BoxFuture;
 pub use connect::check_url;
 pub(super) use metrics::Metrics as LinkMetrics;
 
-use super::doubt::Doubt;
 use super::ledger::{Bounds, Looks};
 use super::metrics::{Metrics, Operation, Outcome};
 use super::{Info, MemoryStore, Settings, Store, StoreError, Upkeep};
+use crate::clock::doubt::Doubt;
 use crate::clock::{Clock, seconds};
 use blocks::Blocking;
 use campaigns::Bulk;

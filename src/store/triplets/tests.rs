@@ -2,9 +2,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
 
-use super::super::doubt::DOUBT;
 use super::super::greylist::TripletEvent::{Attempt, Credit, Delivery, Drop, Pass, Spam};
 use super::*;
+use crate::clock::doubt::DOUBT;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const WINDOW: Duration = Duration::from_secs(48 * 3600);

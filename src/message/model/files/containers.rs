@@ -75,7 +75,11 @@ pub(super) fn iso(octets: &[u8], listing: &mut Listing) -> Option<()> {
     let (root, is_wide) = root?;
     let mut waiting = vec![root];
     let (mut read, mut seen) = (0, 0);
-    while let Some(directory) = waiting.pop().filter(|_| read < MAX_DIRECTORIES) {
+    while let Some(directory) = waiting.pop() {
+        if read >= MAX_DIRECTORIES {
+            listing.is_cut = true;
+            break;
+        }
         read += 1;
         let (at, size) = (u32_at(directory, 2)?.checked_mul(SECTOR)?, u32_at(directory, 10)?);
         let Some(records) = octets.get(at..).map(|rest| rest.get(..size).unwrap_or(rest)) else { continue };
@@ -86,6 +90,7 @@ pub(super) fn iso(octets: &[u8], listing: &mut Listing) -> Option<()> {
                 at = (at / SECTOR + 1) * SECTOR;
                 continue;
             }
+            listing.is_cut |= seen >= MAX_RECORDS;
             let Some(record) = slice(records, at, length).filter(|_| seen < MAX_RECORDS) else { break };
             at += length;
             seen += 1;
@@ -197,5 +202,13 @@ mod tests {
             }),
             ""
         );
+        // The directory within the directory: whoever goes round in it is told that there is more.
+        let mut listing = Listing::default();
+        iso(&disc, &mut listing);
+        assert!(listing.is_cut);
+        disc[19 * SECTOR..20 * SECTOR].fill(0);
+        let mut listing = Listing::default();
+        iso(&disc, &mut listing);
+        assert!(!listing.is_cut && listing.entries.len() == 1, "{:?}", listing.entries);
     }
 }

@@ -16,12 +16,14 @@ pub(super) struct Ole {
     pub(super) kind: &'static str,
     pub(super) is_encrypted: bool,
     pub(super) has_macros: bool,
+    /// The directory goes on behind what was read.
+    pub(super) is_cut: bool,
 }
 
 /// Reads a compound file, or what is left of one.
 pub(super) fn read(octets: &[u8]) -> Ole {
-    let mut ole = Ole { kind: "ole", is_encrypted: false, has_macros: false };
-    for (name, start) in entries(octets).unwrap_or_default() {
+    let mut ole = Ole { kind: "ole", is_encrypted: false, has_macros: false, is_cut: false };
+    for (name, start) in entries(octets, &mut ole.is_cut).unwrap_or_default() {
         match &*name.to_lowercase() {
             "vba" | "macros" | "_vba_project" | "_vba_project_cur" => ole.has_macros = true,
             "encryptedpackage" | "encryptioninfo" | "encryptedsummary" => ole.is_encrypted = true,
@@ -43,7 +45,7 @@ pub(super) fn read(octets: &[u8]) -> Ole {
 }
 
 /// The names in the directory, with where the octets of each begin.
-fn entries(octets: &[u8]) -> Option<Vec<(String, Option<usize>)>> {
+fn entries(octets: &[u8], is_cut: &mut bool) -> Option<Vec<(String, Option<usize>)>> {
     let shift = u16_at(octets, 30)?;
     if !(7..=16).contains(&shift) {
         return None;
@@ -53,7 +55,7 @@ fn entries(octets: &[u8]) -> Option<Vec<(String, Option<usize>)>> {
     let mut sector = u32_at(octets, 48)?;
     let mut found = Vec::new();
     for _ in 0..MAX_SECTORS {
-        let Some(directory) = place(sector).and_then(|at| octets.get(at..)) else { break };
+        let Some(directory) = place(sector).and_then(|at| octets.get(at..)) else { return Some(found) };
         for entry in directory.get(..size).unwrap_or(directory).chunks_exact(128) {
             let length = length_at(entry, 64)?.min(64).saturating_sub(2);
             let name = wide(entry.get(..length)?, u16::from_le_bytes);
@@ -61,12 +63,13 @@ fn entries(octets: &[u8]) -> Option<Vec<(String, Option<usize>)>> {
                 found.push((name, u32_at(entry, 116).and_then(place)));
             }
         }
-        let next = next_sector(octets, sector, size, place);
-        match next.filter(|_| found.len() < MAX_ENTRIES) {
-            Some(next) => sector = next,
-            None => break,
+        let Some(next) = next_sector(octets, sector, size, place) else { return Some(found) };
+        if found.len() >= MAX_ENTRIES {
+            break;
         }
+        sector = next;
     }
+    *is_cut = true;
     Some(found)
 }
 
@@ -134,7 +137,8 @@ pub(super) mod tests {
             (&["Root Entry", "__properties_version1.0"], &[], "msg", false, false),
             (&["Root Entry", "\u{4840}\u{3b3f}"], &[], "msi", false, false),
         ] {
-            assert_eq!(read(&file(names, content)), Ole { kind, is_encrypted, has_macros }, "{names:?}");
+            let expected = Ole { kind, is_encrypted, has_macros, is_cut: false };
+            assert_eq!(read(&file(names, content)), expected, "{names:?}");
         }
         assert_eq!(read(b"\xd0\xcf\x11\xe0").kind, "ole");
     }
@@ -144,6 +148,6 @@ pub(super) mod tests {
         let mut octets = file(&["a", "b", "c", "d"], &[0; 512]);
         // The table is the sector behind the directory, and says that the directory follows itself.
         octets[76..80].copy_from_slice(&1_u32.to_le_bytes());
-        read(&octets);
+        assert!(read(&octets).is_cut);
     }
 }

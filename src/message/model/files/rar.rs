@@ -40,6 +40,7 @@ fn fourth(octets: &[u8], listing: &mut Listing) -> Option<()> {
         }
         at = at.checked_add(size.max(7))?.checked_add(data)?;
     }
+    listing.is_cut |= octets.len() > at;
     Some(())
 }
 
@@ -91,6 +92,7 @@ fn fifth(octets: &[u8], listing: &mut Listing) -> Option<()> {
         }
         at = end.checked_add(data)?;
     }
+    listing.is_cut |= octets.len() > at;
     Some(())
 }
 
@@ -137,6 +139,17 @@ mod tests {
         assert_eq!(read(&[main(0), file(4, b"a.exe")].concat()), ("a.exe".into(), true));
         assert_eq!(read(&main(0x80)), (String::new(), true));
 
+        // Behind so many blocks nobody looks.
+        for blocks in [MAX_BLOCKS - 1, MAX_BLOCKS] {
+            let mut listing = Listing::default();
+            list(
+                &[&b"Rar!\x1a\x07\0"[..], &[0, 0, 0x7a, 0, 0, 7, 0].repeat(blocks), &file(0, b"a.exe")].concat(),
+                &mut listing,
+            );
+            let is_seen = blocks < MAX_BLOCKS;
+            assert_eq!((listing.entries.len(), listing.is_cut), (usize::from(is_seen), !is_seen));
+        }
+
         let fifth = b"Rar!\x1a\x07\x01\0";
         let main = [0, 0, 0, 0, 3, 1, 0, 0];
         let plain = [&[0, 0, 0, 0, 13, 2, 0, 0, 0, 0, 0, 0, 5][..], b"a.exe"].concat();
@@ -144,5 +157,8 @@ mod tests {
         assert_eq!(read(&[&fifth[..], &main, &plain].concat()), ("a.exe".into(), false));
         assert_eq!(read(&[&fifth[..], &main, &locked, &plain].concat()), ("b.exe a.exe".into(), true));
         assert_eq!(read(&[&fifth[..], &[0, 0, 0, 0, 2, 4, 0]].concat()), (String::new(), true));
+        let mut listing = Listing::default();
+        list(&[&fifth[..], &main.repeat(MAX_BLOCKS), &plain].concat(), &mut listing);
+        assert!(listing.is_cut);
     }
 }

@@ -120,9 +120,10 @@ pub(super) async fn follow(link: WeakLink, shared: Weak<Shared>) {
     }
 }
 
-/// What the keys begin with.
+/// What the keys begin with. A release that makes other features of messages has others: what it was taught before is
+/// forgotten when nobody asks for it any more ([`KEPT`]).
 pub(super) fn base(prefix: &str) -> String {
-    format!("{prefix}{{taught}}")
+    format!("{prefix}{{taught.v3}}")
 }
 
 fn change(board: &Board, cells: &[u8], sum: i32, mass: i64, classes: &[u8]) {

@@ -5,8 +5,8 @@ use tokio::time::Instant;
 use super::*;
 use crate::similarity::{Content, Digest};
 use crate::store::{
-    CampaignSighting, Campaigns, Fingerprint, Greylist, Holder, Reports, StoreError, TripletEvent, TripletKey,
-    TripletRecord,
+    CampaignSighting, Campaigns, Deliveries, DeliveryKey, Fingerprint, Greylist, Holder, Reports, StoreError,
+    TripletEvent, TripletKey, TripletRecord,
 };
 
 /// Of these tests: short, and yet longer than a busy machine pauses.
@@ -156,6 +156,16 @@ against_a_server! {
             assert!(began.elapsed() < SOON, "it has not heard of it");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    async fn whoever_does_not_wait_for_a_delivery_to_be_noted_is_known_to_have_it_all_the_same() {
+        let bench = Bench::new(&[]);
+        let keys = vec![DeliveryKey::new(b"message", "a@sender.example", "b@ours.example")];
+        bench.server.signal("STOP");
+        let noted = bench.store.delivered_note(keys.clone(), KEEP, day(0));
+        assert!(tokio::time::timeout(Duration::from_millis(1), noted).await.is_err());
+        assert_eq!(bench.store.delivered_look(&keys, day(0)).await, Ok(vec![true]));
+        bench.server.signal("CONT");
     }
 
     async fn a_server_that_says_nothing_is_not_waited_for() {

@@ -1,12 +1,12 @@
 //! A clock that leaps is not believed for a while: nothing expires meanwhile.
 
-/// A clock that has gone further since the last event is not believed.
-pub(super) const LEAP: u64 = 6 * 3600;
+/// A clock that has gone further since the last event is not believed; in seconds.
+pub const LEAP: u64 = 6 * 3600;
 /// For so long; in seconds.
-pub(super) const DOUBT: u64 = 3600;
+pub const DOUBT: u64 = 3600;
 
 /// Whether the clock is to be believed.
-pub(super) struct Doubt {
+pub struct Doubt {
     /// The time of the last event.
     seen_at: u64,
     /// The clock is not believed before.
@@ -15,12 +15,12 @@ pub(super) struct Doubt {
 
 impl Doubt {
     /// After a start there is doubt, too: a machine may not know the time yet.
-    pub(super) fn new(now: u64) -> Self {
+    pub fn new(now: u64) -> Self {
         Self { seen_at: now, until: now.saturating_add(DOUBT) }
     }
 
     /// Takes note of the time of an event.
-    pub(super) fn mind(&mut self, now: u64) {
+    pub fn mind(&mut self, now: u64) {
         if now > self.seen_at.saturating_add(LEAP) || now.saturating_add(DOUBT) < self.seen_at {
             self.until = now.saturating_add(DOUBT);
         }
@@ -28,7 +28,7 @@ impl Doubt {
     }
 
     /// True while nothing should be thought old.
-    pub(super) fn is_doubted(&self, now: u64) -> bool {
+    pub fn is_doubted(&self, now: u64) -> bool {
         now < self.until
     }
 }

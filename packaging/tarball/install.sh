@@ -1,0 +1,40 @@
+#!/bin/sh
+# Puts Gatepost in place on a Linux that has systemd and no dpkg.
+#
+#     install.sh            program, unit, manual, rules; the user; what runs is started anew. An upgrade is the same.
+#     install.sh --remove   takes all of that out again; configuration, store and records stay
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+files=$(cd "$here/files" && find . -type f -o -type l)
+
+if [ "${1:-}" = --remove ]; then
+    systemctl disable --now gatepost.service gatepost.socket || true
+    for file in $files; do
+        rm -f "/$file"
+    done
+    find /usr/share/gatepost /usr/share/doc/gatepost -depth -type d -empty -delete
+    systemctl daemon-reload || true
+    echo "/etc/gatepost, /var/lib/gatepost and the user gatepost are left"
+    exit 0
+fi
+
+for file in $files; do
+    # What the administrator has written stays.
+    case $file in
+        ./etc/*) [ ! -e "/$file" ] || continue ;;
+    esac
+    mkdir -p "/$(dirname "$file")"
+    # By a new name first: a running program cannot be written over.
+    cp -P "$here/files/$file" "/$file.new"
+    mv -f "/$file.new" "/$file"
+done
+getent passwd gatepost >/dev/null \
+    || useradd --system --user-group --home-dir /var/lib/gatepost --shell /usr/sbin/nologin gatepost
+install -d -m 0700 -o gatepost -g gatepost /var/lib/gatepost
+install -d -m 0750 -o root -g gatepost /etc/gatepost
+if [ -d /run/systemd/system ]; then
+    systemctl daemon-reload
+    systemctl try-restart gatepost.service
+fi
+[ -e /etc/gatepost/gatepost.toml ] || echo "Now: gatepost init --domain D --backend HOST:PORT --for postfix|exchange"

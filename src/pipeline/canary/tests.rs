@@ -1,0 +1,214 @@
+//! Trials: who is judged by what, and when rule sets differ too much.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::ledger::GROUPS;
+use super::*;
+use crate::policy::{Clause, Condition, Policy};
+use crate::records::{Client, Decided, Fate, Finding, Judgement, Line, LineOutcome, Lines, TransactionId};
+use crate::scoring::{CheckName, Score, Spec, Symbol, Weights};
+
+const BOUNDS: Bounds = Bounds { min_transactions: 100, more_rejects: 0.01, more_defers: 0.05, fewer_rejects: 0.10 };
+
+fn address(number: u32) -> IpAddr {
+    Ipv4Addr::from(0xcb00_0000 + number).into()
+}
+
+/// A rule set without checks of its own, in which `LISTED` weighs so much, and 5 points are too many.
+fn ruleset(version: &str, weight: i32) -> Arc<Ruleset> {
+    let listed = Symbol::known("LISTED");
+    let weights = Weights::builder().weight(listed.clone(), Score::hundredths(weight));
+    let weights = weights.build([&listed]).expect("consistent");
+    let when = Condition { at_least: Some(Score::hundredths(500)), ..Condition::default() };
+    let clause = Clause {
+        name: "score".into(),
+        stage: None,
+        when,
+        verdict: Verdict::Reject,
+        text: None,
+        status: None,
+        shadow: false,
+        binds_exempt: false,
+    };
+    let policy = Policy { clauses: vec![clause], ..Policy::default() };
+    let mut registry = crate::checks::Registry::default();
+    let spec = Spec { name: CheckName::new("lists"), emits: [listed].into(), exclusive: false };
+    registry.add_observed(crate::facts::Stage::Connect, spec).expect("nobody else has it");
+    Arc::new(Ruleset::new(version, registry, Arc::new(weights), policy))
+}
+
+fn canary(old: i32, new: i32, percent: f64) -> Canary {
+    let metrics = Metrics::register(&prometheus::Registry::new()).expect("fresh names");
+    let terms = Terms { share: Share::percent(percent).expect("a share"), bounds: BOUNDS, ..Terms::default() };
+    Canary::new(ruleset("new", new), ruleset("old", old), terms, metrics).expect("our own")
+}
+
+/// What is recorded of a client that is listed, or is not, as it was decided.
+fn record(client: IpAddr, is_listed: bool, verdict: Verdict, score: i32) -> Record {
+    let finding = Finding {
+        symbol: "LISTED".to_owned(),
+        strength: 100,
+        evidence: String::new(),
+        transaction: false,
+        stage: Some(0),
+    };
+    let line = Line {
+        check: 0,
+        recipient: None,
+        outcome: LineOutcome::Observed,
+        reason: None,
+        took_us: 0,
+        findings: is_listed.then_some(finding).into_iter().collect(),
+    };
+    let decided =
+        Decided { recipient: Some(0), exempt: false, policy: None, verdict, clause: None, score, shadow: None };
+    let judgement = Judgement { lines: Lines(vec![line]), decisions: vec![decided], score, ..Judgement::default() };
+    let client = Client { addr: client, name: None, helo: None, tls: None, user: None, listener: "edge".into() };
+    let fate = Fate {
+        stage: crate::facts::Stage::Message,
+        verdict: Some(verdict),
+        end: "forwarded".into(),
+        reply: String::new(),
+        after_data_ms: None,
+        total_ms: 0,
+    };
+    Record {
+        id: TransactionId::from_parts(1, 1),
+        client,
+        envelope: None,
+        authentication: Vec::new(),
+        message: None,
+        judgement,
+        fate,
+    }
+}
+
+#[test]
+fn one_client_always_meets_the_same_rules_and_others_try_other_rules() {
+    let (one, other) = (canary(100, 200, 5.0), canary(100, 200, 5.0));
+    let on_trial: Vec<u32> = (0..20_000).filter(|number| one.judges(address(*number)).is_some()).collect();
+    assert!((900..1100).contains(&on_trial.len()), "{}", on_trial.len());
+    assert!(on_trial.iter().all(|number| other.judges(address(*number)).is_some()));
+    let metrics = Metrics::register(&prometheus::Registry::new()).expect("fresh names");
+    let next = Canary::new(ruleset("next", 1), ruleset("old", 1), *one.terms(), metrics).expect("our own");
+    let again = on_trial.iter().filter(|number| next.judges(address(**number)).is_some()).count();
+    assert!((20..90).contains(&again), "{again}");
+    let network = |low: u64| IpAddr::from(Ipv6Addr::from((0x2001_0db8_u128 << 96) | (7 << 64) | u128::from(low)));
+    let first = one.judges(network(1)).is_some();
+    assert!((2..100).all(|low| one.judges(network(low)).is_some() == first), "a /64 is one client");
+}
+
+#[test]
+fn what_the_new_rules_decide_is_decided_again_by_the_old_ones() {
+    let trial = canary(100, 600, 50.0);
+    for (number, is_listed) in [(1, true), (2, true), (3, false)] {
+        let (verdict, score) = if is_listed { (Verdict::Reject, 600) } else { (Verdict::Forward, 0) };
+        trial.count(Arm::Canary, &record(address(number), is_listed, verdict, score));
+    }
+    trial.count(Arm::Control, &record(address(4), true, Verdict::Forward, 100));
+    let Figures { canary, control, pairs } = trial.figures();
+    assert_eq!((canary.transactions, canary.rejects, canary.forwards, canary.mean_score), (3, 2, 1, Some(4.0)));
+    assert_eq!((control.transactions, control.rejects, control.mean_score), (1, 0, Some(1.0)));
+    assert_eq!(pairs, Pairs { compared: 3, newly_rejected: 2, ..Pairs::default() });
+    assert_eq!(trial.arm(trial.candidate()), Some(Arm::Canary));
+    assert_eq!(trial.arm(trial.incumbent()), Some(Arm::Control));
+    assert_eq!(trial.arm(&ruleset("old", 100)), None, "the same rules of another load are others");
+}
+
+#[test]
+fn a_client_that_went_away_says_nothing() {
+    let trial = canary(100, 600, 50.0);
+    let mut left = record(address(1), true, Verdict::Reject, 600);
+    left.judgement.decisions.clear();
+    trial.count(Arm::Canary, &left);
+    assert_eq!(trial.figures(), Figures::default());
+}
+
+#[test]
+fn a_planted_weight_is_seen_as_soon_as_enough_has_come() {
+    let trial = canary(100, 600, 50.0);
+    for number in 0..99 {
+        trial.count(Arm::Canary, &record(address(number), true, Verdict::Reject, 600));
+        assert_eq!(trial.drift(), None, "{number}");
+    }
+    trial.count(Arm::Canary, &record(address(99), true, Verdict::Reject, 600));
+    let drift = trial.drift().expect("everything is rejected").to_string();
+    assert!(drift.starts_with("at least 90.2 % more transactions are rejected, and 1.0 % may be"), "{drift}");
+}
+
+/// A year of trials, each with so many clients in either arm: how many end for drift. Of the mail of each client a share
+/// is rejected that is its own; `of_canary` is added in the canary's arm.
+fn alarms(trials: u64, clients: u32, of_canary: f64, spread: bool) -> usize {
+    let one = |seed: u64| {
+        let mut chance = StdRng::seed_from_u64(seed);
+        let mut ledger = Ledger::default();
+        for number in 0..clients * 2 {
+            let arm = if number % 2 == 0 { Arm::Canary } else { Arm::Control };
+            // Spammers and others, or clients that are all alike.
+            let own = if spread { f64::from(chance.random_range(0..10_u32) / 7) * 0.9 } else { 0.3 };
+            let rejects = if arm == Arm::Canary { own + of_canary } else { own };
+            let mails = if spread { 1 << chance.random_range(0..9_u32) } else { 4 };
+            for _ in 0..mails {
+                let verdict = if chance.random_bool(rejects.min(1.0)) { Verdict::Reject } else { Verdict::Forward };
+                ledger.count(arm, verdict, None, hash(address(number), 7));
+                if ledger.is_due(BOUNDS.min_transactions) && drift::of(&ledger, &BOUNDS).is_some() {
+                    return true;
+                }
+            }
+        }
+        false
+    };
+    (0..trials).filter(|seed| one(*seed)).count()
+}
+
+#[test]
+fn equal_rules_are_not_blamed_for_what_their_clients_send() {
+    assert!(alarms(200, 400, 0.0, true) <= 2, "a few clients send most of the mail");
+    assert!(alarms(200, 400, 0.0, false) <= 2, "all clients are alike");
+}
+
+#[test]
+fn unequal_rules_are_seen_by_the_arms_alone() {
+    assert!(alarms(20, 400, 0.2, false) >= 19);
+    assert!(alarms(20, 4000, 0.4, true) >= 15);
+}
+
+#[test]
+fn too_few_clients_are_no_sample() {
+    let mut ledger = Ledger::default();
+    for _ in 0..1000 {
+        ledger.count(Arm::Canary, Verdict::Reject, None, 1);
+        ledger.count(Arm::Control, Verdict::Forward, None, 2);
+    }
+    assert_eq!(drift::of(&ledger, &BOUNDS), None);
+    for group in 0..GROUPS as u64 {
+        ledger.count(Arm::Canary, Verdict::Reject, None, group);
+        ledger.count(Arm::Control, Verdict::Forward, None, group);
+    }
+    assert!(drift::of(&ledger, &BOUNDS).is_some());
+}
+
+#[test]
+fn rules_that_let_everything_pass_drift_too() {
+    let trial = canary(600, 100, 50.0);
+    for number in 0..100 {
+        trial.count(Arm::Canary, &record(address(number), true, Verdict::Forward, 100));
+    }
+    let drift = trial.drift().expect("nothing is rejected any more").to_string();
+    assert!(drift.contains("fewer transactions are rejected"), "{drift}");
+}
+
+#[test]
+fn shares_and_bounds_have_their_limits() {
+    for (percent, is_share) in
+        [(0.0, false), (0.1, true), (50.0, true), (50.1, false), (-1.0, false), (f64::NAN, false)]
+    {
+        assert_eq!(Share::percent(percent).is_ok(), is_share, "{percent}");
+    }
+    for (percent, is_bound) in [(0.0, true), (100.0, true), (100.1, false), (-0.1, false), (f64::NAN, false)] {
+        assert_eq!(Bounds::percent(percent).is_ok(), is_bound, "{percent}");
+    }
+}

@@ -1,0 +1,382 @@
+#!/usr/bin/env python3
+"""New rules: tested on recorded mail, tried on some clients, loaded for everybody; and reloads without end under load.
+
+    tests/system/canary.py [--reloads 100]
+"""
+import argparse
+import json
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+import verdicts
+from client import Client, Gone
+from gate import Directory, Gatepost, binary, free_port, never_greylisting, settings
+from names import Names
+from sink import Sink
+
+HAM = ("From: Ann <ann@sender.test>\r\nTo: bob@gate.test\r\nSubject: lunch\r\nMessage-ID: <one@sender.test>\r\n"
+       "Date: Fri, 20 Nov 2026 12:00:00 +0000\r\n\r\nSee you at noon.\r\n")
+BARE = HAM.replace("Subject: lunch\r\n", "").replace("To: bob@gate.test\r\n", "")
+# Score refuses, and nothing keeps a single symbol from doing so.
+POLICY = '[[clause]]\nname = "score"\nat_least = 15.0\nverdict = "reject"\n'
+# Clients that new rules have not judged yet, and may.
+CLIENTS = [f"203.{number // 250}.113.{number % 250 + 1}" for number in range(1200)]
+
+
+def eventually(claim, condition, wait=20.0):
+    end = time.monotonic() + wait
+    while not (value := condition()):
+        assert time.monotonic() < end, f"not within {wait:.0f} s: {claim}"
+        time.sleep(0.1)
+    return value
+
+
+# What plain mail has in these tests: one is known at once, the other once there is a message; and what bare mail has.
+AT_ONCE, WITH_MESSAGE, BARE_HAS = "RDNS_NONE", "DKIM_NONE", "MISSING_SUBJECT"
+
+
+def uncapped(weights):
+    """The text without bounds on the groups of those symbols: a planted weight counts in full."""
+    head, *groups = weights.split("[[group]]")
+    planted = (AT_ONCE, WITH_MESSAGE, BARE_HAS)
+    groups = [re.sub(r"(?m)^cap = .*$", "cap = 1000.0", group) if any(f'"{symbol}"' in group for symbol in planted) else group
+              for group in groups]
+    return "[[group]]".join([head, *groups])
+
+
+class Stage:
+    """A sink and a proxy that records and does not load what changes by itself."""
+
+    def __enter__(self):
+        self.place = Directory()
+        self.directory = self.place.__enter__()
+        self.names, self.sink = Names(), Sink().start()
+        self.listen, self.admin = free_port(), free_port()
+        self.table = never_greylisting(self.directory)
+        self.rules = pathlib.Path(self.table["directory"])
+        (self.rules / "policy.toml").write_text(POLICY)
+        self.weights = uncapped((self.rules / "weights.toml").read_text())
+        (self.rules / "weights.toml").write_text(self.weights)
+        self.gate = Gatepost(self.directory, self.config(), self.listen)
+        self.gate.start()
+        return self
+
+    def __exit__(self, *_):
+        self.gate.kill()
+        self.sink.stop()
+        self.names.stop()
+        self.place.__exit__()
+
+    def config(self, domains=("gate.test",)):
+        return settings(f"127.0.0.1:{self.listen}", self.sink.address, self.names.address, domains=domains,
+                        listener={"xclient_networks": ["127.0.0.0/8"]}, checks={"enabled": True}, rules=self.table,
+                        records={"directory": str(self.directory / "records")}, reload={"watch": False},
+                        admin={"address": f"127.0.0.1:{self.admin}"})
+
+    def weigh(self, symbol, weight):
+        """Writes a weight for a symbol that has one."""
+        text, count = re.subn(rf"(?m)^{symbol} = .*$", f"{symbol} = {weight}", self.weights)
+        assert count == 1, f"{symbol}: {count}"
+        (self.rules / "weights.toml").write_text(text)
+
+    def ask(self, *words, code=0):
+        command = [binary(), *words, "--config", str(self.gate.file)]
+        said = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert said.returncode == code, f"{words}: {said.returncode}\n{said.stdout}{said.stderr}\n{self.gate.tail()}"
+        return said
+
+    def reload(self, *words, code=0):
+        """What `reload` says to programs."""
+        return json.loads(self.ask("reload", "--json", *words, code=code).stdout)
+
+    def status(self):
+        return self.reload("--status")
+
+    def load_again(self, said):
+        """What the proxy itself answers, as soon as there is an outcome."""
+        page = f"http://127.0.0.1:{self.admin}/reload"
+        request = urllib.request.Request(page, json.dumps(said).encode(), {"Content-Type": "application/json"})
+        while True:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                told = json.loads(answer.read())
+            if "outcome" in told:
+                return told
+            request = f"{page}/attempt?number={told['number']}"
+
+    def metric(self, name):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=5) as answer:
+            found = re.search(rf"^{re.escape(name)} (\S+)$", answer.read().decode(), re.M)
+        assert found, name
+        return float(found.group(1))
+
+    def records(self, count, *words):
+        """Records as JSON, once there are so many."""
+        def enough():
+            found = [json.loads(line) for line in self.ask("log", "--json", "--limit", "0", *words).stdout.splitlines()]
+            return found if len(found) >= count else None
+        return eventually(f"{count} records", enough)
+
+    def send(self, client, message=HAM, sender="ann@sender.test"):
+        """The code of the reply to the message, or of the refusal before it."""
+        with Client(self.gate.address) as session:
+            session.expect(None, "220")
+            session.hello()
+            session.expect(f"XCLIENT ADDR={client} NAME=[UNAVAILABLE]", "220")
+            session.hello("mail.sender.test")
+            session.expect(f"MAIL FROM:<{sender}>", "250")
+            reply = session.command("RCPT TO:<bob@gate.test>")
+            return session.data(message.encode()).code if reply.code == "250" else reply.code
+
+    def send_all(self, clients, until=lambda: False):
+        """The codes by client, of as many as sent before `until`."""
+        def one(client):
+            return None if until() else (client, self.send(client))
+        with ThreadPoolExecutor(8) as pool:
+            return dict(filter(None, pool.map(one, clients)))
+
+
+def rolled_back_with_message():
+    """planted rules that reject plain mail are rolled back by themselves, and only the share's clients met them"""
+    return rolled_back(WITH_MESSAGE)
+
+
+def rolled_back_at_rcpt():
+    """the same where they refuse at RCPT, so that nobody knows what the message would have come to"""
+    return rolled_back(AT_ONCE)
+
+
+def rolled_back(symbol):
+    with Stage() as stage:
+        old = stage.status()["rules"]
+        stage.weigh(symbol, 40)
+        begun = stage.reload("--canary", "20%,for=10m,min-transactions=40")
+        assert begun["outcome"] == "on_trial" and begun["against"] == old, begun
+        new = begun["rules"]
+        assert stage.metric("gatepost_canary_share_ratio") == 0.2
+        second = stage.reload("--canary", "5%", code=1)
+        assert "on trial already" in second["reason"], second
+        codes = stage.send_all(CLIENTS, until=lambda: "canary.rolled_back" in stage.gate.tail(4000))
+        ended = eventually("rolled back", lambda: stage.status()["last"])
+        assert ended["ending"] == "rolled_back" and ended["rules"] == new, ended
+        assert "more transactions are rejected" in ended["why"], ended
+        rejected = {client for client, code in codes.items() if code.startswith("5")}
+        assert 40 <= len(rejected) and 0.1 < len(rejected) / len(codes) < 0.3, (len(rejected), len(codes))
+        judged = {record["client"]["addr"]: record["judgement"]["rules"] for record in stage.records(len(codes))}
+        assert {client for client, rules in judged.items() if rules == new} >= rejected
+        assert all(judged[client] == new for client in rejected) and set(judged.values()) == {old, new}
+        figures = ended["figures"]
+        seen = figures["pairs"]["newly_rejected" if symbol == WITH_MESSAGE else "unsure"]
+        assert figures["control"]["rejects"] == 0 and seen == figures["canary"]["rejects"] >= 40, figures
+        # Everybody is judged by the old rules again.
+        again = stage.send_all(sorted(rejected))
+        assert set(again.values()) == {"250"}, again
+        assert stage.status()["rules"] == old and stage.metric("gatepost_canary_share_ratio") == 0
+        assert stage.metric('gatepost_canaries_total{outcome="rolled_back"}') == 1
+        # What did not pass does not come in by another door.
+        refused = stage.reload(code=1)
+        assert "did not pass" in refused["reason"], refused
+        before = stage.metric('gatepost_reloads_total{outcome="refused"}')
+        stage.gate.signal(signal.SIGHUP)
+        eventually("SIGHUP is refused", lambda: stage.metric('gatepost_reloads_total{outcome="refused"}') > before)
+        assert stage.send(sorted(rejected)[0]) == "250"
+        anyway = stage.reload("--anyway")
+        assert (anyway["outcome"], anyway["rules"]) == ("applied", new), anyway
+        assert stage.send("198.51.100.7").startswith("5")
+        return f"{len(rejected)} of {len(codes)} clients met {symbol} at 40 points; then: {ended['why']}"
+
+
+def promoted():
+    """harmless rules are promoted by themselves; by hand, aborted, undecided, and replaced, as the operator says"""
+    with Stage() as stage:
+        symbol = WITH_MESSAGE
+        old = stage.status()["rules"]
+        stage.weigh(symbol, 0.01)
+        new = stage.reload("--canary", "40%,for=20s,min-transactions=20")["rules"]
+        codes = stage.send_all(CLIENTS, until=lambda: stage.metric("gatepost_canary_share_ratio") == 0)
+        assert set(codes.values()) == {"250"}, codes
+        status = stage.status()
+        assert (status["rules"], status["last"]["ending"]) == (new, "promoted"), status
+        figures = status["last"]["figures"]
+        assert figures["canary"]["transactions"] >= 20 and figures["control"]["transactions"] >= 20, figures
+        assert figures["pairs"]["compared"] == figures["canary"]["transactions"], figures
+        stage.send("198.51.100.9")
+        last = stage.records(1, "--client", "198.51.100.9")[-1]["judgement"]["rules"]
+        assert last == new != old, (last, new, old)
+        already = stage.reload("--canary", "5%", code=1)
+        assert "judge everybody already" in already["reason"], already
+
+        stage.weigh(symbol, 0.02)
+        stage.reload("--canary", "30%,for=1s,then=wait")
+        time.sleep(2.5)
+        assert stage.status()["canary"]["promote"] is False
+        told = stage.reload("--abort")
+        assert (told["outcome"], told["ending"]) == ("ended", "aborted"), told
+        assert stage.status()["rules"] == new
+        assert "no rules are on trial" in stage.reload("--abort", code=1)["reason"]
+
+        stage.weigh(symbol, 0.03)
+        by_hand = stage.reload("--canary", "1%,for=1h")["rules"]
+        assert stage.reload("--promote")["ending"] == "promoted" and stage.status()["rules"] == by_hand
+
+        stage.weigh(symbol, 0.04)
+        stage.reload("--canary", "1%,for=1s")
+        assert eventually("undecided", lambda: stage.status()["last"]["ending"] == "undecided")
+        assert stage.status()["rules"] == by_hand
+
+        stage.weigh(symbol, 0.05)
+        stage.reload("--canary", "1%,for=1h")
+        whole = stage.reload()
+        assert stage.status()["last"]["ending"] == "replaced" and stage.status()["rules"] == whole["rules"]
+        text = stage.ask("reload", "--status").stdout
+        assert f"rules {whole['rules']} judge everybody" in text and "replaced" in text, text
+        return f"promoted after {figures['canary']['transactions']} transactions of the share's clients"
+
+
+def gated():
+    """`--require-backtest` refuses a planted weight with exactly the planted flips, and loads what it has tested"""
+    with Stage() as stage:
+        for number in range(20):
+            message = HAM if number % 2 else BARE
+            assert stage.send("198.51.100.7", message, f"ann@honest{number % 4}.test") == "250"
+        records = stage.records(20)
+        found = {record["id"]: {symbol for symbol, _ in record["judgement"]["symbols"]} for record in records}
+        symbol, old = BARE_HAS, stage.status()["rules"]
+        expected = {name for name, symbols in found.items() if symbol in symbols}
+        assert len(expected) == 10, found
+        stage.weigh(symbol, 60)
+        refused = stage.reload("--require-backtest", "max-new-rejects=9", code=1)
+        flips = {flip["name"] for flip in refused["backtest"]["flips"]}
+        assert refused["outcome"] == "refused" and "10 mails would be rejected" in refused["reason"], refused
+        assert flips == expected and len(flips) == 10, flips ^ expected
+        assert stage.status()["rules"] == old
+        for name in expected:
+            assert name in stage.ask("reload", "--require-backtest", "max-new-rejects=9", code=1).stderr
+        few = stage.reload("--require-backtest", "max-new-rejects=10,min-decisions=21", code=1)
+        assert "20 recorded mails" in few["reason"] and stage.status()["rules"] == old, few
+        # What was tested is not what would be loaded.
+        changed = stage.load_again({"wanted": {"expected": "0123456789abcdef"}})
+        assert changed["outcome"] == "refused" and "has changed since" in changed["reason"], changed
+        assert stage.status()["rules"] == old
+        loaded = stage.reload("--require-backtest", "max-new-rejects=10,max-new-defers=0,last=1h")
+        assert loaded["outcome"] == "applied" and loaded["rules_changed"], loaded
+        assert loaded["backtest"]["new_rejects"] == 10 and stage.status()["rules"] == loaded["rules"] != old
+        codes = [stage.send("198.51.100.7", message) for message in (BARE, HAM)]
+        assert codes == ["554", "250"] or codes == ["550", "250"], (codes, stage.gate.tail())
+        # Tested, and then tried.
+        stage.weigh(symbol, 0.5)
+        both = stage.reload("--require-backtest", "max-new-rejects=0", "--canary", "5%")
+        assert (both["outcome"], both["backtest"]["new_rejects"]) == ("on_trial", 0), both
+        return f"{symbol} at 60 points: 10 of 20 flip"
+
+
+def told_what_is_wrong():
+    """a configuration that does not load is refused with file, line and column, and changes nothing"""
+    with Stage() as stage:
+        old = stage.status()["rules"]
+        good = stage.gate.file.read_text()
+        (stage.rules / "weights.toml").write_text(stage.weights + '\nNO_SUCH_SYMBOL = "much"\n')
+        refused = stage.reload(code=1)
+        problem = refused["problems"][0]
+        assert problem["file"].endswith("weights.toml") and problem["line"] and problem["column"], refused
+        said = stage.ask("reload", code=1).stderr
+        assert f"weights.toml:{problem['line']}:{problem['column']}: error:" in said, said
+        assert "nothing has changed" in said and stage.status()["rules"] == old
+        (stage.rules / "weights.toml").write_text(stage.weights)
+        stage.gate.write(good + "\n[limits]\nsesions = 1\n")
+        assert "gatepost.toml" in stage.ask("reload", code=1).stderr
+        stage.gate.write(stage.config(domains=["gate.test", "new.test"]))
+        applied = stage.reload()
+        assert applied["outcome"] == "applied" and "relay.domains" in applied["changed"], applied
+        assert not applied["rules_changed"], applied
+
+
+class Load:
+    """Sessions that stay open and send one message after another; every interruption is noted."""
+
+    def __init__(self, stage, clients=8):
+        self.stage, self.over, self.lock = stage, threading.Event(), threading.Lock()
+        self.accepted, self.broken = 0, []
+        self.threads = [threading.Thread(target=self.session, args=(number,)) for number in range(clients)]
+        for thread in self.threads:
+            thread.start()
+
+    def session(self, number):
+        try:
+            with Client(self.stage.gate.address) as client:
+                client.expect(None, "220")
+                client.hello()
+                client.expect(f"XCLIENT ADDR=198.51.100.{number + 1} NAME=[UNAVAILABLE]", "220")
+                client.hello("mail.sender.test")
+                while not self.over.is_set():
+                    client.expect("MAIL FROM:<ann@sender.test>", "250")
+                    client.expect("RCPT TO:<bob@gate.test>", "250")
+                    reply = client.data(HAM.encode())
+                    assert reply.code == "250", repr(reply)
+                    with self.lock:
+                        self.accepted += 1
+                    time.sleep(0.02)
+                client.quit()
+        except (Gone, AssertionError) as error:
+            self.broken.append(str(error))
+
+    def stop(self):
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+        assert not self.broken, f"{len(self.broken)} sessions were interrupted: {self.broken[:3]}"
+
+
+def reloads_without_end(reloads):
+    """reloads under load, of the wiring and of the rules: no session is dropped, no mail is lost or doubled"""
+    with Stage() as stage:
+        symbol = WITH_MESSAGE
+        # One transaction stays open across all of them.
+        with Client(stage.gate.address) as patient:
+            patient.expect(None, "220")
+            patient.hello()
+            patient.expect("MAIL FROM:<patient@sender.test>", "250")
+            patient.expect("RCPT TO:<bob@gate.test>", "250")
+            load, began, versions = Load(stage), time.monotonic(), set()
+            for number in range(reloads):
+                stage.weigh(symbol, 0.01 * (number % 7))
+                stage.gate.write(stage.config(domains=["gate.test", f"new{number % 5}.test"]))
+                told = stage.load_again({})
+                assert told["outcome"] == "applied", told
+                versions.add(told["rules"])
+                if number % 20 == 0:
+                    patient.expect("NOOP", "250")
+            seconds = time.monotonic() - began
+            load.stop()
+            assert patient.data(HAM.encode()).code == "250"
+            patient.quit()
+        accepted = load.accepted + 1
+        assert len(versions) == min(7, reloads), versions
+        assert len(stage.sink.stored) == accepted, f"{len(stage.sink.stored)} stored, {accepted} accepted"
+        assert stage.metric('gatepost_reloads_total{outcome="applied"}') == reloads
+        assert stage.metric("gatepost_session_panics_total") == 0
+        memory = re.search(r"VmRSS:\s+(\d+) kB", pathlib.Path(f"/proc/{stage.gate.process.pid}/status").read_text())
+        return (f"{reloads} reloads in {seconds:.0f} s, 9 sessions kept, {accepted} messages accepted and stored; "
+                f"{int(memory.group(1)) // 1024} MiB at the end")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--reloads", type=int, default=100)
+    reloads = parser.parse_args().reloads
+
+    def under_load():
+        return reloads_without_end(reloads)
+
+    under_load.__doc__ = reloads_without_end.__doc__
+    return verdicts.run("new rules", [told_what_is_wrong, gated, rolled_back_with_message, rolled_back_at_rcpt, promoted, under_load])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
