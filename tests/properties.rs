@@ -192,7 +192,11 @@ impl Case {
         let mut composite = Composite::named(symbol(BASE + index));
         composite.none_of = none_of.iter().copied().map(symbol).collect();
         match wanted {
-            Some(wanted) => composite.at_least = Some(((*wanted).min(read.len()), read)),
+            Some(wanted) => {
+                // One that counts a symbol twice is refused.
+                let read: Vec<_> = read.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+                composite.at_least = Some(((*wanted).min(read.len()), read));
+            }
             None => composite.all_of = read,
         }
         composite

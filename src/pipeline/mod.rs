@@ -117,8 +117,7 @@ impl Ruleset {
     pub fn with_outgoing(self, policy: Policy) -> Self {
         let registry = self.registry.for_outgoing();
         let outgoing = Self::new(self.version.clone(), registry, self.weights.clone(), policy);
-        let outgoing =
-            Self { is_outgoing: true, judges: self.judges, looks: self.looks.clone(), ..outgoing };
+        let outgoing = Self { is_outgoing: true, judges: self.judges, looks: self.looks.clone(), ..outgoing };
         Self { outgoing: Some(Arc::new(outgoing)), ..self }
     }
 

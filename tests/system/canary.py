@@ -201,6 +201,7 @@ def promoted():
         new = stage.reload("--canary", "40%,for=20s,min-transactions=20")["rules"]
         codes = stage.send_all(CLIENTS, until=lambda: stage.metric("gatepost_canary_share_ratio") == 0)
         assert set(codes.values()) == {"250"}, codes
+        eventually("the time is over", lambda: stage.status()["last"], wait=40)
         status = stage.status()
         assert (status["rules"], status["last"]["ending"]) == (new, "promoted"), status
         figures = status["last"]["figures"]

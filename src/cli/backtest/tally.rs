@@ -157,7 +157,10 @@ impl Tally {
     /// Mails that would be rejected or deferred and were not, one by one.
     pub(in crate::cli) fn stricter(&self, most: usize) -> String {
         let mut rows = vec![["mail", "sender domain", "from", "to", "score", "now"].map(str::to_owned).to_vec()];
-        let strict = self.flips.iter().filter(|flip| is_new_reject(&(flip.was, flip.now)) || is_new_defer(&(flip.was, flip.now)));
+        let strict = self
+            .flips
+            .iter()
+            .filter(|flip| is_new_reject(&(flip.was, flip.now)) || is_new_defer(&(flip.was, flip.now)));
         let count = strict.clone().count();
         for flip in strict.take(most) {
             let (was, now) = (flip.was.as_str().to_owned(), flip.now.as_str().to_owned());

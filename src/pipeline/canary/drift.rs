@@ -146,6 +146,7 @@ fn difference(one: &Tally, other: &Tally, counts: impl Fn(&Group) -> u64) -> (f6
     let (first, second) = (Spread::of(one, &counts), Spread::of(other, &counts));
     let chance = first.by_chance + second.by_chance;
     let effect = if chance > 0.0 { ((first.seen + second.seen) / chance).max(1.0) } else { 1.0 };
+    let effect = effect * stretch(first.witnesses.min(second.witnesses) - 1.0).powi(2);
     let interval = |spread: &Spread| wilson(spread.share * spread.of / effect, spread.of / effect);
     let ((low, high), (low_other, high_other)) = (interval(&first), interval(&second));
     let difference = first.share - second.share;
@@ -154,12 +155,21 @@ fn difference(one: &Tally, other: &Tally, counts: impl Fn(&Group) -> u64) -> (f6
     (difference - below, difference + above)
 }
 
+/// How much wider an interval is whose variance is known from so few groups: Student's t over the normal quantile, by the
+/// expansion of Cornish and Fisher (1938).
+fn stretch(freedom: f64) -> f64 {
+    let (square, freedom) = (CERTAIN * CERTAIN, freedom.max(1.0));
+    1.0 + (square + 1.0) / (4.0 * freedom) + (5.0 * square * square + 16.0 * square + 3.0) / (96.0 * freedom * freedom)
+}
+
 /// A share of an arm, and the variance of it: as chance would have it, and as groups of clients show it.
 struct Spread {
     share: f64,
     of: f64,
     by_chance: f64,
     seen: f64,
+    /// Groups of one size that would say as much (Kish 1965): fewer than there are, where some send most of the mail.
+    witnesses: f64,
 }
 
 impl Spread {
@@ -167,13 +177,14 @@ impl Spread {
         let sum = tally.sum();
         let of = sum.transactions as f64;
         if of <= 0.0 {
-            return Self { share: 0.0, of, by_chance: 0.0, seen: 0.0 };
+            return Self { share: 0.0, of, by_chance: 0.0, seen: 0.0, witnesses: 0.0 };
         }
         let share = counts(&sum) as f64 / of;
         let occupied: Vec<&Group> = tally.groups.iter().filter(|group| group.transactions > 0).collect();
         let groups = occupied.len().clamp(2, GROUPS) as f64;
         let residue = |group: &&Group| (counts(group) as f64 - share * group.transactions as f64).powi(2);
         let seen = occupied.iter().map(residue).sum::<f64>() * groups / (groups - 1.0) / (of * of);
-        Self { share, of, by_chance: share * (1.0 - share) / of, seen }
+        let squares: f64 = occupied.iter().map(|group| (group.transactions as f64).powi(2)).sum();
+        Self { share, of, by_chance: share * (1.0 - share) / of, seen, witnesses: of * of / squares }
     }
 }
