@@ -83,14 +83,10 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
             let flips = told.backtest.as_ref().filter(|_| !common.json).map(|tally| tally.stricter(SHOWN_FLIPS));
             Err(Failed(report::refused(&reason, &problems, flips.as_deref().unwrap_or_default())))
         }
-        outcome if common.json => drop_outcome(outcome),
+        // It has been printed.
+        _ if common.json => Ok(()),
         outcome => Ok(write!(out, "{}", report::outcome(&outcome))?),
     }
-}
-
-/// It has been printed.
-fn drop_outcome(_printed: Outcome) -> Result<(), Failed> {
-    Ok(())
 }
 
 fn told(arguments: &Arguments) -> Result<Told, Failed> {
@@ -106,7 +102,7 @@ fn told(arguments: &Arguments) -> Result<Told, Failed> {
         Some(gate) => match tested(config, gate)? {
             Tested::Within { digest, tally } => {
                 wanted.expected = Some(digest);
-                Some(tally)
+                Some(*tally)
             }
             Tested::Refused(told) => return Ok(*told),
         },
@@ -116,7 +112,7 @@ fn told(arguments: &Arguments) -> Result<Told, Failed> {
 }
 
 enum Tested {
-    Within { digest: String, tally: Tally },
+    Within { digest: String, tally: Box<Tally> },
     Refused(Box<Told>),
 }
 
@@ -140,7 +136,7 @@ fn tested(config: &Path, gate: &Gate) -> Result<Tested, Failed> {
         false => Err(too_few()),
     };
     Ok(match within {
-        Ok(()) => Tested::Within { digest: loaded.digest, tally },
+        Ok(()) => Tested::Within { digest: loaded.digest, tally: Box::new(tally) },
         Err(reason) => refused(reason, Vec::new(), Some(tally)),
     })
 }

@@ -65,7 +65,8 @@ mod tests {
 
     #[test]
     fn lists_hold_together() {
-        let table: &[(&[Tri], &[Tri], &[Tri], Tri)] = &[
+        type Row<'a> = (&'a [Tri], &'a [Tri], &'a [Tri], Tri);
+        let table: &[Row<'_>] = &[
             (&[], &[], &[], Yes),
             (&[Yes], &[No, Yes], &[No], Yes),
             (&[Yes, Maybe], &[], &[], Maybe),

@@ -1,7 +1,9 @@
 //! The last looks at a proxy: enough of them to say what has happened in the last minute.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::samples::Samples;
 
