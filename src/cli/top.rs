@@ -1,7 +1,7 @@
 //! `gatepost top`: what a running proxy is doing, on one page of a terminal.
 //!
 //! Everything comes from its admin pages; nothing is kept beside a minute of them. What is shown is made by pure code:
-//! a page of metrics becomes [`samples`], two of them [`growth`], that a [`view`], and a view a [`frame`].
+//! a page of metrics becomes `samples`, two of them `growth`, that a `view`, and a view a `frame`.
 
 mod frame;
 mod growth;
