@@ -23,7 +23,7 @@ use crate::smtp::{ForwardPath, Reply};
 
 /// How long a loose server has to show itself: it refuses the message, and some hold a refusal back (Exchange 5 s,
 /// its TarpitInterval) or ask a filter first.
-const SHOWN_WITHIN: Duration = Duration::from_secs(15);
+const SHOWN_WITHIN: Duration = Duration::from_secs(8);
 /// More than any server takes: Postfix 50, Exchange 60, Gatepost 100.
 const HOPS: usize = 150;
 /// What is no end of a message, though some take it for one.
