@@ -86,7 +86,14 @@ class Stage:
             client.expect("MAIL FROM:<a@sender.test>", "250")
             return client.command(f"RCPT TO:<bob@{domain}>").code == "250"
 
-    def http(self, path):
+    def http(self, path, wait=10.0):
+        # Admin pages open a moment after the port for mail.
+        end = time.monotonic() + wait
+        while time.monotonic() < end:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.admin)) == 0:
+                    break
+            time.sleep(0.05)
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}{path}", timeout=5) as answer:
                 return answer.status, answer.read().decode()
