@@ -245,22 +245,8 @@ impl Proxy {
             proxy.replace_trial(&mut running.trials, &loaded.config.rules.version);
             proxy.shared.ruleset.store(ruleset);
             proxy.shared.settings.store(Arc::new(loaded.config.session.clone()));
-            let former = proxy.shared.pools.load_full();
-            for (name, pool) in pools.iter() {
-                if !Arc::ptr_eq(known_as(&former, name), pool) {
-                    running.watches.remove(&name.cloned()).iter().for_each(CancellationToken::cancel);
-                }
-            }
-            running.watches.retain(|name, watch| {
-                let stays = pools.iter().any(|(other, _)| other == name.as_ref());
-                if !stays {
-                    watch.cancel();
-                }
-                stays
-            });
             let _entered = runtime.enter();
-            watch(&pools, &mut running.watches);
-            proxy.shared.pools.store(Arc::new(pools));
+            exchange(&proxy.shared, pools, &mut running.watches);
             proxy.zones.put(zones);
             running.follow.cancel();
             running.follow = CancellationToken::new();
@@ -268,7 +254,6 @@ impl Proxy {
             running.loaded = loaded;
             drop(running);
             proxy.from_snapshot.set(0);
-            let _within = runtime.enter();
             proxy.keep_rules(&path);
         };
         Ok(Candidate { plan, about, apply: Box::new(apply) })
@@ -373,6 +358,21 @@ fn watch(pools: &Pools, watches: &mut Watches) {
             token
         });
     }
+}
+
+/// Puts pools in force in place of the former ones, of which those are watched no more that do not stay.
+fn exchange(shared: &Shared, pools: Pools, watches: &mut Watches) {
+    let former = shared.pools.load_full();
+    watches.retain(|name, watch| {
+        let stays =
+            pools.iter().any(|(other, pool)| other == name.as_ref() && Arc::ptr_eq(known_as(&former, other), pool));
+        if !stays {
+            watch.cancel();
+        }
+        stays
+    });
+    self::watch(&pools, watches);
+    shared.pools.store(Arc::new(pools));
 }
 
 /// The pools of a new configuration: those stay that stay as they are.
