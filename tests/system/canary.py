@@ -8,34 +8,24 @@ import json
 import pathlib
 import re
 import signal
-import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
+import recording
 import verdicts
-from client import Client, Gone
-from gate import Directory, Gatepost, binary, free_port, never_greylisting, settings
-from names import Names
-from sink import Sink
+from client import Client
+from gate import settings
+from load import Load
+from verdicts import eventually
 
-HAM = ("From: Ann <ann@sender.test>\r\nTo: bob@gate.test\r\nSubject: lunch\r\nMessage-ID: <one@sender.test>\r\n"
-       "Date: Fri, 20 Nov 2026 12:00:00 +0000\r\n\r\nSee you at noon.\r\n")
+HAM = recording.HAM % "one"
 BARE = HAM.replace("Subject: lunch\r\n", "").replace("To: bob@gate.test\r\n", "")
 # Score refuses, and nothing keeps a single symbol from doing so.
 POLICY = '[[clause]]\nname = "score"\nat_least = 15.0\nverdict = "reject"\n'
 # Clients that new rules have not judged yet, and may.
 CLIENTS = [f"203.{number // 250}.113.{number % 250 + 1}" for number in range(1200)]
-
-
-def eventually(claim, condition, wait=20.0):
-    end = time.monotonic() + wait
-    while not (value := condition()):
-        assert time.monotonic() < end, f"not within {wait:.0f} s: {claim}"
-        time.sleep(0.1)
-    return value
 
 
 # What plain mail has in these tests: one is known at once, the other once there is a message; and what bare mail has.
@@ -51,28 +41,15 @@ def uncapped(weights):
     return "[[group]]".join([head, *groups])
 
 
-class Stage:
+class Stage(recording.Stage):
     """A sink and a proxy that records and does not load what changes by itself."""
 
-    def __enter__(self):
-        self.place = Directory()
-        self.directory = self.place.__enter__()
-        self.names, self.sink = Names(), Sink().start()
-        self.listen, self.admin = free_port(), free_port()
-        self.table = never_greylisting(self.directory)
+    def prepare(self):
+        self.table = self.rules
         self.rules = pathlib.Path(self.table["directory"])
         (self.rules / "policy.toml").write_text(POLICY)
         self.weights = uncapped((self.rules / "weights.toml").read_text())
         (self.rules / "weights.toml").write_text(self.weights)
-        self.gate = Gatepost(self.directory, self.config(), self.listen)
-        self.gate.start()
-        return self
-
-    def __exit__(self, *_):
-        self.gate.kill()
-        self.sink.stop()
-        self.names.stop()
-        self.place.__exit__()
 
     def config(self, domains=("gate.test",)):
         return settings(f"127.0.0.1:{self.listen}", self.sink.address, self.names.address, domains=domains,
@@ -86,15 +63,9 @@ class Stage:
         assert count == 1, f"{symbol}: {count}"
         (self.rules / "weights.toml").write_text(text)
 
-    def ask(self, *words, code=0):
-        command = [binary(), *words, "--config", str(self.gate.file)]
-        said = subprocess.run(command, capture_output=True, text=True, timeout=120)
-        assert said.returncode == code, f"{words}: {said.returncode}\n{said.stdout}{said.stderr}\n{self.gate.tail()}"
-        return said
-
     def reload(self, *words, code=0):
         """What `reload` says to programs."""
-        return json.loads(self.ask("reload", "--json", *words, code=code).stdout)
+        return json.loads(self.run("reload", "--json", *words, code=code).stdout)
 
     def status(self):
         return self.reload("--status")
@@ -110,26 +81,16 @@ class Stage:
                 return told
             request = f"{page}/attempt?number={told['number']}"
 
-    def metric(self, name):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=5) as answer:
-            found = re.search(rf"^{re.escape(name)} (\S+)$", answer.read().decode(), re.M)
-        assert found, name
-        return float(found.group(1))
-
     def records(self, count, *words):
         """Records as JSON, once there are so many."""
         def enough():
-            found = [json.loads(line) for line in self.ask("log", "--json", "--limit", "0", *words).stdout.splitlines()]
+            found = [json.loads(line) for line in self.run("log", "--json", "--limit", "0", *words).stdout.splitlines()]
             return found if len(found) >= count else None
         return eventually(f"{count} records", enough)
 
     def send(self, client, message=HAM, sender="ann@sender.test"):
         """The code of the reply to the message, or of the refusal before it."""
-        with Client(self.gate.address) as session:
-            session.expect(None, "220")
-            session.hello()
-            session.expect(f"XCLIENT ADDR={client} NAME=[UNAVAILABLE]", "220")
-            session.hello("mail.sender.test")
+        with self.session(client) as session:
             session.expect(f"MAIL FROM:<{sender}>", "250")
             reply = session.command("RCPT TO:<bob@gate.test>")
             return session.data(message.encode()).code if reply.code == "250" else reply.code
@@ -202,7 +163,7 @@ def promoted():
         new = stage.reload("--canary", "40%,for=20s,min-transactions=20")["rules"]
         codes = stage.send_all(CLIENTS, until=lambda: stage.metric("gatepost_canary_share_ratio") == 0)
         assert set(codes.values()) == {"250"}, codes
-        eventually("the time is over", lambda: stage.status()["last"], wait=40)
+        eventually("the time is over", lambda: stage.status()["last"])
         status = stage.status()
         assert (status["rules"], status["last"]["ending"]) == (new, "promoted"), status
         figures = status["last"]["figures"]
@@ -236,7 +197,7 @@ def promoted():
         stage.reload("--canary", "1%,for=1h")
         whole = stage.reload()
         assert stage.status()["last"]["ending"] == "replaced" and stage.status()["rules"] == whole["rules"]
-        text = stage.ask("reload", "--status").stdout
+        text = stage.run("reload", "--status").stdout
         assert f"rules {whole['rules']} judge everybody" in text and "replaced" in text, text
         return f"promoted after {figures['canary']['transactions']} transactions of the share's clients"
 
@@ -259,7 +220,7 @@ def gated():
         assert flips == expected and len(flips) == 10, flips ^ expected
         assert stage.status()["rules"] == old
         for name in expected:
-            assert name in stage.ask("reload", "--require-backtest", "max-new-rejects=9", code=1).stderr
+            assert name in stage.run("reload", "--require-backtest", "max-new-rejects=9", code=1).stderr
         few = stage.reload("--require-backtest", "max-new-rejects=10,min-decisions=21", code=1)
         assert "20 recorded mails" in few["reason"] and stage.status()["rules"] == old, few
         # What was tested is not what would be loaded.
@@ -287,52 +248,16 @@ def told_what_is_wrong():
         refused = stage.reload(code=1)
         problem = refused["problems"][0]
         assert problem["file"].endswith("weights.toml") and problem["line"] and problem["column"], refused
-        said = stage.ask("reload", code=1).stderr
+        said = stage.run("reload", code=1).stderr
         assert f"weights.toml:{problem['line']}:{problem['column']}: error:" in said, said
         assert "nothing has changed" in said and stage.status()["rules"] == old
         (stage.rules / "weights.toml").write_text(stage.weights)
         stage.gate.write(good + "\n[limits]\nsesions = 1\n")
-        assert "gatepost.toml" in stage.ask("reload", code=1).stderr
+        assert "gatepost.toml" in stage.run("reload", code=1).stderr
         stage.gate.write(stage.config(domains=["gate.test", "new.test"]))
         applied = stage.reload()
         assert applied["outcome"] == "applied" and "relay.domains" in applied["changed"], applied
         assert not applied["rules_changed"], applied
-
-
-class Load:
-    """Sessions that stay open and send one message after another; every interruption is noted."""
-
-    def __init__(self, stage, clients=8):
-        self.stage, self.over, self.lock = stage, threading.Event(), threading.Lock()
-        self.accepted, self.broken = 0, []
-        self.threads = [threading.Thread(target=self.session, args=(number,)) for number in range(clients)]
-        for thread in self.threads:
-            thread.start()
-
-    def session(self, number):
-        try:
-            with Client(self.stage.gate.address) as client:
-                client.expect(None, "220")
-                client.hello()
-                client.expect(f"XCLIENT ADDR=198.51.100.{number + 1} NAME=[UNAVAILABLE]", "220")
-                client.hello("mail.sender.test")
-                while not self.over.is_set():
-                    client.expect("MAIL FROM:<ann@sender.test>", "250")
-                    client.expect("RCPT TO:<bob@gate.test>", "250")
-                    reply = client.data(HAM.encode())
-                    assert reply.code == "250", repr(reply)
-                    with self.lock:
-                        self.accepted += 1
-                    time.sleep(0.02)
-                client.quit()
-        except (Gone, AssertionError) as error:
-            self.broken.append(str(error))
-
-    def stop(self):
-        self.over.set()
-        for thread in self.threads:
-            thread.join()
-        assert not self.broken, f"{len(self.broken)} sessions were interrupted: {self.broken[:3]}"
 
 
 def reloads_without_end(reloads):
@@ -345,7 +270,8 @@ def reloads_without_end(reloads):
             patient.hello()
             patient.expect("MAIL FROM:<patient@sender.test>", "250")
             patient.expect("RCPT TO:<bob@gate.test>", "250")
-            load, began, versions = Load(stage), time.monotonic(), set()
+            opened = lambda number: stage.session(f"198.51.100.{number + 1}")
+            load, began, versions = Load(opened, HAM.encode(), pause=0.02), time.monotonic(), set()
             for number in range(reloads):
                 stage.weigh(symbol, 0.01 * (number % 7))
                 stage.gate.write(stage.config(domains=["gate.test", f"new{number % 5}.test"]))

@@ -26,7 +26,7 @@ class Reply:
 class Client:
     """One session. `source` is the loopback address to connect from."""
 
-    def __init__(self, address, source=None, timeout=30.0):
+    def __init__(self, address, source=None, timeout=60.0):
         self.sock = socket.socket()
         self.buffer = b""
         self.extensions = {}

@@ -12,6 +12,7 @@ from client import Client
 from gate import Directory, Gatepost, free_port, settings
 from names import Names
 from sink import Sink
+from verdicts import eventually
 
 MESSAGE = b"From: Ann <ann@sender.test>\r\nSubject: fleet\r\n\r\nhello\r\n"
 # Everybody who is new must come again, after two seconds.
@@ -43,15 +44,6 @@ last. Do not wait until prices rise, because next month everything becomes expen
 WORDS = "apple river stone candle mirror window garden hammer silver thunder velvet walnut zebra lantern".split()
 
 
-def eventually(claim, condition, wait=20.0):
-    """Waits until `condition()` is true; its last value is returned."""
-    end = time.monotonic() + wait
-    while not (value := condition()):
-        assert time.monotonic() < end, f"not within {wait:.0f} s: {claim}"
-        time.sleep(0.05)
-    return value
-
-
 class Redis:
     """A redis-server that keeps nothing, on a port of its own."""
 
@@ -69,7 +61,7 @@ class Redis:
 
     def give_key(self, key):
         """What campaigns are found by is random, and agreed on by whoever comes first: this was agreed on before."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as link:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as link:
             link.sendall(f"SET gatepost:{{secret}}:campaigns {key}\r\n".encode())
             assert link.recv(64) == b"+OK\r\n"
 
@@ -143,7 +135,7 @@ class Fleet:
             return reply
 
     def metric(self, gate, name):
-        page = urllib.request.urlopen(f"http://127.0.0.1:{self.admins[gate]}/metrics", timeout=10).read().decode()
+        page = urllib.request.urlopen(f"http://127.0.0.1:{self.admins[gate]}/metrics", timeout=30).read().decode()
         return next(float(line.split()[-1]) for line in page.splitlines() if line.startswith(name + " "))
 
     def are_up(self):

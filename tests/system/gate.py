@@ -148,7 +148,7 @@ class Gatepost:
         fresh.write_text(config if isinstance(config, str) else toml(config))
         fresh.replace(self.file)
 
-    def start(self, wait=20.0, **options):
+    def start(self, wait=60.0, **options):
         """Starts it and returns once it accepts connections."""
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -176,7 +176,7 @@ class Gatepost:
         self.signal(signal.SIGKILL)
         self.process.wait()
 
-    def stop(self, wait=20.0):
+    def stop(self, wait=60.0):
         """SIGTERM; returns its exit code."""
         self.signal(signal.SIGTERM)
         try:

@@ -59,7 +59,7 @@ class Stage:
         serial = 0
         while not until.is_set():
             try:
-                with Client(self.gate.address, timeout=5) as client:
+                with Client(self.gate.address, timeout=30) as client:
                     client.expect(None, "220")
                     client.hello()
                     while not until.is_set():
@@ -82,7 +82,7 @@ class Stage:
 
     def known(self, address, sender):
         query = urllib.parse.urlencode({"client": address, "sender": sender, "recipient": "bob@gate.test"})
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/greylist/show?{query}", timeout=10) as page:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/greylist/show?{query}", timeout=30) as page:
             return bool(json.load(page))
 
     def wait_for_pages(self):
@@ -90,7 +90,7 @@ class Stage:
         end = time.monotonic() + 10
         while True:
             try:
-                return urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/healthz", timeout=10).close()
+                return urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/healthz", timeout=30).close()
             except OSError:
                 assert time.monotonic() < end, self.gate.tail()
                 time.sleep(0.01)

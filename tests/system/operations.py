@@ -9,7 +9,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -17,8 +16,11 @@ import urllib.request
 import verdicts
 from client import Client, Gone
 from gate import Directory, Gatepost, certificate, free_port, rules, settings
+from load import Load
 from names import Names
 from sink import Sink
+from verdicts import eventually
+
 
 # Becomes the program in its arguments, with one inherited socket as systemd passes it.
 AS_SYSTEMD = """\
@@ -28,15 +30,6 @@ os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
 os.execv(sys.argv[2], sys.argv[2:])
 """
 MESSAGE = b"Subject: operations\r\n\r\n" + b"line\r\n" * 200
-
-
-def eventually(claim, condition, wait=10.0):
-    """Waits until `condition()` is true; its last value is returned."""
-    end = time.monotonic() + wait
-    while not (value := condition()):
-        assert time.monotonic() < end, f"not within {wait:.0f} s: {claim}"
-        time.sleep(0.05)
-    return value
 
 
 class Stage:
@@ -72,10 +65,10 @@ class Stage:
     def ask(self, *words):
         """The exit code of the program's own command about the running proxy, and all that it said."""
         command = [*self.gate.command[:1], *words, "--config", str(self.gate.file)]
-        said = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        said = subprocess.run(command, capture_output=True, text=True, timeout=120)
         return said.returncode, said.stdout + said.stderr
 
-    def session(self):
+    def session(self, _number=0):
         client = Client(self.gate.address)
         client.expect(None, "220")
         client.hello()
@@ -86,16 +79,14 @@ class Stage:
             client.expect("MAIL FROM:<a@sender.test>", "250")
             return client.command(f"RCPT TO:<bob@{domain}>").code == "250"
 
-    def http(self, path, wait=10.0):
-        # Admin pages open a moment after the port for mail.
-        end = time.monotonic() + wait
-        while time.monotonic() < end:
+    def http(self, path):
+        def is_open():
             with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.admin)) == 0:
-                    break
-            time.sleep(0.05)
+                return probe.connect_ex(("127.0.0.1", self.admin)) == 0
+        # A moment after the port for mail.
+        eventually("the admin pages are open", is_open)
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}{path}", timeout=30) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -106,42 +97,10 @@ class Stage:
             return client.peer_certificate()
 
 
-class Load:
-    """Sessions that send one message after another until `stop`; every interruption is noted."""
-
-    def __init__(self, stage, clients=8):
-        self.stage, self.over = stage, threading.Event()
-        self.accepted, self.broken = 0, []
-        self.lock = threading.Lock()
-        self.threads = [threading.Thread(target=self.session) for _ in range(clients)]
-        for thread in self.threads:
-            thread.start()
-
-    def session(self):
-        try:
-            with self.stage.session() as client:
-                while not self.over.is_set():
-                    client.expect("MAIL FROM:<a@sender.test>", "250")
-                    client.expect("RCPT TO:<bob@gate.test>", "250")
-                    reply = client.data(MESSAGE)
-                    assert reply.code == "250", repr(reply)
-                    with self.lock:
-                        self.accepted += 1
-                client.quit()
-        except (Gone, AssertionError) as error:
-            self.broken.append(str(error))
-
-    def stop(self):
-        self.over.set()
-        for thread in self.threads:
-            thread.join()
-        assert not self.broken, f"{len(self.broken)} sessions were interrupted: {self.broken[:3]}"
-
-
 def reload_under_load():
     """SIGHUP under load: each new configuration is in force, no session is interrupted"""
     with Stage() as stage:
-        load = Load(stage)
+        load = Load(stage.session, MESSAGE)
         for number in range(10):
             assert not stage.takes_mail_for(f"new{number}.test")
             stage.gate.write(stage.config(domains=["gate.test", f"new{number}.test"]))
@@ -155,7 +114,7 @@ def reload_under_load():
 def bad_reload():
     """a bad or half-written configuration is refused with a word in the log, and the old one stays"""
     with Stage() as stage:
-        load = Load(stage, clients=4)
+        load = Load(stage.session, MESSAGE, clients=4)
         good = stage.gate.file.read_text()
         bad = {"unknown key": good + "\n[relay]\ndomain = 1\n",
                "value out of range": good.replace('identity = "none"', 'identity = "nobody"'),
@@ -262,7 +221,7 @@ def admin():
         assert stage.http("/healthz")[0] == 200
         eventually("ready", lambda: stage.http("/readyz")[0] == 200)
         stage.sink.stop()
-        eventually("not ready without a backend", lambda: stage.http("/readyz")[0] == 503, wait=20)
+        eventually("not ready without a backend", lambda: stage.http("/readyz")[0] == 503)
         assert stage.http("/healthz")[0] == 200
         assert stage.http("/nothing")[0] == 404
         return f"{len(names)} metrics; /readyz 503 once the backend is gone"
@@ -334,10 +293,10 @@ def store():
         with Directory() as other, Gatepost(other, config, second) as gate:
             assert "open in another process" in gate.log.read_text()
         asked = [*stage.gate.command[:1], "forwarders", "--config", str(stage.gate.file)]
-        said = subprocess.run(asked, capture_output=True, text=True, timeout=30)
+        said = subprocess.run(asked, capture_output=True, text=True, timeout=120)
         assert (said.returncode, said.stdout) == (0, "No hop is known to forward mail.\n"), said
         stage.gate.stop()
-        said = subprocess.run(asked, capture_output=True, text=True, timeout=30)
+        said = subprocess.run(asked, capture_output=True, text=True, timeout=120)
         assert (said.returncode, said.stdout) == (0, "No hop is known to forward mail.\n"), said
 
 
@@ -411,7 +370,7 @@ def last_good_rules():
         }
         # Nothing was kept yet.
         policy.write_text(broken["a typo"])
-        said = subprocess.run(stage.gate.command, capture_output=True, text=True, timeout=30)
+        said = subprocess.run(stage.gate.command, capture_output=True, text=True, timeout=120)
         assert said.returncode != 0 and "nam" in said.stderr, said
         policy.write_text(good)
         stage.gate.start()
@@ -431,7 +390,7 @@ def last_good_rules():
             assert code == 200 and '"rules_from_snapshot":true' in page, page
             assert stage.takes_mail_for("gate.test"), claim
             asked = [*stage.gate.command[:1], "check-config", "--config", str(stage.gate.file)]
-            assert subprocess.run(asked, capture_output=True, timeout=30).returncode != 0, claim
+            assert subprocess.run(asked, capture_output=True, timeout=120).returncode != 0, claim
         policy.write_text(good + "\n# mended\n")
         eventually("mended, they judge again", lambda: gauge(stage) == "0")
         kept = stage.directory / "rules.last-good" / "policy.toml"

@@ -92,7 +92,7 @@ class Stage:
             return replies
 
 
-def wait_until(claim, what, wait=30):
+def wait_until(claim, what, wait=60):
     end = time.monotonic() + wait
     while not claim():
         assert time.monotonic() < end, f"{what}: not within {wait} s"

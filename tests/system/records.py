@@ -13,40 +13,23 @@ import sys
 import threading
 import time
 import tomllib
-import urllib.request
 
+import recording
 import verdicts
 from client import Client, Gone
-from gate import ROOT, Directory, Gatepost, binary, free_port, never_greylisting, rules, settings
-from names import Names
-from sink import Sink
+from gate import ROOT, Directory, binary, rules, settings
+from recording import HAM
 
 GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
-HAM = "From: Ann <ann@sender.test>\r\nTo: bob@gate.test\r\nSubject: lunch\r\nMessage-ID: <%s@sender.test>\r\n" \
-      "Date: Fri, 20 Nov 2026 12:00:00 +0000\r\n\r\nSee you at noon.\r\n"
 SPAM = HAM.replace("See you at noon.", GTUBE)
 ID = re.compile(r"\b[0-9a-hjkmnp-tv-z]{13}\b")
 
 
-class Stage:
+class Stage(recording.Stage):
     """A sink, a proxy that records, and what its own commands say."""
 
-    def __enter__(self):
-        self.place = Directory()
-        self.directory = self.place.__enter__()
-        self.names, self.sink = Names(), Sink().start()
-        self.listen, self.admin = free_port(), free_port()
-        self.rules = never_greylisting(self.directory)
+    def prepare(self):
         self.records = self.directory / "records"
-        self.gate = Gatepost(self.directory, self.config(), self.listen)
-        self.gate.start()
-        return self
-
-    def __exit__(self, *_):
-        self.gate.kill()
-        self.sink.stop()
-        self.names.stop()
-        self.place.__exit__()
 
     def config(self, checks=None, **records):
         return settings(f"127.0.0.1:{self.listen}", self.sink.address, self.names.address,
@@ -56,9 +39,7 @@ class Stage:
                         admin={"address": f"127.0.0.1:{self.admin}"})
 
     def ask(self, *words, code=0):
-        command = [binary(), *words, "--config", str(self.gate.file)]
-        said = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        assert said.returncode == code, f"{words}: {said.returncode}\n{said.stdout}{said.stderr}\n{self.gate.tail()}"
+        said = self.run(*words, code=code)
         return said.stdout + said.stderr
 
     def log(self, *words):
@@ -74,21 +55,11 @@ class Stage:
 
     def send(self, message, sender="ann@sender.test", client="198.51.100.7", recipients=("bob@gate.test",)):
         """The reply to the message."""
-        with Client(self.gate.address) as session:
-            session.expect(None, "220")
-            session.hello()
-            session.expect(f"XCLIENT ADDR={client} NAME=[UNAVAILABLE]", "220")
-            session.hello("mail.sender.test")
+        with self.session(client) as session:
             session.expect(f"MAIL FROM:<{sender}>", "250")
             for recipient in recipients:
                 session.expect(f"RCPT TO:<{recipient}>", "250")
             return session.data((message % "one").encode())
-
-    def metric(self, name):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=5) as answer:
-            found = re.search(rf"^{re.escape(name)} (\S+)$", answer.read().decode(), re.M)
-        assert found, name
-        return float(found.group(1))
 
 
 def recorded_and_found():

@@ -66,7 +66,7 @@ class Stage:
     def __exit__(self, *_):
         self.running.close()
 
-    def arrived(self, subject, wait=30):
+    def arrived(self, subject, wait=60):
         """The one message of that subject in the store."""
         end = time.monotonic() + wait
         while time.monotonic() < end:
@@ -85,7 +85,7 @@ class Stage:
         assert f"sasl_username={user}" in self.postfix.log(), "Postfix knows nobody of that name"
 
 
-def wait_for(port, wait=20):
+def wait_for(port, wait=60):
     """Returns once somebody listens there; the ports of one Gatepost are opened one after another."""
     end = time.monotonic() + wait
     while time.monotonic() < end:

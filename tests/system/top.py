@@ -78,7 +78,7 @@ class Terminal:
                 raise AssertionError(f"it writes outside of the terminal: {row}, {column}, {letter!r}")
         return ["".join(line).rstrip() for line in cells]
 
-    def shows(self, pattern, wait=20.0):
+    def shows(self, pattern, wait=60.0):
         """The match, once it can be seen."""
         end = time.monotonic() + wait
         while not (found := re.search(pattern, "\n".join(self.screen()), re.M)):
@@ -121,7 +121,7 @@ class Stage:
         config = settings(f"127.0.0.1:{self.listen}", self.sink.address, self.names.address, checks={"enabled": True},
                           rules=never_greylisting(directory), records={"directory": str(directory / "records")},
                           admin={"address": f"127.0.0.1:{self.admin}"})
-        self.gate = Gatepost(directory, config, self.listen).start(wait=60)
+        self.gate = Gatepost(directory, config, self.listen).start()
         return self
 
     def __exit__(self, *_):
@@ -237,7 +237,7 @@ def without_the_proxy():
             stage.gate.kill()
             terminal.shows(r"NO ANSWER: no proxy answers")
             terminal.shows(r"^backends 1 up|backends 1 up")
-            stage.gate.start(wait=60)
+            stage.gate.start()
             terminal.shows(r"  ready ")
             terminal.press("\x03")
             assert terminal.ended() == 0

@@ -14,6 +14,15 @@ def need_root(what):
         raise Skip(f"{what} needs root")
 
 
+def eventually(claim, condition, wait=60.0):
+    """Waits until `condition()` is true; its last value is returned."""
+    end = time.monotonic() + wait
+    while not (value := condition()):
+        assert time.monotonic() < end, f"not within {wait:.0f} s: {claim}"
+        time.sleep(0.05)
+    return value
+
+
 def run(title, tests):
     """Runs `tests` in order (functions without arguments; the docstring is the claim)."""
     passed = failed = skipped = 0
