@@ -86,6 +86,9 @@ impl<'a> View<'a> {
     }
 
     pub(super) fn letters(&self, text: &str) -> u64 {
+        if text.is_ascii() {
+            return text.bytes().filter(u8::is_ascii_alphabetic).count() as u64;
+        }
         text.chars().filter(|letter| letter.is_alphabetic()).count() as u64
     }
 

@@ -128,6 +128,8 @@ pub fn read(path: &Path) -> Result<Item, Failed> {
     } else {
         let mut file = File::open(path).map_err(|why| about(path, &why))?;
         let len = file.metadata().map_or(0, |found| found.len());
+        // One octet more, so that the end is seen by the same read.
+        octets.reserve_exact(usize::try_from(len.min(LARGEST)).unwrap_or_default() + 1);
         file.by_ref().take(LARGEST).read_to_end(&mut octets).map_err(|why| about(path, &why))?;
         len.saturating_sub(octets.len() as u64)
     };

@@ -5,11 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Duration, Instant};
 
 use crate::cli::Failed;
 
 /// Results that may wait for one that takes longer.
 const AHEAD: usize = 1024;
+/// Results that a worker tells together: whoever prints them need not be woken for each.
+const TOGETHER: usize = 16;
+/// None of them waits longer for the others, once the next is there.
+const LONGEST: Duration = Duration::from_millis(50);
 
 /// How many of which.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,31 +63,44 @@ where
 {
     let source = Arc::new(Mutex::new((0_usize, source)));
     let room = Arc::new(Semaphore::new(AHEAD));
-    let (sender, mut results) = mpsc::channel(AHEAD);
+    let (sender, mut results) = mpsc::channel::<Vec<_>>(AHEAD);
     for _ in 0..workers.max(1) {
         let (source, room, sender, stop, work) =
             (source.clone(), room.clone(), sender.clone(), stop.clone(), work.clone());
         tokio::spawn(async move {
-            while let Ok(permit) = room.acquire().await {
-                permit.forget();
-                if stop.load(Ordering::Relaxed) {
-                    return;
-                }
-                let Some((number, piece)) = take(&source) else { return };
-                let result = match piece {
-                    Ok(piece) => work(piece).await,
-                    Err(why) => Err(why),
+            let (mut done, mut told) = (Vec::new(), Instant::now());
+            loop {
+                let permit = match room.try_acquire() {
+                    Ok(permit) => permit,
+                    // Room comes with the results that are told, and these may be the next.
+                    Err(_) => {
+                        let told = sender.send(std::mem::take(&mut done)).await;
+                        let (Ok(()), Ok(permit)) = (told, room.acquire().await) else { return };
+                        permit
+                    }
                 };
-                if sender.send((number, result)).await.is_err() {
-                    return;
+                permit.forget();
+                let piece = if stop.load(Ordering::Relaxed) { None } else { take(&source) };
+                let is_last = piece.is_none();
+                if let Some((number, piece)) = piece {
+                    done.push(match piece {
+                        Ok(piece) => (number, work(piece).await),
+                        Err(why) => (number, Err(why)),
+                    });
+                }
+                if is_last || done.len() >= TOGETHER || told.elapsed() > LONGEST {
+                    if sender.send(std::mem::take(&mut done)).await.is_err() || is_last {
+                        return;
+                    }
+                    told = Instant::now();
                 }
             }
         });
     }
     drop(sender);
     let (mut waiting, mut due, mut outcome) = (BTreeMap::new(), 0, Outcome::default());
-    while let Some((number, result)) = results.recv().await {
-        waiting.insert(number, result);
+    while let Some(done) = results.recv().await {
+        waiting.extend(done);
         while let Some(result) = waiting.remove(&due) {
             due += 1;
             room.add_permits(1);
