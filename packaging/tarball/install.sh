@@ -1,7 +1,8 @@
 #!/bin/sh
 # Puts Gatepost in place on a Linux that has systemd and no dpkg.
 #
-#     install.sh            program, unit, manual, rules; the user; what runs is started anew. An upgrade is the same.
+#     install.sh            program, unit, manual, rules; the user. An upgrade is the same; it starts what runs anew,
+#                           unless the new version refuses the configuration
 #     install.sh --remove   takes all of that out again; configuration, store and records stay
 set -eu
 
@@ -35,6 +36,6 @@ install -d -m 0700 -o gatepost -g gatepost /var/lib/gatepost
 install -d -m 0750 -o root -g gatepost /etc/gatepost
 if [ -d /run/systemd/system ]; then
     systemctl daemon-reload
-    systemctl try-restart gatepost.service
+    /usr/share/gatepost/after-upgrade
 fi
 [ -e /etc/gatepost/gatepost.toml ] || echo "Now: gatepost init --domain D --backend HOST:PORT --for postfix|exchange"

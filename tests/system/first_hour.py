@@ -62,6 +62,20 @@ postconf -MX 127.0.0.1:2526/inet
 postconf -M 'smtp/inet=smtp inet n - y - - smtpd'
 postfix reload
 """
+# A key that the service may read by a group of its unit alone, in a configuration that its unit alone names.
+DROP_IN = """\
+sed 's|^# tls = .*|tls = { certificate = "/etc/ssl/certs/ssl-cert-snakeoil.pem", key = "/etc/ssl/private/ssl-cert-snakeoil.key" }|' \
+    /etc/gatepost/gatepost.toml >/etc/gatepost/mx.toml
+sed -i '/^GATEPOST_CONFIG=/d' /etc/default/gatepost
+mkdir /etc/systemd/system/gatepost.service.d
+cat >/etc/systemd/system/gatepost.service.d/override.conf <<'END'
+[Service]
+SupplementaryGroups=ssl-cert
+Environment=GATEPOST_CONFIG=/etc/gatepost/mx.toml
+END
+systemctl daemon-reload
+systemctl restart gatepost
+"""
 # A configuration that leaves port 25 to Postfix, and the service.
 START = """\
 gatepost init --domain example.org --backend 127.0.0.1:2525 --for postfix --hostname mx.example.org
@@ -218,16 +232,36 @@ class FirstHour:
     def upgrade(self):
         """An upgrade drains the old process, starts the new one, and keeps what was written by hand and remembered"""
         self.machine.run("echo '# by hand' >>/etc/default/gatepost && echo '# by hand' >>/etc/gatepost/gatepost.toml")
+        self.machine.run(DROP_IN)
+        before = self.service_pid()
         command = self.install_command.replace(version(), version() + "+newer")
         self.machine.run(command)
-        assert self.service_pid() != self.pid
+        assert self.service_pid() != before
         assert self.machine.run("dpkg-query -W -f '${Version}' gatepost") == version() + "+newer"
         assert self.machine.run("tail -qn1 /etc/default/gatepost /etc/gatepost/gatepost.toml") == "# by hand\n" * 2
         drained = self.machine.run("journalctl --no-pager -u gatepost")
         assert "drain" in drained and "Failed" not in drained, drained[-3000:]
+        with self.session(FRIEND) as client:
+            client.reply()
+            client.hello()
+            assert "STARTTLS" in client.extensions, "with the key that its group may read"
         assert self.send(FRIEND, "mail.example.net", "eve@example.net", "second").code == "250"
         self.wait_for("cat /var/mail/ann", "Subject: second")
         assert self.machine.run("gatepost log --from example.net").count("eve@example.net") == 2
+
+    def refused(self):
+        """Where the new version refuses the configuration of the unit, the old process goes on"""
+        upgrade = "dpkg --install ./gatepost_*+newer_*.deb 2>&1"
+        before = self.service_pid()
+        self.machine.run("echo 'no such key' >>/etc/gatepost/mx.toml")
+        said = self.machine.run(upgrade)
+        assert "/etc/gatepost/mx.toml:" in said and "The old gatepost goes on" in said, said
+        assert self.service_pid() == before
+        # A file of environment goes before a drop-in.
+        self.machine.run("echo 'GATEPOST_CONFIG=\"/etc/gatepost/gatepost.toml\"' >>/etc/default/gatepost")
+        said = self.machine.run(upgrade)
+        assert "goes on" not in said, said
+        assert self.service_pid() != before
 
     def back(self):
         """The way back leaves Postfix as it was"""
@@ -253,7 +287,12 @@ class FirstHour:
         self.machine.run(START)
         before = self.service_pid()
         self.machine.run("*/install.sh")
-        assert self.service_pid() != before, "an upgrade starts it anew"
+        after = self.service_pid()
+        assert after != before, "an upgrade starts it anew"
+        self.machine.run("echo 'no such key' >>/etc/gatepost/gatepost.toml")
+        said = self.machine.run("*/install.sh 2>&1")
+        assert "The old gatepost goes on" in said, said
+        assert self.service_pid() == after
         self.machine.run("*/install.sh --remove")
         left = [name for name in self.files() - self.before if "gatepost" in name]
         assert all(name.startswith(("/etc/gatepost", "/var/lib/gatepost")) for name in left), left
@@ -330,7 +369,7 @@ def main():
         try:
             verdicts.run("first hour: from the package to the first mail, and back", chain([
                 hour.boot, hour.installs, hour.exchange, hour.configures, hour.doctor, hour.unit, hour.first_mail, hour.first_refusal,
-                hour.upgrade, hour.back, hour.away, hour.tarball, hour.by_hand, hour.nothing_left]))
+                hour.upgrade, hour.refused, hour.back, hour.away, hour.tarball, hour.by_hand, hour.nothing_left]))
         finally:
             if hour.machine:
                 hour.machine.__exit__()
