@@ -41,7 +41,8 @@ done
 getent passwd gatepost >/dev/null \
     || useradd --system --user-group --home-dir /var/lib/gatepost --shell /usr/sbin/nologin gatepost
 install -d -m 0700 -o gatepost -g gatepost /var/lib/gatepost
-install -d -m 0750 -o root -g gatepost /etc/gatepost
+# What is written there is the group's to read.
+install -d -m 2750 -o root -g gatepost /etc/gatepost
 if [ -d /run/systemd/system ]; then
     systemctl daemon-reload
     /usr/share/gatepost/after-upgrade

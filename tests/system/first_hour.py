@@ -205,9 +205,10 @@ class FirstHour:
         assert values["CapEff"] == values["CapBnd"] == "0000000000000400", "CAP_NET_BIND_SERVICE alone"
         assert values["NoNewPrivs"] == "1" and values["Seccomp"] == "2" and values["Uid"].split()[0] != "0", status
         places = self.machine.run("stat -c '%U:%G %a %n' /etc/gatepost /var/lib/gatepost /var/lib/gatepost/*")
-        for line in ("root:gatepost 750 /etc/gatepost", "gatepost:gatepost 700 /var/lib/gatepost",
+        for line in ("root:gatepost 2750 /etc/gatepost", "gatepost:gatepost 700 /var/lib/gatepost",
                      "gatepost:gatepost 600 /var/lib/gatepost/gatepost.redb", "gatepost:gatepost 700 /var/lib/gatepost/records"):
             assert f"{line}\n" in places, (line, places)
+        assert self.machine.run("stat -c %U:%G /etc/gatepost/gatepost.toml") == "root:gatepost\n"
 
     def first_mail(self):
         """A friend's mail arrives with what was found, and Postfix has seen the friend"""
@@ -305,6 +306,7 @@ class FirstHour:
         build, *commands = self.install.take("By hand").splitlines()
         assert build.startswith("cargo build --release "), build
         self.machine.run("cd /clone\n" + "\n".join(commands))
+        assert self.machine.run("stat -c '%U:%G %a' /etc/gatepost") == "root:gatepost 2750\n"
         self.machine.run(START)
         assert self.service_pid() != "0"
 
