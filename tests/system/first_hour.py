@@ -128,6 +128,7 @@ class FirstHour:
 
     def boot(self):
         """A clean Debian with a Postfix boots"""
+        debian.need_namespaces()
         debian.need("cargo-deb", "dpkg-shlibdeps")
         began = time.monotonic()
         place = system()
@@ -348,18 +349,19 @@ class FirstHour:
 
 
 def chain(tests):
-    """The same tests; once one did not pass, those behind it are skipped."""
+    """The same tests; once one did not pass, those behind it are skipped, for a reason as good as its own."""
     ended = []
 
     def link(test):
         @functools.wraps(test)
         def linked():
             if ended:
-                raise verdicts.Skip("it needs what comes before it")
-            ended.append(test)
-            note = test()
-            ended.clear()
-            return note
+                raise ended[0]("it needs what comes before it")
+            try:
+                return test()
+            except BaseException as error:
+                ended.append(type(error) if isinstance(error, verdicts.Skip) else verdicts.Skip)
+                raise
         return linked
     return [link(test) for test in tests]
 
