@@ -146,15 +146,13 @@ class FirstHour:
 
     def wait_for_postfix(self):
         """Until it is what answers at port 25: a reload goes on behind our back."""
-        end = time.monotonic() + 20
-        while True:
+        def answers():
             try:
                 with self.session(FRIEND) as client:
-                    assert "ESMTP Postfix" in client.reply().text
-                return
+                    return "ESMTP Postfix" in client.reply().text
             except Gone:
-                assert time.monotonic() < end, "nobody listens at port 25"
-                time.sleep(0.2)
+                return False
+        verdicts.eventually("Postfix answers at port 25", answers)
 
     def session(self, source):
         return self.machine.within_its_network(lambda: Client((OURS, 25), source=source))
@@ -333,13 +331,14 @@ class FirstHour:
             return client.reply()
 
     def wait_for(self, command, text):
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
+        """What `command` says once `text` is in it."""
+        def says():
             said = self.machine.try_run(command).stdout
-            if text in said:
-                return said
-            time.sleep(0.2)
-        raise AssertionError(f"{command}: no {text!r} in\n{said}\n{self.machine.try_run('journalctl --no-pager -n 30').stdout}")
+            return said if text in said else None
+        try:
+            return verdicts.eventually(f"{command} says {text!r}", says)
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self.machine.try_run('journalctl --no-pager -n 30').stdout}") from None
 
     def files(self):
         """Every file but those of the package manager's own books."""
