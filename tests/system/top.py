@@ -167,7 +167,7 @@ class Stage:
 
     def told(self, enough=lambda view: True):
         """As JSON, once the last sessions have ended and the last records are written."""
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while True:
             view = json.loads(self.page("--json"))
             if view["traffic"]["sessions_open"] == 0 and enough(view):
