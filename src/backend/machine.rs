@@ -7,7 +7,8 @@ use super::settings::{IdentityMethod, Protocol};
 use crate::smtp::command::write_address;
 use crate::smtp::parameter::{self, Place};
 use crate::smtp::{
-    Extension, ExtensionSet, Extensions, ForwardPath, Forwarded, Params, ReversePath, XforwardAttribute, xtext,
+    Extension, ExtensionSet, Extensions, ForwardPath, Forwarded, Params, ReversePath, XforwardAttribute, is_host_name,
+    xtext,
 };
 
 /// The client, as the backend shall see it.
@@ -17,7 +18,7 @@ pub struct Identity {
     pub addr: SocketAddr,
     /// The address that it came to.
     pub local: SocketAddr,
-    /// Confirmed client name.
+    /// Confirmed client name, as DNS has it.
     pub name: Option<String>,
     /// What it said in HELO or EHLO.
     pub helo: String,
@@ -173,12 +174,14 @@ fn xforward(client: &Identity, taken: &[String]) -> Option<Vec<Vec<u8>>> {
 /// An attribute, and its value if there is one.
 type Attribute = (&'static str, Option<String>);
 
-/// What XCLIENT and XFORWARD say alike.
+/// What XCLIENT and XFORWARD say alike. The name is what DNS says, which need not be one that a server takes: it would
+/// refuse that, and the client for ever.
 fn attributes(client: &Identity) -> [Attribute; 5] {
+    let name = client.name.as_deref().filter(|name| is_host_name(name));
     [
         ("ADDR", Some(write_address(client.addr.ip()))),
         ("PORT", (client.addr.port() != 0).then(|| client.addr.port().to_string())),
-        ("NAME", Some(client.name.as_deref().map_or_else(|| "[UNAVAILABLE]".to_owned(), xtext))),
+        ("NAME", Some(name.unwrap_or("[UNAVAILABLE]").to_owned())),
         ("HELO", (!client.helo.is_empty()).then(|| xtext(&client.helo))),
         ("PROTO", Some(if client.extended { "ESMTP" } else { "SMTP" }.to_owned())),
     ]
@@ -279,9 +282,45 @@ mod tests {
     fn long_attributes_go_on_lines_of_their_own() {
         let offered = offering("XFORWARD NAME ADDR HELO PROTO SOURCE");
         let mut long = client("198.51.100.7:4711", &"h".repeat(255));
-        long.name = Some("n".repeat(255));
+        long.name = Some(["n".repeat(63), "n".repeat(63), "n".repeat(63), "n".repeat(63)].join("."));
         let lines = identify(IdentityMethod::Xforward, &long, &offered).expect("offered");
         assert!(lines.len() > 1 && lines.iter().all(|line| line.len() <= 512), "{lines:?}");
+    }
+
+    #[test]
+    fn a_name_that_no_host_can_have_is_not_told() {
+        let offered = Extensions::from_reply(&crate::smtp::Reply::new(
+            250,
+            None,
+            "backend\nXCLIENT NAME ADDR\nXFORWARD NAME ADDR".to_owned(),
+        ));
+        let long = format!("{}.example", "n".repeat(64));
+        let longer = format!("{}example", "nnnn.".repeat(50));
+        for (name, is_told) in [
+            ("mail.sender.example", true),
+            ("_mx_1_.sender.example", true),
+            ("1.2.3.4a", true),
+            ("smtp-.example.com", false),
+            ("-smtp.example.com", false),
+            ("mx/1.example.com", false),
+            ("mx 1.example.com", false),
+            ("m\u{fc}ller.example", false),
+            ("mx..example.com", false),
+            ("mx.example.com.", false),
+            ("192.0.2.1", false),
+            ("[192.0.2.1]", false),
+            ("", false),
+            (&long, false),
+            (&longer, false),
+        ] {
+            let client = Identity { name: Some(name.into()), ..client("198.51.100.7:4711", "") };
+            for (method, verb) in [(IdentityMethod::Xclient, "XCLIENT"), (IdentityMethod::Xforward, "XFORWARD")] {
+                let lines = identify(method, &client, &offered).expect("offered");
+                let told = if is_told { name } else { "[UNAVAILABLE]" };
+                let expected = format!("{verb} ADDR=198.51.100.7 NAME={told}\r\n");
+                assert_eq!(String::from_utf8(lines.concat()).expect("ascii"), expected, "{name}");
+            }
+        }
     }
 
     #[test]

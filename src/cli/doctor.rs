@@ -15,6 +15,7 @@ mod lists;
 mod machine;
 mod mta_sts;
 mod names;
+mod reader;
 mod room;
 mod store;
 mod strictness;
@@ -88,6 +89,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failed> {
 /// All findings, in the order in which mail meets what they are about.
 async fn examine(loaded: &Loaded, arguments: &Arguments) -> Vec<Finding> {
     let mut findings = configuration(loaded, &arguments.config);
+    findings.extend(reader::examine(&arguments.config));
     let running = machine::running(loaded);
     findings.extend(machine::examine(loaded, running.as_ref()).await);
     findings.extend(room::examine(&loaded.config));

@@ -1,6 +1,6 @@
 //! `gatepost init`: a configuration to begin with, and what the mail server behind it needs.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -194,8 +194,27 @@ fn write_new(path: &Path, text: &str, force: bool) -> Result<(), Failed> {
     let mut options = OpenOptions::new();
     let options =
         if force { options.write(true).create(true).truncate(true) } else { options.write(true).create_new(true) };
-    options.open(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed)
+    let mut file = options.open(path).map_err(failed)?;
+    let_the_service_read(&file, path);
+    file.write_all(text.as_bytes()).map_err(failed)
 }
+
+/// Gives the file to the group that its directory was given to, which may then read it whatever the umask is: that is how
+/// packages let the service read what is root's. Where that cannot be done the file stays as it is.
+#[cfg(unix)]
+fn let_the_service_read(file: &File, path: &Path) {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let (Ok(directory), Ok(written)) = (directory.metadata(), file.metadata()) else { return };
+    // A directory of our own group was given to nobody, nor may the group of a device or of a pipe be changed.
+    if written.is_file() && directory.gid() != written.gid() && fchown(file, None, Some(directory.gid())).is_ok() {
+        let _ = file.set_permissions(PermissionsExt::from_mode(0o640));
+    }
+}
+
+#[cfg(not(unix))]
+fn let_the_service_read(_file: &File, _path: &Path) {}
 
 #[cfg(test)]
 mod tests {
@@ -275,6 +294,28 @@ mod tests {
         let loaded = config::parse_text(&text).unwrap_or_else(|problems| panic!("{problems}"));
         assert_eq!(loaded.raw.dns.servers, ["127.0.0.1", "[::1]:5353"]);
         assert!(init(&format!("{words} --resolver here")).is_err(), "no address");
+    }
+
+    #[test]
+    fn whom_the_directory_was_given_to_can_read_the_file_and_nobody_else_is_let_in() {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+
+        let place = tempfile::tempdir().expect("a directory");
+        let file = place.path().join("gatepost.toml");
+        let written = |before: u32| {
+            std::fs::write(&file, "").expect("a file");
+            std::fs::set_permissions(&file, PermissionsExt::from_mode(before)).expect("ours");
+            write_new(&file, "x", true).unwrap_or_else(|Failed(why)| panic!("{why}"));
+            let metadata = std::fs::metadata(&file).expect("written");
+            (metadata.gid(), metadata.mode() & 0o777)
+        };
+        let own = std::fs::metadata(place.path()).expect("a directory").gid();
+        assert_eq!(written(0o600), (own, 0o600), "our own group is not let in");
+        // Only root can give it to a group that it is not in.
+        if chown(place.path(), None, Some(54_321)).is_ok() {
+            assert_eq!(written(0o600), (54_321, 0o640));
+            assert_eq!(written(0o640), (54_321, 0o640));
+        }
     }
 
     #[test]

@@ -37,6 +37,13 @@ impl Policies {
         self.recipients.insert(pattern, number)
     }
 
+    /// The same recipients and names, each policy made another.
+    #[must_use]
+    pub fn with_each(&self, change: impl Fn(&Policy) -> Policy) -> Self {
+        let named = self.named.iter().map(|(name, policy)| (name.clone(), change(policy)));
+        Self { named: named.collect(), recipients: self.recipients.clone() }
+    }
+
     /// Each with its name, in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Policy)> {
         self.named.iter().map(|(name, policy)| (name, policy))

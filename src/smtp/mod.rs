@@ -19,7 +19,7 @@ pub use command::{Command, CommandError, Forwarded, HeloName, Params, XclientAtt
 pub use data::{DataDecoder, DataEncoder, DataError, DataStep, Framing, NewlinePolicy, NewlineStats};
 pub use extension::{Extension, ExtensionSet, Extensions};
 pub use line::{Line, LineEnd, next_line};
-pub use path::{Domain, ForwardPath, Mailbox, PathError, ReversePath};
+pub use path::{Domain, ForwardPath, Mailbox, PathError, ReversePath, is_host_name};
 pub use reply::{EnhancedStatus, Reply, ReplyError, parse_reply};
 
 /// What a parser over a growing buffer says.

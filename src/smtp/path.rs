@@ -342,6 +342,20 @@ fn check_name(name: &str) -> Result<(), PathError> {
     if valid { Ok(()) } else { Err(PathError::Domain) }
 }
 
+/// Whether a host can have this name, as mail servers see it that are told of one (Postfix, `valid_hostname`): labels of
+/// at most 63 ASCII letters, digits, `_` and, inside, `-`; at most 255 octets, no dot at an end, and not digits alone.
+pub fn is_host_name(text: &str) -> bool {
+    let fits = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
+    let is_label = |label: &str| {
+        (1..=MAX_LABEL).contains(&label.len())
+            && label.bytes().all(fits)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let has_letters = text.contains(|c: char| !c.is_ascii_digit() && c != '.');
+    text.len() <= MAX_DOMAIN && has_letters && text.split('.').all(is_label)
+}
+
 /// The inside of an address literal.
 fn parse_literal(literal: &str) -> Option<IpAddr> {
     const TAG: usize = "IPv6:".len();

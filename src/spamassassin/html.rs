@@ -290,7 +290,8 @@ impl Page {
         if let Some(size) = attribute(attributes, "size").map(str::trim) {
             let number: Option<i32> = size.trim_start_matches('+').parse().ok();
             if let Some(number) = number {
-                let absolute = if size.starts_with(['+', '-']) { 3 + number } else { number };
+                // The number is the sender's: it may be the greatest that there is.
+                let absolute = if size.starts_with(['+', '-']) { number.saturating_add(3) } else { number };
                 self.max_size = self.max_size.max(absolute);
                 self.min_size = self.min_size.min(absolute);
             }

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::html::Page;
 use super::interval::Interval;
 use super::markup::Tokenizer;
@@ -400,5 +402,39 @@ fn nothing_hostile_is_fatal() {
     let angles = format!("Content-Type: text/html\n\n{}", "<".repeat(20_000));
     for message in ["", "\n", ":", "a:", deep.as_str(), page.as_str(), angles.as_str(), &"x".repeat(5_000)] {
         set.hits(message.as_bytes(), &Envelope::default(), 0, &mut Budget::default());
+    }
+}
+
+#[test]
+fn numbers_and_addresses_of_any_kind_are_read() {
+    let table = [
+        ("<font size=+2147483647>x", "body T eval:html_eval('max_size', '> 1000')"),
+        ("<font size=-2147483648>x", "body T eval:html_eval('min_size', '< -1000')"),
+        ("<font size=2147483648>x", "body T eval:html_eval('max_size', '== 3')"),
+        ("<font size=+2>x", "body T eval:html_eval('max_size', '== 5')"),
+        ("<img width=99999999999999999999 height=1>", "body T eval:html_eval('image_area', '> 1000')"),
+        // Where only the escapes make a scheme of it, no host need follow.
+        ("<a href=\"%68ttp:a\u{e4}x\">y</a>", "uri T /^http:a\u{e4}x$/"),
+        ("<a href=\"%68ttp://a.test/\">y</a>", "uri T m{^http://a\\.test/$}"),
+    ];
+    for (page, rule) in table {
+        let message = format!("Content-Type: text/html; charset=utf-8\n\n{page}");
+        assert_eq!(hits(rule, &message), ["T"], "{page}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_page_is_read(page in "(<font size=|<a href=\"|<img width=|%68ttp:|http:|/|@|\\+|-|[0-9]{1,20}|%|[&]#x?|\"|>|<|\\PC){0,30}") {
+        let message = format!("Content-Type: text/html; charset=utf-8\n\n{page}");
+        hits("uri U /x/\nbody B eval:html_eval('max_size', '> 6')", &message);
+    }
+
+    #[test]
+    fn any_field_is_read(field in "(from |by |[(]|[)]|\\[|\\]|;| id |HELO |with |1\\.2\\.3\\.4|, |[0-9]{1,20}|:|[+]| Oct | |<|>|@|=\\?utf-8\\?q\\?|\\?=|\"|\\PC){0,30}") {
+        let message = format!("Received: {field}\nDate: {field}\nTo: {field}\nSubject: {field}\n\n");
+        let rules = "header D eval:check_for_shifted_date('3', '6')\nheader R X-Spam-Relays-Untrusted =~ /x/\n\
+                     header T ToCc:addr =~ /x/\nheader S Subject =~ /x/";
+        hits(rules, &message);
     }
 }

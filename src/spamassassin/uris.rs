@@ -111,11 +111,12 @@ fn web_forms(uri: &str, forms: &mut BTreeSet<String>) -> Option<String> {
     if !has_scheme {
         plain.insert_str(0, if plain.starts_with("ftp.") { "ftp://" } else { "http://" });
     }
-    let Some(scheme) = is_web(&plain) else {
+    // What was no scheme as it stood has perhaps no host behind it.
+    let Some(scheme) = is_web(&plain).filter(|length| plain[*length..].starts_with("//")) else {
         forms.insert(plain);
         return None;
     };
-    let host_at = (scheme + 2).min(plain.len());
+    let host_at = scheme + 2;
     let host_end = plain[host_at..].find(['/', '?', '#']).map_or(plain.len(), |length| host_at + length);
     if host_end > host_at && plain[host_end..].starts_with(['?', '#']) {
         plain.insert(host_end, '/');

@@ -469,6 +469,21 @@ fn a_clause_without_a_condition_is_a_warning() {
 }
 
 #[test]
+fn a_refusal_of_who_is_blocked_that_does_not_count_everywhere_is_a_warning() {
+    let clause = |verdict: &str, symbol: &str| {
+        format!("[[clause]]\nname = \"a\"\nany_of = [\"BLOCKED\"]\nnone_of = [\"{symbol}\"]\nverdict = \"{verdict}\"\n")
+    };
+    let warned = |policy: &str| lines(&site("", "", policy).load().expect("it loads").warnings);
+    let said = warned(&clause("reject", "GTUBE"));
+    let expected =
+        "policy.toml:4:11: warning: clause[0].none_of: `a` does not count for clients of checks.trusted_networks";
+    assert!(said.iter().any(|line| line.starts_with(expected)), "{said:#?}");
+    for policy in [clause("forward", "GTUBE"), clause("reject", "GTUBE").replace("BLOCKED", "MISSING_DATE")] {
+        assert!(!warned(&policy).iter().any(|line| line.contains("does not count")), "{policy}");
+    }
+}
+
+#[test]
 fn a_list_whose_listings_nobody_can_confirm_is_a_warning_if_it_can_refuse_mail() {
     let list = |more: &str| {
         format!("[[dnsbl]]\nname = \"one\"\nzone = \"bl.example\"\ncodes = {{ \"127.0.0.2\" = \"DNSBL_ONE\" }}\n{more}")

@@ -102,6 +102,7 @@ pub(super) fn build(
             for problem in policy.problems(&weights) {
                 Report { document: file, problems }.error("", problem.to_string());
             }
+            unjudged::warn_of_exceptions(policy, &mut Report { document: file, problems });
         }
         let off = lists::off(&lists, &shared);
         let checks = registry.checks().chain(off.iter().map(|(stage, spec)| (*stage, spec)));
@@ -115,7 +116,7 @@ pub(super) fn build(
         let report = &mut Report { document: &rules.outgoing.1, problems };
         invariants::prove(&rules.outgoing.0, &outgoing, &weights, &emitted, &catalogue, report);
     }
-    let unjudged = || unjudged::rules(&rules.version, ports, &policy, &outgoing);
+    let unjudged = || unjudged::rules(&rules.version, ports, (&policy, &policies), &outgoing);
     let of_all = unjudged();
     if !enabled {
         let nothing = || Ruleset { version: rules.version.clone(), ..Ruleset::empty() };

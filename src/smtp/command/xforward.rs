@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::CommandError;
 use super::xclient::{is_unavailable, parse_address, write_address};
-use crate::smtp::path::Domain;
+use crate::smtp::path::is_host_name;
 use crate::smtp::xtext;
 
 /// An attribute of XFORWARD.
@@ -60,14 +60,6 @@ impl XforwardAttribute {
         };
         fits.then_some(value)
     }
-}
-
-/// A name that a host can have, which an address in digits is not; `_` stands in some.
-fn is_host_name(value: &str) -> bool {
-    let is_label = |label: &str| !label.starts_with('-') && !label.ends_with('-');
-    let is_name = matches!(Domain::parse(value), Ok(Domain::Name(_)));
-    let has_letters = value.contains(|c: char| !c.is_ascii_digit() && c != '.');
-    is_name && has_letters && !value.ends_with('.') && value.split('.').all(is_label)
 }
 
 /// Octets of a value, and of PROTO, once decoded.
