@@ -7,9 +7,11 @@ use rand::{RngExt, SeedableRng};
 
 use super::ledger::GROUPS;
 use super::*;
+use crate::checks::{Check, Registry};
+use crate::facts::MessageFacts;
 use crate::policy::{Clause, Condition, Policy};
 use crate::records::{Client, Decided, Fate, Finding, Judgement, Line, LineOutcome, Lines, TransactionId};
-use crate::scoring::{CheckName, Score, Spec, Symbol, Weights};
+use crate::scoring::{CheckName, Outcome, Score, Spec, Symbol, Weights, WeightsBuilder};
 
 const BOUNDS: Bounds = Bounds { min_transactions: 100, more_rejects: 0.01, more_defers: 0.05, fewer_rejects: 0.10 };
 
@@ -19,9 +21,18 @@ fn address(number: u32) -> IpAddr {
 
 /// A rule set without checks of its own, in which `LISTED` weighs so much, and 5 points are too many.
 fn ruleset(version: &str, weight: i32) -> Arc<Ruleset> {
-    let listed = Symbol::known("LISTED");
-    let weights = Weights::builder().weight(listed.clone(), Score::hundredths(weight));
-    let weights = weights.build([&listed]).expect("consistent");
+    Arc::new(ruleset_of(version, Registry::default(), &[("LISTED", weight)]))
+}
+
+/// The same with checks, and what symbols weigh.
+fn ruleset_of(version: &str, mut registry: Registry, weighed: &[(&'static str, i32)]) -> Ruleset {
+    let spec = Spec { name: CheckName::new("lists"), emits: [Symbol::known("LISTED")].into(), exclusive: false };
+    registry.add_observed(crate::facts::Stage::Connect, spec).expect("nobody else has it");
+    let weigh = |weights: WeightsBuilder, (symbol, weight): &(&'static str, i32)| {
+        weights.weight(Symbol::known(symbol), Score::hundredths(*weight))
+    };
+    let weights = weighed.iter().fold(Weights::builder(), weigh);
+    let weights = weights.build(registry.symbols().keys()).expect("consistent");
     let when = Condition { at_least: Some(Score::hundredths(500)), ..Condition::default() };
     let clause = Clause {
         name: "score".into(),
@@ -34,16 +45,38 @@ fn ruleset(version: &str, weight: i32) -> Arc<Ruleset> {
         binds_exempt: false,
     };
     let policy = Policy { clauses: vec![clause], ..Policy::default() };
-    let mut registry = crate::checks::Registry::default();
-    let spec = Spec { name: CheckName::new("lists"), emits: [listed].into(), exclusive: false };
-    registry.add_observed(crate::facts::Stage::Connect, spec).expect("nobody else has it");
-    Arc::new(Ruleset::new(version, registry, Arc::new(weights), policy))
+    Ruleset::new(version, registry, Arc::new(weights), policy)
+}
+
+/// A check of messages that finds nothing.
+struct Silent(Spec);
+
+impl Check for Silent {
+    type Facts = MessageFacts;
+    fn spec(&self) -> &Spec {
+        &self.0
+    }
+    async fn run(&self, _facts: &MessageFacts) -> Outcome {
+        Outcome::Clear
+    }
+}
+
+/// Such a check that may find those symbols.
+fn looking_for(name: &str, symbols: &[&'static str]) -> Registry {
+    let emits = symbols.iter().map(|symbol| Symbol::known(symbol)).collect();
+    let mut registry = Registry::default();
+    registry.add(Silent(Spec { name: CheckName::new(name), emits, exclusive: false })).expect("the first");
+    registry
 }
 
 fn canary(old: i32, new: i32, percent: f64) -> Canary {
+    canary_of(ruleset("old", old), ruleset("new", new), percent)
+}
+
+fn canary_of(old: Arc<Ruleset>, new: Arc<Ruleset>, percent: f64) -> Canary {
     let metrics = Metrics::register(&prometheus::Registry::new()).expect("fresh names");
     let terms = Terms { share: Share::percent(percent).expect("a share"), bounds: BOUNDS, ..Terms::default() };
-    Canary::new(ruleset("new", new), ruleset("old", old), terms, metrics).expect("our own")
+    Canary::new(new, old, terms, metrics).expect("our own")
 }
 
 /// What is recorded of a client that is listed, or is not, as it was decided.
@@ -84,6 +117,26 @@ fn record(client: IpAddr, is_listed: bool, verdict: Verdict, score: i32) -> Reco
         message: None,
         judgement,
         fate,
+    }
+}
+
+#[test]
+fn what_the_old_rules_look_for_and_the_new_ones_do_not_makes_it_unsure() {
+    for (what, (old_check, old_symbols), weight, is_sure) in [
+        ("another list", ("uris-a", ["URI_A", "URI_C"]), 600, false),
+        ("another rule of the same file", ("uris-b", ["URI_A", "URI_B"]), 600, false),
+        ("what weighs too little", ("uris-a", ["URI_A", "URI_C"]), 200, true),
+    ] {
+        let old = looking_for(old_check, &old_symbols);
+        let old = ruleset_of("old", old, &[("LISTED", 100), ("URI_A", weight)]);
+        let new = ruleset_of("new", looking_for("uris-b", &["URI_B"]), &[("LISTED", 600)]);
+        let trial = canary_of(Arc::new(old), Arc::new(new), 50.0);
+        let mut rejected = record(address(1), true, Verdict::Reject, 600);
+        rejected.judgement.lines.0[0].check = 1;
+        trial.count(Arm::Canary, &rejected);
+        let expected =
+            Pairs { compared: 1, newly_rejected: is_sure.into(), unsure: (!is_sure).into(), ..Pairs::default() };
+        assert_eq!(trial.figures().pairs, expected, "{what}");
     }
 }
 
