@@ -54,6 +54,8 @@ pub struct Canary {
     /// The old rules, ready for what the new ones recorded: of mail that comes, and of mail that leaves.
     incoming: Ready,
     outgoing: Option<Ready>,
+    /// Files of rules that say otherwise what is looked for: of that, the same transactions can tell nothing.
+    looks: Vec<String>,
     ledger: Mutex<Ledger>,
     metrics: Metrics,
 }
@@ -104,10 +106,12 @@ impl Canary {
         let outgoing = leaving.map(|new| ready(incumbent.outgoing.as_ref().unwrap_or(&incumbent), new)).transpose()?;
         let seed = xxh3_64(candidate.version.as_bytes());
         let incoming = ready(&incumbent, &candidate)?;
+        let looks = Replay::by_rules(incumbent.clone()).looks_otherwise(&candidate.to_book());
         metrics.begins(terms.share);
         // What was not heard might have mattered to the old rules.
         candidate.hear_all(true);
-        Ok(Self { candidate, incumbent, terms, seed, incoming, outgoing, ledger: Mutex::default(), metrics })
+        let ledger = Mutex::default();
+        Ok(Self { candidate, incumbent, terms, seed, incoming, outgoing, looks, ledger, metrics })
     }
 
     /// The new rules.
@@ -174,10 +178,32 @@ impl Canary {
     }
 
     /// The same, whenever the last look was, if there is enough to be seen.
-    pub fn final_drift(&self) -> Option<Drift> {
+    fn final_drift(&self) -> Option<Drift> {
         let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         let is_enough = ledger.figures().canary.transactions >= self.terms.bounds.min_transactions;
         is_enough.then(|| drift::of(&ledger, &self.terms.bounds)).flatten()
+    }
+
+    /// How it ends at this moment, if it does, and why. `is_over`: its time is.
+    pub fn ending(&self, is_over: bool) -> Option<(Ending, String)> {
+        let drift = if is_over { self.final_drift() } else { self.drift() };
+        if let Some(drift) = drift {
+            return Some((Ending::RolledBack, drift.to_string()));
+        }
+        if !is_over {
+            return None;
+        }
+        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let (decided, bounds) = (ledger.figures().canary.transactions, &self.terms.bounds);
+        let least = bounds.min_transactions;
+        if decided < least {
+            let why = format!("{decided} transactions came, and {least} are needed: try a larger share, or for longer");
+            return Some((Ending::Undecided, why));
+        }
+        Some(match drift::unseen(&ledger, bounds, &self.looks) {
+            Some(unseen) => (Ending::Undecided, unseen.to_string()),
+            None => (Ending::Promoted, format!("nothing drifted in {decided} transactions")),
+        })
     }
 
     /// The trial is over.

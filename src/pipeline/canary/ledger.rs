@@ -83,6 +83,8 @@ pub(super) struct Ledger {
     pub(super) canary: Tally,
     pub(super) control: Tally,
     pub(super) pairs: Pairs,
+    /// The same, had the old rules decided otherwise wherever it is unsure what they had come to.
+    pub(super) pairs_at_worst: Pairs,
     /// Transactions of the canary's arm at which it is looked at again.
     next_look: u64,
 }
@@ -103,7 +105,25 @@ impl Default for Tally {
     }
 }
 
+impl Pairs {
+    fn count(&mut self, new: Verdict, old: Option<Verdict>) {
+        self.compared += 1;
+        match (new, old) {
+            (_, None) => self.unsure += 1,
+            (Verdict::Reject, Some(Verdict::Forward | Verdict::Defer)) => self.newly_rejected += 1,
+            (Verdict::Defer, Some(Verdict::Forward)) => self.newly_deferred += 1,
+            (Verdict::Forward | Verdict::Defer, Some(Verdict::Reject)) => self.no_longer_rejected += 1,
+            _ => {}
+        }
+    }
+}
+
 impl Tally {
+    /// Groups of which somebody came.
+    pub(super) fn occupied(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter().filter(|group| group.transactions > 0)
+    }
+
     /// Over all groups.
     pub(super) fn sum(&self) -> Group {
         self.groups.iter().fold(Group::default(), |sum, group| Group {
@@ -140,15 +160,9 @@ impl Ledger {
 
     /// Counts what the new rules said, and what the old ones do.
     pub(super) fn pair(&mut self, new: Verdict, old: Option<Verdict>) {
-        let pairs = &mut self.pairs;
-        pairs.compared += 1;
-        match (new, old) {
-            (_, None) => pairs.unsure += 1,
-            (Verdict::Reject, Some(Verdict::Forward | Verdict::Defer)) => pairs.newly_rejected += 1,
-            (Verdict::Defer, Some(Verdict::Forward)) => pairs.newly_deferred += 1,
-            (Verdict::Forward | Verdict::Defer, Some(Verdict::Reject)) => pairs.no_longer_rejected += 1,
-            _ => {}
-        }
+        self.pairs.count(new, old);
+        let other = if new == Verdict::Forward { Verdict::Reject } else { Verdict::Forward };
+        self.pairs_at_worst.count(new, old.or(Some(other)));
     }
 
     /// True if the canary's arm has `least` transactions, and a tenth more than when this was last true.

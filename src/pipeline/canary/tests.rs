@@ -10,7 +10,7 @@ use super::*;
 use crate::checks::{Check, Registry};
 use crate::facts::MessageFacts;
 use crate::policy::{Clause, Condition, Policy};
-use crate::records::{Client, Decided, Fate, Finding, Judgement, Line, LineOutcome, Lines, TransactionId};
+use crate::records::{Client, Decided, Fate, Finding, Judgement, Line, LineOutcome, Lines, Refusal, TransactionId};
 use crate::scoring::{CheckName, Outcome, Score, Spec, Symbol, Weights, WeightsBuilder};
 
 const BOUNDS: Bounds = Bounds { min_transactions: 100, more_rejects: 0.01, more_defers: 0.05, fewer_rejects: 0.10 };
@@ -79,6 +79,14 @@ fn canary_of(old: Arc<Ruleset>, new: Arc<Ruleset>, percent: f64) -> Canary {
     Canary::new(new, old, terms, metrics).expect("our own")
 }
 
+/// A trial of rules that refuse whoever is listed, against others that wait for what a check says of the message.
+fn refusing_at_rcpt() -> Canary {
+    let rules = |version: &str, listed: i32| {
+        ruleset_of(version, looking_for("body", &["BODY"]), &[("LISTED", listed), ("BODY", 600)])
+    };
+    canary_of(Arc::new(rules("old", 100)), Arc::new(rules("new", 600)), 50.0)
+}
+
 /// What is recorded of a client that is listed, or is not, as it was decided.
 fn record(client: IpAddr, is_listed: bool, verdict: Verdict, score: i32) -> Record {
     let finding = Finding {
@@ -117,6 +125,66 @@ fn record(client: IpAddr, is_listed: bool, verdict: Verdict, score: i32) -> Reco
         message: None,
         judgement,
         fate,
+    }
+}
+
+/// The same of one who was refused before there was a message, by rules that have one check more.
+fn refused(client: IpAddr) -> Record {
+    let mut record = record(client, true, Verdict::Reject, 600);
+    record.judgement.lines.0[0].check = 1;
+    let Judgement { decisions, lines, .. } = std::mem::take(&mut record.judgement);
+    let refusal = |decision| Refusal { forward_path: None, decision, lines: lines.clone(), reply: String::new() };
+    record.judgement.refusals = decisions.into_iter().map(refusal).collect();
+    record
+}
+
+#[test]
+fn what_could_not_be_compared_is_not_promoted() {
+    let trial = refusing_at_rcpt();
+    for number in 0..250 {
+        trial.count(Arm::Canary, &refused(address(number % 5)));
+        trial.count(Arm::Control, &record(address(100 + number), false, Verdict::Forward, 0));
+    }
+    assert_eq!(trial.figures().pairs, Pairs { compared: 250, unsure: 250, ..Pairs::default() });
+    assert_eq!(trial.ending(false), None);
+    let (ending, why) = trial.ending(true).expect("over");
+    assert_eq!(ending, Ending::Undecided);
+    assert!(why.starts_with("250 of 250 transactions could not be compared, and only 5 groups of clients"), "{why}");
+    for number in 5..30 {
+        trial.count(Arm::Canary, &refused(address(number)));
+    }
+    assert_eq!(trial.ending(true).map(|(ending, _)| ending), Some(Ending::RolledBack), "more clients tell");
+}
+
+#[test]
+fn a_few_that_are_unsure_are_no_reason_to_wait_and_many_are() {
+    for (unsure, expected) in [(0, Ending::Promoted), (3, Ending::Promoted), (60, Ending::Undecided)] {
+        let trial = refusing_at_rcpt();
+        (0..300).for_each(|number| trial.count(Arm::Canary, &record(address(number % 5), false, Verdict::Forward, 0)));
+        (0..unsure).for_each(|number| trial.count(Arm::Canary, &refused(address(number % 5))));
+        let (ending, why) = trial.ending(true).expect("over");
+        assert_eq!(ending, expected, "{unsure}: {why}");
+    }
+}
+
+#[test]
+fn rules_that_look_for_something_else_are_compared_by_their_clients_alone() {
+    let rules = |version: &str, digest: u64| {
+        let looks = [("lists.toml".to_owned(), digest)].into();
+        Arc::new(ruleset_of(version, Registry::default(), &[("LISTED", 100)]).with_looks(Arc::new(looks)))
+    };
+    for (digest, expected) in [(1, Ending::Promoted), (2, Ending::Undecided)] {
+        let trial = canary_of(rules("old", 1), rules("new", digest), 50.0);
+        let count = |arm, number| trial.count(arm, &record(address(number), true, Verdict::Forward, 100));
+        (0..200).for_each(|number| count(Arm::Canary, number % 5));
+        let (ending, why) = trial.ending(true).expect("over");
+        assert_eq!(ending, expected, "{why}");
+        assert_eq!(why.starts_with("what lists.toml looked for before"), ending == Ending::Undecided, "{why}");
+        for number in 0..200 {
+            count(Arm::Canary, number);
+            count(Arm::Control, number);
+        }
+        assert_eq!(trial.ending(true).map(|(ending, _)| ending), Some(Ending::Promoted));
     }
 }
 

@@ -23,7 +23,7 @@ use super::{Proxy, Running, watched};
 use crate::config::rules;
 use crate::config::{self, Config, Loaded, reload};
 use crate::pipeline::Ruleset;
-use crate::pipeline::canary::{Canary, Drift, Ending};
+use crate::pipeline::canary::{Canary, Ending};
 use crate::server::reload::{Ended, Refused, Standing, Status, Trial, Trials, Wanted};
 
 /// Between two looks at what a trial has come to.
@@ -219,32 +219,13 @@ impl Desk {
                 () = stop.cancelled() => return,
             }
             let is_over = Instant::now() >= until && canary.terms().promotes;
-            let Some((ending, why)) = conclude(&canary, is_over) else { continue };
+            let Some((ending, why)) = canary.ending(is_over) else { continue };
             if let Some(proxy) = proxy.upgrade() {
                 proxy.end_trial(Some(&canary), ending, why, &watched);
             }
             return;
         }
     }
-}
-
-/// How a trial ends at this moment, if it does, and why.
-fn conclude(canary: &Canary, is_over: bool) -> Option<(Ending, String)> {
-    let drift: Option<Drift> = if is_over { canary.final_drift() } else { canary.drift() };
-    if let Some(drift) = drift {
-        return Some((Ending::RolledBack, drift.to_string()));
-    }
-    if !is_over {
-        return None;
-    }
-    let (decided, least) = (canary.figures().canary.transactions, canary.terms().bounds.min_transactions);
-    Some(match decided >= least {
-        true => (Ending::Promoted, format!("nothing drifted in {decided} transactions")),
-        false => (
-            Ending::Undecided,
-            format!("{decided} transactions came, and {least} are needed: try a larger share, or for longer"),
-        ),
-    })
 }
 
 fn under_way() -> Refused {
