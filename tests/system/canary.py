@@ -154,6 +154,26 @@ def rolled_back(symbol):
         return f"{len(rejected)} of {len(codes)} clients met {symbol} at 40 points; then: {ended['why']}"
 
 
+def few_clients():
+    """rules that refuse a few clients at RCPT, and nobody else comes: nothing could be compared, so nothing is promoted"""
+    with Stage() as stage:
+        old = stage.status()["rules"]
+        stage.weigh(AT_ONCE, 40)
+        stage.reload("--canary", "20%,for=20s,min-transactions=20")
+        refused = []
+        for client in CLIENTS:
+            if len(refused) == 5:
+                break
+            if stage.send(client).startswith("5"):
+                refused.append(client)
+        for client in refused * 4:
+            assert stage.send(client).startswith("5")
+        ended = eventually("the time is over", lambda: stage.status()["last"])
+        assert ended["ending"] == "undecided" and "25 of " in ended["why"], ended
+        assert "could not be compared, and only" in ended["why"] and stage.status()["rules"] == old, ended
+        return ended["why"]
+
+
 def promoted():
     """harmless rules are promoted by themselves; by hand, aborted, undecided, and replaced, as the operator says"""
     with Stage() as stage:
@@ -303,7 +323,8 @@ def main():
         return reloads_without_end(reloads)
 
     under_load.__doc__ = reloads_without_end.__doc__
-    return verdicts.run("new rules", [told_what_is_wrong, gated, rolled_back_with_message, rolled_back_at_rcpt, promoted, under_load])
+    return verdicts.run("new rules", [told_what_is_wrong, gated, rolled_back_with_message, rolled_back_at_rcpt, few_clients, promoted,
+                                      under_load])
 
 
 if __name__ == "__main__":
