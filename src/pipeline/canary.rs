@@ -84,6 +84,19 @@ impl Share {
     }
 }
 
+impl Terms {
+    /// A time in seconds: a week at most, as it can be configured.
+    ///
+    /// # Errors
+    /// Another number.
+    pub fn lasting(seconds: u64) -> Result<Duration, String> {
+        match (1..=7 * 24 * 3600).contains(&seconds) {
+            true => Ok(Duration::from_secs(seconds)),
+            false => Err(format!("a trial does not last {seconds} seconds: write 1 second to 7 days")),
+        }
+    }
+}
+
 impl Default for Terms {
     fn default() -> Self {
         Self { share: Share(0.05), lasts: Duration::from_secs(1800), promotes: true, bounds: Bounds::default() }

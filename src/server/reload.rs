@@ -266,13 +266,15 @@ impl Trial {
     /// What is configured, but for what is said here.
     ///
     /// # Errors
-    /// A number that makes no sense.
+    /// A number out of its range.
     pub(super) fn over(&self, usual: Terms) -> Result<Terms, Refused> {
         let share = self.share_percent.map_or(Ok(usual.share), Share::percent);
         let bound = |said: Option<f64>, usual: f64| said.map_or(Ok(usual), Bounds::percent);
         let bounds = || {
             Ok::<_, String>(Bounds {
-                min_transactions: self.min_transactions.unwrap_or(usual.bounds.min_transactions),
+                min_transactions: self
+                    .min_transactions
+                    .map_or(Ok(usual.bounds.min_transactions), Bounds::transactions)?,
                 more_rejects: bound(self.more_rejects_percent, usual.bounds.more_rejects)?,
                 more_defers: bound(self.more_defers_percent, usual.bounds.more_defers)?,
                 fewer_rejects: bound(self.fewer_rejects_percent, usual.bounds.fewer_rejects)?,
@@ -280,7 +282,7 @@ impl Trial {
         };
         Ok(Terms {
             share: share.map_err(Refused::because)?,
-            lasts: self.seconds.map_or(usual.lasts, Duration::from_secs),
+            lasts: self.seconds.map_or(Ok(usual.lasts), Terms::lasting).map_err(Refused::because)?,
             promotes: self.promote.unwrap_or(usual.promotes),
             bounds: bounds().map_err(Refused::because)?,
         })
@@ -435,5 +437,24 @@ mod tests {
         let wanted = Wanted { expected: Some("one".to_owned()), anyway: false };
         assert!(wanted.holds("one").is_ok() && Wanted::default().holds("two").is_ok());
         assert!(wanted.holds("two").is_err_and(|refused| refused.reason.contains("has changed since")));
+    }
+
+    #[test]
+    fn terms_have_the_ranges_that_are_configured() {
+        let trial = Trial { seconds: Some(90), min_transactions: Some(20), ..Trial::default() };
+        let terms = trial.over(Terms::default()).expect("within");
+        assert_eq!((terms.lasts, terms.bounds.min_transactions), (Duration::from_secs(90), 20));
+        let (seconds, transactions) = ("1 second to 7 days", "20 to 1000000");
+        for (seconds, min_transactions, said) in [
+            (Some(0), None, seconds),
+            (Some(604_801), None, seconds),
+            (Some(u64::MAX), None, seconds),
+            (None, Some(0), transactions),
+            (None, Some(19), transactions),
+            (None, Some(1_000_001), transactions),
+        ] {
+            let refused = Trial { seconds, min_transactions, ..Trial::default() }.over(Terms::default());
+            assert!(refused.is_err_and(|refused| refused.reason.contains(said)), "{seconds:?} {min_transactions:?}");
+        }
     }
 }

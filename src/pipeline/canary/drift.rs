@@ -81,6 +81,17 @@ impl Bounds {
             false => Err(format!("{percent} is no bound: write 0 to 100 percent")),
         }
     }
+
+    /// Transactions before anything is concluded, as they can be configured.
+    ///
+    /// # Errors
+    /// Too few to conclude anything from, or so many that nobody waits for them.
+    pub fn transactions(count: u64) -> Result<u64, String> {
+        match (20..=1_000_000).contains(&count) {
+            true => Ok(count),
+            false => Err(format!("{count} is no number of transactions for a trial: write 20 to 1000000")),
+        }
+    }
 }
 
 impl Default for Bounds {
