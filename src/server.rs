@@ -76,8 +76,8 @@ pub struct Candidate {
     pub plan: Plan,
     /// What is told of it.
     pub about: reload::Loaded,
-    /// Puts the other parts in force. Cannot fail.
-    pub apply: Box<dyn FnOnce() + Send>,
+    /// Puts the other parts in force, unless what has happened since it was read forbids it.
+    pub apply: Box<dyn FnOnce() -> Result<(), Refused> + Send>,
 }
 
 /// Reads the configuration again; blocks. The error is all that is wrong with it.
@@ -367,22 +367,25 @@ impl<D: Dialogue> Server<D> {
         let mistake = |panic| Err(Refused::because(format!("a mistake in this program: {panic}")));
         let prepared = prepared.await.unwrap_or_else(mistake);
         let metrics = &self.intake.metrics;
-        match prepared {
-            Ok((candidate, change)) => {
-                (candidate.apply)();
-                change.apply();
-                self.intake.gate.set_limits(candidate.plan.accept.clone());
-                if candidate.plan.admin != self.plan.admin {
+        let taken = prepared.and_then(|(Candidate { plan, about, apply }, change)| {
+            apply()?;
+            change.apply();
+            Ok((plan, about))
+        });
+        match taken {
+            Ok((plan, about)) => {
+                self.intake.gate.set_limits(plan.accept.clone());
+                if plan.admin != self.plan.admin {
                     warn!("the admin pages move only at a restart");
                 }
-                self.plan = candidate.plan;
+                self.plan = plan;
                 metrics.reloads_applied.inc();
                 metrics.loaded();
                 info!("configuration reloaded");
                 // Of files that are named no more nothing is said any more.
                 metrics.certificate_expiry.reset();
                 self.renew_certificates(listeners).await;
-                Outcome::Applied(candidate.about)
+                Outcome::Applied(about)
             }
             Err(refused) => {
                 metrics.reloads_refused.inc();

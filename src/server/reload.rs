@@ -31,7 +31,7 @@ pub struct Wanted {
     /// Only if its digest is this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
-    /// Even if its rules were on trial and did not pass.
+    /// Even if its rules are on trial, or were and did not pass.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub anyway: bool,
 }

@@ -214,8 +214,28 @@ def promoted():
         assert stage.status()["rules"] == by_hand
 
         stage.weigh(symbol, 0.05)
+        for terms, said in [({"seconds": 0}, "1 second to 7 days"), ({"seconds": 2**64 - 1}, "1 second to 7 days"),
+                            ({"min_transactions": 0}, "20 to 1000000")]:
+            refused = stage.load_again({"canary": terms})
+            assert refused["outcome"] == "refused" and said in refused["reason"], refused
+        refused = stage.reload("--canary", "1%,for=8d", code=1)
+        assert "7 days" in refused["reason"] and stage.status()["canary"] is None, refused
+
+        # What is on trial does not come in by another door; other rules do, and so does whoever means it.
+        tried = stage.reload("--canary", "1%,for=1h")["rules"]
+        refused = stage.reload(code=1)
+        assert "are on trial" in refused["reason"] and "--anyway" in refused["reason"], refused
+        before = stage.metric('gatepost_reloads_total{outcome="refused"}')
+        stage.gate.signal(signal.SIGHUP)
+        eventually("SIGHUP is refused", lambda: stage.metric('gatepost_reloads_total{outcome="refused"}') > before)
+        status = stage.status()
+        assert (status["rules"], status["canary"]["rules"]) == (by_hand, tried), status
+        stage.weigh(symbol, 0.06)
+        other = stage.reload()
+        assert stage.status()["last"]["ending"] == "replaced" and stage.status()["rules"] == other["rules"] != tried
+        stage.weigh(symbol, 0.07)
         stage.reload("--canary", "1%,for=1h")
-        whole = stage.reload()
+        whole = stage.reload("--anyway")
         assert stage.status()["last"]["ending"] == "replaced" and stage.status()["rules"] == whole["rules"]
         text = stage.run("reload", "--status").stdout
         assert f"rules {whole['rules']} judge everybody" in text and "replaced" in text, text
