@@ -305,7 +305,7 @@ impl<D: Dialogue> Server<D> {
                 order = orders.recv() => order.unwrap_or(Order::Stop),
                 Some(order) = watched.recv() => order,
                 Some(Asked { wanted, answer }) = asked.recv() => {
-                    let outcome = self.told_to_reload(listeners, &wanted, &mut watch, &watch_in).await;
+                    let outcome = self.told_to_reload(listeners, &wanted, (&mut watch, &watch_in), &mut files).await;
                     // Who asked may have gone.
                     let _ = answer.send(outcome);
                     continue;
@@ -313,7 +313,7 @@ impl<D: Dialogue> Server<D> {
                 () = changed(&mut files) => {
                     if let Some(files) = &mut files {
                         self.plan.watch = files.borrow_and_update().clone();
-                        watch = start_watch(&self.plan, &watch_in);
+                        watch_anew(&self.plan, &mut watch, &watch_in);
                     }
                     continue;
                 }
@@ -329,7 +329,8 @@ impl<D: Dialogue> Server<D> {
             match order {
                 Order::Stop => return,
                 Order::Reload => {
-                    self.told_to_reload(listeners, &Wanted::default(), &mut watch, &watch_in).await;
+                    let wanted = Wanted::default();
+                    self.told_to_reload(listeners, &wanted, (&mut watch, &watch_in), &mut files).await;
                 }
             }
         }
@@ -340,16 +341,18 @@ impl<D: Dialogue> Server<D> {
         &mut self,
         listeners: &[Arc<Listener>],
         wanted: &Wanted,
-        watch: &mut Option<Watch>,
-        watch_in: &mpsc::Sender<Order>,
+        (watch, watch_in): (&mut Option<Watch>, &mpsc::Sender<Order>),
+        files: &mut Option<watching::Receiver<Vec<PathBuf>>>,
     ) -> Outcome {
         manager::reloading();
         let watched_before = self.plan.watch.clone();
         let outcome = self.reload(listeners, wanted).await;
+        if let (Outcome::Applied(_), Some(files)) = (&outcome, files) {
+            // What a trial wanted to be watched before, nobody wants any more.
+            files.mark_unchanged();
+        }
         if self.plan.watch != watched_before {
-            let next = start_watch(&self.plan, watch_in);
-            // An old watch is better than none, unless none is wanted.
-            *watch = if self.plan.watch.is_empty() { None } else { next.or(watch.take()) };
+            watch_anew(&self.plan, watch, watch_in);
         }
         manager::ready();
         outcome
@@ -470,6 +473,12 @@ async fn changed(files: &mut Option<watching::Receiver<Vec<PathBuf>>>) {
     if files.changed().await.is_err() {
         std::future::pending::<()>().await;
     }
+}
+
+/// Watches what is to be watched now. An old watch is better than none, unless none is wanted.
+fn watch_anew(plan: &Plan, watch: &mut Option<Watch>, orders: &mpsc::Sender<Order>) {
+    let next = start_watch(plan, orders);
+    *watch = if plan.watch.is_empty() { None } else { next.or(watch.take()) };
 }
 
 /// `None` if there is nothing to watch, or the system cannot: SIGHUP works all the same.

@@ -359,6 +359,20 @@ async fn a_refused_reload_changes_nothing_whatever_was_wrong() {
 }
 
 #[tokio::test]
+async fn what_is_watched_is_watched_until_something_else_can_be() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let orders = mpsc::channel(1).0;
+    let watching = |file: PathBuf| Plan { watch: vec![file], ..plan(listener()) };
+    let mut watch = None;
+    watch_anew(&watching(directory.path().join("gatepost.toml")), &mut watch, &orders);
+    assert!(watch.is_some());
+    watch_anew(&watching(directory.path().join("nowhere/gatepost.toml")), &mut watch, &orders);
+    assert!(watch.is_some(), "the old one");
+    watch_anew(&plan(listener()), &mut watch, &orders);
+    assert!(watch.is_none(), "nothing is to be watched");
+}
+
+#[tokio::test]
 async fn an_address_in_use_ends_the_start_and_says_which() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
     let address = taken.local_addr().expect("bound");
