@@ -229,7 +229,8 @@ impl Wanted {
     pub(super) fn holds(&self, digest: &str) -> Result<(), Refused> {
         match &self.expected {
             Some(expected) if expected != digest => Err(Refused::because(format!(
-                "the configuration has changed since it was tested: its digest was {expected} and is {digest}"
+                "the configuration has changed since it was tested (its digest was {expected} and is {digest}): test \
+                 again, and name the file that the proxy was started with"
             ))),
             _ => Ok(()),
         }
