@@ -13,9 +13,11 @@ mod ledger;
 mod metrics;
 
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tracing::error;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 pub use drift::{Bounds, Drift};
@@ -158,6 +160,18 @@ impl Canary {
 
     /// Counts a transaction. One that was never decided (the client went away) says nothing.
     pub fn count(&self, arm: Arm, record: &Record) {
+        self.guarded(|| self.take(arm, record));
+    }
+
+    /// A mistake in this program costs a count, and no session: the client has yet to hear that its mail was accepted.
+    fn guarded(&self, count: impl FnOnce()) {
+        if catch_unwind(AssertUnwindSafe(count)).is_err() {
+            self.metrics.fails();
+            error!("a mistake in this program: a transaction of a trial is not counted");
+        }
+    }
+
+    fn take(&self, arm: Arm, record: &Record) {
         let Some(verdict) = record.decisions().map(|decided| decided.verdict).max() else { return };
         let judgement = &record.judgement;
         let score = (!judgement.decisions.is_empty()).then_some(judgement.score);

@@ -1,6 +1,6 @@
 //! What is counted of trials, over all of them.
 
-use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 
 use super::{Arm, Share};
 use crate::pipeline::metrics::{SCORES, VERDICTS};
@@ -30,6 +30,7 @@ pub struct Metrics {
     pairs: IntCounterVec,
     scores: HistogramVec,
     endings: IntCounterVec,
+    failures: IntCounter,
 }
 
 const ENDINGS: [Ending; 5] =
@@ -73,9 +74,15 @@ impl Metrics {
         );
         let scores = HistogramVec::new(scores.buckets(SCORES.to_vec()), &["arm"])?;
         registry.register(Box::new(scores.clone()))?;
+        let failures = IntCounter::new(
+            "gatepost_canary_failures_total",
+            "Transactions that a trial of rules did not count, by a mistake in this program. Their mail went its way.",
+        )?;
+        registry.register(Box::new(failures.clone()))?;
         let metrics = Self {
             share,
             scores,
+            failures,
             transactions: counter(
                 "gatepost_canary_transactions_total",
                 "Transactions decided during trials of rules: by the new ones (`canary`) and by the old ones (`control`).",
@@ -116,6 +123,15 @@ impl Metrics {
     pub(super) fn ends(&self, ending: Ending) {
         self.share.set(0.0);
         self.endings.with_label_values(&[ending.as_str()]).inc();
+    }
+
+    pub(super) fn fails(&self) {
+        self.failures.inc();
+    }
+
+    #[cfg(test)]
+    pub(super) fn failures(&self) -> u64 {
+        self.failures.get()
     }
 
     /// Counts a transaction; `otherwise`, of the canary's arm, is what the old rules come to, if that is known.

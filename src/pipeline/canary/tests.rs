@@ -250,6 +250,18 @@ fn a_client_that_went_away_says_nothing() {
 }
 
 #[test]
+fn a_mistake_while_counting_costs_a_count_and_no_session() {
+    let trial = canary(100, 600, 50.0);
+    trial.guarded(|| panic!("as told"));
+    trial.guarded(|| {
+        let _held = trial.ledger.lock().expect("nobody else");
+        panic!("as told, in the midst of it");
+    });
+    trial.count(Arm::Canary, &record(address(1), false, Verdict::Forward, 0));
+    assert_eq!((trial.metrics.failures(), trial.figures().canary.transactions), (2, 1));
+}
+
+#[test]
 fn a_planted_weight_is_seen_as_soon_as_enough_has_come() {
     let trial = canary(100, 600, 50.0);
     for number in 0..99 {
