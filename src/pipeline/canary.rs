@@ -25,7 +25,7 @@ pub use ledger::{Arm, Figures, Pairs, Sums};
 pub use metrics::{Ending, Metrics};
 
 use super::Ruleset;
-use super::replay::{Ready, Replay};
+use super::replay::{Ready, Replay, Replayed};
 use crate::records::Record;
 use crate::verdict::Verdict;
 use ledger::Ledger;
@@ -178,18 +178,25 @@ impl Canary {
         let otherwise = (arm == Arm::Canary).then(|| self.otherwise(record));
         // Not the seed that chose the arm: each arm has clients of all groups.
         let group = hash(record.client.addr, !self.seed);
+        let otherwise = otherwise.as_ref();
+        let score_otherwise = otherwise.and_then(|replayed| replayed.score);
+        let otherwise = otherwise.map(certain);
         self.metrics.count(arm, verdict, score, otherwise);
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         ledger.count(arm, verdict, score, group);
         if let Some(otherwise) = otherwise {
             ledger.pair(verdict, otherwise);
         }
+        if let Some(score) = score_otherwise {
+            self.metrics.score_otherwise(score);
+            ledger.score_otherwise(score);
+        }
     }
 
-    /// What the old rules come to; `None` where they might have heard something that was not asked any more.
-    fn otherwise(&self, record: &Record) -> Option<Verdict> {
+    /// What the old rules come to.
+    fn otherwise(&self, record: &Record) -> Replayed {
         let ready = self.outgoing.as_ref().filter(|_| record.judgement.outgoing).unwrap_or(&self.incoming);
-        ready.decide(record).verdict().filter(|(_, is_certain)| *is_certain).map(|(verdict, _)| verdict)
+        ready.decide(record)
     }
 
     /// What was counted so far.
@@ -238,6 +245,11 @@ impl Canary {
         self.candidate.hear_all(false);
         self.metrics.ends(ending);
     }
+}
+
+/// The verdict; `None` where they might have heard something that was not asked any more.
+fn certain(replayed: &Replayed) -> Option<Verdict> {
+    replayed.verdict().filter(|(_, is_certain)| *is_certain).map(|(verdict, _)| verdict)
 }
 
 /// A client by what it cannot change at will: of an IPv6 address its network.

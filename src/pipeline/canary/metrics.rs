@@ -39,6 +39,9 @@ const ENDINGS: [Ending; 5] =
 /// Of what nobody knows what the old rules would have come to.
 const UNSURE: &str = "unsure";
 
+/// The old rules, on messages of the canary.
+const OTHERWISE: &str = "otherwise";
+
 impl Ending {
     /// The word.
     pub fn as_str(self) -> &'static str {
@@ -70,7 +73,9 @@ impl Metrics {
         registry.register(Box::new(share.clone()))?;
         let scores = HistogramOpts::new(
             "gatepost_canary_message_score",
-            "Scores of messages during trials of rules, in points, by arm.",
+            "Scores of messages during trials of rules, in points, by arm; `otherwise` is what the old rules give the \
+             messages of `canary`. Compare these two: messages of `canary` are heard by every check, those of `control` \
+             until the verdict is certain.",
         );
         let scores = HistogramVec::new(scores.buckets(SCORES.to_vec()), &["arm"])?;
         registry.register(Box::new(scores.clone()))?;
@@ -100,6 +105,7 @@ impl Metrics {
     }
 
     fn show_all(&self) {
+        self.scores.with_label_values(&[OTHERWISE]);
         for arm in [Arm::Canary, Arm::Control] {
             self.scores.with_label_values(&[arm.as_str()]);
             for verdict in VERDICTS {
@@ -144,5 +150,10 @@ impl Metrics {
             let otherwise = otherwise.map_or(UNSURE, Verdict::as_str);
             self.pairs.with_label_values(&[verdict.as_str(), otherwise]).inc();
         }
+    }
+
+    /// Counts what the old rules give a message of the canary, in hundredths.
+    pub(super) fn score_otherwise(&self, score: i32) {
+        self.scores.with_label_values(&[OTHERWISE]).observe(f64::from(score) / 100.0);
     }
 }

@@ -231,9 +231,10 @@ fn what_the_new_rules_decide_is_decided_again_by_the_old_ones() {
         trial.count(Arm::Canary, &record(address(number), is_listed, verdict, score));
     }
     trial.count(Arm::Control, &record(address(4), true, Verdict::Forward, 100));
-    let Figures { canary, control, pairs } = trial.figures();
+    let Figures { canary, control, pairs, mean_score_otherwise } = trial.figures();
     assert_eq!((canary.transactions, canary.rejects, canary.forwards, canary.mean_score), (3, 2, 1, Some(4.0)));
     assert_eq!((control.transactions, control.rejects, control.mean_score), (1, 0, Some(1.0)));
+    assert_eq!(mean_score_otherwise.map(|mean| (mean * 300.0).round()), Some(200.0), "two of three are listed");
     assert_eq!(pairs, Pairs { compared: 3, newly_rejected: 2, ..Pairs::default() });
     assert_eq!(trial.arm(trial.candidate()), Some(Arm::Canary));
     assert_eq!(trial.arm(trial.incumbent()), Some(Arm::Control));
