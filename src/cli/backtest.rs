@@ -150,7 +150,7 @@ fn replayed(archive: &mut Archive, since: u64, ruleset: &Arc<Ruleset>) -> Result
         return Err(why);
     }
     take(&mut records, &books)?;
-    tally.unreadable = archive.unreadable as u64;
+    tally.unreadable += archive.unreadable as u64;
     Ok(tally)
 }
 

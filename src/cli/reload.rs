@@ -127,14 +127,8 @@ fn tested(config: &Path, gate: &Gate) -> Result<Tested, Failed> {
     };
     let place = Place { config: Some(config.to_owned()), records: None };
     let tally = backtest::of_configuration(&loaded.config, &place, gate.since)?;
-    let too_few = || {
-        let (decided, least) = (tally.decided, gate.min_decisions);
-        format!("{decided} recorded mails were decided again, and {least} are needed to say anything")
-    };
-    let within = match tally.decided >= gate.min_decisions {
-        true => tally.within(Some(gate.max_new_rejects), gate.max_new_defers),
-        false => Err(too_few()),
-    };
+    let within =
+        gate.has_enough(tally.said()).and_then(|()| tally.within(Some(gate.max_new_rejects), gate.max_new_defers));
     Ok(match within {
         Ok(()) => Tested::Within { digest: loaded.digest, tally: Box::new(tally) },
         Err(reason) => refused(reason, Vec::new(), Some(tally)),

@@ -69,9 +69,11 @@ struct Look {
 
 /// Shows the running proxy, until somebody quits.
 pub fn run(arguments: &Arguments) -> Result<(), Failed> {
-    let config = check_config::load(&arguments.common.config)?.config;
-    let unset = || Failed("[admin] address is not set, so the running proxy cannot be asked".to_owned());
-    let target = Target { address: config.admin.ok_or_else(unset)?, hostname: config.session.hostname.to_string() };
+    let config = &arguments.common.config;
+    let address = ask::address(config)?;
+    // The proxy runs on, whatever was written there since.
+    let hostname = check_config::load(config).map(|loaded| loaded.config.session.hostname.to_string());
+    let target = Target { address, hostname: hostname.unwrap_or_default() };
     if arguments.once || arguments.common.json {
         return once(&target, arguments.common.json);
     }

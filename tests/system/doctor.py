@@ -488,7 +488,7 @@ def tiny_disk(setup):
     place.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True, text=True)
     if mounted.returncode:
-        raise verdicts.Skip(f"no file system can be mounted: {mounted.stderr.strip()}")
+        raise verdicts.Impossible(f"no file system can be mounted: {mounted.stderr.strip()}")
     setup.tables["spool"] = {"directory": str(place)}
     # Unmounted as soon as nobody has it any more; that is when the setup is gone.
     return Mounted(place)

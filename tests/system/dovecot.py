@@ -40,7 +40,7 @@ class Server:
         self.output = open(self.work / "output", "ab")
         self.process = subprocess.Popen(["/usr/sbin/dovecot", "-F", "-c", str(self.work / "conf")],
                                         stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output)
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while time.monotonic() < end and self.process.poll() is None:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:

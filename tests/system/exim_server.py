@@ -104,7 +104,7 @@ class Exim:
         self.process = subprocess.Popen([self.exim, "-C", str(self.work / "conf"), "-bdf", "-q5s"],
                                         stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output,
                                         user=user.pw_uid, group=user.pw_gid, extra_groups=[])
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while time.monotonic() < end and self.process.poll() is None:
             try:
                 with Client(("127.0.0.1", self.port), source="127.0.0.9") as client:

@@ -62,6 +62,20 @@ postconf -MX 127.0.0.1:2526/inet
 postconf -M 'smtp/inet=smtp inet n - y - - smtpd'
 postfix reload
 """
+# A key that the service may read by a group of its unit alone, in a configuration that its unit alone names.
+DROP_IN = """\
+sed 's|^# tls = .*|tls = { certificate = "/etc/ssl/certs/ssl-cert-snakeoil.pem", key = "/etc/ssl/private/ssl-cert-snakeoil.key" }|' \
+    /etc/gatepost/gatepost.toml >/etc/gatepost/mx.toml
+sed -i '/^GATEPOST_CONFIG=/d' /etc/default/gatepost
+mkdir /etc/systemd/system/gatepost.service.d
+cat >/etc/systemd/system/gatepost.service.d/override.conf <<'END'
+[Service]
+SupplementaryGroups=ssl-cert
+Environment=GATEPOST_CONFIG=/etc/gatepost/mx.toml
+END
+systemctl daemon-reload
+systemctl restart gatepost
+"""
 # A configuration that leaves port 25 to Postfix, and the service.
 START = """\
 gatepost init --domain example.org --backend 127.0.0.1:2525 --for postfix --hostname mx.example.org
@@ -114,6 +128,7 @@ class FirstHour:
 
     def boot(self):
         """A clean Debian with a Postfix boots"""
+        debian.need_namespaces()
         debian.need("cargo-deb", "dpkg-shlibdeps")
         began = time.monotonic()
         place = system()
@@ -131,15 +146,13 @@ class FirstHour:
 
     def wait_for_postfix(self):
         """Until it is what answers at port 25: a reload goes on behind our back."""
-        end = time.monotonic() + 20
-        while True:
+        def answers():
             try:
                 with self.session(FRIEND) as client:
-                    assert "ESMTP Postfix" in client.reply().text
-                return
+                    return "ESMTP Postfix" in client.reply().text
             except Gone:
-                assert time.monotonic() < end, "nobody listens at port 25"
-                time.sleep(0.2)
+                return False
+        verdicts.eventually("Postfix answers at port 25", answers)
 
     def session(self, source):
         return self.machine.within_its_network(lambda: Client((OURS, 25), source=source))
@@ -191,9 +204,10 @@ class FirstHour:
         assert values["CapEff"] == values["CapBnd"] == "0000000000000400", "CAP_NET_BIND_SERVICE alone"
         assert values["NoNewPrivs"] == "1" and values["Seccomp"] == "2" and values["Uid"].split()[0] != "0", status
         places = self.machine.run("stat -c '%U:%G %a %n' /etc/gatepost /var/lib/gatepost /var/lib/gatepost/*")
-        for line in ("root:gatepost 750 /etc/gatepost", "gatepost:gatepost 700 /var/lib/gatepost",
+        for line in ("root:gatepost 2750 /etc/gatepost", "gatepost:gatepost 700 /var/lib/gatepost",
                      "gatepost:gatepost 600 /var/lib/gatepost/gatepost.redb", "gatepost:gatepost 700 /var/lib/gatepost/records"):
             assert f"{line}\n" in places, (line, places)
+        assert self.machine.run("stat -c %U:%G /etc/gatepost/gatepost.toml") == "root:gatepost\n"
 
     def first_mail(self):
         """A friend's mail arrives with what was found, and Postfix has seen the friend"""
@@ -218,16 +232,36 @@ class FirstHour:
     def upgrade(self):
         """An upgrade drains the old process, starts the new one, and keeps what was written by hand and remembered"""
         self.machine.run("echo '# by hand' >>/etc/default/gatepost && echo '# by hand' >>/etc/gatepost/gatepost.toml")
+        self.machine.run(DROP_IN)
+        before = self.service_pid()
         command = self.install_command.replace(version(), version() + "+newer")
         self.machine.run(command)
-        assert self.service_pid() != self.pid
+        assert self.service_pid() != before
         assert self.machine.run("dpkg-query -W -f '${Version}' gatepost") == version() + "+newer"
         assert self.machine.run("tail -qn1 /etc/default/gatepost /etc/gatepost/gatepost.toml") == "# by hand\n" * 2
         drained = self.machine.run("journalctl --no-pager -u gatepost")
         assert "drain" in drained and "Failed" not in drained, drained[-3000:]
+        with self.session(FRIEND) as client:
+            client.reply()
+            client.hello()
+            assert "STARTTLS" in client.extensions, "with the key that its group may read"
         assert self.send(FRIEND, "mail.example.net", "eve@example.net", "second").code == "250"
         self.wait_for("cat /var/mail/ann", "Subject: second")
         assert self.machine.run("gatepost log --from example.net").count("eve@example.net") == 2
+
+    def refused(self):
+        """Where the new version refuses the configuration of the unit, the old process goes on"""
+        upgrade = "dpkg --install ./gatepost_*+newer_*.deb 2>&1"
+        before = self.service_pid()
+        self.machine.run("echo 'no such key' >>/etc/gatepost/mx.toml")
+        said = self.machine.run(upgrade)
+        assert "/etc/gatepost/mx.toml:" in said and "The old gatepost goes on" in said, said
+        assert self.service_pid() == before
+        # A file of environment goes before a drop-in.
+        self.machine.run("echo 'GATEPOST_CONFIG=\"/etc/gatepost/gatepost.toml\"' >>/etc/default/gatepost")
+        said = self.machine.run(upgrade)
+        assert "goes on" not in said, said
+        assert self.service_pid() != before
 
     def back(self):
         """The way back leaves Postfix as it was"""
@@ -248,15 +282,22 @@ class FirstHour:
 
     def tarball(self):
         """The tarball puts the same in place, for systemd to run, and takes it out again"""
-        said = self.machine.run(self.install.take("As a tarball"))
+        # Whatever is kept from others, the service can execute the program.
+        said = self.machine.run("umask 077\n" + self.install.take("As a tarball"))
         assert "gatepost init" in said, said
-        self.machine.run(START)
+        self.machine.run(START + "echo '# by hand' >>/etc/default/gatepost")
         before = self.service_pid()
         self.machine.run("*/install.sh")
-        assert self.service_pid() != before, "an upgrade starts it anew"
+        after = self.service_pid()
+        assert after != before, "an upgrade starts it anew"
+        self.machine.run("echo 'no such key' >>/etc/gatepost/gatepost.toml")
+        said = self.machine.run("*/install.sh 2>&1")
+        assert "The old gatepost goes on" in said, said
+        assert self.service_pid() == after
         self.machine.run("*/install.sh --remove")
         left = [name for name in self.files() - self.before if "gatepost" in name]
-        assert all(name.startswith(("/etc/gatepost", "/var/lib/gatepost")) for name in left), left
+        assert all(name.startswith(("/etc/gatepost", "/etc/default/gatepost", "/var/lib/gatepost")) for name in left), left
+        assert self.machine.run("tail -n1 /etc/default/gatepost") == "# by hand\n"
 
     def by_hand(self):
         """What is built in a clone runs when it is put in place by hand"""
@@ -264,6 +305,7 @@ class FirstHour:
         build, *commands = self.install.take("By hand").splitlines()
         assert build.startswith("cargo build --release "), build
         self.machine.run("cd /clone\n" + "\n".join(commands))
+        assert self.machine.run("stat -c '%U:%G %a' /etc/gatepost") == "root:gatepost 2750\n"
         self.machine.run(START)
         assert self.service_pid() != "0"
 
@@ -289,13 +331,14 @@ class FirstHour:
             return client.reply()
 
     def wait_for(self, command, text):
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
+        """What `command` says once `text` is in it."""
+        def says():
             said = self.machine.try_run(command).stdout
-            if text in said:
-                return said
-            time.sleep(0.2)
-        raise AssertionError(f"{command}: no {text!r} in\n{said}\n{self.machine.try_run('journalctl --no-pager -n 30').stdout}")
+            return said if text in said else None
+        try:
+            return verdicts.eventually(f"{command} says {text!r}", says)
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self.machine.try_run('journalctl --no-pager -n 30').stdout}") from None
 
     def files(self):
         """Every file but those of the package manager's own books."""
@@ -305,18 +348,19 @@ class FirstHour:
 
 
 def chain(tests):
-    """The same tests; once one did not pass, those behind it are skipped."""
+    """The same tests; once one did not pass, those behind it are skipped, for a reason as good as its own."""
     ended = []
 
     def link(test):
         @functools.wraps(test)
         def linked():
             if ended:
-                raise verdicts.Skip("it needs what comes before it")
-            ended.append(test)
-            note = test()
-            ended.clear()
-            return note
+                raise ended[0]("it needs what comes before it")
+            try:
+                return test()
+            except BaseException as error:
+                ended.append(type(error) if isinstance(error, verdicts.Skip) else verdicts.Skip)
+                raise
         return linked
     return [link(test) for test in tests]
 
@@ -330,7 +374,7 @@ def main():
         try:
             verdicts.run("first hour: from the package to the first mail, and back", chain([
                 hour.boot, hour.installs, hour.exchange, hour.configures, hour.doctor, hour.unit, hour.first_mail, hour.first_refusal,
-                hour.upgrade, hour.back, hour.away, hour.tarball, hour.by_hand, hour.nothing_left]))
+                hour.upgrade, hour.refused, hour.back, hour.away, hour.tarball, hour.by_hand, hour.nothing_left]))
         finally:
             if hour.machine:
                 hour.machine.__exit__()

@@ -87,7 +87,7 @@ class Stage:
 
     def wait_for_pages(self):
         """The admin pages may come a moment after the listeners."""
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while True:
             try:
                 return urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/healthz", timeout=30).close()

@@ -49,11 +49,17 @@ def unit_names_what_is_shipped():
 
 def scripts():
     """The maintainer scripts are shell, and do nothing at a call that they do not know"""
-    for script in (*(PACKAGING / "debian").iterdir(), PACKAGING / "tarball/install.sh"):
+    written = [*(PACKAGING / "debian").iterdir(), PACKAGING / "tarball/install.sh", PACKAGING / "after-upgrade"]
+    for script in written:
         subprocess.run(["sh", "-n", script], check=True)
     for script in (PACKAGING / "debian").iterdir():
         assert "\n#DEBHELPER#\n" in script.read_text(), f"{script.name}: what cargo-deb knows of units goes there"
         subprocess.run(["sh", script, "abort-upgrade", "1"], check=True, env={**os.environ, "PATH": "/nonexistent:/usr/bin:/bin"})
+    if not shutil.which("shellcheck"):
+        return "not looked at by shellcheck, which is not here"
+    done = subprocess.run(["shellcheck", *written], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
+    return "shellcheck finds nothing"
 
 
 def debian():
@@ -82,6 +88,9 @@ def debian():
                      "usr/share/gatepost/rules/policy.toml", "usr/share/doc/gatepost/changelog.gz"):
             assert entries[name].isfile(), name
         assert all(entry.uid == entry.gid == 0 for entry in entries.values())
+        # What install.sh knows.
+        assert {entry.mode for entry in entries.values() if entry.isfile()} == {0o644, 0o755}
+        assert entries["usr/share/gatepost/after-upgrade"].mode == 0o755
         # Each with its own copyright, as the licences ask for.
         assert "Permission is hereby granted" in texts and "jemalloc" in texts and texts.count("Copyright") > 100
         control = subprocess.run(["dpkg-deb", "--field", built], capture_output=True, text=True, check=True).stdout

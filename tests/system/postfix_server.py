@@ -116,8 +116,8 @@ class Postfix:
         self.output = open(self.work / "output", "ab")
         self.process = subprocess.Popen(["/usr/sbin/postfix", "-c", str(self.conf), "start-fg"],
                                         stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output)
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
+        end = time.monotonic() + 60
+        while time.monotonic() < end and self.process.poll() is None:
             try:
                 with Client(("127.0.0.1", self.port)) as client:
                     client.expect(None, "220")

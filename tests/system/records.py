@@ -47,11 +47,10 @@ class Stage(recording.Stage):
         return [json.loads(line) for line in self.ask("log", "--json", *words).splitlines()]
 
     def eventually(self, count, *words):
-        end = time.monotonic() + 10
-        while len(found := self.log(*words)) < count:
-            assert time.monotonic() < end, f"{len(found)} records of {count}: {words}\n{self.gate.tail()}"
-            time.sleep(0.1)
-        return found
+        def found():
+            records = self.log(*words)
+            return records if len(records) >= count else None
+        return verdicts.eventually(f"{count} records: {words}", found)
 
     def send(self, message, sender="ann@sender.test", client="198.51.100.7", recipients=("bob@gate.test",)):
         """The reply to the message."""
@@ -262,10 +261,7 @@ def rescanned():
 
         # Edited where they lie, they are held against the copy of those that were loaded; without one, against nothing.
         kept = stage.directory / "rules.last-good"
-        end = time.monotonic() + 10
-        while not kept.exists():
-            assert time.monotonic() < end, stage.gate.tail()
-            time.sleep(0.1)
+        verdicts.eventually(f"{kept} is there", kept.exists)
         stage.gate.stop()
         (pathlib.Path(stage.rules["directory"]) / "policy.toml").write_text(policy.read_text())
         assert json.loads(stage.ask("backtest", "--json", "--on", str(mail)))["kinds"] == kinds

@@ -167,7 +167,7 @@ class Stage:
 
     def told(self, enough=lambda view: True):
         """As JSON, once the last sessions have ended and the last records are written."""
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while True:
             view = json.loads(self.page("--json"))
             if view["traffic"]["sessions_open"] == 0 and enough(view):
@@ -246,6 +246,18 @@ def without_the_proxy():
         assert done.returncode == 1 and "no proxy answers" in done.stderr and not done.stdout, done
 
 
+def mistaken_file():
+    """What runs is shown, whatever was written into its configuration file since"""
+    with Stage() as stage:
+        written, changed = re.subn(r"enabled = true", 'enabled = true\ntrusted_networks = ["everywhere"]',
+                                   stage.gate.file.read_text(), count=1)
+        assert changed
+        stage.gate.file.write_text(written)
+        check = subprocess.run([binary(), "check-config", "--config", str(stage.gate.file)], capture_output=True, timeout=60)
+        assert check.returncode != 0, "it is no mistake"
+        assert json.loads(stage.page("--json")), "nothing is told"
+
+
 def signals():
     """SIGTERM, SIGHUP and SIGINT end it, and the terminal is as it was"""
     with Stage() as stage:
@@ -265,4 +277,4 @@ def no_terminal():
 
 if __name__ == "__main__":
     sys.exit(verdicts.run("top: what a running proxy is doing, on one page",
-                          [numbers_are_what_was_sent, live, without_the_proxy, signals, no_terminal]))
+                          [numbers_are_what_was_sent, live, without_the_proxy, mistaken_file, signals, no_terminal]))

@@ -66,7 +66,7 @@ fn is_new_defer((was, now): &(Action, Action)) -> bool {
 pub(in crate::cli) struct Tally {
     rules: String,
     /// Decided again.
-    pub(in crate::cli) decided: u64,
+    pub(super) decided: u64,
     /// Never decided: the client went away, or nobody looks at its mail.
     pub(super) unjudged: u64,
     /// Could not be read, or their rules could not.
@@ -94,6 +94,11 @@ pub(in crate::cli) struct Tally {
 impl Tally {
     pub(super) fn new(rules: &str) -> Self {
         Self { rules: rules.to_owned(), ..Self::default() }
+    }
+
+    /// How many mails say something, and how many say nothing that should.
+    pub(in crate::cli) fn said(&self) -> (u64, u64) {
+        (self.decided.saturating_sub(self.unreproducible), self.unreadable + self.unreproducible)
     }
 
     /// Symbols of checks that were not there then.

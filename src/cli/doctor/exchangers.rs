@@ -24,14 +24,19 @@ pub(super) async fn domains(loaded: &Loaded, dns: &dyn Lookup) -> Vec<Domain> {
     domains
 }
 
-/// Our own name, and every exchanger with an address that our own name has, too; each once.
+/// Every exchanger with an address that our own name has, too; our own name, unless others are known and none is it.
+/// Each once.
 pub(super) async fn ours(hostname: &str, domains: &[Domain], dns: &dyn Lookup) -> Vec<String> {
     let own = addresses(hostname, dns).await;
-    let mut names = BTreeSet::from([hostname.to_lowercase()]);
+    let hostname = hostname.to_lowercase();
+    let mut names = BTreeSet::new();
     for name in domains.iter().flat_map(|domain| &domain.exchangers) {
-        if !names.contains(name) && !own.is_disjoint(&addresses(name, dns).await) {
+        if !names.contains(name) && (*name == hostname || !own.is_disjoint(&addresses(name, dns).await)) {
             names.insert(name.clone());
         }
+    }
+    if names.is_empty() {
+        names.insert(hostname);
     }
     names.into_iter().collect()
 }

@@ -20,6 +20,23 @@ pub struct Gate {
     pub min_decisions: u64,
 }
 
+impl Gate {
+    /// Whether what was tested says enough: so many mails say something, and so many say nothing that should.
+    pub(super) fn has_enough(&self, (tested, untested): (u64, u64)) -> Result<(), String> {
+        let least = self.min_decisions;
+        if tested < least {
+            return Err(format!("{tested} recorded mails were decided again, and {least} are needed to say anything"));
+        }
+        if untested > tested {
+            return Err(format!(
+                "only {tested} recorded mails could be tested, and {untested} could not, as their records are \
+                 damaged or do not come out as they did"
+            ));
+        }
+        Ok(())
+    }
+}
+
 /// `max-new-rejects=N[,max-new-defers=N][,last=TIME][,min-decisions=N]`.
 pub(super) fn gate(written: &str) -> Result<Gate, String> {
     let (mut max_new_rejects, mut max_new_defers) = (None, None);
@@ -100,6 +117,20 @@ mod tests {
         assert!(usual.since < whole.since, "14 days by default");
         for wrong in ["", "0", "max-new-defers=1", "max-new-rejects=-1", "max-new-rejects=1,most=2", "last=7d"] {
             assert!(gate(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_back_test_of_too_few_says_nothing() {
+        let gate = gate("max-new-rejects=0,min-decisions=100").expect("bounds");
+        for (tested, untested, expected) in [
+            (100, 0, ""),
+            (100, 100, ""),
+            (99, 0, "99 recorded mails were decided again, and 100"),
+            (100, 101, "only 100 recorded mails could be tested, and 101 could not"),
+        ] {
+            let said = gate.has_enough((tested, untested)).err().unwrap_or_default();
+            assert!(said.starts_with(expected) && said.is_empty() == expected.is_empty(), "{said}");
         }
     }
 

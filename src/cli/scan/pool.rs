@@ -1,9 +1,11 @@
 //! Many messages side by side, in bounded memory, told in their order.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::FutureExt;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Duration, Instant};
 
@@ -84,7 +86,7 @@ where
                 let is_last = piece.is_none();
                 if let Some((number, piece)) = piece {
                     done.push(match piece {
-                        Ok(piece) => (number, work(piece).await),
+                        Ok(piece) => (number, caught(work(piece)).await),
                         Err(why) => (number, Err(why)),
                     });
                 }
@@ -120,6 +122,12 @@ where
     Ok(outcome)
 }
 
+/// What the work comes to; if it panics, that.
+async fn caught<R>(work: impl Future<Output = Result<R, Failed>>) -> Result<R, Failed> {
+    let mistake = || Failed("a mistake in this program kept one message from being judged".to_owned());
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| Err(mistake()))
+}
+
 /// The next piece of work with its number.
 fn take<S: Source>(source: &Mutex<(usize, S)>) -> Option<(usize, Result<S::Work, Failed>)> {
     let mut source = source.lock().unwrap_or_else(PoisonError::into_inner);
@@ -150,6 +158,23 @@ mod tests {
         let outcome = run((0..3000).map(Ok), 4, Arc::default(), work, tell, fail).await.expect("told");
         assert_eq!(outcome, Outcome { done: 2999, failed: 1, interrupted: false });
         assert!(told.is_sorted() && failures == ["seven"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_costs_one_result_and_no_other() {
+        let work = |number: usize| async move {
+            assert_ne!(number, 1500, "planned");
+            Ok(number)
+        };
+        let (mut told, mut failures) = (0, 0);
+        let tell = |_| {
+            told += 1;
+            Ok(())
+        };
+        let fail = |_| failures += 1;
+        let outcome = run((0..3000).map(Ok), 4, Arc::default(), work, tell, fail).await.expect("told");
+        assert_eq!(outcome, Outcome { done: 2999, failed: 1, interrupted: false });
+        assert_eq!((told, failures), (2999, 1));
     }
 
     #[tokio::test(start_paused = true)]
