@@ -76,8 +76,8 @@ pub struct Candidate {
     pub plan: Plan,
     /// What is told of it.
     pub about: reload::Loaded,
-    /// Puts the other parts in force. Cannot fail.
-    pub apply: Box<dyn FnOnce() + Send>,
+    /// Puts the other parts in force, unless what has happened since it was read forbids it.
+    pub apply: Box<dyn FnOnce() -> Result<(), Refused> + Send>,
 }
 
 /// Reads the configuration again; blocks. The error is all that is wrong with it.
@@ -305,7 +305,7 @@ impl<D: Dialogue> Server<D> {
                 order = orders.recv() => order.unwrap_or(Order::Stop),
                 Some(order) = watched.recv() => order,
                 Some(Asked { wanted, answer }) = asked.recv() => {
-                    let outcome = self.told_to_reload(listeners, &wanted, &mut watch, &watch_in).await;
+                    let outcome = self.told_to_reload(listeners, &wanted, (&mut watch, &watch_in), &mut files).await;
                     // Who asked may have gone.
                     let _ = answer.send(outcome);
                     continue;
@@ -313,7 +313,7 @@ impl<D: Dialogue> Server<D> {
                 () = changed(&mut files) => {
                     if let Some(files) = &mut files {
                         self.plan.watch = files.borrow_and_update().clone();
-                        watch = start_watch(&self.plan, &watch_in);
+                        watch_anew(&self.plan, &mut watch, &watch_in);
                     }
                     continue;
                 }
@@ -329,7 +329,8 @@ impl<D: Dialogue> Server<D> {
             match order {
                 Order::Stop => return,
                 Order::Reload => {
-                    self.told_to_reload(listeners, &Wanted::default(), &mut watch, &watch_in).await;
+                    let wanted = Wanted::default();
+                    self.told_to_reload(listeners, &wanted, (&mut watch, &watch_in), &mut files).await;
                 }
             }
         }
@@ -340,16 +341,18 @@ impl<D: Dialogue> Server<D> {
         &mut self,
         listeners: &[Arc<Listener>],
         wanted: &Wanted,
-        watch: &mut Option<Watch>,
-        watch_in: &mpsc::Sender<Order>,
+        (watch, watch_in): (&mut Option<Watch>, &mpsc::Sender<Order>),
+        files: &mut Option<watching::Receiver<Vec<PathBuf>>>,
     ) -> Outcome {
         manager::reloading();
         let watched_before = self.plan.watch.clone();
         let outcome = self.reload(listeners, wanted).await;
+        if let (Outcome::Applied(_), Some(files)) = (&outcome, files) {
+            // What a trial wanted to be watched before, nobody wants any more.
+            files.mark_unchanged();
+        }
         if self.plan.watch != watched_before {
-            let next = start_watch(&self.plan, watch_in);
-            // An old watch is better than none, unless none is wanted.
-            *watch = if self.plan.watch.is_empty() { None } else { next.or(watch.take()) };
+            watch_anew(&self.plan, watch, watch_in);
         }
         manager::ready();
         outcome
@@ -367,22 +370,25 @@ impl<D: Dialogue> Server<D> {
         let mistake = |panic| Err(Refused::because(format!("a mistake in this program: {panic}")));
         let prepared = prepared.await.unwrap_or_else(mistake);
         let metrics = &self.intake.metrics;
-        match prepared {
-            Ok((candidate, change)) => {
-                (candidate.apply)();
-                change.apply();
-                self.intake.gate.set_limits(candidate.plan.accept.clone());
-                if candidate.plan.admin != self.plan.admin {
+        let taken = prepared.and_then(|(Candidate { plan, about, apply }, change)| {
+            apply()?;
+            change.apply();
+            Ok((plan, about))
+        });
+        match taken {
+            Ok((plan, about)) => {
+                self.intake.gate.set_limits(plan.accept.clone());
+                if plan.admin != self.plan.admin {
                     warn!("the admin pages move only at a restart");
                 }
-                self.plan = candidate.plan;
+                self.plan = plan;
                 metrics.reloads_applied.inc();
                 metrics.loaded();
                 info!("configuration reloaded");
                 // Of files that are named no more nothing is said any more.
                 metrics.certificate_expiry.reset();
                 self.renew_certificates(listeners).await;
-                Outcome::Applied(candidate.about)
+                Outcome::Applied(about)
             }
             Err(refused) => {
                 metrics.reloads_refused.inc();
@@ -467,6 +473,12 @@ async fn changed(files: &mut Option<watching::Receiver<Vec<PathBuf>>>) {
     if files.changed().await.is_err() {
         std::future::pending::<()>().await;
     }
+}
+
+/// Watches what is to be watched now. An old watch is better than none, unless none is wanted.
+fn watch_anew(plan: &Plan, watch: &mut Option<Watch>, orders: &mpsc::Sender<Order>) {
+    let next = start_watch(plan, orders);
+    *watch = if plan.watch.is_empty() { None } else { next.or(watch.take()) };
 }
 
 /// `None` if there is nothing to watch, or the system cannot: SIGHUP works all the same.

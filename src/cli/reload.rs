@@ -41,7 +41,7 @@ pub struct Arguments {
     /// without being told to. What is not said is as in `[reload.canary]`.
     #[arg(long, value_name = "SHARE", value_parser = trial, conflicts_with = "instead")]
     pub canary: Option<Trial>,
-    /// Load rules that were on trial and did not pass.
+    /// Load rules for everybody that are on trial, or that were and did not pass.
     #[arg(long, conflicts_with = "instead")]
     pub anyway: bool,
     /// Print which rules judge, and how the trial stands.

@@ -13,9 +13,11 @@ mod ledger;
 mod metrics;
 
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tracing::error;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 pub use drift::{Bounds, Drift};
@@ -23,7 +25,7 @@ pub use ledger::{Arm, Figures, Pairs, Sums};
 pub use metrics::{Ending, Metrics};
 
 use super::Ruleset;
-use super::replay::{Ready, Replay};
+use super::replay::{Ready, Replay, Replayed};
 use crate::records::Record;
 use crate::verdict::Verdict;
 use ledger::Ledger;
@@ -54,6 +56,8 @@ pub struct Canary {
     /// The old rules, ready for what the new ones recorded: of mail that comes, and of mail that leaves.
     incoming: Ready,
     outgoing: Option<Ready>,
+    /// Files of rules that say otherwise what is looked for: of that, the same transactions can tell nothing.
+    looks: Vec<String>,
     ledger: Mutex<Ledger>,
     metrics: Metrics,
 }
@@ -82,6 +86,19 @@ impl Share {
     }
 }
 
+impl Terms {
+    /// A time in seconds: a week at most, as it can be configured.
+    ///
+    /// # Errors
+    /// Another number.
+    pub fn lasting(seconds: u64) -> Result<Duration, String> {
+        match (1..=7 * 24 * 3600).contains(&seconds) {
+            true => Ok(Duration::from_secs(seconds)),
+            false => Err(format!("a trial does not last {seconds} seconds: write 1 second to 7 days")),
+        }
+    }
+}
+
 impl Default for Terms {
     fn default() -> Self {
         Self { share: Share(0.05), lasts: Duration::from_secs(1800), promotes: true, bounds: Bounds::default() }
@@ -104,10 +121,12 @@ impl Canary {
         let outgoing = leaving.map(|new| ready(incumbent.outgoing.as_ref().unwrap_or(&incumbent), new)).transpose()?;
         let seed = xxh3_64(candidate.version.as_bytes());
         let incoming = ready(&incumbent, &candidate)?;
+        let looks = Replay::by_rules(incumbent.clone()).looks_otherwise(&candidate.to_book());
         metrics.begins(terms.share);
         // What was not heard might have mattered to the old rules.
         candidate.hear_all(true);
-        Ok(Self { candidate, incumbent, terms, seed, incoming, outgoing, ledger: Mutex::default(), metrics })
+        let ledger = Mutex::default();
+        Ok(Self { candidate, incumbent, terms, seed, incoming, outgoing, looks, ledger, metrics })
     }
 
     /// The new rules.
@@ -141,24 +160,43 @@ impl Canary {
 
     /// Counts a transaction. One that was never decided (the client went away) says nothing.
     pub fn count(&self, arm: Arm, record: &Record) {
+        self.guarded(|| self.take(arm, record));
+    }
+
+    /// A mistake in this program costs a count, and no session: the client has yet to hear that its mail was accepted.
+    fn guarded(&self, count: impl FnOnce()) {
+        if catch_unwind(AssertUnwindSafe(count)).is_err() {
+            self.metrics.fails();
+            error!("a mistake in this program: a transaction of a trial is not counted");
+        }
+    }
+
+    fn take(&self, arm: Arm, record: &Record) {
         let Some(verdict) = record.decisions().map(|decided| decided.verdict).max() else { return };
         let judgement = &record.judgement;
         let score = (!judgement.decisions.is_empty()).then_some(judgement.score);
         let otherwise = (arm == Arm::Canary).then(|| self.otherwise(record));
         // Not the seed that chose the arm: each arm has clients of all groups.
         let group = hash(record.client.addr, !self.seed);
+        let otherwise = otherwise.as_ref();
+        let score_otherwise = otherwise.and_then(|replayed| replayed.score);
+        let otherwise = otherwise.map(certain);
         self.metrics.count(arm, verdict, score, otherwise);
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         ledger.count(arm, verdict, score, group);
         if let Some(otherwise) = otherwise {
             ledger.pair(verdict, otherwise);
         }
+        if let Some(score) = score_otherwise {
+            self.metrics.score_otherwise(score);
+            ledger.score_otherwise(score);
+        }
     }
 
-    /// What the old rules come to; `None` where they might have heard something that was not asked any more.
-    fn otherwise(&self, record: &Record) -> Option<Verdict> {
+    /// What the old rules come to.
+    fn otherwise(&self, record: &Record) -> Replayed {
         let ready = self.outgoing.as_ref().filter(|_| record.judgement.outgoing).unwrap_or(&self.incoming);
-        ready.decide(record).verdict().filter(|(_, is_certain)| *is_certain).map(|(verdict, _)| verdict)
+        ready.decide(record)
     }
 
     /// What was counted so far.
@@ -174,10 +212,32 @@ impl Canary {
     }
 
     /// The same, whenever the last look was, if there is enough to be seen.
-    pub fn final_drift(&self) -> Option<Drift> {
+    fn final_drift(&self) -> Option<Drift> {
         let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         let is_enough = ledger.figures().canary.transactions >= self.terms.bounds.min_transactions;
         is_enough.then(|| drift::of(&ledger, &self.terms.bounds)).flatten()
+    }
+
+    /// How it ends at this moment, if it does, and why. `is_over`: its time is.
+    pub fn ending(&self, is_over: bool) -> Option<(Ending, String)> {
+        let drift = if is_over { self.final_drift() } else { self.drift() };
+        if let Some(drift) = drift {
+            return Some((Ending::RolledBack, drift.to_string()));
+        }
+        if !is_over {
+            return None;
+        }
+        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let (decided, bounds) = (ledger.figures().canary.transactions, &self.terms.bounds);
+        let least = bounds.min_transactions;
+        if decided < least {
+            let why = format!("{decided} transactions came, and {least} are needed: try a larger share, or for longer");
+            return Some((Ending::Undecided, why));
+        }
+        Some(match drift::unseen(&ledger, bounds, &self.looks) {
+            Some(unseen) => (Ending::Undecided, unseen.to_string()),
+            None => (Ending::Promoted, format!("nothing drifted in {decided} transactions")),
+        })
     }
 
     /// The trial is over.
@@ -185,6 +245,11 @@ impl Canary {
         self.candidate.hear_all(false);
         self.metrics.ends(ending);
     }
+}
+
+/// The verdict; `None` where they might have heard something that was not asked any more.
+fn certain(replayed: &Replayed) -> Option<Verdict> {
+    replayed.verdict().filter(|(_, is_certain)| *is_certain).map(|(verdict, _)| verdict)
 }
 
 /// A client by what it cannot change at will: of an IPv6 address its network.

@@ -1,7 +1,9 @@
 //! Decides again from a record, by the rules that were in force then or by others.
 //!
 //! By the same rules every decision comes out as it was, bit for bit. By others the answer may be unsure: a check that
-//! was not heard because the verdict was certain could have said something that matters now.
+//! was not heard because the verdict was certain, or that was not there, could have said something that matters now.
+
+mod unasked;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,7 +16,7 @@ use super::{PolicyId, Ruleset};
 use crate::checks::Registry;
 use crate::facts::Stage;
 use crate::policy::{Question, Tri};
-use crate::records::{Decided, Finding, Line, LineOutcome, Lines, Record, Rulebook};
+use crate::records::{Decided, Finding, Judgement, Line, LineOutcome, Lines, Record, Rulebook};
 use crate::scoring::{
     CheckName, Evidence, Finding as Found, Lens, Outcome, Part, Scope, Score, Scorecard, Skip, Spec, Symbol,
 };
@@ -35,12 +37,15 @@ pub struct Prepared<'r> {
     replay: &'r Replay,
     /// By number on that book's roster.
     seats: Cow<'r, [Seat]>,
+    /// What these rules look for and that book's checks did not.
+    unasked: Cow<'r, [Seat]>,
 }
 
 /// A [`Replay`] made ready for the records of one rulebook once and for all.
 pub struct Ready {
     replay: Replay,
     seats: Vec<Seat>,
+    unasked: Vec<Seat>,
 }
 
 /// What comes of a record.
@@ -94,14 +99,17 @@ impl Replay {
     /// It was not written by us.
     pub fn prepare(&self, book: &Rulebook) -> Result<Prepared<'_>, String> {
         let mut seats = rulebook::seats(book)?;
+        let unasked = unasked::unasked(&self.seats, book);
+        let is_unasked = |symbol: &&Symbol| unasked.iter().any(|seat| seat.spec.emits.contains(symbol));
         for seat in &mut seats {
             // What a check can emit now is what it could have said where it was not heard.
             if let Some(known) = self.seats.iter().find(|known| known.spec.name == seat.spec.name) {
-                seat.spec.emits = known.spec.emits.clone();
+                // A symbol counts where it is owned, and once.
+                seat.spec.emits = known.spec.emits.iter().filter(|symbol| !is_unasked(symbol)).cloned().collect();
                 seat.spec.exclusive = known.spec.exclusive;
             }
         }
-        Ok(Prepared { replay: self, seats: Cow::Owned(seats) })
+        Ok(Prepared { replay: self, seats: Cow::Owned(seats), unasked: Cow::Owned(unasked) })
     }
 
     /// The same, to be kept.
@@ -109,8 +117,9 @@ impl Replay {
     /// # Errors
     /// As [`Replay::prepare`].
     pub fn ready(self, book: &Rulebook) -> Result<Ready, String> {
-        let seats = self.prepare(book)?.seats.into_owned();
-        Ok(Ready { replay: self, seats })
+        let Prepared { seats, unasked, .. } = self.prepare(book)?;
+        let (seats, unasked) = (seats.into_owned(), unasked.into_owned());
+        Ok(Ready { replay: self, seats, unasked })
     }
 
     /// Symbols of checks that the checks of `book` could not emit: no record of it can tell whether they would be found.
@@ -147,7 +156,8 @@ impl Replay {
 impl Ready {
     /// Decides a record again.
     pub fn decide(&self, record: &Record) -> Replayed {
-        Prepared { replay: &self.replay, seats: Cow::Borrowed(&self.seats) }.decide(record)
+        let Self { replay, seats, unasked } = self;
+        Prepared { replay, seats: Cow::Borrowed(seats), unasked: Cow::Borrowed(unasked) }.decide(record)
     }
 }
 
@@ -164,8 +174,9 @@ impl Prepared<'_> {
             return Replayed { decisions, score: None, tagged: false, is_tag_certain: true };
         }
         let card = self.card(&judgement.lines);
-        let unsure = judgement.lines.0.iter().any(|line| line.outcome == LineOutcome::Unheard);
-        let open = unsure.then(|| self.card_with_unheard(&judgement.lines));
+        let unheard = judgement.lines.0.iter().any(|line| line.outcome == LineOutcome::Unheard);
+        let unsure = unheard || !self.unasked.is_empty();
+        let open = unsure.then(|| self.card_with_unknown(judgement));
         let mut policies = Vec::new();
         for decided in &judgement.decisions {
             let policy = self.replay.policy(decided, path_of(record, decided));
@@ -284,6 +295,7 @@ impl Prepared<'_> {
             }
         }
         self.fill(&mut card, lines, true);
+        self.open_unasked(&mut card, [None, recorded.recipient].into_iter());
         let scope = own.unwrap_or(Scope::Transaction);
         let question = Question { exempt: recorded.exempt, ..Question::about(scope) };
         let policy = self.replay.policy(recorded, path);
@@ -299,10 +311,25 @@ impl Prepared<'_> {
         card
     }
 
-    fn card_with_unheard(&self, lines: &Lines) -> Scorecard {
+    /// With all that was not heard, or not asked, open.
+    fn card_with_unknown(&self, judgement: &Judgement) -> Scorecard {
         let mut card = Scorecard::new(self.replay.ruleset.weights.clone());
-        self.fill(&mut card, lines, false);
+        self.fill(&mut card, &judgement.lines, false);
+        self.open_unasked(&mut card, judgement.decisions.iter().map(|decided| decided.recipient));
         card
+    }
+
+    /// Opens what nobody asked: what concerns recipients for each of those.
+    fn open_unasked(&self, card: &mut Scorecard, recipients: impl Iterator<Item = Option<usize>> + Clone) {
+        for Seat { stage, spec, .. } in &*self.unasked {
+            if *stage != Stage::Rcpt {
+                card.open(*stage, spec.clone(), Scope::Transaction);
+                continue;
+            }
+            for recipient in recipients.clone() {
+                card.open(*stage, spec.clone(), recipient.map_or(Scope::Transaction, Scope::Recipient));
+            }
+        }
     }
 
     /// Puts recorded lines on a card; those that were not heard stay open, unless they are to count as silent.

@@ -235,9 +235,12 @@ impl Proxy {
             changed: changed.live.clone(),
             restart: changed.restart.clone(),
         };
+        let wanted = wanted.clone();
         let apply = move || {
-            let ruleset = Arc::new(ruleset.with_metrics(&proxy.pipeline_metrics));
             let mut running = proxy.running.lock().unwrap_or_else(PoisonError::into_inner);
+            // A trial of them may have begun or ended since.
+            running.trials.admits(&loaded.config.rules.version, &wanted)?;
+            let ruleset = Arc::new(ruleset.with_metrics(&proxy.pipeline_metrics));
             if changed.rules || loaded.config.checks.enabled != running.loaded.config.checks.enabled {
                 info!(rules = %ruleset.version, "rules.loaded");
             }
@@ -255,6 +258,7 @@ impl Proxy {
             drop(running);
             proxy.from_snapshot.set(0);
             proxy.keep_rules(&path);
+            Ok(())
         };
         Ok(Candidate { plan, about, apply: Box::new(apply) })
     }

@@ -1,7 +1,7 @@
 //! What the running server can be told about its configuration, and what it answers.
 //!
 //! Reading a configuration may take longer than anybody waits on a connection: whoever asks gets a number, and with it
-//! the outcome, as soon as there is one. Attempts are made one after another.
+//! the outcome, as soon as there is one. Attempts are made one after another; rules to be tried are read by one at a time.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use crate::config::{Mistake, Problems};
@@ -31,7 +31,7 @@ pub struct Wanted {
     /// Only if its digest is this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
-    /// Even if its rules were on trial and did not pass.
+    /// Even if its rules are on trial, or were and did not pass.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub anyway: bool,
 }
@@ -207,6 +207,8 @@ pub(super) struct Asked {
 pub struct Desk {
     orders: mpsc::Sender<Asked>,
     trials: Option<Arc<dyn Trials>>,
+    /// Held by the one who reads rules to be tried.
+    trying: Arc<Semaphore>,
     attempts: Mutex<Attempts>,
     told: Notify,
 }
@@ -227,7 +229,8 @@ impl Wanted {
     pub(super) fn holds(&self, digest: &str) -> Result<(), Refused> {
         match &self.expected {
             Some(expected) if expected != digest => Err(Refused::because(format!(
-                "the configuration has changed since it was tested: its digest was {expected} and is {digest}"
+                "the configuration has changed since it was tested (its digest was {expected} and is {digest}): test \
+                 again, and name the file that the proxy was started with"
             ))),
             _ => Ok(()),
         }
@@ -266,13 +269,15 @@ impl Trial {
     /// What is configured, but for what is said here.
     ///
     /// # Errors
-    /// A number that makes no sense.
+    /// A number out of its range.
     pub(super) fn over(&self, usual: Terms) -> Result<Terms, Refused> {
         let share = self.share_percent.map_or(Ok(usual.share), Share::percent);
         let bound = |said: Option<f64>, usual: f64| said.map_or(Ok(usual), Bounds::percent);
         let bounds = || {
             Ok::<_, String>(Bounds {
-                min_transactions: self.min_transactions.unwrap_or(usual.bounds.min_transactions),
+                min_transactions: self
+                    .min_transactions
+                    .map_or(Ok(usual.bounds.min_transactions), Bounds::transactions)?,
                 more_rejects: bound(self.more_rejects_percent, usual.bounds.more_rejects)?,
                 more_defers: bound(self.more_defers_percent, usual.bounds.more_defers)?,
                 fewer_rejects: bound(self.fewer_rejects_percent, usual.bounds.fewer_rejects)?,
@@ -280,7 +285,7 @@ impl Trial {
         };
         Ok(Terms {
             share: share.map_err(Refused::because)?,
-            lasts: self.seconds.map_or(usual.lasts, Duration::from_secs),
+            lasts: self.seconds.map_or(Ok(usual.lasts), Terms::lasting).map_err(Refused::because)?,
             promotes: self.promote.unwrap_or(usual.promotes),
             bounds: bounds().map_err(Refused::because)?,
         })
@@ -291,13 +296,14 @@ impl Trial {
 
 impl Desk {
     pub(super) fn new(orders: mpsc::Sender<Asked>, trials: Option<Arc<dyn Trials>>) -> Arc<Self> {
-        Arc::new(Self { orders, trials, attempts: Mutex::default(), told: Notify::new() })
+        let trying = Arc::new(Semaphore::new(1));
+        Arc::new(Self { orders, trials, trying, attempts: Mutex::default(), told: Notify::new() })
     }
 
     /// Begins an attempt, and waits for its outcome for a moment. `None`: too many are waiting.
     pub async fn ask(self: &Arc<Self>, said: Said) -> Option<Attempt> {
         let number = match said.canary {
-            Some(trial) => self.try_rules(said.wanted, trial),
+            Some(trial) => self.try_rules(said.wanted, trial)?,
             None => self.load(said.wanted)?,
         };
         self.outcome(number).await
@@ -342,13 +348,19 @@ impl Desk {
         Some(number)
     }
 
-    fn try_rules(self: &Arc<Self>, wanted: Wanted, trial: Trial) -> u64 {
-        let (number, desk) = (self.begin(), Arc::clone(self));
-        tokio::task::spawn_blocking(move || {
-            let begun = desk.trials.as_ref().ok_or_else(no_trials).and_then(|trials| trials.begin(&wanted, &trial));
+    fn try_rules(self: &Arc<Self>, wanted: Wanted, trial: Trial) -> Option<u64> {
+        let turn = Arc::clone(&self.trying).try_acquire_owned().ok()?;
+        let (number, desk, trials) = (self.begin(), Arc::clone(self), self.trials.clone());
+        let begun = tokio::task::spawn_blocking(move || {
+            let _until_it_is_done = turn;
+            trials.ok_or_else(no_trials).and_then(|trials| trials.begin(&wanted, &trial))
+        });
+        tokio::spawn(async move {
+            let mistake = |panic| Err(Refused::because(format!("a mistake in this program: {panic}")));
+            let begun = begun.await.unwrap_or_else(mistake);
             desk.settle(number, begun.map_or_else(Outcome::from, |standing| Outcome::OnTrial(Box::new(standing))));
         });
-        number
+        Some(number)
     }
 
     fn begin(&self) -> u64 {
@@ -356,8 +368,10 @@ impl Desk {
         attempts.last += 1;
         let number = attempts.last;
         attempts.known.push_back(Attempt { number, outcome: None });
-        if attempts.known.len() > KNOWN {
-            attempts.known.pop_front();
+        // Somebody waits for those that go on, and there are few.
+        let oldest = attempts.known.iter().position(|attempt| attempt.outcome.is_some());
+        if let Some(oldest) = oldest.filter(|_| attempts.known.len() > KNOWN) {
+            attempts.known.remove(oldest);
         }
         number
     }
@@ -417,6 +431,70 @@ mod tests {
         assert!(matches!(attempt.outcome, Some(Outcome::Refused { reason, .. }) if reason.contains("stopping")));
     }
 
+    /// Tries whatever it is told to, as told.
+    struct Double {
+        begins: Box<dyn Fn() -> Result<Standing, Refused> + Send + Sync>,
+    }
+
+    impl Trials for Double {
+        fn begin(&self, _wanted: &Wanted, _trial: &Trial) -> Result<Standing, Refused> {
+            (self.begins)()
+        }
+        fn end(&self, _promote: bool) -> Result<Ended, Refused> {
+            Err(no_trials())
+        }
+        fn status(&self) -> Status {
+            Status::default()
+        }
+        fn watched(&self) -> watch::Receiver<Vec<PathBuf>> {
+            watch::channel(Vec::new()).1
+        }
+    }
+
+    fn trying(begins: impl Fn() -> Result<Standing, Refused> + Send + Sync + 'static) -> Arc<Desk> {
+        let (orders, _) = mpsc::channel(WAITING);
+        Desk::new(orders, Some(Arc::new(Double { begins: Box::new(begins) })))
+    }
+
+    fn on_trial() -> Said {
+        Said { canary: Some(Trial::default()), ..Said::default() }
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_a_trial_hears_of_a_mistake_in_this_program_too() {
+        let desk = trying(|| panic!("as told"));
+        let attempt = timeout(PATIENCE, desk.ask(on_trial())).await.expect("in time").expect("known");
+        assert!(matches!(&attempt.outcome, Some(Outcome::Refused { reason, .. }) if reason.contains("a mistake in")));
+    }
+
+    #[tokio::test]
+    async fn one_at_a_time_reads_rules_to_be_tried() {
+        let (go, going) = std::sync::mpsc::channel();
+        let going = Mutex::new(going);
+        let desk = trying(move || {
+            going.lock().expect("no panic").recv().expect("told");
+            Err(Refused::because("read"))
+        });
+        let number = desk.try_rules(Wanted::default(), Trial::default()).expect("the first");
+        assert!(desk.ask(on_trial()).await.is_none(), "another one reads");
+        go.send(()).expect("waited for");
+        assert!(desk.outcome(number).await.is_some_and(|attempt| attempt.outcome.is_some()));
+        go.send(()).expect("waited for");
+        assert!(desk.ask(on_trial()).await.is_some());
+    }
+
+    #[test]
+    fn an_attempt_that_goes_on_is_not_forgotten() {
+        let desk = Desk::new(mpsc::channel(WAITING).0, None);
+        let goes_on = desk.begin();
+        for _ in 0..KNOWN * 2 {
+            let number = desk.begin();
+            desk.settle(number, Refused::because("so").into());
+        }
+        assert!(desk.known(goes_on).is_some() && desk.known(goes_on + 1).is_none());
+        assert_eq!(desk.attempts.lock().expect("no panic").known.len(), KNOWN);
+    }
+
     #[test]
     fn an_attempt_is_one_object_with_its_outcome_or_without() {
         let refused = Refused::because("so").into();
@@ -435,5 +513,24 @@ mod tests {
         let wanted = Wanted { expected: Some("one".to_owned()), anyway: false };
         assert!(wanted.holds("one").is_ok() && Wanted::default().holds("two").is_ok());
         assert!(wanted.holds("two").is_err_and(|refused| refused.reason.contains("has changed since")));
+    }
+
+    #[test]
+    fn terms_have_the_ranges_that_are_configured() {
+        let trial = Trial { seconds: Some(90), min_transactions: Some(20), ..Trial::default() };
+        let terms = trial.over(Terms::default()).expect("within");
+        assert_eq!((terms.lasts, terms.bounds.min_transactions), (Duration::from_secs(90), 20));
+        let (seconds, transactions) = ("1 second to 7 days", "20 to 1000000");
+        for (seconds, min_transactions, said) in [
+            (Some(0), None, seconds),
+            (Some(604_801), None, seconds),
+            (Some(u64::MAX), None, seconds),
+            (None, Some(0), transactions),
+            (None, Some(19), transactions),
+            (None, Some(1_000_001), transactions),
+        ] {
+            let refused = Trial { seconds, min_transactions, ..Trial::default() }.over(Terms::default());
+            assert!(refused.is_err_and(|refused| refused.reason.contains(said)), "{seconds:?} {min_transactions:?}");
+        }
     }
 }

@@ -289,17 +289,26 @@ async fn behind_a_balancer_clients_are_counted_and_the_balancer_is_not() {
 /// A loader that hands out what lies in its place, and a note of what was applied.
 struct Shelf {
     next: Mutex<Option<Plan>>,
+    /// Why nothing can be put in force, though it could be read.
+    forbidden: Mutex<Option<&'static str>>,
     applied: AtomicBool,
 }
 
 fn shelf() -> (Arc<Shelf>, Loader) {
-    let shelf = Arc::new(Shelf { next: Mutex::new(None), applied: AtomicBool::new(false) });
+    let shelf =
+        Arc::new(Shelf { next: Mutex::default(), forbidden: Mutex::default(), applied: AtomicBool::new(false) });
     let taken = Arc::clone(&shelf);
     let loader: Loader = Arc::new(move |_| {
         let none = || reloading::Refused::because("gatepost.toml:1:1: what is this?");
         let plan = taken.next.lock().expect("no panic").take().ok_or_else(none)?;
         let applied = Arc::clone(&taken);
-        let apply = Box::new(move || applied.applied.store(true, Ordering::Relaxed));
+        let apply = Box::new(move || {
+            if let Some(why) = *applied.forbidden.lock().expect("no panic") {
+                return Err(reloading::Refused::because(why));
+            }
+            applied.applied.store(true, Ordering::Relaxed);
+            Ok(())
+        });
         Ok(Candidate { plan, about: reloading::Loaded::default(), apply })
     });
     (shelf, loader)
@@ -336,13 +345,31 @@ async fn a_refused_reload_changes_nothing_whatever_was_wrong() {
     let missing = listener::TlsFiles { certificate: "/nowhere/chain.pem".into(), key: "/nowhere/key.pem".into() };
     let mut without_certificate = plan(listener::Settings { tls: vec![missing], ..listener() });
     without_certificate.accept.sessions_per_client = 0;
-    for bad in [None, Some(without_certificate)] {
+    let mut forbidden = plan(listener());
+    forbidden.accept.sessions_per_client = 0;
+    let attempts = [(None, None), (Some(without_certificate), None), (Some(forbidden), Some("on trial"))];
+    for (number, (bad, why)) in attempts.into_iter().enumerate() {
         *shelf.next.lock().expect("no panic") = bad;
+        *shelf.forbidden.lock().expect("no panic") = why;
         reload(&server, "refused").await;
         assert!(!shelf.applied.load(Ordering::Relaxed));
         assert!(server.listener.current().settings.tls.is_empty());
-        assert!(line(&mut server.connect("192.0.2.1:1")).await.starts_with("220"));
+        assert!(line(&mut server.connect(&format!("192.0.2.{number}:1"))).await.starts_with("220"));
     }
+}
+
+#[tokio::test]
+async fn what_is_watched_is_watched_until_something_else_can_be() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let orders = mpsc::channel(1).0;
+    let watching = |file: PathBuf| Plan { watch: vec![file], ..plan(listener()) };
+    let mut watch = None;
+    watch_anew(&watching(directory.path().join("gatepost.toml")), &mut watch, &orders);
+    assert!(watch.is_some());
+    watch_anew(&watching(directory.path().join("nowhere/gatepost.toml")), &mut watch, &orders);
+    assert!(watch.is_some(), "the old one");
+    watch_anew(&plan(listener()), &mut watch, &orders);
+    assert!(watch.is_none(), "nothing is to be watched");
 }
 
 #[tokio::test]

@@ -154,6 +154,26 @@ def rolled_back(symbol):
         return f"{len(rejected)} of {len(codes)} clients met {symbol} at 40 points; then: {ended['why']}"
 
 
+def few_clients():
+    """rules that refuse a few clients at RCPT, and nobody else comes: nothing could be compared, so nothing is promoted"""
+    with Stage() as stage:
+        old = stage.status()["rules"]
+        stage.weigh(AT_ONCE, 40)
+        stage.reload("--canary", "20%,for=20s,min-transactions=20")
+        refused = []
+        for client in CLIENTS:
+            if len(refused) == 5:
+                break
+            if stage.send(client).startswith("5"):
+                refused.append(client)
+        for client in refused * 4:
+            assert stage.send(client).startswith("5")
+        ended = eventually("the time is over", lambda: stage.status()["last"])
+        assert ended["ending"] == "undecided" and "25 of " in ended["why"], ended
+        assert "could not be compared, and only" in ended["why"] and stage.status()["rules"] == old, ended
+        return ended["why"]
+
+
 def promoted():
     """harmless rules are promoted by themselves; by hand, aborted, undecided, and replaced, as the operator says"""
     with Stage() as stage:
@@ -194,8 +214,28 @@ def promoted():
         assert stage.status()["rules"] == by_hand
 
         stage.weigh(symbol, 0.05)
+        for terms, said in [({"seconds": 0}, "1 second to 7 days"), ({"seconds": 2**64 - 1}, "1 second to 7 days"),
+                            ({"min_transactions": 0}, "20 to 1000000")]:
+            refused = stage.load_again({"canary": terms})
+            assert refused["outcome"] == "refused" and said in refused["reason"], refused
+        refused = stage.reload("--canary", "1%,for=8d", code=1)
+        assert "7 days" in refused["reason"] and stage.status()["canary"] is None, refused
+
+        # What is on trial does not come in by another door; other rules do, and so does whoever means it.
+        tried = stage.reload("--canary", "1%,for=1h")["rules"]
+        refused = stage.reload(code=1)
+        assert "are on trial" in refused["reason"] and "--anyway" in refused["reason"], refused
+        before = stage.metric('gatepost_reloads_total{outcome="refused"}')
+        stage.gate.signal(signal.SIGHUP)
+        eventually("SIGHUP is refused", lambda: stage.metric('gatepost_reloads_total{outcome="refused"}') > before)
+        status = stage.status()
+        assert (status["rules"], status["canary"]["rules"]) == (by_hand, tried), status
+        stage.weigh(symbol, 0.06)
+        other = stage.reload()
+        assert stage.status()["last"]["ending"] == "replaced" and stage.status()["rules"] == other["rules"] != tried
+        stage.weigh(symbol, 0.07)
         stage.reload("--canary", "1%,for=1h")
-        whole = stage.reload()
+        whole = stage.reload("--anyway")
         assert stage.status()["last"]["ending"] == "replaced" and stage.status()["rules"] == whole["rules"]
         text = stage.run("reload", "--status").stdout
         assert f"rules {whole['rules']} judge everybody" in text and "replaced" in text, text
@@ -303,7 +343,8 @@ def main():
         return reloads_without_end(reloads)
 
     under_load.__doc__ = reloads_without_end.__doc__
-    return verdicts.run("new rules", [told_what_is_wrong, gated, rolled_back_with_message, rolled_back_at_rcpt, promoted, under_load])
+    return verdicts.run("new rules", [told_what_is_wrong, gated, rolled_back_with_message, rolled_back_at_rcpt, few_clients, promoted,
+                                      under_load])
 
 
 if __name__ == "__main__":

@@ -79,10 +79,16 @@ fn figures_text(figures: &Figures) -> String {
         rows.push([name.to_owned()].into_iter().chain(counts).chain([score]).collect());
     }
     let pairs = &figures.pairs;
+    // Not the mean of all others: their messages are heard until the verdict is certain, and no longer.
+    let score = figures.mean_score_otherwise.map(|score| format!("; their mean score by those: {score:.2}"));
     columns(&rows)
         + &format!(
             "of the canary's, the other rules would have decided otherwise: {} newly rejected, {} newly deferred, \
-             {} no longer rejected; {} unsure\n",
-            pairs.newly_rejected, pairs.newly_deferred, pairs.no_longer_rejected, pairs.unsure
+             {} no longer rejected; {} unsure{}\n",
+            pairs.newly_rejected,
+            pairs.newly_deferred,
+            pairs.no_longer_rejected,
+            pairs.unsure,
+            score.unwrap_or_default()
         )
 }

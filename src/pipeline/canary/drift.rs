@@ -60,6 +60,16 @@ pub struct Drift {
     pub(super) bound: f64,
 }
 
+/// New rules may differ more than they may without that it could have been seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unseen {
+    pairs: Pairs,
+    /// Of clients, in the arm that has fewer.
+    groups: usize,
+    /// Files that say otherwise what is looked for, if it is for them alone.
+    looks: Option<String>,
+}
+
 impl Bounds {
     /// A bound written in percent.
     ///
@@ -69,6 +79,17 @@ impl Bounds {
         match (0.0..=100.0).contains(&percent) {
             true => Ok(percent / 100.0),
             false => Err(format!("{percent} is no bound: write 0 to 100 percent")),
+        }
+    }
+
+    /// Transactions before anything is concluded, as they can be configured.
+    ///
+    /// # Errors
+    /// Too few to conclude anything from, or so many that nobody waits for them.
+    pub fn transactions(count: u64) -> Result<u64, String> {
+        match (20..=1_000_000).contains(&count) {
+            true => Ok(count),
+            false => Err(format!("{count} is no number of transactions for a trial: write 20 to 1000000")),
         }
     }
 }
@@ -94,6 +115,33 @@ impl fmt::Display for Drift {
     }
 }
 
+impl fmt::Display for Unseen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Pairs { compared, unsure, .. } = self.pairs;
+        match &self.looks {
+            None => write!(f, "{unsure} of {compared} transactions could not be compared")?,
+            Some(files) => write!(f, "what {files} looked for before was not looked for in the same transactions")?,
+        }
+        write!(f, ", and only {} groups of clients came: try a larger share, or for longer", self.groups)
+    }
+}
+
+/// What might have been seen of more clients. `looks`: files that say otherwise what is looked for.
+pub(super) fn unseen(ledger: &Ledger, bounds: &Bounds, looks: &[String]) -> Option<Unseen> {
+    let (groups, pairs) = (fewest_groups(&ledger.canary, &ledger.control), ledger.pairs);
+    if groups >= FEWEST_GROUPS {
+        return None;
+    }
+    let too_few = pairs.compared - pairs.unsure < bounds.min_transactions;
+    let is_unsure = too_few || by_pairs(&ledger.pairs_at_worst, bounds).is_some();
+    let looks = (!looks.is_empty()).then(|| looks.join(", "));
+    (is_unsure || looks.is_some()).then(|| Unseen { pairs, groups, looks: looks.filter(|_| !is_unsure) })
+}
+
+fn fewest_groups(canary: &Tally, control: &Tally) -> usize {
+    canary.occupied().count().min(control.occupied().count())
+}
+
 /// The first bound that is certainly passed.
 pub(super) fn of(ledger: &Ledger, bounds: &Bounds) -> Option<Drift> {
     by_pairs(&ledger.pairs, bounds).or_else(|| by_arms(&ledger.canary, &ledger.control, bounds))
@@ -110,8 +158,7 @@ fn by_pairs(pairs: &Pairs, bounds: &Bounds) -> Option<Drift> {
 }
 
 fn by_arms(canary: &Tally, control: &Tally, bounds: &Bounds) -> Option<Drift> {
-    let occupied = |tally: &Tally| tally.groups.iter().filter(|group| group.transactions > 0).count();
-    if occupied(canary).min(occupied(control)) < FEWEST_GROUPS {
+    if fewest_groups(canary, control) < FEWEST_GROUPS {
         return None;
     }
     let rejects = difference(canary, control, |group| group.rejects);
@@ -180,7 +227,7 @@ impl Spread {
             return Self { share: 0.0, of, by_chance: 0.0, seen: 0.0, witnesses: 0.0 };
         }
         let share = counts(&sum) as f64 / of;
-        let occupied: Vec<&Group> = tally.groups.iter().filter(|group| group.transactions > 0).collect();
+        let occupied: Vec<&Group> = tally.occupied().collect();
         let groups = occupied.len().clamp(2, GROUPS) as f64;
         let residue = |group: &&Group| (counts(group) as f64 - share * group.transactions as f64).powi(2);
         let seen = occupied.iter().map(residue).sum::<f64>() * groups / (groups - 1.0) / (of * of);

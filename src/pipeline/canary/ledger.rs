@@ -58,6 +58,9 @@ pub struct Figures {
     pub control: Sums,
     /// The same transactions by both.
     pub pairs: Pairs,
+    /// The mean score that the old rules give the messages of the canary, in points, as far as it is known; absent
+    /// without any.
+    pub mean_score_otherwise: Option<f64>,
 }
 
 /// Transactions of a group of clients.
@@ -72,9 +75,15 @@ pub(super) struct Group {
 #[derive(Clone, Debug)]
 pub(super) struct Tally {
     pub(super) groups: [Group; GROUPS],
+    score: Mean,
+}
+
+/// A mean score.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mean {
     /// In hundredths.
-    score: i64,
-    scored: u64,
+    sum: i64,
+    count: u64,
 }
 
 /// All that is counted of a trial; of fixed size.
@@ -83,6 +92,9 @@ pub(super) struct Ledger {
     pub(super) canary: Tally,
     pub(super) control: Tally,
     pub(super) pairs: Pairs,
+    /// The same, had the old rules decided otherwise wherever it is unsure what they had come to.
+    pub(super) pairs_at_worst: Pairs,
+    score_otherwise: Mean,
     /// Transactions of the canary's arm at which it is looked at again.
     next_look: u64,
 }
@@ -99,11 +111,41 @@ impl Arm {
 
 impl Default for Tally {
     fn default() -> Self {
-        Self { groups: [Group::default(); GROUPS], score: 0, scored: 0 }
+        Self { groups: [Group::default(); GROUPS], score: Mean::default() }
+    }
+}
+
+impl Mean {
+    fn add(&mut self, score: i32) {
+        self.sum += i64::from(score);
+        self.count += 1;
+    }
+
+    /// In points.
+    fn get(self) -> Option<f64> {
+        (self.count > 0).then(|| self.sum as f64 / self.count as f64 / 100.0)
+    }
+}
+
+impl Pairs {
+    fn count(&mut self, new: Verdict, old: Option<Verdict>) {
+        self.compared += 1;
+        match (new, old) {
+            (_, None) => self.unsure += 1,
+            (Verdict::Reject, Some(Verdict::Forward | Verdict::Defer)) => self.newly_rejected += 1,
+            (Verdict::Defer, Some(Verdict::Forward)) => self.newly_deferred += 1,
+            (Verdict::Forward | Verdict::Defer, Some(Verdict::Reject)) => self.no_longer_rejected += 1,
+            _ => {}
+        }
     }
 }
 
 impl Tally {
+    /// Groups of which somebody came.
+    pub(super) fn occupied(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter().filter(|group| group.transactions > 0)
+    }
+
     /// Over all groups.
     pub(super) fn sum(&self) -> Group {
         self.groups.iter().fold(Group::default(), |sum, group| Group {
@@ -115,8 +157,8 @@ impl Tally {
 
     fn sums(&self) -> Sums {
         let Group { transactions, defers, rejects } = self.sum();
-        let mean_score = (self.scored > 0).then(|| self.score as f64 / self.scored as f64 / 100.0);
-        Sums { transactions, forwards: transactions - defers - rejects, defers, rejects, mean_score }
+        let forwards = transactions - defers - rejects;
+        Sums { transactions, forwards, defers, rejects, mean_score: self.score.get() }
     }
 }
 
@@ -133,22 +175,20 @@ impl Ledger {
             group.rejects += u64::from(verdict == Verdict::Reject);
         }
         if let Some(score) = score {
-            tally.score += i64::from(score);
-            tally.scored += 1;
+            tally.score.add(score);
         }
+    }
+
+    /// Takes what the old rules give a message of the canary.
+    pub(super) fn score_otherwise(&mut self, score: i32) {
+        self.score_otherwise.add(score);
     }
 
     /// Counts what the new rules said, and what the old ones do.
     pub(super) fn pair(&mut self, new: Verdict, old: Option<Verdict>) {
-        let pairs = &mut self.pairs;
-        pairs.compared += 1;
-        match (new, old) {
-            (_, None) => pairs.unsure += 1,
-            (Verdict::Reject, Some(Verdict::Forward | Verdict::Defer)) => pairs.newly_rejected += 1,
-            (Verdict::Defer, Some(Verdict::Forward)) => pairs.newly_deferred += 1,
-            (Verdict::Forward | Verdict::Defer, Some(Verdict::Reject)) => pairs.no_longer_rejected += 1,
-            _ => {}
-        }
+        self.pairs.count(new, old);
+        let other = if new == Verdict::Forward { Verdict::Reject } else { Verdict::Forward };
+        self.pairs_at_worst.count(new, old.or(Some(other)));
     }
 
     /// True if the canary's arm has `least` transactions, and a tenth more than when this was last true.
@@ -162,6 +202,11 @@ impl Ledger {
     }
 
     pub(super) fn figures(&self) -> Figures {
-        Figures { canary: self.canary.sums(), control: self.control.sums(), pairs: self.pairs }
+        Figures {
+            canary: self.canary.sums(),
+            control: self.control.sums(),
+            pairs: self.pairs,
+            mean_score_otherwise: self.score_otherwise.get(),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What is counted of trials, over all of them.
 
-use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 
 use super::{Arm, Share};
 use crate::pipeline::metrics::{SCORES, VERDICTS};
@@ -30,6 +30,7 @@ pub struct Metrics {
     pairs: IntCounterVec,
     scores: HistogramVec,
     endings: IntCounterVec,
+    failures: IntCounter,
 }
 
 const ENDINGS: [Ending; 5] =
@@ -37,6 +38,9 @@ const ENDINGS: [Ending; 5] =
 
 /// Of what nobody knows what the old rules would have come to.
 const UNSURE: &str = "unsure";
+
+/// The old rules, on messages of the canary.
+const OTHERWISE: &str = "otherwise";
 
 impl Ending {
     /// The word.
@@ -69,13 +73,21 @@ impl Metrics {
         registry.register(Box::new(share.clone()))?;
         let scores = HistogramOpts::new(
             "gatepost_canary_message_score",
-            "Scores of messages during trials of rules, in points, by arm.",
+            "Scores of messages during trials of rules, in points, by arm; `otherwise` is what the old rules give the \
+             messages of `canary`. Compare these two: messages of `canary` are heard by every check, those of `control` \
+             until the verdict is certain.",
         );
         let scores = HistogramVec::new(scores.buckets(SCORES.to_vec()), &["arm"])?;
         registry.register(Box::new(scores.clone()))?;
+        let failures = IntCounter::new(
+            "gatepost_canary_failures_total",
+            "Transactions that a trial of rules did not count, by a mistake in this program. Their mail went its way.",
+        )?;
+        registry.register(Box::new(failures.clone()))?;
         let metrics = Self {
             share,
             scores,
+            failures,
             transactions: counter(
                 "gatepost_canary_transactions_total",
                 "Transactions decided during trials of rules: by the new ones (`canary`) and by the old ones (`control`).",
@@ -93,6 +105,7 @@ impl Metrics {
     }
 
     fn show_all(&self) {
+        self.scores.with_label_values(&[OTHERWISE]);
         for arm in [Arm::Canary, Arm::Control] {
             self.scores.with_label_values(&[arm.as_str()]);
             for verdict in VERDICTS {
@@ -118,6 +131,15 @@ impl Metrics {
         self.endings.with_label_values(&[ending.as_str()]).inc();
     }
 
+    pub(super) fn fails(&self) {
+        self.failures.inc();
+    }
+
+    #[cfg(test)]
+    pub(super) fn failures(&self) -> u64 {
+        self.failures.get()
+    }
+
     /// Counts a transaction; `otherwise`, of the canary's arm, is what the old rules come to, if that is known.
     pub(super) fn count(&self, arm: Arm, verdict: Verdict, score: Option<i32>, otherwise: Option<Option<Verdict>>) {
         self.transactions.with_label_values(&[arm.as_str(), verdict.as_str()]).inc();
@@ -128,5 +150,10 @@ impl Metrics {
             let otherwise = otherwise.map_or(UNSURE, Verdict::as_str);
             self.pairs.with_label_values(&[verdict.as_str(), otherwise]).inc();
         }
+    }
+
+    /// Counts what the old rules give a message of the canary, in hundredths.
+    pub(super) fn score_otherwise(&self, score: i32) {
+        self.scores.with_label_values(&[OTHERWISE]).observe(f64::from(score) / 100.0);
     }
 }

@@ -7,9 +7,11 @@ use rand::{RngExt, SeedableRng};
 
 use super::ledger::GROUPS;
 use super::*;
+use crate::checks::{Check, Registry};
+use crate::facts::MessageFacts;
 use crate::policy::{Clause, Condition, Policy};
-use crate::records::{Client, Decided, Fate, Finding, Judgement, Line, LineOutcome, Lines, TransactionId};
-use crate::scoring::{CheckName, Score, Spec, Symbol, Weights};
+use crate::records::{Client, Decided, Fate, Finding, Judgement, Line, LineOutcome, Lines, Refusal, TransactionId};
+use crate::scoring::{CheckName, Outcome, Score, Spec, Symbol, Weights, WeightsBuilder};
 
 const BOUNDS: Bounds = Bounds { min_transactions: 100, more_rejects: 0.01, more_defers: 0.05, fewer_rejects: 0.10 };
 
@@ -19,9 +21,18 @@ fn address(number: u32) -> IpAddr {
 
 /// A rule set without checks of its own, in which `LISTED` weighs so much, and 5 points are too many.
 fn ruleset(version: &str, weight: i32) -> Arc<Ruleset> {
-    let listed = Symbol::known("LISTED");
-    let weights = Weights::builder().weight(listed.clone(), Score::hundredths(weight));
-    let weights = weights.build([&listed]).expect("consistent");
+    Arc::new(ruleset_of(version, Registry::default(), &[("LISTED", weight)]))
+}
+
+/// The same with checks, and what symbols weigh.
+fn ruleset_of(version: &str, mut registry: Registry, weighed: &[(&'static str, i32)]) -> Ruleset {
+    let spec = Spec { name: CheckName::new("lists"), emits: [Symbol::known("LISTED")].into(), exclusive: false };
+    registry.add_observed(crate::facts::Stage::Connect, spec).expect("nobody else has it");
+    let weigh = |weights: WeightsBuilder, (symbol, weight): &(&'static str, i32)| {
+        weights.weight(Symbol::known(symbol), Score::hundredths(*weight))
+    };
+    let weights = weighed.iter().fold(Weights::builder(), weigh);
+    let weights = weights.build(registry.symbols().keys()).expect("consistent");
     let when = Condition { at_least: Some(Score::hundredths(500)), ..Condition::default() };
     let clause = Clause {
         name: "score".into(),
@@ -34,16 +45,46 @@ fn ruleset(version: &str, weight: i32) -> Arc<Ruleset> {
         binds_exempt: false,
     };
     let policy = Policy { clauses: vec![clause], ..Policy::default() };
-    let mut registry = crate::checks::Registry::default();
-    let spec = Spec { name: CheckName::new("lists"), emits: [listed].into(), exclusive: false };
-    registry.add_observed(crate::facts::Stage::Connect, spec).expect("nobody else has it");
-    Arc::new(Ruleset::new(version, registry, Arc::new(weights), policy))
+    Ruleset::new(version, registry, Arc::new(weights), policy)
+}
+
+/// A check of messages that finds nothing.
+struct Silent(Spec);
+
+impl Check for Silent {
+    type Facts = MessageFacts;
+    fn spec(&self) -> &Spec {
+        &self.0
+    }
+    async fn run(&self, _facts: &MessageFacts) -> Outcome {
+        Outcome::Clear
+    }
+}
+
+/// Such a check that may find those symbols.
+fn looking_for(name: &str, symbols: &[&'static str]) -> Registry {
+    let emits = symbols.iter().map(|symbol| Symbol::known(symbol)).collect();
+    let mut registry = Registry::default();
+    registry.add(Silent(Spec { name: CheckName::new(name), emits, exclusive: false })).expect("the first");
+    registry
 }
 
 fn canary(old: i32, new: i32, percent: f64) -> Canary {
+    canary_of(ruleset("old", old), ruleset("new", new), percent)
+}
+
+fn canary_of(old: Arc<Ruleset>, new: Arc<Ruleset>, percent: f64) -> Canary {
     let metrics = Metrics::register(&prometheus::Registry::new()).expect("fresh names");
     let terms = Terms { share: Share::percent(percent).expect("a share"), bounds: BOUNDS, ..Terms::default() };
-    Canary::new(ruleset("new", new), ruleset("old", old), terms, metrics).expect("our own")
+    Canary::new(new, old, terms, metrics).expect("our own")
+}
+
+/// A trial of rules that refuse whoever is listed, against others that wait for what a check says of the message.
+fn refusing_at_rcpt() -> Canary {
+    let rules = |version: &str, listed: i32| {
+        ruleset_of(version, looking_for("body", &["BODY"]), &[("LISTED", listed), ("BODY", 600)])
+    };
+    canary_of(Arc::new(rules("old", 100)), Arc::new(rules("new", 600)), 50.0)
 }
 
 /// What is recorded of a client that is listed, or is not, as it was decided.
@@ -87,6 +128,86 @@ fn record(client: IpAddr, is_listed: bool, verdict: Verdict, score: i32) -> Reco
     }
 }
 
+/// The same of one who was refused before there was a message, by rules that have one check more.
+fn refused(client: IpAddr) -> Record {
+    let mut record = record(client, true, Verdict::Reject, 600);
+    record.judgement.lines.0[0].check = 1;
+    let Judgement { decisions, lines, .. } = std::mem::take(&mut record.judgement);
+    let refusal = |decision| Refusal { forward_path: None, decision, lines: lines.clone(), reply: String::new() };
+    record.judgement.refusals = decisions.into_iter().map(refusal).collect();
+    record
+}
+
+#[test]
+fn what_could_not_be_compared_is_not_promoted() {
+    let trial = refusing_at_rcpt();
+    for number in 0..250 {
+        trial.count(Arm::Canary, &refused(address(number % 5)));
+        trial.count(Arm::Control, &record(address(100 + number), false, Verdict::Forward, 0));
+    }
+    assert_eq!(trial.figures().pairs, Pairs { compared: 250, unsure: 250, ..Pairs::default() });
+    assert_eq!(trial.ending(false), None);
+    let (ending, why) = trial.ending(true).expect("over");
+    assert_eq!(ending, Ending::Undecided);
+    assert!(why.starts_with("250 of 250 transactions could not be compared, and only 5 groups of clients"), "{why}");
+    for number in 5..30 {
+        trial.count(Arm::Canary, &refused(address(number)));
+    }
+    assert_eq!(trial.ending(true).map(|(ending, _)| ending), Some(Ending::RolledBack), "more clients tell");
+}
+
+#[test]
+fn a_few_that_are_unsure_are_no_reason_to_wait_and_many_are() {
+    for (unsure, expected) in [(0, Ending::Promoted), (3, Ending::Promoted), (60, Ending::Undecided)] {
+        let trial = refusing_at_rcpt();
+        (0..300).for_each(|number| trial.count(Arm::Canary, &record(address(number % 5), false, Verdict::Forward, 0)));
+        (0..unsure).for_each(|number| trial.count(Arm::Canary, &refused(address(number % 5))));
+        let (ending, why) = trial.ending(true).expect("over");
+        assert_eq!(ending, expected, "{unsure}: {why}");
+    }
+}
+
+#[test]
+fn rules_that_look_for_something_else_are_compared_by_their_clients_alone() {
+    let rules = |version: &str, digest: u64| {
+        let looks = [("lists.toml".to_owned(), digest)].into();
+        Arc::new(ruleset_of(version, Registry::default(), &[("LISTED", 100)]).with_looks(Arc::new(looks)))
+    };
+    for (digest, expected) in [(1, Ending::Promoted), (2, Ending::Undecided)] {
+        let trial = canary_of(rules("old", 1), rules("new", digest), 50.0);
+        let count = |arm, number| trial.count(arm, &record(address(number), true, Verdict::Forward, 100));
+        (0..200).for_each(|number| count(Arm::Canary, number % 5));
+        let (ending, why) = trial.ending(true).expect("over");
+        assert_eq!(ending, expected, "{why}");
+        assert_eq!(why.starts_with("what lists.toml looked for before"), ending == Ending::Undecided, "{why}");
+        for number in 0..200 {
+            count(Arm::Canary, number);
+            count(Arm::Control, number);
+        }
+        assert_eq!(trial.ending(true).map(|(ending, _)| ending), Some(Ending::Promoted));
+    }
+}
+
+#[test]
+fn what_the_old_rules_look_for_and_the_new_ones_do_not_makes_it_unsure() {
+    for (what, (old_check, old_symbols), weight, is_sure) in [
+        ("another list", ("uris-a", ["URI_A", "URI_C"]), 600, false),
+        ("another rule of the same file", ("uris-b", ["URI_A", "URI_B"]), 600, false),
+        ("what weighs too little", ("uris-a", ["URI_A", "URI_C"]), 200, true),
+    ] {
+        let old = looking_for(old_check, &old_symbols);
+        let old = ruleset_of("old", old, &[("LISTED", 100), ("URI_A", weight)]);
+        let new = ruleset_of("new", looking_for("uris-b", &["URI_B"]), &[("LISTED", 600)]);
+        let trial = canary_of(Arc::new(old), Arc::new(new), 50.0);
+        let mut rejected = record(address(1), true, Verdict::Reject, 600);
+        rejected.judgement.lines.0[0].check = 1;
+        trial.count(Arm::Canary, &rejected);
+        let expected =
+            Pairs { compared: 1, newly_rejected: is_sure.into(), unsure: (!is_sure).into(), ..Pairs::default() };
+        assert_eq!(trial.figures().pairs, expected, "{what}");
+    }
+}
+
 #[test]
 fn one_client_always_meets_the_same_rules_and_others_try_other_rules() {
     let (one, other) = (canary(100, 200, 5.0), canary(100, 200, 5.0));
@@ -110,9 +231,10 @@ fn what_the_new_rules_decide_is_decided_again_by_the_old_ones() {
         trial.count(Arm::Canary, &record(address(number), is_listed, verdict, score));
     }
     trial.count(Arm::Control, &record(address(4), true, Verdict::Forward, 100));
-    let Figures { canary, control, pairs } = trial.figures();
+    let Figures { canary, control, pairs, mean_score_otherwise } = trial.figures();
     assert_eq!((canary.transactions, canary.rejects, canary.forwards, canary.mean_score), (3, 2, 1, Some(4.0)));
     assert_eq!((control.transactions, control.rejects, control.mean_score), (1, 0, Some(1.0)));
+    assert_eq!(mean_score_otherwise.map(|mean| (mean * 300.0).round()), Some(200.0), "two of three are listed");
     assert_eq!(pairs, Pairs { compared: 3, newly_rejected: 2, ..Pairs::default() });
     assert_eq!(trial.arm(trial.candidate()), Some(Arm::Canary));
     assert_eq!(trial.arm(trial.incumbent()), Some(Arm::Control));
@@ -126,6 +248,18 @@ fn a_client_that_went_away_says_nothing() {
     left.judgement.decisions.clear();
     trial.count(Arm::Canary, &left);
     assert_eq!(trial.figures(), Figures::default());
+}
+
+#[test]
+fn a_mistake_while_counting_costs_a_count_and_no_session() {
+    let trial = canary(100, 600, 50.0);
+    trial.guarded(|| panic!("as told"));
+    trial.guarded(|| {
+        let _held = trial.ledger.lock().expect("nobody else");
+        panic!("as told, in the midst of it");
+    });
+    trial.count(Arm::Canary, &record(address(1), false, Verdict::Forward, 0));
+    assert_eq!((trial.metrics.failures(), trial.figures().canary.transactions), (2, 1));
 }
 
 #[test]

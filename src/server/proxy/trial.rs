@@ -3,10 +3,11 @@
 //! Only what judges is tried; whatever else has changed in the configuration waits for a reload. A trial ends by
 //! itself, in one of three ways: the new rules differ more than they may, and the old ones judge everybody again; the
 //! time is over, and they judge everybody; the time is over, and too little has come to say anything, so that they do
-//! not. What is put in force is what was tried, whatever has been written meanwhile. A whole reload ends a trial.
+//! not. What is put in force is what was tried, whatever has been written meanwhile. A whole reload of other rules ends a
+//! trial.
 //!
-//! Rules that did not pass still lie on the disk. So that no reload for another reason puts them in force, reloads
-//! refuse them until they have changed, or somebody says that he means it.
+//! Rules on trial lie on the disk, and so do those that did not pass. So that no reload for another reason puts them in
+//! force, reloads refuse them until they have changed, or somebody says that he means it.
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, Weak};
@@ -23,7 +24,7 @@ use super::{Proxy, Running, watched};
 use crate::config::rules;
 use crate::config::{self, Config, Loaded, reload};
 use crate::pipeline::Ruleset;
-use crate::pipeline::canary::{Canary, Drift, Ending};
+use crate::pipeline::canary::{Canary, Ending};
 use crate::server::reload::{Ended, Refused, Standing, Status, Trial, Trials, Wanted};
 
 /// Between two looks at what a trial has come to.
@@ -70,9 +71,18 @@ impl Book {
     /// Whether rules of that version may judge everybody.
     ///
     /// # Errors
-    /// They were on trial and did not pass.
+    /// They are on trial, or were and did not pass.
     pub(super) fn admits(&self, version: &str, wanted: &Wanted) -> Result<(), Refused> {
-        let declined = self.declined.as_deref().filter(|declined| *declined == version && !wanted.anyway);
+        if wanted.anyway {
+            return Ok(());
+        }
+        if self.under_way.as_ref().is_some_and(|trial| *trial.canary.candidate().version == *version) {
+            return Err(Refused::because(format!(
+                "the rules {version} are on trial, and some clients only are judged by them: wait, or say \
+                 `gatepost reload --promote`, `--abort` or `--anyway`"
+            )));
+        }
+        let declined = self.declined.as_deref().filter(|declined| *declined == version);
         let Some(declined) = declined else { return Ok(()) };
         let ended = self.last.as_ref().filter(|last| last.rules == declined);
         let why = ended.map(|last| format!(" ({}: {})", last.ending.as_str(), last.why)).unwrap_or_default();
@@ -219,32 +229,13 @@ impl Desk {
                 () = stop.cancelled() => return,
             }
             let is_over = Instant::now() >= until && canary.terms().promotes;
-            let Some((ending, why)) = conclude(&canary, is_over) else { continue };
+            let Some((ending, why)) = canary.ending(is_over) else { continue };
             if let Some(proxy) = proxy.upgrade() {
                 proxy.end_trial(Some(&canary), ending, why, &watched);
             }
             return;
         }
     }
-}
-
-/// How a trial ends at this moment, if it does, and why.
-fn conclude(canary: &Canary, is_over: bool) -> Option<(Ending, String)> {
-    let drift: Option<Drift> = if is_over { canary.final_drift() } else { canary.drift() };
-    if let Some(drift) = drift {
-        return Some((Ending::RolledBack, drift.to_string()));
-    }
-    if !is_over {
-        return None;
-    }
-    let (decided, least) = (canary.figures().canary.transactions, canary.terms().bounds.min_transactions);
-    Some(match decided >= least {
-        true => (Ending::Promoted, format!("nothing drifted in {decided} transactions")),
-        false => (
-            Ending::Undecided,
-            format!("{decided} transactions came, and {least} are needed: try a larger share, or for longer"),
-        ),
-    })
 }
 
 fn under_way() -> Refused {
