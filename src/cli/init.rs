@@ -199,6 +199,10 @@ fn write_new(path: &Path, text: &str, force: bool) -> Result<(), Failed> {
     file.write_all(text.as_bytes()).map_err(failed)
 }
 
+/// Of a directory: what is made in it gets its group.
+#[cfg(unix)]
+const SET_GROUP: u32 = 0o2000;
+
 /// Gives the file to the group that its directory was given to, which may then read it whatever the umask is: that is how
 /// packages let the service read what is root's. Where that cannot be done the file stays as it is.
 #[cfg(unix)]
@@ -207,8 +211,10 @@ fn let_the_service_read(file: &File, path: &Path) {
 
     let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let (Ok(directory), Ok(written)) = (directory.metadata(), file.metadata()) else { return };
-    // A directory of our own group was given to nobody, nor may the group of a device or of a pipe be changed.
-    if written.is_file() && directory.gid() != written.gid() && fchown(file, None, Some(directory.gid())).is_ok() {
+    // A directory of our own group was given to nobody, unless what is made in it gets its group by itself. Nor may the
+    // group of a device or of a pipe be changed.
+    let was_given = directory.gid() != written.gid() || directory.mode() & SET_GROUP != 0;
+    if written.is_file() && was_given && fchown(file, None, Some(directory.gid())).is_ok() {
         let _ = file.set_permissions(PermissionsExt::from_mode(0o640));
     }
 }
@@ -316,6 +322,8 @@ mod tests {
             assert_eq!(written(0o600), (54_321, 0o640));
             assert_eq!(written(0o640), (54_321, 0o640));
         }
+        std::fs::set_permissions(place.path(), PermissionsExt::from_mode(0o2750)).expect("ours");
+        assert_eq!(written(0o600).1, 0o640, "what is made there gets the group by itself");
     }
 
     #[test]

@@ -191,7 +191,7 @@ impl Tally {
         }
         if self.kinds.values().any(|(_, unsure)| *unsure > 0) {
             text.push_str(
-                "  perhaps: checks that were not heard, because the verdict was certain then, might matter now\n",
+                "  perhaps: checks that were not heard, as the verdict was certain then, or not there, might matter now\n",
             );
         }
         self.write_domains(top, &mut text);
