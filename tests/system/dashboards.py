@@ -4,6 +4,7 @@
 Two proxies are loaded: one remembers in a file, the other in Redis. Needs Debian's prometheus, which brings promtool,
 and redis-server.
 """
+import contextlib
 import json
 import math
 import os
@@ -46,18 +47,34 @@ def tool(name):
     return found
 
 
+def ended(process):
+    process.terminate()
+    process.wait(60)
+
+
 class Stage:
     """Gatepost between a sink and clients that never stop, and a Prometheus that looks on."""
 
     def __enter__(self):
+        with contextlib.ExitStack() as ending:
+            self.start(ending)
+            self.ending = ending.pop_all()
+        return self
+
+    def __exit__(self, *_):
+        self.ending.close()
+
+    def start(self, ending):
+        """Starts all of it; `ending` ends what was started, however far that came."""
         prometheus, redis = tool("prometheus"), tool("redis-server")
-        self.place = Directory()
-        directory = self.place.__enter__()
+        directory = ending.enter_context(Directory())
         self.sink = Sink(refusals={"nobody@gate.test": "550 5.1.1 no such user here"}).start()
+        ending.callback(self.sink.stop)
         self.names = Names(NAMES)
         self.web, memory = free_port(), free_port()
         self.redis = subprocess.Popen([redis, "--port", str(memory), "--bind", "127.0.0.1", "--save", "", "--dir", directory],
                                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        ending.callback(ended, self.redis)
         (directory / "local.zone").write_text("127.0.0.2\n203.0.113.0/24\n")
         self.gates, targets = [], []
         for name, store in (("file", {"path": str(directory / "store.redb")}),
@@ -71,11 +88,13 @@ class Stage:
                 records={"directory": str(place / "records")}, rules=rules(place), reload={"watch": False})
             config["dns"]["zone"] = [{"name": "psbl.surriel.com", "file": str(directory / "local.zone"), "format": "ip4set"}]
             self.gates.append(Gatepost(place, config, listen).start())
+            ending.callback(self.gates[-1].stop)
             targets.append(f"127.0.0.1:{admin}")
         self.over, self.sent, self.broken = threading.Event(), 0, []
         self.load = [threading.Thread(target=self.client, args=(number,)) for number in range(3)]
         for thread in self.load:
             thread.start()
+        ending.callback(self.calm)
         scrape = {"global": {"scrape_interval": f"{SCRAPE_SECONDS}s", "evaluation_interval": f"{SCRAPE_SECONDS}s"},
                   "rule_files": [str(RULES)],
                   "scrape_configs": [{"job_name": "gatepost", "static_configs": [{"targets": targets}]}]}
@@ -85,6 +104,7 @@ class Stage:
             [prometheus, f"--config.file={directory}/prometheus.yml", f"--storage.tsdb.path={directory}/tsdb",
              f"--web.listen-address=127.0.0.1:{self.web}", "--log.level=warn"],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        ending.callback(ended, self.prometheus)
         log.close()
         time.sleep(WARM_UP)
         for gate in self.gates:
@@ -93,30 +113,31 @@ class Stage:
         for gate, admin in zip(self.gates, targets):
             self.try_rules(gate, admin)
         time.sleep(3 * SCRAPE_SECONDS)
-        return self
 
-    def __exit__(self, *_):
+    def calm(self):
         self.over.set()
         for thread in self.load:
             thread.join()
-        self.prometheus.terminate()
-        self.prometheus.wait(20)
-        for gate in self.gates:
-            gate.stop()
-        self.redis.terminate()
-        self.redis.wait(20)
-        self.sink.stop()
-        self.place.__exit__()
 
     def try_rules(self, gate, admin):
         """Has the same rules under another name judge half of the clients."""
         with open(gate.directory / "rules" / "weights.toml", "a") as weights:
             weights.write("# on trial\n")
         body = json.dumps({"canary": {"share_percent": 50, "seconds": 3600}}).encode()
-        request = urllib.request.Request(f"http://{admin}/reload", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            told = json.load(answer)
+        # A reload that was asked for before may still be under way: then it is refused, and asked again.
+        told = verdicts.eventually("the rules are on trial", lambda: self.outcome(admin, body))
         assert told["outcome"] == "on_trial", told
+
+    def outcome(self, admin, body):
+        """Of one attempt; none if it is to be made again."""
+        request = urllib.request.Request(f"http://{admin}/reload", body, {"Content-Type": "application/json"})
+        told = {}
+        # Whoever asks for what takes longer gets a number to ask for the outcome with.
+        while "outcome" not in told:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                told = json.load(answer)
+            request = f"http://{admin}/reload/attempt?number={told['number']}"
+        return None if "ask again" in told.get("reason", "") else told
 
     def client(self, number):
         """One session after another: good mail, listed clients, strange recipients, manners of all kinds."""

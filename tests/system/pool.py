@@ -49,16 +49,19 @@ class Stage:
         self.running.close()
 
     def copies(self, recipients, wait=120):
-        """How many copies of the message to each of `recipients` the store has, once all are there and none comes any more."""
+        """How many copies of the message to each of `recipients` Postfix took, once all are in the store and none comes any
+        more. A Postfix that is killed while it delivers delivers again: what it took once counts once.
+        """
         end = time.monotonic() + wait
         while time.monotonic() < end:
             held = {}
             for message in list(self.store.stored):
+                took = re.search(rb"\(Postfix\)\s+with \w+\s+id (\w+)", message.data).group(1)
                 for recipient in message.recipients:
-                    held[recipient] = held.get(recipient, 0) + 1
+                    held.setdefault(recipient, set()).add(took)
             if all(recipient in held for recipient in recipients):
                 if all(not self.queued(postfix) for postfix in self.postfixes):
-                    return held
+                    return {recipient: len(taken) for recipient, taken in held.items()}
             time.sleep(0.2)
         missing = [recipient for recipient in recipients if recipient not in held]
         raise AssertionError(f"{len(missing)} of {len(recipients)} messages did not arrive, {missing[:5]} among them")
